@@ -1,0 +1,45 @@
+"""Optional dependencies: which extra brings which package, and how to say that one is missing."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from mildbench.errors import UserError
+
+EXTRA_OF: dict[str, str] = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "torchmetrics": "metrics",
+    "lpips": "metrics",
+    "cleanfid": "metrics",
+    "torch_fidelity": "metrics",
+    "skimage": "metrics",
+    "diffusers": "diffusion",
+    "transformers": "diffusion",
+    "accelerate": "diffusion",
+    "peft": "diffusion",
+    "safetensors": "diffusion",
+    "ai_edge_litert": "annotate",
+    "fiftyone": "browse",
+    "jinja2": "browse",
+    "plotly": "browse",
+    "ray": "ray",
+    "submitit": "slurm",
+}
+"""Top-level module -> the extra of this distribution that installs it."""
+
+
+def missing(module: str, needed_for: str) -> UserError:
+    """The error for an optional package that is not installed."""
+    extra = EXTRA_OF.get(module.partition(".")[0])
+    remedy = f'pip install "mildbench[{extra}]"' if extra else f"pip install {module}"
+    return UserError(f"{needed_for} needs the package {module!r}, which is not installed: {remedy}")
+
+
+def require(module: str, needed_for: str) -> ModuleType:
+    """Import an optional package, or raise a `UserError` that names the extra to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise missing(error.name or module, needed_for) from error
