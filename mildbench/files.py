@@ -1,0 +1,70 @@
+"""Files: atomic writes, checksums, canonical JSON, and paths that stay in their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mildbench.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place on success and is removed on failure.
+
+    A reader never sees half a file: neither after a crash nor on a full disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> str:
+    """Write atomically; returns the sha256 of the data."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> str:
+    """Write JSON atomically, keys in the given order; returns the sha256. NaN and infinity are refused."""
+    return write_bytes(path, (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file; raises `UserError` naming `what` when it is missing or broken."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{what} not found: {path}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} {path} is not valid JSON ({error}): restore or rebuild it") from None
+
+
+def fingerprint(value: Any) -> str:
+    """sha256 (hex) of a value's canonical JSON: sorted keys, no spaces, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def inside(root: Path, relative: str, what: str) -> Path:
+    """`root / relative`, refusing a path that leaves `root` (`..`, absolute, or through a link)."""
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{what}: the path {relative!r} leaves the folder {root}; refused")
+    return path

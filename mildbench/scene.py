@@ -1,0 +1,275 @@
+"""The scene: a clean background and K person layers, back to front. Everything true follows from it.
+
+Erasing any subset S of the people has an exact answer, the composite without S. Visible and amodal masks,
+occlusion, hidden keypoints and parsing are derived from the z-order, never estimated.
+
+Conventions: images are RGB uint8, alpha is straight, pixel centres lie at integer coordinates, x points right
+and y down. Labels come from the binary mask (`Person.parsing > 0`), never from the soft alpha.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+def over(canvas: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
+    """Composite `colour` over `canvas` in place: `round((a * colour + (255 - a) * canvas) / 255)`.
+
+    The one definition of the operator, in exact integer arithmetic, so that a scene recomposes bit for bit.
+
+    Args:
+        canvas: uint8[h, w, 3].
+        colour: uint8[h, w, 3], straight (not premultiplied).
+        alpha: uint8[h, w].
+    """
+    weight = alpha[..., None].astype(np.uint16)
+    mixed = colour * weight
+    mixed += canvas * (255 - weight)
+    # Exact rounded division by 255 of any value up to 255 * 255 without leaving 16 bits.
+    mixed += 128
+    mixed += mixed >> 8
+    mixed >>= 8
+    canvas[...] = mixed
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a cut-out comes from; it follows the person into every data set and card."""
+
+    source: str
+    """The source as the recipe named it, without machine paths, e.g. `coco?split=train2017`."""
+    file: str
+    """The file inside the source, or the seed of a procedural figure."""
+    sha256: str
+    """Of the source file (of the pixels, for a procedural figure)."""
+    licence: str
+    annotation: str | None = None
+    """The annotation's id inside the source."""
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person, in the pixel coordinates of their layer."""
+
+    id: int
+    """1 .. 255, unique in the scene: the value in the instance map."""
+    keypoints: np.ndarray
+    """float32[17, 3]: x, y in layer pixels and COCO visibility as the source knows it (0, 1, 2)."""
+    parsing: np.ndarray
+    """uint8[h, w], the *whole* person: CIHP-20 labels, 255 for a pixel of the layer without a class, 0 outside.
+    `parsing > 0` is the person's binary amodal mask."""
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A person as pixels. The origin may lie outside the canvas: what lies outside is clipped, never shifted."""
+
+    rgba: np.ndarray
+    """uint8[h, w, 4], straight alpha."""
+    origin: tuple[int, int]
+    """(x, y) on the canvas of the layer's top left pixel."""
+    person: Person
+    shadow: np.ndarray | None = None
+    """uint8[h, w] or None: opacity of the black shadow the person casts on everything behind."""
+
+    def __post_init__(self) -> None:
+        shape = self.rgba.shape[:2]
+        if self.rgba.dtype != np.uint8 or self.rgba.ndim != 3 or self.rgba.shape[2] != 4:
+            raise ValueError(f"layer rgba is {self.rgba.dtype}{list(self.rgba.shape)}, expected uint8[h, w, 4]")
+        for name, plane in (("parsing", self.person.parsing), ("shadow", self.shadow)):
+            if plane is not None and (plane.dtype != np.uint8 or plane.shape != shape):
+                raise ValueError(f"layer {name} is {plane.dtype}{list(plane.shape)}, expected uint8{list(shape)}")
+        if self.person.keypoints.shape != (17, 3):
+            raise ValueError(f"keypoints are {list(self.person.keypoints.shape)}, expected [17, 3]")
+        if not 1 <= self.person.id <= 255:
+            raise ValueError(f"person id {self.person.id} is outside 1..255")
+
+    @property
+    def mask(self) -> np.ndarray:
+        """bool[h, w]: the person's binary mask, in layer pixels."""
+        return self.person.parsing > 0
+
+    def window(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The part of the layer inside an HxW canvas, as (rows, columns) of the canvas and of the layer."""
+        x, y = self.origin
+        h, w = self.rgba.shape[:2]
+        top, bottom = max(y, 0), max(min(y + h, height), max(y, 0))
+        left, right = max(x, 0), max(min(x + w, width), max(x, 0))
+        on_canvas = (slice(top, bottom), slice(left, right))
+        in_layer = (slice(top - y, bottom - y), slice(left - x, right - x))
+        return on_canvas, in_layer
+
+    def paint(self, canvas: np.ndarray) -> None:
+        """Lay the shadow, then the person, over `canvas` (uint8[H, W, 3]) in place."""
+        there, here = self.window(*canvas.shape[:2])
+        patch = canvas[there]
+        if self.shadow is not None:
+            over(patch, np.zeros_like(patch), self.shadow[here])
+        over(patch, self.rgba[here][..., :3], self.rgba[here][..., 3])
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Who is in a picture: K people, back to front, in canvas coordinates."""
+
+    ids: tuple[int, ...]
+    visible: np.ndarray
+    """bool[K, H, W]: what is seen of each."""
+    amodal: np.ndarray
+    """bool[K, H, W]: the whole person, clipped by the frame."""
+    keypoints: np.ndarray
+    """float32[K, 17, 3]: x, y in canvas pixels; 2 seen, 1 hidden, 0 unknown or outside the frame."""
+    parsing: np.ndarray
+    """uint8[H, W]: CIHP-20 labels of whoever is in front, 255 for a person's pixel without a class."""
+
+    def occlusion(self) -> np.ndarray:
+        """float64[K, K]: entry [f, b] is the share of b's amodal mask that f, in front of b, covers.
+
+        Shares can overlap: two people in front may cover the same pixel of a third. Zero wherever f is not in
+        front of b.
+        """
+        flat = self.amodal.reshape(len(self.ids), -1)
+        shared = flat.astype(np.float32) @ flat.astype(np.float32).T
+        area = np.maximum(flat.sum(axis=1), 1)
+        return np.tril(shared / area[None, :], k=-1).astype(np.float64)
+
+    def visible_ratio(self) -> np.ndarray:
+        """float64[K]: visible area over amodal area inside the frame; 1 where nobody is in front."""
+        amodal = self.amodal.sum(axis=(1, 2))
+        return self.visible.sum(axis=(1, 2)) / np.maximum(amodal, 1)
+
+    def instance_map(self) -> np.ndarray:
+        """uint8[H, W]: the id of whoever is seen at a pixel, 0 for the background."""
+        ids = np.asarray(self.ids, dtype=np.uint8)[:, None, None]
+        return (self.visible * ids).max(axis=0, initial=0).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Triplet:
+    """What evaluation reads: the input, what to erase, the exact answer, and who is there (if known)."""
+
+    id: str
+    image: np.ndarray
+    """uint8[H, W, 3]."""
+    mask: np.ndarray
+    """bool[H, W]: what to erase. Outside it, `image` and `truth` are equal in a lossless synthetic split."""
+    truth: np.ndarray
+    """uint8[H, W, 3]."""
+    people: People | None = None
+    targets: tuple[int, ...] = ()
+    """Indices into `people` of those to erase."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Strata: scenario family, visible ratio and the like; JSON values."""
+
+    @property
+    def overlap(self) -> np.ndarray | None:
+        """bool[H, W]: where an erased person covers a kept one (the multi-IP zone); None if people are unknown."""
+        if self.people is None:
+            return None
+        erased = np.zeros(len(self.people.ids), dtype=bool)
+        erased[list(self.targets)] = True
+        kept_whole = self.people.amodal[~erased].any(axis=0)
+        return kept_whole & self.people.visible[erased].any(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A background and person layers, back to front."""
+
+    id: str
+    background: np.ndarray
+    """uint8[H, W, 3]."""
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if self.background.dtype != np.uint8 or self.background.ndim != 3 or self.background.shape[2] != 3:
+            found = f"{self.background.dtype}{list(self.background.shape)}"
+            raise ValueError(f"background is {found}, expected uint8[H, W, 3]")
+        ids = [layer.person.id for layer in self.layers]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"scene {self.id}: person ids {ids} are not unique")
+
+    def composite(self, without: Iterable[int] = ()) -> np.ndarray:
+        """uint8[H, W, 3]: the background and all layers except the people whose ids are in `without`."""
+        gone = frozenset(without)
+        canvas = self.background.copy()
+        for layer in self.layers:
+            if layer.person.id not in gone:
+                layer.paint(canvas)
+        return canvas
+
+    def people(self) -> People:
+        """Masks, keypoints and parsing of everybody, derived from the z-order."""
+        height, width = self.background.shape[:2]
+        count = len(self.layers)
+        amodal = np.zeros((count, height, width), dtype=bool)
+        parsing = np.zeros((height, width), dtype=np.uint8)
+        for k, layer in enumerate(self.layers):
+            there, here = layer.window(height, width)
+            labels = layer.person.parsing[here]
+            amodal[k][there] = labels > 0
+            np.copyto(parsing[there], labels, where=labels > 0)
+        visible = amodal.copy()
+        in_front = np.zeros((height, width), dtype=bool)
+        keypoints = np.zeros((count, 17, 3), dtype=np.float32)
+        for k in range(count - 1, -1, -1):
+            visible[k] &= ~in_front
+            keypoints[k] = _keypoints_on_canvas(self.layers[k], in_front)
+            in_front |= amodal[k]
+        ids = tuple(layer.person.id for layer in self.layers)
+        return People(ids, visible, amodal, keypoints, parsing)
+
+    def footprint(self, targets: Iterable[int]) -> np.ndarray:
+        """bool[H, W]: every pixel that erasing `targets` may change, soft edges and shadows included."""
+        erased = frozenset(targets)
+        height, width = self.background.shape[:2]
+        changed = np.zeros((height, width), dtype=bool)
+        for layer in self.layers:
+            there, here = layer.window(height, width)
+            alpha = layer.rgba[here][..., 3]
+            if layer.person.id in erased:
+                changed[there] |= alpha > 0
+                if layer.shadow is not None:
+                    changed[there] |= layer.shadow[here] > 0
+            else:
+                changed[there] &= alpha < 255
+        return changed
+
+    def erase(self, targets: Iterable[int]) -> Triplet:
+        """The task of erasing the people with these ids, with its exact answer.
+
+        The mask is the targets' `footprint`, so that outside it the image already is the truth. Raises
+        ValueError for an id that is not in the scene.
+        """
+        erased = frozenset(targets)
+        ids = tuple(layer.person.id for layer in self.layers)
+        if unknown := erased.difference(ids):
+            raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {list(ids)}")
+        return Triplet(
+            id=self.id,
+            image=self.composite(),
+            mask=self.footprint(erased),
+            truth=self.composite(without=erased),
+            people=self.people(),
+            targets=tuple(k for k, name in enumerate(ids) if name in erased),
+        )
+
+
+def _keypoints_on_canvas(layer: Layer, in_front: np.ndarray) -> np.ndarray:
+    """float32[17, 3]: moved to the canvas; hidden behind `in_front` becomes v=1, outside the frame v=0."""
+    height, width = in_front.shape
+    points = layer.person.keypoints.astype(np.float32)
+    known = points[:, 2] > 0
+    points[known, :2] += layer.origin
+    column, row = np.rint(points[:, 0]).astype(int), np.rint(points[:, 1]).astype(int)
+    inside = known & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    points[~inside] = 0
+    hidden = inside.copy()
+    hidden[inside] = in_front[row[inside], column[inside]]
+    points[hidden, 2] = 1
+    return points
