@@ -64,16 +64,6 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def encode_jpeg(pixels: np.ndarray, quality: int = 95) -> bytes:
-    """JPEG bytes of uint8[H, W, 3] RGB without chroma subsampling."""
-    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"cannot encode {pixels.dtype}{list(pixels.shape)} as JPEG")
-    return data.tobytes()
-
-
 def write_png(path: Path, pixels: np.ndarray) -> str:
     """Write losslessly and atomically; returns the sha256 of the file."""
     return write_bytes(path, encode_png(pixels))

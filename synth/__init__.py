@@ -1,0 +1,1 @@
+"""Makes scenes: sources -> cut-outs -> plan -> render -> data set."""

@@ -1,0 +1,1 @@
+"""LaMa: the method, its network in plain PyTorch, and the reconstruction loss."""

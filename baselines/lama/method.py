@@ -1,0 +1,89 @@
+"""LaMa as an erasing method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from baselines.lama.checkpoint import is_torchscript, load_network, load_torchscript
+from baselines.lama.network import VARIANTS
+from mildbench.errors import UserError, did_you_mean
+from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, Provenance
+from mildbench.weights import resolve
+
+
+class Lama(EraseMethod):
+    """LaMa (Suvorov et al., WACV 2022).
+
+    By default the authors' Big-LaMa as their TorchScript file: provenance `official`. With `weights=FILE` it is
+    a `port` (variant big: their network) or a `reimplementation` (variant tiny: ours).
+    """
+
+    info = MethodInfo(
+        "lama",
+        "official",
+        "fast Fourier convolutions (Big-LaMa)",
+        paper="Suvorov et al., Resolution-robust large mask inpainting with Fourier convolutions, WACV 2022",
+        licence="Apache-2.0",
+        weights=("lama-big",),
+        pad_multiple=8,
+        capabilities=frozenset({"device"}),
+    )
+
+    def __init__(self, variant: str = "big", weights: str = "") -> None:
+        """Raises `UserError` for an unknown variant.
+
+        Args:
+            variant: `big` or `tiny`.
+            weights: a file to use instead of the official one: TorchScript, or a state dict of `LamaNetwork`
+                (.safetensors, .ckpt, .pth).
+        """
+        if variant not in VARIANTS:
+            raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
+        self.variant = variant
+        self.weights = weights
+        if weights or variant != "big":
+            provenance: Provenance = "port" if variant == "big" else "reimplementation"
+            # The instance says what it is: a run with other weights must not be recorded as official.
+            self.info = replace(type(self).info, provenance=provenance, weights=())  # type: ignore[misc]
+
+    def load(self) -> None:
+        """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""
+        path = self._file()
+        model = load_torchscript(path) if is_torchscript(path) else load_network(path, VARIANTS[self.variant])
+        self._model: torch.nn.Module = model.to(self.device)
+
+    def _file(self) -> Path:
+        if self.weights:
+            path = Path(self.weights)
+            if not path.is_file():
+                raise UserError(f"lama weights not found: {path}")
+            return path
+        if self.variant != "big":
+            raise UserError(
+                f"no weights for lama {self.variant} are shipped yet: give yours, "
+                f"lama:variant={self.variant},weights=FILE"
+            )
+        return resolve("lama-big")  # size and sha256 are checked before anything is read
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        """Inpaint; outside the mask the pixels are the input's, because LaMa's own composition keeps them."""
+        # One sample at a time: convolution libraries choose their algorithm by batch size, and results would
+        # differ in the last bits. Unoptimised: the TorchScript profiler recompiles for every new shape, and
+        # what it fuses depends on what it has seen before.
+        with torch.inference_mode(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            pairs = zip(batch.images, batch.masks, strict=True)
+            return EraseResult(np.stack([self._inpaint(image, mask) for image, mask in pairs]))
+
+    def _inpaint(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """uint8[H, W, 3] and bool[H, W] -> uint8[H, W, 3]."""
+        pixels = torch.tensor(image, device=self.device).permute(2, 0, 1)[None].float() / 255
+        hole = torch.tensor(mask, device=self.device)[None, None].float()
+        filled = self._model(pixels, hole)[0]
+        if not torch.isfinite(filled).all():
+            raise ValueError("LaMa returned values that are not finite")
+        # Rounded, where the authors' script truncates, which darkens known pixels too.
+        return (filled * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,109 @@
+"""`mildbench weights`: what the cache holds, and how to fill it with or without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mildbench.weights import Status
+
+app = typer.Typer(
+    help="List, fetch, add and verify the weights that methods and metrics read.", no_args_is_help=True
+)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show every known weights file and whether it is here (sizes only; `verify` hashes)."""
+    from mildbench import weights
+
+    _print_table(f"weights in {weights.cache_dir()}", weights.overview())
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="names from `mildbench weights list`")
+    ],
+    offline: Annotated[bool, typer.Option("--offline", help="fail rather than use the network")] = False,
+) -> None:
+    """Download weights into the cache, verified; what is already there is kept."""
+    from mildbench import weights
+
+    for name in names:
+        weights.entry(name)  # a misspelt last name is said before the first download, not after it
+    for name in names:
+        with _progress(name) as progress:
+            path = weights.fetch(name, offline=offline, progress=progress)
+        typer.echo(f"{name}: {path}")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="a name from `mildbench weights list`")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file, downloaded elsewhere")],
+) -> None:
+    """Put a file that you have into the cache, after checking it: for machines without a network."""
+    from mildbench import weights
+
+    with _progress(name) as progress:
+        path = weights.add(name, file, progress=progress)
+    typer.echo(f"{name}: {path}")
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="all when none is given")
+    ] = None,
+) -> None:
+    """Hash the cached files and compare; exits with 2 if one is wrong or a named one is missing."""
+    from mildbench import weights
+    from mildbench.errors import UserError
+
+    states = weights.verify(names or ())
+    _print_table(f"weights in {weights.cache_dir()}, hashed", states)
+    bad = [s.entry.name for s in states if s.state == "wrong" or (names and s.state == "missing")]
+    if bad:
+        raise UserError(f"weights missing or wrong: mildbench weights fetch {' '.join(bad)}")
+
+
+def _print_table(title: str, states: Iterable[Status]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("name", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("used for")
+    table.add_column("licence")
+    for status in states:
+        state = status.state if status.problem is None else f"wrong: {status.problem}"
+        entry = status.entry
+        table.add_row(entry.name, state, f"{entry.size / 1e6:,.1f}", entry.used_for, entry.licence)
+    Console().print(table)
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left on stderr; yields the callback that moves it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,123 @@
+"""What `dataset.json` and `samples.parquet` hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mildbench.errors import UserError
+from mildbench.files import read_json
+
+SCHEMA_VERSION = 1
+INFO = "dataset.json"
+SAMPLES = "samples.parquet"
+CHECKSUMS = "checksums.txt"
+CARD = "README.md"
+
+
+class SourceInfo(BaseModel):
+    """One source that went into a data set."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["people", "backgrounds"]
+    name: str
+    licence: str
+    items: int
+    """Usable people or backgrounds found in it."""
+    rejected: dict[str, int]
+    """Broken items left out, by reason."""
+
+
+class DatasetInfo(BaseModel):
+    """`dataset.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1]
+    name: str
+    mildbench_version: str
+    format: Literal["folder"]
+    seed: int
+    size: int
+    recipe: dict[str, Any]
+    sources: list[SourceInfo]
+    samples: dict[str, int]
+    """Scenes by split."""
+    people: dict[str, int]
+    """People by split."""
+    report: dict[str, Any]
+    """What the build found: rejections by reason, asked-for and achieved visible ratios."""
+    fingerprint: str
+    """sha256 of `checksums.txt`, which lists the sha256 of every other file: the data set's identity."""
+
+
+def read_info(root: Path) -> DatasetInfo:
+    """Read `dataset.json`; raises `UserError` when the folder is not a finished data set."""
+    if not root.is_dir():
+        raise UserError(f"data set not found: {root} (make one: mildbench build-dataset --out {root})")
+    if not (root / INFO).is_file():
+        raise UserError(
+            f"{root} is not a finished data set: it has no {INFO} "
+            "(an interrupted build is finished by running the same build-dataset command again)"
+        )
+    content = read_json(root / INFO, "data set description")
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{root / INFO} has schema version {version!r}, this mildbench reads {SCHEMA_VERSION}: rebuild it "
+            "or use the mildbench version that made it"
+        )
+    try:
+        return DatasetInfo.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{root / INFO}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+_PROVENANCE = pa.struct(
+    [(name, pa.string()) for name in ("source", "file", "sha256", "licence", "annotation")]
+)
+
+_PERSON = pa.struct(
+    [
+        ("id", pa.int16()),
+        ("origin", pa.list_(pa.int32(), 2)),
+        ("rgba", pa.string()),
+        ("labels", pa.string()),
+        ("shadow", pa.string()),
+        ("keypoints", pa.list_(pa.float32(), 51)),
+        ("visible_ratio", pa.float64()),
+        ("in_frame_ratio", pa.float64()),
+        ("asked_visible_ratio", pa.float64()),
+        ("provenance", _PROVENANCE),
+    ]
+)
+
+SAMPLE_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("family", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("people", pa.int16()),
+        ("min_visible_ratio", pa.float64()),
+        ("occlusion_depth", pa.int16()),
+        ("mask_share", pa.float64()),
+        ("composite", pa.string()),
+        ("background", pa.string()),
+        ("instances", pa.string()),
+        ("parsing", pa.string()),
+        ("background_provenance", _PROVENANCE),
+        ("persons", pa.list_(_PERSON)),
+        ("plan", pa.string()),
+    ]
+)
+"""One row a sample, in order. File names are relative to the data set's folder.
+
+`persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
+where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.
+`plan` is JSON: what `synth` rendered the scene from.
+"""

@@ -1,0 +1,92 @@
+"""What evaluation needs of a data set, and nothing more: tests pass a fake, importers their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from mildbench.method import EraseBatch, sample_seed
+from mildbench.scene import Triplet
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share")
+"""The keys of `Triplet.meta` that become columns of `scores.parquet`; a missing one is null."""
+
+
+class TripletSource(Protocol):
+    """A data set, as `mildbench.dataset.Dataset` is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits that change whenever any sample does."""
+        ...
+
+    def task_ids(self, task: str, split: str) -> list[str]:
+        """Sample ids, in order; raises `UserError` for an unknown task or split."""
+        ...
+
+    def triplet(self, task: str, id: str) -> Triplet:
+        """The sample `id`; called from several threads at once."""
+        ...
+
+
+def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: bool) -> EraseBatch:
+    """The batch of one that a method is shown for `triplet`."""
+    people = triplet.people
+    return EraseBatch(
+        sample_ids=(sample_id,),
+        images=triplet.image[None],
+        masks=triplet.mask[None],
+        seeds=(sample_seed(run_seed, sample_id),),
+        instances=None if people is None else (people.visible,),
+        targets=None if people is None else (triplet.targets,),
+        keypoints=None if people is None else (people.keypoints,),
+        parsing=None if people is None else people.parsing[None],
+        truths=triplet.truth[None] if with_truth else None,
+    )
+
+
+def read_ahead(
+    pool: Executor, read: Callable[[Item], Result], items: Iterable[Item], depth: int
+) -> Iterator[Result]:
+    """`map(read, items)`, in order, with at most `depth` results in memory or on their way."""
+    source = iter(items)
+    waiting = [pool.submit(read, item) for item in islice(source, depth)]
+    while waiting:
+        result = waiting.pop(0).result()
+        waiting.extend(pool.submit(read, item) for item in islice(source, 1))
+        yield result
+
+
+class Buckets:
+    """Collects items until enough of one kind (here: one image shape) are there for a batch.
+
+    The number held is bounded: where nearly every picture has its own size, the largest bucket goes early.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._most = 8 * size
+        self._held: dict[Any, list[Any]] = {}
+
+    def add(self, kind: Any, item: Any) -> list[Any]:
+        """Take one item in; returns the batch that is now due, or an empty list."""
+        bucket = self._held.setdefault(kind, [])
+        bucket.append(item)
+        if len(bucket) >= self._size:
+            return self._held.pop(kind)
+        if sum(map(len, self._held.values())) >= self._most:
+            return self._held.pop(max(self._held, key=lambda key: len(self._held[key])))
+        return []
+
+    def rest(self) -> Iterator[list[Any]]:
+        """The unfinished batches."""
+        while self._held:
+            yield self._held.pop(next(iter(self._held)))

@@ -1,0 +1,70 @@
+"""Which device to use, and what a run records of the machine it ran on."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mildbench.errors import UserError
+
+
+def resolve_device(name: str) -> str:
+    """`auto` becomes `cuda` where torch has it and `cpu` elsewhere; raises `UserError` for one that is not there."""
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        raise UserError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return name
+    count = _gpu_count()
+    if kind == "auto":
+        return "cuda" if count else "cpu"
+    if count == 0:
+        raise UserError(f"device {name!r}: no CUDA GPU is usable here (torch sees none): use --device cpu")
+    if index and int(index) >= count:
+        raise UserError(f"device {name!r}: torch sees {count} GPU(s), numbered from 0")
+    return name
+
+
+def _gpu_count() -> int:
+    if importlib.util.find_spec("torch") is None:
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def describe(device: str) -> dict[str, str]:
+    """Versions and hardware that can move a number; torch only where something has imported it already."""
+    facts = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "numpy": np.__version__,
+        "cv2": cv2.__version__,
+    }
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        facts["torch"] = str(torch.__version__)
+        if device.startswith("cuda"):
+            facts["gpu"] = torch.cuda.get_device_name(device)
+            facts["cuda"] = str(torch.version.cuda)
+    return facts
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start counting anew for `peak_memory`."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory(device: str) -> int | None:
+    """Bytes that torch had allocated on the GPU at most; None on a CPU, where nothing counts them cheaply."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return None
+    return int(torch.cuda.max_memory_allocated(device))

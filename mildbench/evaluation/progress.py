@@ -1,0 +1,64 @@
+"""Progress with a rate and the time left: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.text import Text
+
+Advance = Callable[[int], None]
+"""Called with the number of samples just done."""
+
+_LOG_EVERY = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+
+@contextmanager
+def tracking(what: str, total: int, *, show: bool) -> Iterator[Advance]:
+    """Yield a function that counts samples done out of `total`; shows nothing when `show` is false."""
+    console = Console(stderr=True)
+    if not show:
+        yield lambda count: None
+    elif console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeLeft())
+        with Progress(*columns, console=console, transient=True) as progress:
+            bar = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(bar, count)
+    else:
+        log = _Log(console, what, total)
+        yield log.advance
+        log.line()
+
+
+class _Log:
+    def __init__(self, console: Console, what: str, total: int) -> None:
+        self._console = console
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._start = self._told = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._told > _LOG_EVERY:
+            self.line()
+
+    def line(self) -> None:
+        self._told = time.monotonic()
+        seconds = max(self._told - self._start, 1e-9)
+        rate = self._done / seconds
+        left = (self._total - self._done) / rate if rate else 0.0
+        end = f"{left:.0f} s left" if left else f"{seconds:.1f} s"
+        self._console.print(
+            f"{self._what}: {self._done}/{self._total}, {rate:.1f}/s, {end}", markup=False, highlight=False
+        )

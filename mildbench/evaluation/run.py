@@ -1,0 +1,307 @@
+"""A run: one method with its options on one task of one data set. Its folder, its identity, its `run.json`.
+
+    OUT/<data set fingerprint[:12]>/<task>/<method>@<config hash[:8]>/
+      run.json            `RunRecord`
+      predictions/        <sample id>.png, the raw outputs; a file's presence says that the sample is done
+      failures.json       sample id -> why there is no prediction
+      parts/              rows scored so far; gone once scores.parquet holds them
+      scores.parquet      one row a sample
+      features/           what the set metrics compare, by network
+      summary.json        aggregates, see `mildbench.evaluation.summary`
+
+Beside the runs lie `truth-features/`, which they share, and `comparison.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import mildbench
+from mildbench import weights
+from mildbench.errors import UserError
+from mildbench.evaluation.data import TripletSource
+from mildbench.files import fingerprint, inside, read_json, write_bytes, write_json
+from mildbench.method import METHODS, EraseMethod, MethodSpec, Provenance
+
+PREDICT_REVISION = 1
+"""Goes up whenever mildbench itself changes what a method is shown (seeds, padding, ...): old predictions stay,
+in folders of their own."""
+
+
+class Strict(BaseModel):
+    """Base of everything this package writes as JSON: no unknown keys, no silent conversion, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Config(Strict):
+    """All that decides what a prediction is; its hash names the run's folder.
+
+    Left out on purpose: the device, the batch size and the limit, which change no prediction, and the metrics.
+    """
+
+    revision: int
+    dataset: str
+    """The data set's full fingerprint."""
+    task: str
+    split: str
+    seed: int
+    method: str
+    options: dict[str, str]
+    """Every option of the method as text, defaults included."""
+    weights: dict[str, str]
+    """Name -> sha256."""
+    code: str
+    """sha256 of the source files that define the method's class and its bases: after an edit to a method its old
+    predictions are not taken for the new ones."""
+
+    @property
+    def hash(self) -> str:
+        """64 hex digits."""
+        return fingerprint(self.model_dump())
+
+
+class MethodRecord(Strict):
+    """What the method said of itself."""
+
+    name: str
+    options: dict[str, str]
+    """As given; defaults are in `Config.options`."""
+    provenance: Provenance
+    summary: str
+    paper: str | None
+    licence: str | None
+    capabilities: list[str]
+
+
+class Session(Strict):
+    """One time that the method was run; a resumed run has several, perhaps on several machines."""
+
+    mildbench: str
+    device: str
+    dtype: str | None
+    """The method's attribute `dtype`, where it has one."""
+    batch_size: int
+    images: int
+    """Predictions made."""
+    failures: int
+    timed_images: int
+    seconds: float
+    """Spent in the method for `timed_images`, without reading and writing files; the first batch, which pays for
+    warming up, counts only when it is the only one."""
+    peak_memory_bytes: int | None
+    """On the GPU; None on a CPU."""
+    environment: dict[str, str]
+
+
+class DatasetRecord(Strict):
+    """Which data set."""
+
+    name: str
+    fingerprint: str
+    path: str | None
+    """Where it lay; a hint for `mildbench browse`."""
+
+
+class RunRecord(Strict):
+    """`run.json`: everything needed to repeat the run."""
+
+    schema_version: Literal[1] = 1
+    mildbench: str
+    label: str
+    dataset: DatasetRecord
+    task: str
+    split: str
+    limit: int | None
+    samples: int
+    """In the split, or the limit if that is less."""
+    method: MethodRecord
+    config: Config
+    config_hash: str
+    device: str
+    """Of the latest invocation; `sessions` has the one of each."""
+    metrics: dict[str, str]
+    """Name -> id of the metrics asked for."""
+    paste_dilation: int
+    sessions: list[Session]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run and where its files are."""
+
+    folder: Path
+    label: str
+    """What tables call it: the method with its options, or the folder that the images came from."""
+    method: EraseMethod
+    spec: MethodSpec
+    config: Config
+
+    @classmethod
+    def of(
+        cls, out: Path, dataset: TripletSource, task: str, split: str, spec: MethodSpec, *, seed: int, device: str
+    ) -> Run:
+        """The run of `spec`; creates the method but loads nothing and writes nothing.
+
+        Raises `UserError` for an unknown method, option or weights name.
+        """
+        method = spec.create(device)
+        info = method.info
+        config = Config(
+            revision=PREDICT_REVISION,
+            dataset=dataset.fingerprint,
+            task=task,
+            split=split,
+            seed=seed,
+            method=spec.name,
+            options=_all_options(spec),
+            weights={name: weights.entry(name).sha256 for name in info.weights},
+            code=_code_sha256(type(method)),
+        )
+        directory = spec.options.get("directory")
+        if "names" in info.capabilities and directory is not None:
+            label = stem = Path(str(directory)).name
+        else:
+            given = ",".join(f"{key}={value}" for key, value in spec.options.items())
+            label, stem = f"{spec.name}:{given}" if given else spec.name, spec.name
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
+        folder = task_folder(out, dataset, task) / f"{safe}@{config.hash[:8]}"
+        return cls(folder, label, method, spec, config)
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.parquet"
+
+    @property
+    def parts(self) -> Path:
+        return self.folder / "parts"
+
+    @property
+    def features(self) -> Path:
+        return self.folder / "features"
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @property
+    def copies_files(self) -> bool:
+        """True for a method that only looks images up, in a folder that may have changed since the last time."""
+        return "names" in self.method.info.capabilities
+
+    def prediction(self, sample_id: str) -> Path:
+        """Where the sample's output lies; raises `UserError` for an id that would leave the folder."""
+        return inside(self.predictions, f"{sample_id}.png", "sample id")
+
+    def read_failures(self) -> dict[str, str]:
+        """Sample id -> why there is no prediction."""
+        path = self.folder / "failures.json"
+        return read_json(path, "list of failures") if path.exists() else {}
+
+    def write_failures(self, failures: dict[str, str]) -> None:
+        """Replace the list of failures."""
+        write_json(self.folder / "failures.json", failures)
+
+    def read_record(self) -> RunRecord | None:
+        """`run.json`, or None where nothing has run yet."""
+        path = self.folder / "run.json"
+        return read_model(RunRecord, path, "run description") if path.exists() else None
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace `run.json`."""
+        write_model(self.folder / "run.json", record)
+
+    def new_record(
+        self, dataset: TripletSource, *, limit: int | None, samples: int, metrics: dict[str, str], dilation: int
+    ) -> RunRecord:
+        """The record of this invocation; keeps the sessions of earlier ones."""
+        info = self.method.info
+        earlier = self.read_record()
+        root: Any = getattr(dataset, "root", None)  # data that was never a folder has none
+        return RunRecord(
+            mildbench=mildbench.__version__,
+            label=self.label,
+            dataset=DatasetRecord(
+                name=dataset.name,
+                fingerprint=dataset.fingerprint,
+                path=None if root is None else str(Path(root).resolve()),
+            ),
+            task=self.config.task,
+            split=self.config.split,
+            limit=limit,
+            samples=samples,
+            method=MethodRecord(
+                name=self.spec.name,
+                options={key: str(value) for key, value in self.spec.options.items()},
+                provenance=info.provenance,
+                summary=info.summary,
+                paper=info.paper,
+                licence=info.licence,
+                capabilities=sorted(info.capabilities),
+            ),
+            config=self.config,
+            config_hash=self.config.hash,
+            device=self.method.device,
+            metrics=metrics,
+            paste_dilation=dilation,
+            sessions=[] if earlier is None else earlier.sessions,
+        )
+
+
+def task_folder(out: Path, dataset: TripletSource, task: str) -> Path:
+    """The folder of all runs of a task on a data set."""
+    return out / dataset.fingerprint[:12] / task
+
+
+def read_model[Model: BaseModel](kind: type[Model], path: Path, what: str) -> Model:
+    """Read a JSON file of this package; raises `UserError` when it is missing, broken or from another version."""
+    content = read_json(path, what)
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{what} {path}: {place}: {first['msg']}: written by another mildbench version? Delete the file to "
+            "have it made anew"
+        ) from None
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write atomically; the file ends with a newline."""
+    write_bytes(path, (model.model_dump_json(indent=2) + "\n").encode())
+
+
+def _all_options(spec: MethodSpec) -> dict[str, str]:
+    """Defaults overlaid with what was given, all as text: `steps=20` is the same run whether given or not."""
+    parameters = inspect.signature(METHODS.load(spec.name)).parameters
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    return {key: _text(value) for key, value in sorted({**defaults, **spec.options}.items())}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _code_sha256(kind: type[EraseMethod]) -> str:
+    digest = hashlib.sha256()
+    for base in kind.__mro__[: kind.__mro__.index(EraseMethod)]:
+        source = inspect.getsourcefile(base)
+        if source is not None:
+            digest.update(Path(source).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,129 @@
+"""A cut-out brought to the size at which a scene needs it: scaled, maybe mirrored, with its contact shadow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mildbench.labels import KEYPOINT_FLIP, PARSING_FLIP
+from synth.sources.base import Cutout
+
+FAINTEST = 4
+"""Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class SizedFigure:
+    """A person at scene scale, in layer pixels (padded so that the shadow fits)."""
+
+    rgba: np.ndarray
+    """uint8[h, w, 4]."""
+    parsing: np.ndarray
+    """uint8[h, w]."""
+    keypoints: np.ndarray
+    """float32[17, 3]."""
+    shadow: np.ndarray | None
+    """uint8[h, w]."""
+    foot: tuple[int, int]
+    """(x, y) in layer pixels: the middle of the lowest part of the person."""
+
+    @property
+    def mask(self) -> np.ndarray:
+        return self.parsing > 0
+
+
+def fit(cutout: Cutout, scale: float, mirrored: bool, shadow_opacity: float) -> SizedFigure:
+    """Scale a cut-out by `scale`, mirror it if asked, and give it a contact shadow (none if opacity is 0)."""
+    rgba = _resize(cutout.rgba, scale)
+    height, width = rgba.shape[:2]
+    # Half coverage of the area-averaged matte is the resampled binary mask.
+    parsing = _resize_labels(cutout.parsing, rgba[..., 3] >= 128)
+    keypoints = cutout.keypoints.copy()
+    ratio = np.array([width / cutout.rgba.shape[1], height / cutout.rgba.shape[0]], dtype=np.float32)
+    keypoints[:, :2] = (keypoints[:, :2] + 0.5) * ratio - 0.5
+    if mirrored:
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
+        parsing = _swap_sides(parsing[:, ::-1])
+        keypoints = keypoints[list(KEYPOINT_FLIP)]
+        keypoints[:, 0] = width - 1 - keypoints[:, 0]
+    keypoints[keypoints[:, 2] == 0] = 0
+    pad = 0
+    shadow = None
+    if shadow_opacity > 0:
+        pad = max(4, round(height * 0.08))
+        border = ((pad, pad), (pad, pad))
+        rgba, parsing = np.pad(rgba, (*border, (0, 0))), np.pad(parsing, border)
+        keypoints[keypoints[:, 2] > 0, :2] += pad
+        shadow = contact_shadow(parsing > 0, shadow_opacity)
+    return SizedFigure(rgba, parsing, np.round(keypoints, 2), shadow, _foot(parsing > 0))
+
+
+def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
+    """uint8[h, w]: a soft shadow on the ground under a person, as from a high, wide light.
+
+    The silhouette laid flat about the foot line, plus a darker core where the person touches the ground.
+
+    Args:
+        mask: bool[h, w], with room around the person.
+        opacity: of the darkest part, 0..1.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    top, bottom = int(rows[0]), int(rows[-1])
+    height = bottom - top + 1
+    depth = max(2, round(height * 0.10))
+    flat = cv2.resize(mask[top : bottom + 1].astype(np.float32), (mask.shape[1], depth), interpolation=cv2.INTER_AREA)
+    laid = np.zeros(mask.shape, dtype=np.float32)
+    end = min(bottom + 1 + depth // 4, mask.shape[0])
+    laid[end - depth : end] = flat * np.linspace(0.25, 1, depth, dtype=np.float32)[:, None]
+    touching = np.zeros(mask.shape, dtype=np.float32)
+    sole = max(2, round(height * 0.025))
+    touching[bottom + 1 - sole : bottom + 1] = mask[bottom + 1 - sole : bottom + 1]
+    soft = cv2.GaussianBlur(laid, (0, 0), max(1.0, height * 0.018))
+    core = cv2.GaussianBlur(touching, (0, 0), max(0.8, height * 0.007))
+    shadow = np.rint(255 * opacity * np.clip(0.75 * soft + core, 0, 1)).astype(np.uint8)
+    shadow[shadow < FAINTEST] = 0
+    return shadow
+
+
+def _resize(rgba: np.ndarray, scale: float) -> np.ndarray:
+    """Resample with premultiplied colours, so that what lies outside the person never bleeds in."""
+    size = tuple(max(1, round(side * scale)) for side in rgba.shape[1::-1])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    premultiplied = np.dstack([rgba[..., :3] * alpha, alpha])
+    resized = cv2.resize(premultiplied, size, interpolation=method)
+    coverage = np.clip(resized[..., 3:], 0, 1)
+    colours = resized[..., :3] / np.maximum(coverage, 1e-3)
+    return np.clip(np.rint(np.dstack([colours, coverage * 255])), 0, 255).astype(np.uint8)
+
+
+def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Nearest labels inside `mask`; a pixel of the mask that falls on no label takes the closest one."""
+    resized = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    missing = mask & (resized == 0)
+    if missing.any() and resized.any():
+        _, index = cv2.distanceTransformWithLabels(
+            (resized == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        label_of = np.zeros(index.max() + 1, dtype=np.uint8)
+        known = resized > 0
+        label_of[index[known]] = resized[known]
+        resized[missing] = label_of[index[missing]]
+    resized[~mask] = 0
+    return resized
+
+
+def _swap_sides(parsing: np.ndarray) -> np.ndarray:
+    table = np.arange(256, dtype=np.uint8)
+    for label, other in PARSING_FLIP.items():
+        table[label] = other
+    return table[parsing]
+
+
+def _foot(mask: np.ndarray) -> tuple[int, int]:
+    rows = np.flatnonzero(mask.any(axis=1))
+    sole = mask[max(rows[-1] - max(1, len(rows) // 40), 0) : rows[-1] + 1]
+    columns = np.flatnonzero(sole.any(axis=0))
+    return int((columns[0] + columns[-1]) // 2), int(rows[-1])

@@ -1,0 +1,1 @@
+"""The embedded source of people and backgrounds: procedural, offline, with exact labels."""

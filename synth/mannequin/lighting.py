@@ -1,0 +1,348 @@
+"""Light for the ray caster: sun with cast shadows, area lights, sky light and screen-space ambient occlusion.
+
+Light is computed on a coarse grid and carried to full resolution surface by surface (never across an edge), which
+is what makes soft shadows affordable in numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.mannequin.raycast import FACES, NOTHING, Buffers, Solid, Sprite
+from synth.mannequin.textures import F32, Colour, noise
+
+
+@dataclass(frozen=True)
+class Portal:
+    """A hole (window) in the plane `axis` ("x" or "z") = at: low and high are (other horizontal axis, y)."""
+
+    axis: str
+    at: float
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Sun:
+    """direction points to the sun (unit); portals: when given, sunlight enters only through them."""
+
+    direction: tuple[float, float, float]
+    colour: Colour
+    portals: tuple[Portal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A rectangular light: centre, half edges, and radiance as RGB. It shines to the side of `across x along`."""
+
+    centre: tuple[float, float, float]
+    across: tuple[float, float, float]
+    along: tuple[float, float, float]
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Light:
+    """All light of a scene. sky and bounce: irradiance on surfaces that face up and down; haze: colour and the
+    distance in metres at which it has taken over by 63 %."""
+
+    sun: Sun | None
+    lamps: tuple[Lamp, ...]
+    sky: Colour
+    bounce: Colour
+    haze: Colour
+    haze_distance: float
+    occlusion_radius: float = 0.6
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The coarse grid: pixel numbers, and per point position, normal, surface."""
+
+    rows: NDArray
+    columns: NDArray
+    surface: NDArray[np.int32]
+    position: F32
+    normal: F32
+
+
+def irradiance(
+    buffers: Buffers,
+    solids: Sequence[Solid],
+    sprites: Sequence[Sprite],
+    light: Light,
+    stride: int,
+    rng: np.random.Generator,
+) -> F32:
+    """float32[H, W, 3]: light on the visible surfaces (undefined on the sky)."""
+    grid = _grid(buffers, solids, stride)
+    flat = np.zeros((grid.surface.size, 3), np.float32)
+    solid_here = np.flatnonzero(grid.surface.ravel() != NOTHING)
+    points = grid.position.reshape(-1, 3)[solid_here]
+    normals = grid.normal.reshape(-1, 3)[solid_here]
+    closed = ambient_occlusion(grid, buffers, light.occlusion_radius).ravel()[solid_here]
+    leafy = grid.surface.ravel()[solid_here] // FACES >= len(solids)
+    up = (normals[:, 1:2] + 1) / 2
+    result = (np.float32(light.sky) * up + np.float32(light.bounce) * (1 - up)) * closed[:, None]
+    if light.sun is not None:
+        facing = np.maximum(normals @ np.float32(light.sun.direction), 0)
+        # Leaves face every way: a sprite takes an even share of the sun.
+        facing = np.where(leafy, np.float32(0.62), facing)
+        lit = np.flatnonzero(facing > 0)
+        seen = _sunlit(points[lit] + 0.01 * normals[lit], light.sun, solids, sprites, rng)
+        result[lit] += (facing[lit] * seen)[:, None] * np.float32(light.sun.colour)
+    for lamp in light.lamps:
+        result += _lamp(points, normals, lamp, solids, rng) * (0.45 + 0.55 * closed)[:, None]
+    flat[solid_here] = result
+    coarse = flat.reshape(*grid.surface.shape, 3)
+    return spread(coarse, grid.surface, buffers.surface, stride)
+
+
+def _grid(buffers: Buffers, solids: Sequence[Solid], stride: int) -> _Grid:
+    height, width = buffers.surface.shape
+    rows = np.arange(stride // 2, height, stride)
+    columns = np.arange(stride // 2, width, stride)
+    surface = buffers.surface[np.ix_(rows, columns)]
+    grid_rows, grid_columns = np.meshgrid(rows, columns, indexing="ij")
+    x, y, z = buffers.points(grid_rows.ravel(), grid_columns.ravel())
+    position = np.stack([x, y, z], -1).reshape(*surface.shape, 3)
+    table = np.zeros(((len(solids) + 1) * FACES, 3), np.float32)
+    for index, solid in enumerate(solids):
+        table[index * FACES : index * FACES + len(solid.normals)] = solid.normals
+    camera = buffers.camera
+    # Sprites are lit as if they faced the camera and the sky.
+    table[-1] = -0.5 * np.sin(camera.yaw), 0.8, -0.5 * np.cos(camera.yaw)
+    lookup = np.where(surface == NOTHING, len(table) - 1, np.minimum(surface, len(table) - 1))
+    normal = table[lookup]
+    owner = surface // FACES
+    for index, solid in enumerate(solids):
+        if solid.axis is not None and index in buffers.spots:
+            round_side = (owner == index) & (np.abs(normal[..., 1]) < 0.9)
+            away = position[round_side][:, [0, 2]] - np.float32(solid.axis)
+            away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-4)
+            rise = normal[round_side][:, 1]
+            flat = np.sqrt(1 - rise**2)
+            normal[round_side] = np.stack([away[:, 0] * flat, rise, away[:, 1] * flat], -1)
+    position[surface == NOTHING] = 1e4
+    return _Grid(rows, columns, surface, position.astype(np.float32), normal)
+
+
+def ambient_occlusion(grid: _Grid, buffers: Buffers, radius: float) -> F32:
+    """float32[h, w] in 0..1 (1: open): how much of the hemisphere the neighbouring pixels leave free."""
+    height, width = grid.surface.shape
+    stride = int(grid.rows[1] - grid.rows[0])
+    depth = buffers.depth[np.ix_(grid.rows, grid.columns)]
+    reach = buffers.camera.focal / stride * radius / np.minimum(depth, 1e3)
+    base_x, base_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    total = np.zeros((height, width), np.float32)
+    count = 14
+    for index in range(count):
+        angle = index * 2.399963
+        share = np.float32(((index + 0.5) / count) ** 0.8)
+        span = np.clip(reach * share, 1.0, 90.0)
+        neighbour = cv2.remap(
+            grid.position,
+            base_x + span * np.float32(np.cos(angle)),
+            base_y + span * np.float32(np.sin(angle)),
+            cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        offset = neighbour - grid.position
+        distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset)) + np.float32(1e-4)
+        rise = np.einsum("ijk,ijk->ij", offset, grid.normal) / distance
+        total += np.maximum(rise - 0.08, 0) * np.clip(1.6 - distance / np.float32(radius), 0, 1)
+    closed = np.clip(1 - 2.0 * total / count, 0.12, 1).astype(np.float32)
+    blurred = np.asarray(cv2.blur(closed, (5, 5)), np.float32)
+    # The blur must not carry a dark corner onto another surface.
+    same = cv2.blur((grid.surface == np.roll(grid.surface, 1, 0)).astype(np.float32), (5, 5))
+    return np.asarray(np.where(same > 0.95, blurred, 0.5 * blurred + 0.5 * closed), np.float32)
+
+
+def _near_rays(points: F32, toward: F32, solid: Solid) -> NDArray:
+    """Indices of the points whose ray passes through the solid's bounding sphere. toward: unit, [3] or [N, 3]."""
+    offset = np.float32(solid.centre) - points
+    along = np.einsum("ij,ij->i", offset, np.broadcast_to(toward, offset.shape))
+    apart = np.einsum("ij,ij->i", offset, offset) - along**2
+    radius = np.float32(solid.radius)
+    return np.flatnonzero((apart < radius**2) & (along > -radius))
+
+
+def _blocked(points: F32, toward: F32, limit: F32 | float, solid: Solid) -> NDArray[np.bool_]:
+    """bool[N]: whether the ray from each point meets the solid before `limit` metres."""
+    enter = np.full(len(points), 1e-3, np.float32)
+    leave = np.broadcast_to(np.float32(limit), enter.shape).copy()
+    inside = np.ones(len(points), bool)
+    for normal, offset in zip(np.float32(solid.normals), np.float32(solid.offsets), strict=True):
+        gap = offset - points @ normal
+        slope = np.broadcast_to(toward @ normal, gap.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = gap / slope
+        enter = np.where(slope < 0, np.maximum(enter, reach), enter)
+        leave = np.where(slope > 0, np.minimum(leave, reach), leave)
+        inside &= (slope != 0) | (gap > 0)
+    return inside & (enter < leave)
+
+
+def _sunlit(
+    points: F32, sun: Sun, solids: Sequence[Solid], sprites: Sequence[Sprite], rng: np.random.Generator
+) -> F32:
+    """float32[N]: visible share of the sun. Directions are jittered a little so that far shadows soften."""
+    jitter = rng.normal(0, 0.006, (len(points), 3)).astype(np.float32)
+    toward = np.float32(sun.direction) + jitter
+    toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+    seen = np.ones(len(points), np.float32)
+    if sun.portals:
+        seen[:] = 0
+        for portal in sun.portals:
+            across, other = (0, 2) if portal.axis == "x" else (2, 0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                reach = (np.float32(portal.at) - points[:, across]) / toward[:, across]
+            side = points[:, other] + reach * toward[:, other]
+            rise = points[:, 1] + reach * toward[:, 1]
+            through = (reach > 0) & (side > portal.low[0]) & (side < portal.high[0])
+            seen[through & (rise > portal.low[1]) & (rise < portal.high[1])] = 1
+    for solid in solids:
+        if solid.casts:
+            near = _near_rays(points, np.float32(sun.direction), solid)
+            near = near[seen[near] > 0]
+            if len(near):
+                seen[near[_blocked(points[near], toward[near], 1e4, solid)]] = 0
+    for sprite in sprites:
+        _sprite_shadow(points, toward, sprite, sun, seen)
+    return seen
+
+
+def _sprite_shadow(points: F32, toward: F32, sprite: Sprite, sun: Sun, seen: F32) -> None:
+    """Darken `seen` where the sprite, turned to the sun, stands in the light's way."""
+    flat = np.float32([sun.direction[0], 0, sun.direction[2]])
+    flat /= max(float(np.linalg.norm(flat)), 1e-3)
+    right = np.float32([flat[2], 0, -flat[0]])
+    foot = np.float32(sprite.foot)
+    width, height = sprite.size
+    offset = foot - points
+    near = np.flatnonzero((np.abs(offset @ right) < 0.6 * width) & (offset @ flat > 0.12 * width))
+    if not len(near):
+        return
+    reach = (offset[near] @ flat) / np.maximum(toward[near] @ flat, 1e-3)
+    hit = points[near] + reach[:, None] * toward[near] - foot
+    u = (hit @ right) / width + 0.5
+    v = 1 - hit[:, 1] / height
+    inside = (u > 0) & (u < 1) & (v > 0) & (v < 1)
+    near, u, v = near[inside], u[inside], v[inside]
+    if len(near):
+        level = 1.0 if sprite.texture.levels[0].shape[0] <= 512 else 2.0
+        alpha = sprite.texture.sample(u.astype(np.float32), v.astype(np.float32), level)[:, 3]
+        # A crown is deeper than its cut-out: little light comes through its middle.
+        seen[near] *= 1 - np.clip(alpha * 1.1, 0, 0.93)
+
+
+def _lamp(points: F32, normals: F32, lamp: Lamp, solids: Sequence[Solid], rng: np.random.Generator) -> F32:
+    """float32[N, 3]: light from one rectangular lamp, one stratified shadow ray per point."""
+    centre, across, along = np.float32(lamp.centre), np.float32(lamp.across), np.float32(lamp.along)
+    facing = np.cross(across, along)
+    area = 4 * float(np.linalg.norm(facing))
+    facing = facing / np.linalg.norm(facing)
+    place = rng.uniform(-1, 1, (len(points), 2)).astype(np.float32)
+    middle = centre - points
+    distance = np.linalg.norm(middle, axis=1)
+    # The unshadowed term uses the lamp's middle (smooth); only the shadow test is sampled over its area.
+    toward = middle / np.maximum(distance, 1e-3)[:, None]
+    cosine = np.maximum(np.einsum("ij,ij->i", toward, normals) * 0.85 + 0.15, 0)
+    emitted = np.maximum(-(toward @ facing), 0)
+    strength = cosine * emitted * np.float32(area) / (distance**2 + np.float32(area) * 0.35)
+    useful = np.flatnonzero(strength * max(lamp.colour) > 0.015)
+    target = centre + place[useful, :1] * across + place[useful, 1:] * along - points[useful]
+    length = np.linalg.norm(target, axis=1)
+    target /= np.maximum(length, 1e-3)[:, None]
+    start = points[useful] + 0.01 * normals[useful]
+    clear = np.ones(len(useful), np.float32)
+    for solid in solids:
+        if solid.casts:
+            near = _near_rays(start, target, solid)
+            near = near[clear[near] > 0]
+            if len(near):
+                clear[near[_blocked(start[near], target[near], length[near] - 0.03, solid)]] = 0
+    strength[useful] *= clear
+    return np.asarray(strength[:, None] * np.float32(lamp.colour), np.float32)
+
+
+def spread(coarse: F32, surface: NDArray[np.int32], fine: NDArray[np.int32], stride: int) -> F32:
+    """Bilinear enlargement of float32[h, w, 3] that only mixes points of the pixel's own surface."""
+    height, width = fine.shape
+    if stride == 1:
+        return coarse
+    total = np.zeros((height, width, 3), np.float32)
+    weight = np.zeros((height, width), np.float32)
+    row = np.arange(height)
+    column = np.arange(width)
+    y = (row - stride // 2) / stride
+    x = (column - stride // 2) / stride
+    for dy in (0, 1):
+        low_y = np.floor(y).astype(int) + dy
+        part_y = 1 - np.abs(y - low_y)
+        pick_y = np.clip(low_y, 0, surface.shape[0] - 1)
+        for dx in (0, 1):
+            low_x = np.floor(x).astype(int) + dx
+            part_x = 1 - np.abs(x - low_x)
+            pick_x = np.clip(low_x, 0, surface.shape[1] - 1)
+            near = surface[pick_y][:, pick_x]
+            share = (part_y[:, None] * part_x[None, :]).astype(np.float32) + np.float32(1e-3)
+            share = np.where(near == fine, share, np.where(near == NOTHING, np.float32(1e-8), share * 1e-4))
+            total += coarse[pick_y][:, pick_x] * share[..., None]
+            weight += share
+    total /= weight[..., None]
+    return total
+
+
+def soften(coarse: F32, surface: NDArray[np.int32]) -> F32:
+    """Blur sampled light within each surface: removes the grain of one shadow ray per point."""
+    total = coarse.copy()
+    weight = np.ones(surface.shape, np.float32)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if dy or dx:
+                same = (np.roll(surface, (dy, dx), (0, 1)) == surface).astype(np.float32)
+                total += np.roll(coarse, (dy, dx), (0, 1)) * same[..., None]
+                weight += same
+    return np.asarray(total / weight[..., None], np.float32)
+
+
+def cloudy_sky(
+    buffers: Buffers, low: Colour, high: Colour, cover: float, variant: int, sun: Sun | None, white: Colour
+) -> F32:
+    """float32[H, W, 3]: sky radiance for every pixel above the horizon."""
+    camera = buffers.camera
+    ray_x, ray_y, ray_z = camera.rays()
+    rise = np.maximum(ray_y, 0.004)[:, None]
+    length = np.sqrt(ray_x**2 + ray_z**2)[None, :]
+    elevation = rise / np.hypot(length, rise)
+    blend = np.clip(elevation * 1.7, 0, 1) ** 0.55
+    sky = np.float32(low) * (1 - blend)[..., None] + np.float32(high) * blend[..., None]
+    # Clouds live on a plane: project, look up two octaves of cloudy noise, threshold softly.
+    reach = 0.055 / (rise + 0.035)
+    u = (ray_x[None, :] * reach + 0.13 * variant) % 1
+    v = (ray_z[None, :] * reach + 0.37 * variant) % 1
+    size = 512
+    field = noise(size, 1.55, variant % 4)
+    cloud = cv2.remap(
+        np.tile(field, (2, 2)),
+        (u * size).astype(np.float32),
+        (v * size).astype(np.float32),
+        cv2.INTER_LINEAR,
+    )
+    density = np.clip((cloud - (1.2 - 2.4 * cover)) * 0.85, 0, 1)
+    lit = np.clip(1.05 - 0.42 * density, 0, 1)[..., None] * np.float32(white)
+    opacity = (density * np.clip(elevation * 9, 0.15, 1))[..., None]
+    sky = sky * (1 - opacity) + lit * opacity
+    if sun is not None:
+        direction = np.float32(sun.direction)
+        cosine = ray_x[None, :] * direction[0] + rise * direction[1] + ray_z[None, :] * direction[2]
+        cosine /= np.hypot(length, rise)
+        halo = np.maximum(cosine, 0) ** 24 * 0.5 + np.maximum(cosine, 0) ** 400 * 3
+        sky = sky + halo[..., None] * np.float32(sun.colour) * 0.35
+    return np.asarray(sky, np.float32)

@@ -1,0 +1,323 @@
+"""Tileable surface bitmaps (wood, brick, grass, facades ...) with mip chains.
+
+Every maker returns a `Texture` in linear light. Detail that a real camera could not resolve is removed by the
+mip chain, not by hope: far floor tiles fade to their mean colour instead of turning into moire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+F32: TypeAlias = NDArray[np.float32]
+Colour: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A bitmap and its mip chain.
+
+    levels: float32[h, w, C] linear light, C is 3 or 4 (straight alpha last), each level half the one before.
+    """
+
+    levels: tuple[F32, ...]
+
+    def sample(self, u: F32, v: F32, lod: F32 | float) -> F32:
+        """float32[N, C] at u, v (float32[N], one tile = 1.0, wraps); lod is the mip level, rounded down."""
+        count = len(u)
+        out = np.empty((count, self.levels[0].shape[2]), np.float32)
+        top = len(self.levels) - 1
+        if isinstance(lod, float):
+            level = self.levels[int(np.clip(lod, 0, top))]
+            return _fetch(level, u, v)
+        whole = np.clip(lod, 0, top).astype(np.int8)
+        low, high = int(whole.min()), int(whole.max())
+        if low == high:
+            return _fetch(self.levels[low], u, v)
+        for index in range(low, high + 1):
+            chosen = np.flatnonzero(whole == index)
+            if len(chosen):
+                out[chosen] = _fetch(self.levels[index], u[chosen], v[chosen])
+        return out
+
+
+def _fetch(level: F32, u: F32, v: F32) -> F32:
+    """Bilinear look-up with wrap-around; cv2.remap wants a 2-D map, so the list is folded into rows."""
+    height, width = level.shape[:2]
+    count = len(u)
+    row = 512
+    padded = -(-count // row) * row
+    x = np.zeros(padded, np.float32)
+    y = np.zeros(padded, np.float32)
+    x[:count] = (u - np.floor(u)) * np.float32(width) - np.float32(0.5)
+    y[:count] = (v - np.floor(v)) * np.float32(height) - np.float32(0.5)
+    found = cv2.remap(
+        level, x.reshape(-1, row), y.reshape(-1, row), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
+    return np.asarray(found, np.float32).reshape(padded, -1)[:count]
+
+
+def make_texture(srgb: NDArray) -> Texture:
+    """From display-referred values (float [h, w, 3 or 4], 0..1): linearise the colour and build the mips."""
+    base = np.clip(srgb, 0, 1).astype(np.float32)
+    base[..., :3] = cv2.pow(np.ascontiguousarray(base[..., :3]), 2.2)
+    levels = [base]
+    while min(levels[-1].shape[:2]) > 2:
+        last = levels[-1]
+        size = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
+        if last.shape[2] == 4:
+            # Colour under zero alpha must not leak into the coarser levels.
+            alpha = last[..., 3:]
+            premultiplied = cv2.resize(last[..., :3] * alpha, size, interpolation=cv2.INTER_AREA)
+            shrunk = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[..., None]
+            levels.append(np.concatenate([premultiplied / np.maximum(shrunk, 1e-3), shrunk], axis=2))
+        else:
+            levels.append(np.asarray(cv2.resize(last, size, interpolation=cv2.INTER_AREA), np.float32))
+    return Texture(tuple(levels))
+
+
+@lru_cache(maxsize=64)
+def noise(size: int, slope: float, variant: int = 0, stretch: float = 1.0) -> F32:
+    """float32[size, size], mean 0 and deviation 1, tileable. slope 0 is white, 2 is cloudy; stretch > 1 draws
+    the grain out along x. Read-only: the array is shared between callers."""
+    rng = np.random.Generator(np.random.Philox(key=1000 * variant + size))
+    white = np.fft.rfft2(rng.standard_normal((size, size)).astype(np.float32))
+    fy = np.fft.fftfreq(size)[:, None] * size
+    fx = np.fft.rfftfreq(size)[None, :] * size
+    radius = np.sqrt((fx * stretch) ** 2 + fy**2) / np.sqrt(stretch)
+    radius[0, 0] = 1.0
+    spectrum = white / np.maximum(radius, 1.0) ** slope
+    spectrum[0, 0] = 0
+    field = np.fft.irfft2(spectrum, s=(size, size))
+    field = (field / field.std()).astype(np.float32)
+    field.flags.writeable = False
+    return field
+
+
+def mix(first: Colour, second: Colour, amount: F32) -> F32:
+    """float32[h, w, 3]: first where amount is 0, second where it is 1."""
+    weight = np.clip(amount, 0, 1)[..., None]
+    return np.asarray(np.float32(first) * (1 - weight) + np.float32(second) * weight, np.float32)
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """The colour multiplied by factor, kept within 0..1."""
+    red, green, blue = (min(1.0, max(0.0, channel * factor)) for channel in colour)
+    return red, green, blue
+
+
+def emboss(height: F32, strength: float) -> F32:
+    """Relief shading (multiplier around 1) of a tileable height field lit from the upper left."""
+    slope = (height - np.roll(height, 1, 0)) + 0.6 * (height - np.roll(height, 1, 1))
+    return np.asarray(np.clip(1 + strength * slope, 0.4, 1.6), np.float32)
+
+
+def _cells(size: int, rows: int, columns: int, stagger: float, gap: float) -> tuple[NDArray, NDArray, F32]:
+    """Brick layout: row and column index per pixel and the joint mask (1 in the joint, soft edge)."""
+    axis = (np.arange(size, dtype=np.float32) + 0.5) / size
+    y = axis * rows
+    row = y.astype(np.int32)
+    x = axis[None, :] * columns + (row % 2)[:, None] * stagger + 0 * y[:, None]
+    column = np.floor(x).astype(np.int32) % columns
+    edge_x = np.abs(x - np.round(x)) / columns
+    edge_y = np.abs(y - np.round(y)) / rows
+    distance = np.minimum(edge_x, edge_y[:, None]) * size
+    joint = np.clip(1.2 - distance / max(gap * size / 2, 0.5), 0, 1).astype(np.float32)
+    return np.broadcast_to(row[:, None], (size, size)), column, joint
+
+
+def planks(rng: np.random.Generator, colour: Colour, rows: int = 12, contrast: float = 1.0) -> Texture:
+    """Wooden boards running along u; one tile holds `rows` boards."""
+    size = 1024
+    axis = np.arange(size)
+    row = (axis * rows) // size
+    shift = rng.integers(0, size, rows)
+    tone = rng.normal(0, 0.13 * contrast, (rows, 2))
+    x = (axis[None, :] + shift[row][:, None]) % size
+    board = x // (size // 2)
+    grain = noise(size, 1.15, int(rng.integers(3)), 14.0)
+    jump = rng.integers(0, size, (rows, 2))
+    texture = grain[axis[:, None], (x + jump[row[:, None], board]) % size]
+    rings = np.sin(texture * 5.0 + 3 * noise(size, 1.6, 5, 8.0))
+    value = 1 + tone[row[:, None], board] + contrast * (0.09 * texture + 0.05 * rings)
+    seam_y = np.minimum(axis % (size / rows), size / rows - axis % (size / rows))
+    seam_x = np.minimum(x % (size // 2), size // 2 - x % (size // 2))
+    seam = np.minimum(np.minimum(seam_y[:, None], seam_x) / 1.6, 1)
+    value = value * (0.35 + 0.65 * seam)
+    warm = np.float32([1.0, 0.985, 0.95])
+    return make_texture(np.float32(colour) * value[..., None] ** (1 / warm))
+
+
+def tiles(
+    rng: np.random.Generator,
+    colour: Colour,
+    second: Colour | None = None,
+    count: int = 4,
+    gap: float = 0.008,
+    rough: float = 1.0,
+    grout: Colour = (0.42, 0.40, 0.38),
+) -> Texture:
+    """Square tiles or slabs, `count` x `count` per texture tile; a second colour makes a chequerboard."""
+    size = 1024
+    row, column, joint = _cells(size, count, count, 0.0, gap)
+    tone = rng.normal(0, 0.035 * rough, (count, count)).astype(np.float32)[row, column]
+    blotch = noise(size, 1.5, int(rng.integers(4)))
+    speckle = noise(size, 0.5, 3)
+    value = 1 + tone + rough * (0.045 * blotch + 0.03 * speckle)
+    base = np.broadcast_to(np.float32(colour), (size, size, 3))
+    if second is not None:
+        base = np.where(((row + column) % 2 == 1)[..., None], np.float32(second), base)
+    surface = base * value[..., None] * emboss(-joint, 0.25)[..., None]
+    return make_texture(surface * (1 - joint[..., None]) + np.float32(grout) * joint[..., None])
+
+
+def bricks(
+    rng: np.random.Generator, colour: Colour, mortar: Colour, rows: int = 12, columns: int = 4, spread: float = 1.0
+) -> Texture:
+    """Running-bond masonry or pavers."""
+    size = 1024
+    row, column, joint = _cells(size, rows, columns, 0.5, 0.011)
+    hue = rng.normal(0, 1, (rows, columns, 3)).astype(np.float32) * np.float32([0.11, 0.09, 0.08]) * spread
+    hue += rng.normal(0, 0.08 * spread, (rows, columns, 1)).astype(np.float32)
+    rough = noise(size, 0.9, int(rng.integers(4)))
+    stain = noise(size, 1.9, 7)
+    joint = np.clip(joint + 0.10 * rough * (joint > 0), 0, 1)
+    value = (1 + hue[row, column]) * (1 + 0.08 * rough + 0.05 * stain)[..., None]
+    face = np.float32(colour) * value * emboss(-joint * 0.8 + 0.12 * rough, 0.35)[..., None]
+    bed = np.float32(mortar) * (1 + 0.07 * noise(size, 0.3, 1))[..., None]
+    return make_texture(face * (1 - joint[..., None]) + bed * joint[..., None])
+
+
+def cobbles(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Small granite setts: jittered cells with rounded tops."""
+    size, count = 1024, 14
+    grid = (np.indices((count, count)).transpose(1, 2, 0) + 0.5).astype(np.float32)
+    grid += rng.uniform(-0.22, 0.22, grid.shape).astype(np.float32)
+    tone = rng.normal(1, 0.13, (count, count)).astype(np.float32)
+    axis = (np.arange(size, dtype=np.float32) + 0.5) / size * count
+    base = axis.astype(np.int32)
+    best = np.full((size, size), 9, np.float32)
+    second = best.copy()
+    value = best.copy()
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            rows, columns = (base + dy)[:, None], (base + dx)[None, :]
+            seed = grid[rows % count, columns % count]
+            wrap_y = (rows - rows % count).astype(np.float32)
+            wrap_x = (columns - columns % count).astype(np.float32)
+            distance = np.maximum(
+                np.abs(axis[:, None] - seed[..., 0] - wrap_y), np.abs(axis[None, :] - seed[..., 1] - wrap_x)
+            )
+            nearer = distance < best
+            second = np.where(nearer, best, np.minimum(second, distance))
+            value = np.where(nearer, tone[rows % count, columns % count], value)
+            best = np.minimum(best, distance)
+    dome = np.clip((second - best) * 3.2, 0, 1)
+    relief = emboss(cv2.GaussianBlur(dome, (0, 0), 2.0), 1.6)
+    rough = 1 + 0.07 * noise(size, 0.6, 2) + 0.05 * noise(size, 1.6, 4)
+    shadow = 0.38 + 0.62 * np.minimum(dome * 1.8, 1)
+    return make_texture(np.float32(colour) * (value * shadow * relief * rough)[..., None])
+
+
+def mottled(
+    rng: np.random.Generator, colour: Colour, cloudy: float = 0.05, speckle: float = 0.04, fine: float = 0.5
+) -> Texture:
+    """Plaster, concrete, asphalt, sand, carpet: cloudy variation plus grain of the given spectral slope."""
+    size = 1024
+    variant = int(rng.integers(4))
+    value = 1 + cloudy * noise(size, 1.8, variant) + speckle * noise(size, fine, variant + 4)
+    tint = cloudy * 0.35 * noise(size, 1.5, variant + 8)
+    return make_texture(np.float32(colour) * np.stack([value + tint, value, value - tint], -1))
+
+
+def asphalt(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Bitumen with bright aggregate, stains and a few sealed cracks."""
+    size = 1024
+    variant = int(rng.integers(3))
+    grit = noise(size, 0.25, variant)
+    value = 1 + 0.16 * grit + 0.25 * (grit > 2.0) + 0.10 * noise(size, 1.7, variant + 3)
+    ridge = np.abs(noise(size, 1.75, variant + 6))
+    value *= 1 - 0.45 * np.exp(-((ridge / 0.012) ** 2)) * (noise(size, 2.0, variant + 9) > 0.9)
+    return make_texture(np.float32(colour) * value[..., None])
+
+
+def grass(rng: np.random.Generator, colour: Colour, dry: Colour) -> Texture:
+    """A lawn seen from above: many short strokes in batches from dark to light."""
+    size = 1024
+    image = np.empty((size, size, 3), np.float32)
+    image[:] = np.float32(shade(colour, 0.42))
+    patch = noise(size, 1.7, int(rng.integers(4)))
+    batches = 28
+    for batch in range(batches):
+        count = 700
+        x, y = rng.uniform(0, size, (2, count))
+        angle = rng.normal(-np.pi / 2, 0.55, count)
+        length = rng.uniform(10, 30, count)
+        light = 0.5 + 0.75 * batch / batches + rng.normal(0, 0.06)
+        share = float(np.clip(rng.normal(0.25, 0.2), 0, 1))
+        tint = [light * ((1 - share) * c + share * d) for c, d in zip(colour, dry, strict=True)]
+        tips = np.stack([x + length * np.cos(angle), y + length * np.sin(angle)], -1)
+        lines = np.stack([np.stack([x, y], -1), tips], 1)
+        # Strokes are drawn again one tile over where they cross the border, so that the lawn tiles.
+        for shift in ((0, 0), (0, size), (size, 0)):
+            moved = np.round((lines + np.float32(shift)) * 16).astype(np.int32)
+            near = moved if shift == (0, 0) else moved[(lines + np.float32(shift)).min((1, 2)) < size + 32]
+            cv2.polylines(image, list(near), False, tint, 1, cv2.LINE_AA, 4)
+    value = 1 + 0.13 * patch + 0.05 * noise(size, 0.3, 2)
+    return make_texture(image * value[..., None])
+
+
+def fabric(rng: np.random.Generator, colour: Colour, second: Colour | None = None) -> Texture:
+    """Woven cloth; with a second colour, stripes or a check."""
+    size = 512
+    axis = np.arange(size)
+    weave = np.sin(axis * 2 * np.pi / 4)[None, :] * np.sin(axis * 2 * np.pi / 4)[:, None]
+    value = 1 + 0.07 * weave + 0.07 * noise(size, 0.5, 1) + 0.06 * noise(size, 1.7, int(rng.integers(4)))
+    base = np.broadcast_to(np.float32(colour), (size, size, 3))
+    if second is not None:
+        count = int(rng.integers(3, 9))
+        stripe = (np.sin(axis * 2 * np.pi * count / size) > rng.uniform(-0.3, 0.5)).astype(np.float32)
+        pattern = np.broadcast_to(stripe[None, :], (size, size))
+        if rng.random() < 0.5:
+            pattern = (pattern + stripe[:, None]) / 2
+        base = mix(colour, second, pattern)
+    return make_texture(base * value[..., None])
+
+
+def rug(rng: np.random.Generator, colours: list[Colour]) -> Texture:
+    """A patterned rug with borders; one texture tile is the whole rug."""
+    size = 512
+    axis = np.minimum(np.arange(size), size - 1 - np.arange(size)) / size
+    ring = np.minimum(axis[:, None], axis[None, :])
+    image = np.empty((size, size, 3), np.float32)
+    image[:] = np.float32(colours[0])
+    image[ring < 0.10] = colours[1]
+    image[(ring < 0.075) & (ring > 0.055)] = colours[2]
+    image[ring < 0.02] = colours[0]
+    inside = ring > 0.12
+    frequency = float(rng.integers(3, 8))
+    u, v = np.meshgrid(np.arange(size) / size, np.arange(size) / size)
+    diamonds = np.abs((u * frequency) % 1 - 0.5) + np.abs((v * frequency) % 1 - 0.5)
+    image[inside & (diamonds < 0.36)] = colours[2]
+    image[inside & (diamonds < 0.24)] = colours[1]
+    image[inside & (diamonds < 0.12)] = colours[0]
+    value = 1 + 0.10 * noise(size, 0.3, 1) + 0.06 * noise(size, 1.5, 2)
+    return make_texture(image * value[..., None])
+
+
+def terrazzo(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Polished stone with chips."""
+    size = 1024
+    field = noise(size, 0.95, int(rng.integers(3)))
+    chips = noise(size, 0.95, 3)
+    value = 1 + 0.05 * noise(size, 1.6, 6)
+    image = np.float32(colour) * value[..., None] * np.ones((size, size, 3), np.float32)
+    image[field > 1.5] *= 0.62
+    image[chips > 1.6] *= np.float32([1.18, 1.12, 1.02])
+    image[(field < -1.7)] *= np.float32([0.85, 0.68, 0.55])
+    return make_texture(image)

@@ -1,0 +1,86 @@
+"""The description of a scene before it is rendered: solids, sprites, light, camera and where people may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.mannequin.lighting import Light
+from synth.mannequin.raycast import Solid, Sprite, box
+from synth.mannequin.textures import Colour
+
+Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class View:
+    """Camera as the scene wants it: eye (x, height, z) in metres, yaw in radians, focal length as a multiple of the
+    longer image side, horizon as a fraction of the image height from the top."""
+
+    eye: tuple[float, float, float]
+    yaw: float
+    focal: float
+    horizon: float
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Radiance at the horizon and overhead, cloud cover 0..1, cloud colour, and which cloud field."""
+
+    low: Colour
+    high: Colour
+    cover: float
+    cloud: Colour
+    variant: int
+
+
+@dataclass
+class World:
+    """A scene under construction. solids[0] is the ground."""
+
+    kind: str
+    view: View
+    light: Light
+    sky: Sky | None
+    stand: Region
+    solids: list[Solid]
+    sprites: list[Sprite] = field(default_factory=list)
+    obstacles: list[NDArray] = field(default_factory=list)
+    far: float = 45.0
+
+    def add(self, *solids: Solid) -> None:
+        """Add solids that nobody can walk through (those that start below 1.9 m)."""
+        for solid in solids:
+            self.solids.append(solid)
+            if solid.vertices[:, 1].min() < 1.9 and solid.vertices[:, 1].max() > 0.05:
+                self.obstacles.append(solid.vertices[:, [0, 2]])
+
+    def group(self, solids: Sequence[Solid]) -> None:
+        """Add the parts of one piece of furniture: nobody stands between its legs either."""
+        self.solids.extend(solids)
+        self.obstacles.append(np.concatenate([solid.vertices[:, [0, 2]] for solid in solids]))
+
+    def plant(self, sprite: Sprite, trunk: float) -> None:
+        """Add a cut-out whose foot is an obstacle of radius `trunk` metres."""
+        self.sprites.append(sprite)
+        x, _, z = sprite.foot
+        square = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * trunk + [x, z]
+        self.obstacles.append(square)
+
+
+def placed(
+    x: float, z: float, yaw: float, bottom: float = 0.0
+) -> Callable[..., Solid]:
+    """A box maker in the frame of a piece of furniture at x, z turned by yaw: make((cx, cy, cz), size, material)."""
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+
+    def make(centre: Sequence[float], size: Sequence[float], *args: object, **kwargs: object) -> Solid:
+        cx, cy, cz = centre
+        where = (x + cx * cosine + cz * sine, bottom + cy, z - cx * sine + cz * cosine)
+        return box(where, size, *args, yaw=yaw, **kwargs)  # type: ignore[arg-type]
+
+    return make

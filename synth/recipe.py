@@ -1,0 +1,113 @@
+"""A recipe says what scenes to make. YAML, every key documented here, unknown keys refused."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mildbench.errors import UserError, did_you_mean
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+"""Lower and upper bound of a uniform draw."""
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Band(BaseModel):
+    """A range of visible ratios and how often it is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    range: Annotated[Range, Field(description="visible ratio, from and to, in 0..1")]
+    weight: Weight
+
+
+class Recipe(BaseModel):
+    """What scenes to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="name of the data set")
+    description: str = Field(description="one sentence for the data card")
+    family: str = Field(description="scenario family recorded with every scene")
+    people: list[str] = Field(min_length=1, description="people sources, SCHEME:PATH?OPTION=VALUE")
+    backgrounds: list[str] = Field(min_length=1, description="background sources")
+    count: int = Field(gt=0, description="number of scenes")
+    size: int = Field(ge=64, le=4096, description="width and height of a scene, in pixels")
+    splits: dict[str, Weight] = Field(min_length=1, description="split -> share of the scenes")
+    crowd: dict[int, Weight] = Field(min_length=1, description="people in a scene -> weight")
+    occlude: Share = Field(description="how often a further person is placed to hide somebody")
+    visible_ratio: list[Band] = Field(
+        min_length=1, description="visible ratios to ask for, of the person who gets hidden"
+    )
+    min_visible_ratio: Share = Field(description="nobody ends up less visible than this")
+    tolerance: Share = Field(description="largest accepted |achieved - asked| visible ratio")
+    stature: Range = Field(description="a standing person's height, as a share of the scene's height")
+    max_upscale: float = Field(gt=0, description="largest enlargement of a cut-out")
+    horizon: Range = Field(description="horizon row as a share of the height, where the source knows none")
+    camera_height: Range = Field(description="camera height in statures, where the source knows none")
+    background_views: int = Field(gt=0, description="different crops taken of one background")
+    background_zoom: Range = Field(description="enlargement of a crop over the largest square")
+    shadow: Range = Field(description="opacity of the contact shadow")
+    max_rejected_share: Share = Field(description="more broken inputs than this share fail the build")
+
+
+def names() -> list[str]:
+    """The shipped recipes."""
+    return sorted(item.name.removesuffix(".yaml") for item in _shipped().iterdir() if item.name.endswith(".yaml"))
+
+
+def load(name_or_file: str) -> Recipe:
+    """A shipped recipe by name, or one from a YAML file. Raises `UserError` with the first mistake found."""
+    if name_or_file in names():
+        text = (_shipped() / f"{name_or_file}.yaml").read_text()
+    elif name_or_file.endswith((".yaml", ".yml")):
+        try:
+            text = Path(name_or_file).read_text()
+        except OSError as error:
+            raise UserError(f"recipe {name_or_file} cannot be read: {error.strerror}") from None
+    else:
+        raise UserError(f"unknown recipe {name_or_file!r}: {did_you_mean(name_or_file, names())}, or give a .yaml file")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"recipe {name_or_file} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"recipe {name_or_file} is empty or not a mapping of keys to values")
+    return check(content, name_or_file)
+
+
+def check(content: dict[str, object], where: str) -> Recipe:
+    """Validate a recipe; raises `UserError` for the first unknown key or bad value."""
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            known = Band.model_fields if len(first["loc"]) > 1 else Recipe.model_fields
+            suggestion = did_you_mean(str(first["loc"][-1]), known)
+            raise UserError(f"recipe {where}: unknown key {key!r}: {suggestion}") from None
+        raise UserError(f"recipe {where}: {key}: {first['msg']} (got {first['input']!r})") from None
+    for key, weights in (("splits", recipe.splits.values()), ("crowd", recipe.crowd.values())):
+        if sum(weights) <= 0:
+            raise UserError(f"recipe {where}: {key}: all weights are zero: give at least one a positive weight")
+    if sum(band.weight for band in recipe.visible_ratio) <= 0:
+        raise UserError(f"recipe {where}: visible_ratio: all weights are zero: give at least one a positive weight")
+    if not all(1 <= count <= 32 for count in recipe.crowd):
+        raise UserError(f"recipe {where}: crowd: the number of people must lie in 1..32")
+    return recipe
+
+
+def _shipped():  # type: ignore[no-untyped-def]  # importlib's Traversable moved between 3.11 and 3.13
+    return files("synth") / "recipes"

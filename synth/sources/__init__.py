@@ -1,0 +1,1 @@
+"""Where people and backgrounds come from: one module a source, found by its scheme."""

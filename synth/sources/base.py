@@ -1,0 +1,169 @@
+"""What a source of people or backgrounds implements."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from mildbench.errors import UserError, did_you_mean
+from mildbench.registry import Registry
+from mildbench.scene import Provenance
+
+
+class Rejected(Exception):
+    """One item of a source cannot be used; the reason is counted and the build goes on without it."""
+
+    def __init__(self, reason: str, example: str) -> None:
+        super().__init__(f"{reason}: {example}")
+        self.reason = reason
+        self.example = example
+
+
+@dataclass
+class Rejections:
+    """Items left out, counted by reason, with one example of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, rejected: Rejected) -> None:
+        self.counts[rejected.reason] += 1
+        self.examples.setdefault(rejected.reason, rejected.example)
+
+
+@dataclass(frozen=True)
+class PersonRef:
+    """One person of a source, before any pixel is read."""
+
+    key: str
+    """Unique inside the source and stable between runs."""
+    group: str
+    """The source image: everything of one group goes to one split."""
+    height: int
+    """Height in source pixels."""
+    cut_at_bottom: bool = False
+    """The source image ends below the hips or knees; such a person can only stand at the frame's lower edge."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """A person cut out of a source, in crop pixels."""
+
+    rgba: np.ndarray
+    """uint8[h, w, 4], straight alpha; colours under a soft edge are the person's own."""
+    parsing: np.ndarray
+    """uint8[h, w]: CIHP-20, 255 for a person's pixel without a class; `parsing > 0` is the binary mask."""
+    keypoints: np.ndarray
+    """float32[17, 3]: x, y, COCO visibility."""
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class BackgroundRef:
+    """One clean background of a source, before any pixel is read."""
+
+    key: str
+    group: str
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """A picture without people, and what is known of its camera."""
+
+    image: np.ndarray
+    """uint8[H, W, 3]."""
+    provenance: Provenance
+    horizon: float | None = None
+    """Row of the horizon as a share of the height, or None when unknown."""
+    camera_height: float | None = None
+    """Metres above the ground, or None when unknown."""
+    ground: np.ndarray | None = None
+    """bool[H, W]: where feet may stand, or None when unknown."""
+
+
+class Source(ABC):
+    """Common to all sources. Subclasses take the URI's path, then its options as keyword arguments."""
+
+    name: str
+    """What cards and data sets call this source: scheme and options, without the machine's path."""
+    licence: str
+    rejections: Rejections
+    """What the catalogue left out, after the catalogue was read."""
+
+
+class PeopleSource(Source):
+    """Segmented people."""
+
+    @abstractmethod
+    def people(self) -> Sequence[PersonRef]:
+        """All usable people, in a stable order. Raises `UserError` when the source cannot be read."""
+
+    @abstractmethod
+    def cutout(self, key: str) -> Cutout:
+        """Cut one person out. Raises `Rejected` when this one cannot be used after all."""
+
+
+class BackgroundSource(Source):
+    """Clean pictures, without people."""
+
+    @abstractmethod
+    def backgrounds(self) -> Sequence[BackgroundRef]:
+        """All usable backgrounds, in a stable order. Raises `UserError` when the source cannot be read."""
+
+    @abstractmethod
+    def background(self, key: str) -> Background:
+        """Read one. Raises `Rejected` when it cannot be used."""
+
+
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """sha256 of raw pixels: stands in for a file's where there is no file."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+S = TypeVar("S", bound=Source)
+
+
+@dataclass(frozen=True)
+class SourceUri(Generic[S]):
+    """A source as written by a user: `scheme:path?option=value&option=value`."""
+
+    text: str
+
+    @property
+    def scheme(self) -> str:
+        return self.text.partition(":")[0]
+
+    def open(self, registry: Registry[S]) -> S:
+        """Open the source. Raises `UserError` for an unknown scheme or option."""
+        scheme, colon, rest = self.text.partition(":")
+        if not colon:
+            raise UserError(
+                f"source {self.text!r} has no scheme: write SCHEME:PATH, e.g. folder:{self.text} "
+                f"(schemes: {', '.join(registry.names())})"
+            )
+        path, _, query = rest.partition("?")
+        target = registry.load(scheme)
+        parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "path"}
+        options: dict[str, Any] = {}
+        for key, value in parse_qsl(query, keep_blank_values=True):
+            if key not in parameters:
+                raise UserError(f"source {scheme}: has no option {key!r}: {did_you_mean(key, parameters)}")
+            default = parameters[key].default
+            try:
+                options[key] = type(default)(value)
+            except ValueError:
+                kind = type(default).__name__
+                raise UserError(f"source {scheme}: option {key}={value!r} is not a {kind}") from None
+        return target(path, **options)
+
+
+PEOPLE: Registry[PeopleSource] = Registry("people source", "people")
+BACKGROUNDS: Registry[BackgroundSource] = Registry("background source", "backgrounds")

@@ -1,0 +1,131 @@
+"""`folder:DIR`: people from RGBA cut-outs or image + mask pairs; backgrounds from a plain folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mildbench.errors import UserError
+from mildbench.files import file_sha256
+from mildbench.images import read_labels, read_rgb, read_rgba
+from mildbench.labels import UNLABELLED
+from mildbench.scene import Provenance
+from synth.cutout import refine
+from synth.sources.base import (
+    Background,
+    BackgroundRef,
+    BackgroundSource,
+    Cutout,
+    PeopleSource,
+    PersonRef,
+    Rejected,
+    Rejections,
+)
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+LICENCE = "as the owner of the folder states"
+
+
+def _pictures(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise UserError(f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures")
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+class FolderPeople(PeopleSource):
+    """People as pictures on disk.
+
+    Either RGBA files (`DIR/*.png`, the alpha channel is the cut-out), or, where `DIR/images` and `DIR/masks`
+    exist, photos with a mask of the same stem (any value above 127 is the person). Neither knows pose or parsing.
+
+    Args:
+        path: the folder.
+        min_height: smallest person taken, in pixels.
+    """
+
+    def __init__(self, path: str, min_height: int = 64) -> None:
+        self.root = Path(path)
+        self.name = f"folder:{self.root.name}"
+        self.licence = LICENCE
+        self.min_height = min_height
+        self.rejections = Rejections()
+        self._paired = (self.root / "images").is_dir() and (self.root / "masks").is_dir()
+
+    def people(self) -> Sequence[PersonRef]:
+        files = _pictures(self.root / "images" if self._paired else self.root)
+        found = []
+        for path in files:
+            key = str(path.relative_to(self.root))
+            try:
+                mask = self._mask(path)
+            except Rejected as rejected:
+                self.rejections.add(rejected)
+                continue
+            rows = np.flatnonzero(mask.any(axis=1))
+            if rows.size >= self.min_height:
+                cut = bool(rows[-1] >= mask.shape[0] - 1) and self._paired
+                found.append(PersonRef(key, f"{self.name}/{key}", int(rows[-1] - rows[0] + 1), cut))
+        return found
+
+    def _mask(self, path: Path) -> np.ndarray:
+        """bool[H, W]; raises `Rejected` for what cannot be used."""
+        try:
+            if not self._paired:
+                mask = read_rgba(path, "cut-out")[..., 3] >= 128
+            else:
+                candidates = sorted((self.root / "masks").glob(f"{path.stem}.*"))
+                if not candidates:
+                    raise Rejected("image without a mask of the same name", path.name)
+                mask = read_labels(candidates[0]) > 127
+                if mask.shape != read_rgb(path).shape[:2]:
+                    raise Rejected("mask of another size than its image", path.name)
+        except UserError as error:
+            raise Rejected("image unreadable or without alpha", str(error)) from None
+        if not mask.any():
+            raise Rejected("empty mask", path.name)
+        return mask
+
+    def cutout(self, key: str) -> Cutout:
+        path = self.root / key
+        mask = self._mask(path)
+        rgba = refine(read_rgb(path), mask) if self._paired else read_rgba(path)
+        rows, columns = np.flatnonzero(rgba[..., 3].any(axis=1)), np.flatnonzero(rgba[..., 3].any(axis=0))
+        rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
+        provenance = Provenance(self.name, key, file_sha256(path), self.licence)
+        return Cutout(np.ascontiguousarray(rgba), parsing, np.zeros((17, 3), np.float32), provenance)
+
+
+class FolderBackgrounds(BackgroundSource):
+    """Every picture under a folder, taken to be free of people.
+
+    Args:
+        path: the folder.
+        min_side: smallest picture taken, in pixels of the shorter side.
+    """
+
+    def __init__(self, path: str, min_side: int = 256) -> None:
+        self.root = Path(path)
+        self.name = f"folder:{self.root.name}"
+        self.licence = LICENCE
+        self.min_side = min_side
+        self.rejections = Rejections()
+
+    def backgrounds(self) -> Sequence[BackgroundRef]:
+        keys = [str(path.relative_to(self.root)) for path in _pictures(self.root)]
+        return [BackgroundRef(key, f"{self.name}/{key}") for key in keys]
+
+    def background(self, key: str) -> Background:
+        path = self.root / key
+        try:
+            image = read_rgb(path)
+        except UserError as error:
+            raise Rejected("image unreadable", str(error)) from None
+        if min(image.shape[:2]) < self.min_side:
+            raise Rejected(f"image smaller than {self.min_side} px", key)
+        return Background(image, Provenance(self.name, key, file_sha256(path), self.licence))

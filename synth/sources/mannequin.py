@@ -1,0 +1,90 @@
+"""`mannequin:`: procedural people with exact pose and parsing, and rendered backgrounds. Needs no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mildbench.errors import UserError
+from mildbench.scene import Provenance
+from synth.mannequin.figure import render_person
+from synth.mannequin.scenery import render_scenery
+from synth.sources.base import (
+    Background,
+    BackgroundRef,
+    BackgroundSource,
+    Cutout,
+    PeopleSource,
+    PersonRef,
+    Rejections,
+    pixels_sha256,
+)
+
+LICENCE = "CC0-1.0"
+STATURE = 480
+"""Height in pixels at which figures are rendered; a scene scales them."""
+
+
+def _keys(path: str, count: int) -> list[str]:
+    if path:
+        raise UserError(f"source mannequin: takes no path, got {path!r}: write mannequin: or mannequin:?count=N")
+    if count < 1:
+        raise UserError(f"source mannequin: count={count} is not positive: give at least 1")
+    return [str(index) for index in range(count)]
+
+
+class MannequinPeople(PeopleSource):
+    """Articulated, shaded, clothed figures.
+
+    Args:
+        path: must be empty.
+        count: how many different people there are.
+        seed: another seed gives other people.
+    """
+
+    def __init__(self, path: str, count: int = 96, seed: int = 0) -> None:
+        self.name = f"mannequin?count={count}&seed={seed}"
+        self.licence = LICENCE
+        self.rejections = Rejections()
+        self._seed = seed
+        self._keys = _keys(path, count)
+
+    def people(self) -> Sequence[PersonRef]:
+        return [PersonRef(key, f"mannequin-person/{self._seed}/{key}", STATURE) for key in self._keys]
+
+    def cutout(self, key: str) -> Cutout:
+        figure = render_person(_number(self._seed, key), STATURE)
+        provenance = Provenance(self.name, key, pixels_sha256(figure.rgba), self.licence)
+        return Cutout(figure.rgba, figure.parsing, figure.keypoints, provenance)
+
+
+class MannequinBackgrounds(BackgroundSource):
+    """Rendered indoor and outdoor scenes with a known camera.
+
+    Args:
+        path: must be empty.
+        count: how many different backgrounds there are.
+        seed: another seed gives other backgrounds.
+        side: width and height in pixels.
+    """
+
+    def __init__(self, path: str, count: int = 32, seed: int = 0, side: int = 512) -> None:
+        self.name = f"mannequin?count={count}&seed={seed}&side={side}"
+        self.licence = LICENCE
+        self.rejections = Rejections()
+        self._seed, self._side = seed, side
+        self._keys = _keys(path, count)
+
+    def backgrounds(self) -> Sequence[BackgroundRef]:
+        return [BackgroundRef(key, f"mannequin-scenery/{self._seed}/{key}") for key in self._keys]
+
+    def background(self, key: str) -> Background:
+        scenery = render_scenery(_number(self._seed, key), self._side, self._side)
+        provenance = Provenance(self.name, key, pixels_sha256(scenery.image), self.licence)
+        return Background(
+            scenery.image, provenance, scenery.horizon, scenery.camera_height, scenery.ground
+        )
+
+
+def _number(seed: int, key: str) -> int:
+    return seed * 1_000_003 + int(key)
+

@@ -1,0 +1,41 @@
+"""`skimage:`: the few photographs without people that the scikit-image wheel ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mildbench.errors import UserError
+from mildbench.extras import require
+from mildbench.files import file_sha256
+from mildbench.images import read_rgb
+from mildbench.scene import Provenance
+from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejections, pixels_sha256
+
+NAMES = ("coffee", "rocket", "stereo_motorcycle")
+"""The wheel's colour photographs that show no person and need no download."""
+
+
+class SkimageBackgrounds(BackgroundSource):
+    """Backgrounds for tests and first steps; three pictures are too few for a benchmark.
+
+    Args:
+        path: must be empty.
+    """
+
+    def __init__(self, path: str) -> None:
+        if path:
+            raise UserError(f"source skimage: takes no path, got {path!r}: write skimage:")
+        self.name = "skimage"
+        self.licence = "public domain or CC0 (scikit-image's data/README.txt)"
+        self.rejections = Rejections()
+        self._data = require("skimage.data", "background source 'skimage'")
+
+    def backgrounds(self) -> Sequence[BackgroundRef]:
+        return [BackgroundRef(name, f"skimage/{name}") for name in NAMES]
+
+    def background(self, key: str) -> Background:
+        loaded = getattr(self._data, key)()
+        image: np.ndarray = loaded[0] if isinstance(loaded, tuple) else loaded  # the stereo pair's left view
+        return Background(image, Provenance(self.name, key, pixels_sha256(image), self.licence))
