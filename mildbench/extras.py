@@ -19,7 +19,7 @@ EXTRA_OF: dict[str, str] = {
     "transformers": "diffusion",
     "accelerate": "diffusion",
     "peft": "diffusion",
-    "safetensors": "diffusion",
+    "safetensors": "torch",
     "ai_edge_litert": "annotate",
     "fiftyone": "browse",
     "jinja2": "browse",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +16,14 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
         raise ValueError(f"the lower bound {bounds[0]} is above the upper bound {bounds[1]}")
     return bounds
+
+
+K = TypeVar("K", int, str)
+
+
+def _sorted(weights: dict[K, float]) -> dict[K, float]:
+    # The order in which a file lists splits or crowd sizes must not change what is drawn.
+    return dict(sorted(weights.items()))
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
@@ -44,8 +52,8 @@ class Recipe(BaseModel):
     backgrounds: list[str] = Field(min_length=1, description="background sources")
     count: int = Field(gt=0, description="number of scenes")
     size: int = Field(ge=64, le=4096, description="width and height of a scene, in pixels")
-    splits: dict[str, Weight] = Field(min_length=1, description="split -> share of the scenes")
-    crowd: dict[int, Weight] = Field(min_length=1, description="people in a scene -> weight")
+    splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(min_length=1, description="split -> share of the scenes")
+    crowd: Annotated[dict[int, Weight], AfterValidator(_sorted)] = Field(min_length=1, description="people in a scene -> weight")
     occlude: Share = Field(description="how often a further person is placed to hide somebody")
     visible_ratio: list[Band] = Field(
         min_length=1, description="visible ratios to ask for, of the person who gets hidden"

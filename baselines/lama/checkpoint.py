@@ -29,7 +29,7 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
     """
     with warnings.catch_warnings():
         # Deprecated in torch 2.15 and still working; `LamaNetwork` is there for when it goes.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*torch.jit.* is deprecated")
         try:
             return torch.jit.load(str(path), map_location="cpu").eval()
         except RuntimeError as error:

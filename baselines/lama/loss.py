@@ -11,7 +11,7 @@ def masked_l1(
     """Mean absolute difference, weighted by region; a scalar.
 
     The authors train with 10 on the known pixels and 0 in the hole, which they leave to adversarial and
-    perceptual losses. Ours weighs the hole too (1 : 6, as in Liu et al., ECCV 2018), because a synthetic scene
+    perceptual losses. Ours weighs the hole too (1 : 6, as in Liu et al., ECCV 2018): a synthetic scene
     has an exact answer there.
 
     Args:

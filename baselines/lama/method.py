@@ -18,8 +18,8 @@ from mildbench.weights import resolve
 class Lama(EraseMethod):
     """LaMa (Suvorov et al., WACV 2022).
 
-    By default the authors' Big-LaMa as their TorchScript file: provenance `official`. With `weights=FILE` it is
-    a `port` (variant big: their network) or a `reimplementation` (variant tiny: ours).
+    By default the authors' Big-LaMa as their TorchScript file: provenance `official`. With `weights=FILE` it
+    is a `port` (variant big: their network) or a `reimplementation` (variant tiny: ours).
     """
 
     info = MethodInfo(
@@ -85,5 +85,5 @@ class Lama(EraseMethod):
         filled = self._model(pixels, hole)[0]
         if not torch.isfinite(filled).all():
             raise ValueError("LaMa returned values that are not finite")
-        # Rounded, where the authors' script truncates, which darkens known pixels too.
+        # Rounded, where the authors' script truncates: that darkens the fill by half a grey level on average.
         return (filled * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()

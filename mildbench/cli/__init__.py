@@ -19,10 +19,18 @@ app = typer.Typer(
 )
 
 
+INTERRUPTED = 130
+"""Exit code of a command stopped by Ctrl-C, as shells have it."""
+
+
 def _register() -> None:
-    from mildbench.cli import build_dataset
+    from mildbench.cli import build_dataset, doctor, ls, validate, weights
 
     app.command("build-dataset")(build_dataset.build_dataset)
+    app.command("validate")(validate.validate)
+    app.command("ls")(ls.ls)
+    app.add_typer(weights.app, name="weights")
+    app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
@@ -37,8 +45,10 @@ def main() -> None:
             raise
         where = f" ({error.filename})" if error.filename else ""
         _stop(f"{error.strerror}{where}: nothing already written is lost; make room, then run the same command", 2)
-    except KeyboardInterrupt:
-        _stop("interrupted: the same command resumes where it stopped", 130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer has already turned Ctrl-C into this
+            _stop("interrupted: the same command resumes where it stopped", INTERRUPTED)
+        raise
 
 
 def _stop(message: str, code: int) -> None:

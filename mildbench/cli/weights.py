@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mildbench.weights import Status
 
 app = typer.Typer(
-    help="List, fetch, add and verify the weights that methods and metrics read.", no_args_is_help=True
+    help="List, fetch, add and verify the weights that methods and metrics read. "
+    "They lie in $MILDBENCH_CACHE/weights, else in ~/.cache/mildbench/weights.",
+    no_args_is_help=True,
 )
 
 

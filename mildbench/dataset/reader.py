@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
+from mildbench.dataset.tasks import TASKS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import inside
 from mildbench.images import read_labels, read_rgb, read_rgba
@@ -17,11 +18,6 @@ from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 
 if TYPE_CHECKING:
     import pandas as pd
-
-TASKS: dict[str, str] = {
-    "erase-all": "erase everybody; the truth is the clean background (one triplet a scene)",
-    "erase-one": "erase one person, keep the others; one triplet a person, in scenes of two people or more",
-}
 
 
 class Dataset:

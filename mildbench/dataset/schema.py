@@ -53,6 +53,11 @@ class DatasetInfo(BaseModel):
     """sha256 of `checksums.txt`, which lists the sha256 of every other file: the data set's identity."""
 
 
+def annotation_file(split: str) -> str:
+    """The COCO file of a split, relative to the data set's folder."""
+    return f"annotations/person_keypoints_{split}.json"
+
+
 def read_info(root: Path) -> DatasetInfo:
     """Read `dataset.json`; raises `UserError` when the folder is not a finished data set."""
     if not root.is_dir():

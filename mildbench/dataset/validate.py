@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from mildbench.dataset.coco import person_annotations
 from mildbench.dataset.reader import Dataset
-from mildbench.dataset.schema import CHECKSUMS
+from mildbench.dataset.schema import CHECKSUMS, annotation_file
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside, read_json
 from mildbench.images import read_labels, read_rgb
@@ -31,11 +31,6 @@ def validate(dataset: Dataset) -> Iterator[list[str]]:
             annotations[item["image_id"]].append(item)
     for sample_id in dataset.samples["id"]:
         yield _sample(dataset, sample_id, images.get(sample_id), annotations)
-
-
-def annotation_file(split: str) -> str:
-    """The COCO file of a split, relative to the data set's folder."""
-    return f"annotations/person_keypoints_{split}.json"
 
 
 def read_checksums(root: Path) -> dict[str, str]:

@@ -32,7 +32,7 @@ class TripletSource(Protocol):
         """Sample ids, in order; raises `UserError` for an unknown task or split."""
         ...
 
-    def triplet(self, task: str, id: str) -> Triplet:
+    def triplet(self, task: str, id: str, /) -> Triplet:
         """The sample `id`; called from several threads at once."""
         ...
 

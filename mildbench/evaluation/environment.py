@@ -14,7 +14,7 @@ from mildbench.errors import UserError
 
 
 def resolve_device(name: str) -> str:
-    """`auto` becomes `cuda` where torch has it and `cpu` elsewhere; raises `UserError` for one that is not there."""
+    """`auto` becomes `cuda` where torch has it and `cpu` elsewhere; `UserError` for one that is not there."""
     kind, _, index = name.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
         raise UserError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")

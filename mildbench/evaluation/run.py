@@ -19,7 +19,7 @@ import inspect
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,8 +31,8 @@ from mildbench.files import fingerprint, inside, read_json, write_bytes, write_j
 from mildbench.method import METHODS, EraseMethod, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
-"""Goes up whenever mildbench itself changes what a method is shown (seeds, padding, ...): old predictions stay,
-in folders of their own."""
+"""Goes up whenever mildbench itself changes what a method is shown (seeds, padding, ...): old predictions
+stay, in folders of their own."""
 
 
 class Strict(BaseModel):
@@ -44,7 +44,7 @@ class Strict(BaseModel):
 class Config(Strict):
     """All that decides what a prediction is; its hash names the run's folder.
 
-    Left out on purpose: the device, the batch size and the limit, which change no prediction, and the metrics.
+    Left out on purpose: device, batch size and limit, which change no prediction, and the metrics.
     """
 
     revision: int
@@ -59,8 +59,8 @@ class Config(Strict):
     weights: dict[str, str]
     """Name -> sha256."""
     code: str
-    """sha256 of the source files that define the method's class and its bases: after an edit to a method its old
-    predictions are not taken for the new ones."""
+    """sha256 of the source files that define the method's class and its bases: after an edit to a method, its
+    old predictions are not taken for new ones."""
 
     @property
     def hash(self) -> str:
@@ -94,8 +94,8 @@ class Session(Strict):
     failures: int
     timed_images: int
     seconds: float
-    """Spent in the method for `timed_images`, without reading and writing files; the first batch, which pays for
-    warming up, counts only when it is the only one."""
+    """Spent in the method for `timed_images`, without reading and writing files; the first batch, which pays
+    for warming up, counts only when it is the only one."""
     peak_memory_bytes: int | None
     """On the GPU; None on a CPU."""
     environment: dict[str, str]
@@ -146,7 +146,15 @@ class Run:
 
     @classmethod
     def of(
-        cls, out: Path, dataset: TripletSource, task: str, split: str, spec: MethodSpec, *, seed: int, device: str
+        cls,
+        out: Path,
+        dataset: TripletSource,
+        task: str,
+        split: str,
+        spec: MethodSpec,
+        *,
+        seed: int,
+        device: str,
     ) -> Run:
         """The run of `spec`; creates the method but loads nothing and writes nothing.
 
@@ -192,12 +200,17 @@ class Run:
         return self.folder / "features"
 
     @property
+    def truth_features(self) -> Path:
+        """Shared by all runs of the task."""
+        return self.folder.parent / "truth-features"
+
+    @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
 
     @property
     def copies_files(self) -> bool:
-        """True for a method that only looks images up, in a folder that may have changed since the last time."""
+        """True for a method that only looks images up, in a folder that may have changed since last time."""
         return "names" in self.method.info.capabilities
 
     def prediction(self, sample_id: str) -> Path:
@@ -223,7 +236,13 @@ class Run:
         write_model(self.folder / "run.json", record)
 
     def new_record(
-        self, dataset: TripletSource, *, limit: int | None, samples: int, metrics: dict[str, str], dilation: int
+        self,
+        dataset: TripletSource,
+        *,
+        limit: int | None,
+        samples: int,
+        metrics: dict[str, str],
+        dilation: int,
     ) -> RunRecord:
         """The record of this invocation; keeps the sessions of earlier ones."""
         info = self.method.info
@@ -264,8 +283,11 @@ def task_folder(out: Path, dataset: TripletSource, task: str) -> Path:
     return out / dataset.fingerprint[:12] / task
 
 
-def read_model[Model: BaseModel](kind: type[Model], path: Path, what: str) -> Model:
-    """Read a JSON file of this package; raises `UserError` when it is missing, broken or from another version."""
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_model(kind: type[Model], path: Path, what: str) -> Model:
+    """Read a JSON file of this package; `UserError` when it is missing, broken or from another version."""
     content = read_json(path, what)
     try:
         return kind.model_validate(content)
@@ -273,8 +295,8 @@ def read_model[Model: BaseModel](kind: type[Model], path: Path, what: str) -> Mo
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{what} {path}: {place}: {first['msg']}: written by another mildbench version? Delete the file to "
-            "have it made anew"
+            f"{what} {path}: {place}: {first['msg']}: written by another mildbench version? Delete it to have "
+            "it made anew"
         ) from None
 
 

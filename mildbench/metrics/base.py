@@ -78,14 +78,14 @@ class Metric(ABC):
 class PairMetric(Metric):
     """A number per sample and region. Scores never depend on the batch a sample is in."""
 
-    def load(self) -> None:  # noqa: B027 - optional hook: most metrics have nothing to load
+    def load(self) -> None:
         """Read the weights; raises `mildbench.weights.WeightsMissing`. Called once, before `score`."""
 
     @abstractmethod
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """Region name -> float64[B], for each of the pairs' regions in `info.regions`.
 
-        NaN, and only NaN, says that a sample has no value there (its region is empty).
+        NaN, and only NaN, says that a sample has no value there: its region is empty, or it is too small.
         """
 
     @staticmethod

@@ -152,8 +152,8 @@ def _open(url: str) -> Iterator[IO[bytes]]:
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)
-    request = urllib.request.Request(url, headers={"User-Agent": "mildbench"})
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "mildbench"})
         source = opener.open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin.textures import F32, Colour, Texture, make_texture, mix, noise, shade
+from synth.mannequin.textures import F32, Colour, Texture, hue, make_texture, mix, noise, shade
 
 GREENS: tuple[Colour, ...] = ((0.33, 0.45, 0.17), (0.27, 0.42, 0.20), (0.40, 0.48, 0.18), (0.24, 0.37, 0.22))
 AUTUMN: tuple[Colour, ...] = ((0.70, 0.45, 0.15), (0.62, 0.30, 0.13), (0.66, 0.55, 0.20))
@@ -43,7 +43,7 @@ def facade(rng: np.random.Generator, wall: F32, trim: Colour, lit: float) -> Tex
     tall = int(rng.integers(130, 180))
     style = int(rng.integers(4))
     sash = int(rng.integers(1, 4))
-    shutter = shade((rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.5), rng.uniform(0.25, 0.5)), 1.0)
+    shutter = hue(rng, (0.2, 0.6), (0.25, 0.55))
     frame = shade((0.92, 0.91, 0.88), 1.0) if rng.random() < 0.7 else (0.20, 0.18, 0.17)
     for row in range(4):
         for column in range(4):
@@ -144,9 +144,7 @@ def shop(rng: np.random.Generator, frame: Colour, sign: Colour, lit: float) -> T
         pane = cv2.resize(inside, (x1 - x0, bottom - 130))
         for _ in range(0 if bay == door else 14):
             left, top = rng.uniform(0, x1 - x0 - 30), rng.uniform((bottom - 130) * 0.45, bottom - 150)
-            tone = shade(
-                (rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8)), rng.uniform(0.4, 0.9)
-            )
+            tone = hue(rng, (0.1, 0.6), (0.2, 0.8))
             _fill(pane, left, top, left + rng.uniform(10, 46), min(top + rng.uniform(10, 70), bottom - 131), tone)
         image[130:bottom, x0:x1] = pane
         image[130:146, x0:x1] *= 0.55
@@ -166,8 +164,8 @@ def books(rng: np.random.Generator, wood: Colour, shelves: int = 5) -> Texture:
     image = np.empty((size, size, 3), np.float32)
     image[:] = np.float32(shade(wood, 0.28))
     step = size / shelves
-    palette = [shade((rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.75), rng.uniform(0.1, 0.7)), 1.0) for _ in range(9)]
-    palette += [(0.88, 0.85, 0.78), (0.14, 0.14, 0.16), (0.45, 0.16, 0.13)]
+    palette = [hue(rng, (0.25, 0.7), (0.25, 0.75)) for _ in range(9)]
+    palette += [(0.88, 0.85, 0.78), (0.80, 0.76, 0.68), (0.14, 0.14, 0.16), (0.45, 0.16, 0.13)]
     for shelf in range(shelves):
         floor = (shelf + 1) * step - 8
         x = 10.0
@@ -200,8 +198,7 @@ def painting(rng: np.random.Generator) -> Texture:
     size = 256
     image = np.empty((size, size, 3), np.float32)
     colours = [
-        shade((rng.uniform(0.1, 1), rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9)), rng.uniform(0.6, 1.1))
-        for _ in range(5)
+        hue(rng, (0.15, 0.75), (0.25, 0.95)) for _ in range(5)
     ]
     cloud = noise(size, 1.7, int(rng.integers(6)))
     other = noise(size, 1.5, 6 + int(rng.integers(6)))
@@ -264,13 +261,11 @@ def notice(rng: np.random.Generator, board: Colour) -> Texture:
             if rng.random() < 0.2:
                 continue
             x, y = 20 + column * 82 + rng.uniform(-6, 6), 22 + row * 150 + rng.uniform(-8, 8)
-            tone = shade((0.95, 0.94, 0.90), 1.0) if rng.random() < 0.6 else shade(
-                (rng.uniform(0.4, 1), rng.uniform(0.4, 0.95), rng.uniform(0.3, 0.9)), 1.0
-            )
+            tone = shade((0.95, 0.94, 0.90), 1.0) if rng.random() < 0.6 else hue(rng, (0.15, 0.5), (0.7, 1.0))
             image[round(y) + 3 : round(y) + 113, round(x) + 3 : round(x) + 71] *= 0.6
             _fill(image, x, y, x + 68, y + 108, tone)
             if rng.random() < 0.5:
-                picture = shade((rng.uniform(0.1, 0.7), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.8)), 1.0)
+                picture = hue(rng, (0.2, 0.7), (0.3, 0.8))
                 _fill(image, x + 8, y + 10, x + 60, y + 46, picture)
             for line in range(int(y) + 54, int(y) + 98, 7):
                 _fill(image, x + 8, line, x + 8 + rng.uniform(28, 52), line + 3, shade(tone, 0.5))

@@ -88,7 +88,8 @@ class Body:
         q = p.copy()
         q[:, 0] = np.abs(q[:, 0])
         arm = np.minimum(self.upper.distance(q), self.fore.distance(q))
-        gap = self.torso.distance(q) - arm
+        rest = np.minimum(self.torso.distance(q), np.minimum(self.thigh.distance(q), self.shin.distance(q)))
+        gap = rest - arm
         return smoothstep(-0.012, 0.016, gap) * smoothstep(-0.05, 0.0, self.arm_along(p))
 
     def weights(self, p: F32, *, loose: float = 0.0) -> F32:
@@ -203,10 +204,10 @@ def draw_body(rng: np.random.Generator) -> Body:
     low, high = hip_y + at[0] * span, hip_y + at[-1] * span
     torso = loft((0, low, 0), (0, high, 0), width, depth, knots=(at - at[0]) / (at[-1] - at[0]),
                  shift=shift, cap=0.01)  # fmt: skip
-    thick = 0.031 - 0.006 * f + 0.004 * fat
+    thick = 0.029 - 0.006 * f + 0.004 * fat
     neck = loft((0, top - 0.01, -0.014), (0, chin + 0.03, 0.0), [thick * 1.15, thick, thick], cap=0.02)
-    upper = loft(shoulder, elbow, np.array([0.031, 0.0315, 0.0285, 0.0265, 0.0235]) * limb,
-                 np.array([0.033, 0.0325, 0.0305, 0.0275, 0.0235]) * limb, cap=0.03 * limb)  # fmt: skip
+    upper = loft(shoulder, elbow, np.array([0.0235, 0.0285, 0.0275, 0.026, 0.0235]) * limb,
+                 np.array([0.028, 0.031, 0.0295, 0.027, 0.0235]) * limb, cap=0.022 * limb)  # fmt: skip
     fore = loft(elbow, wrist, np.array([0.0235, 0.0265, 0.0245, 0.019, 0.0155]) * limb,
                 np.array([0.0235, 0.025, 0.0225, 0.0175, 0.0135]) * limb, cap=0.014)  # fmt: skip
     wide = limb * (1 + 0.06 * f)

@@ -312,12 +312,14 @@ def transforms(body: Body, pose: Pose) -> F32:
     legs = {"_l": (pose.left_leg, 1.0), "_r": (pose.right_leg, -1.0)}
     length = [float(np.linalg.norm(body.hip - body.knee)), float(np.linalg.norm(body.knee - body.ankle))]
     pelvis = rotation(*pose.pelvis)
+    # Heavier thighs stand further apart.
+    spread = 1 + 0.3 * max(body.heavy, 0.0)
     ankle = {}
     tops = []
     for side, (leg, sign) in legs.items():
         # Standing on the ball of a foot raises its ankle.
         lift = float(body.ankle[1]) + leg.lift + 0.06 * np.sin(np.radians(max(leg.pitch, 0)))
-        ankle[side] = np.array([sign * leg.x, lift, leg.z], np.float32)
+        ankle[side] = np.array([sign * leg.x * spread + sign * 0.006, lift, leg.z], np.float32)
         hip = pelvis @ (rest[BONE["thigh" + side]] - rest[BONE["pelvis"]])
         flat = (ankle[side] - hip)[[0, 2]] - np.array([0, pose.seat_z])
         tops.append(lift + np.sqrt(max((sum(length) * 0.994) ** 2 - float(flat @ flat), 0)) - float(hip[1]))

@@ -47,12 +47,21 @@ class Look:
     sheen: F32
 
 
+# Limb groups: which part of the person a pixel shows.
+TRUNK, HEAD = 0, 5
+ARM, LEG = (1, 2), (3, 4)
+
+Keep = Callable[[Points], NDArray[np.bool_]]
+Paint = Callable[[Points], Look]
+
+
 @dataclass(frozen=True)
 class Piece:
     """One surface of the figure: rest geometry, how it follows the bones, and how it looks.
 
     coords: float32[n, 3] painter coordinates per vertex; weights: float32[n, 19]; keep: which points exist;
-    paint: their look; closed: back faces are never seen.
+    paint: their look; closed: back faces are never seen; limb: the one group of the whole piece, or None where
+    the coordinates are the body's and tell; split: height below which such a piece is a leg.
     """
 
     verts: F32
@@ -60,9 +69,19 @@ class Piece:
     coords: F32
     arm: F32
     weights: F32
-    keep: Callable[[Points], NDArray[np.bool_]] | None
-    paint: Callable[[Points], Look]
+    keep: Keep | None
+    paint: Paint
     closed: bool = True
+    limb: int | None = None
+    split: float = 0.0
+
+    def group(self, points: Points) -> NDArray[np.uint8]:
+        """Limb group of each point: trunk, head, or a left or right arm or leg."""
+        if self.limb is not None:
+            return np.full(len(points.p), self.limb, np.uint8)
+        right = (points.p[:, 0] < 0).astype(np.uint8)
+        rest = np.where(points.p[:, 1] < self.split, LEG[0] + right, TRUNK)
+        return np.where(points.arm > 0.5, ARM[0] + right, rest).astype(np.uint8)
 
 
 @dataclass

@@ -6,7 +6,7 @@ as an architecture photographer does), so verticals stay vertical and the horizo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -94,6 +94,14 @@ class Material:
 
 
 @dataclass(frozen=True)
+class Decal:
+    """Another material laid over the ground. cover maps world x, z (float32[N]) to opacity 0..1 (float32[N])."""
+
+    cover: Callable[[F32, F32], F32]
+    material: Material
+
+
+@dataclass(frozen=True)
 class Solid:
     """A convex solid: normals float64[M, 3], offsets float64[M] (inside: normal . p <= offset), texture axes
     float64[M, 2, 3] and origins float64[M, 2], vertices float64[K, 3]. centre and radius bound it.
@@ -110,6 +118,7 @@ class Solid:
     casts: bool = True
     worn: float = 0.012
     axis: tuple[float, float] | None = None
+    decals: tuple[Decal, ...] = ()
 
     @property
     def centre(self) -> NDArray:
@@ -152,7 +161,8 @@ def _frames(normals: NDArray, offsets: NDArray, vertices: NDArray) -> tuple[NDAr
             down *= -np.sign(down[1])
         axes[index] = right, down
         if len(vertices):
-            on_face = vertices[np.abs(vertices @ normal - offset) < 1e-4]
+            gap = np.abs(vertices @ normal - offset)
+            on_face = vertices[gap <= gap.min() + 1e-4]
             origins[index] = (on_face @ right).min(), (on_face @ down).min()
     return axes, origins
 
@@ -186,7 +196,7 @@ def hull(
 ) -> Solid:
     """The convex hull of float[K, 3] points."""
     shape = ConvexHull(points)
-    rounded = np.unique(np.round(shape.equations, 6), axis=0)
+    rounded = np.unique(np.round(shape.equations, 5), axis=0)
     normals, offsets = rounded[:, :3], -rounded[:, 3]
     axes, origins = _frames(normals, offsets, points)
     return Solid(
@@ -205,11 +215,11 @@ def column(
     return hull(np.concatenate([lower, upper]), material, (x, z))
 
 
-def ground(material: Material) -> Solid:
-    """The endless plane y = 0."""
+def ground(material: Material, decals: Sequence[Decal] = ()) -> Solid:
+    """The endless plane y = 0, with decals laid over it in order."""
     up = np.array([[0.0, 1.0, 0.0]])
     axes, origins = _frames(up, np.zeros(1), np.zeros((0, 3)))
-    return Solid(up, np.zeros(1), axes, origins, np.zeros((0, 3)), (material,), casts=False, worn=0)
+    return Solid(up, np.zeros(1), axes, origins, np.zeros((0, 3)), (material,), False, 0, None, tuple(decals))
 
 
 @dataclass
@@ -259,7 +269,7 @@ def trace(camera: Camera, solids: Sequence[Solid], sprites: Sequence[Sprite]) ->
             if gap < 0:
                 reach = np.where(slope < 0, reach, np.float32(np.inf))
                 if enter is None or face is None:
-                    enter, face = reach, np.full(reach.shape, number, np.int8)
+                    enter, face = reach, np.full(reach.shape, number, np.int32)
                 else:
                     face[reach > enter] = number
                     enter = np.maximum(enter, reach)
@@ -372,8 +382,8 @@ def paint(
 
 def _face(
     buffers: Buffers, solid: Solid, number: int, rows: NDArray, columns: NDArray
-) -> tuple[F32, float, float]:
-    """Texture colour float32[N, 3], glow and gloss of one face at the pixels."""
+) -> tuple[F32, float, F32]:
+    """Texture colour float32[N, 3], glow, and gloss float32[N] of one face at the pixels."""
     camera = buffers.camera
     material = solid.materials[number]
     x, y, z = buffers.points(rows, columns)
@@ -382,24 +392,33 @@ def _face(
     origin = solid.origins[number].astype(np.float32)
     u = x * across[0] + y * across[1] + z * across[2] - origin[0]
     v = x * down[0] + y * down[1] + z * down[2] - origin[1]
-    normal = solid.normals[number]
+    normal = solid.normals[number].astype(np.float32)
     # Footprint of a pixel: depth / focal across, longer by 1 / cosine along the slope. The level follows a
     # compromise between the two; four sub-pixels with dithered levels stand for trilinear filtering.
-    forward = np.array([np.sin(camera.yaw), 0, np.cos(camera.yaw)])
-    x_c, y_c, z_c = camera.position
+    x_c, y_c, z_c = (np.float32(value) for value in camera.position)
     facing = np.abs(normal[0] * (x - x_c) + normal[1] * (y - y_c) + normal[2] * (z - z_c))
     facing = np.maximum(facing / np.maximum(np.hypot(np.hypot(x - x_c, y - y_c), z - z_c), 1e-3), 0.02)
-    del forward
-    texels = material.texture.levels[0].shape[0] / material.size[1]
-    footprint = depth * np.float32(texels / camera.focal) * facing ** np.float32(-0.6)
-    dither = ((rows % 2) * 2 + (columns % 2) * 3) % 4 * 0.25
-    lod = np.log2(np.maximum(footprint, 1e-3)) + dither.astype(np.float32) + np.float32(0.1)
-    colour = material.texture.sample(
-        u / np.float32(material.size[0]), v / np.float32(material.size[1]), lod.astype(np.float32)
-    )
+    spread = depth * facing ** np.float32(-0.6) / np.float32(camera.focal)
+    dither = (((rows % 2) * 2 + (columns % 2) * 3) % 4 * 0.25).astype(np.float32)
+
+    def look(chosen: Material, u: F32, v: F32, spread: F32, dither: F32) -> F32:
+        texels = chosen.texture.levels[0].shape[0] / chosen.size[1]
+        lod = np.log2(np.maximum(spread * np.float32(texels), 1e-3)) + dither + np.float32(0.1)
+        return chosen.texture.sample(u / np.float32(chosen.size[0]), v / np.float32(chosen.size[1]), lod)
+
+    colour = look(material, u, v, spread, dither)
+    gloss = np.full(len(x), material.gloss, np.float32)
+    for decal in solid.decals:
+        opacity = decal.cover(x, z)
+        on = np.flatnonzero(opacity > 0)
+        if len(on):
+            share = opacity[on]
+            over = look(decal.material, u[on], v[on], spread[on], dither[on])
+            colour[on] += (over - colour[on]) * share[:, None]
+            gloss[on] += (np.float32(decal.material.gloss) - gloss[on]) * share
     if solid.worn and len(solid.offsets) > 1 and material.glow == 0:
         colour *= _edges(solid, number, x, y, z)[:, None]
-    return colour, material.glow, material.gloss
+    return colour, material.glow, gloss
 
 
 def _edges(solid: Solid, number: int, x: F32, y: F32, z: F32) -> F32:

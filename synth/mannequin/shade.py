@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synth.mannequin.mesh import F32, I32
 from synth.mannequin.raster import Look
 
-_SHADOW = 288
+_SHADOW = 150
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ def shadow(points: F32, normals: F32, surfaces: list[F32], light: F32) -> F32:
         part[flat[order]] = screen[order, 2]
         depth = np.maximum(depth, part)
     image = cv2.morphologyEx(depth.reshape(height, width), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    at = (points + normals * np.float32(0.012)) @ basis
+    at = (points + normals * np.float32(0.016)) @ basis
     x, y = (at[:, 0] - low[0]) * scale + 1, (at[:, 1] - low[1]) * scale + 1
     lit = np.zeros(len(points), np.float32)
-    offsets = [(dx, dy) for dx in (-2, 0, 2) for dy in (-2, 0, 2)]
+    offsets = [(dx, dy) for dx in (-1.2, 0, 1.2) for dy in (-1.2, 0, 1.2)]
     for dx, dy in offsets:
         xi = np.clip(np.rint(x + dx).astype(np.int32), 0, width - 1)
         yi = np.clip(np.rint(y + dy).astype(np.int32), 0, height - 1)
         gap = image[yi, xi] - at[:, 2]
-        lit += 1 - np.clip((gap - 0.012) / 0.02, 0, 1)
+        lit += 1 - np.clip((gap - 0.012) / 0.022, 0, 1)
     return lit / len(offsets)
 
 
@@ -98,6 +98,7 @@ def occlusion(depth: F32, mask: NDArray[np.bool_], scale: float) -> F32:
 def bumped(normals: F32, bump: F32, depth: F32, piece: I32, scale: float) -> F32:
     """Normals float32[h, w, 3] tilted by the height map `bump` (statures) within each piece."""
     out = normals.copy()
+    depth = np.where(piece >= 0, depth, -9)  # finite where nothing is, so that differences are
     for axis, sign in ((1, 1.0), (0, -1.0)):
         ahead, behind = np.roll(bump, -1, axis), np.roll(bump, 1, axis)
         same = (np.roll(piece, -1, axis) == piece) & (np.roll(piece, 1, axis) == piece)

@@ -111,6 +111,16 @@ def shade(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
+def hue(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
+    """A colour as dyes and paints have it: any hue, but saturation and value within the given ranges. Hues between
+    green and violet-red are rarer than warm ones and blues, as in most rooms."""
+    angle = float(rng.choice([0.02, 0.07, 0.11, 0.15, 0.30, 0.45, 0.55, 0.60, 0.64, 0.95]) + rng.normal(0, 0.015)) % 1
+    strength, light = float(rng.uniform(*saturation)), float(rng.uniform(*value))
+    wheel = np.clip(np.abs((angle * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
+    red, green, blue = (float(light * (1 - strength + strength * part)) for part in wheel)
+    return red, green, blue
+
+
 def emboss(height: F32, strength: float) -> F32:
     """Relief shading (multiplier around 1) of a tileable height field lit from the upper left."""
     slope = (height - np.roll(height, 1, 0)) + 0.6 * (height - np.roll(height, 1, 1))
@@ -177,10 +187,10 @@ def tiles(
 
 
 def bricks(
-    rng: np.random.Generator, colour: Colour, mortar: Colour, rows: int = 12, columns: int = 4, spread: float = 1.0
-) -> Texture:
+    rng: np.random.Generator, colour: Colour, mortar: Colour, rows: int = 12, columns: int = 4, spread: float = 1.0,
+    size: int = 1024,
+) -> Texture:  # fmt: skip
     """Running-bond masonry or pavers."""
-    size = 1024
     row, column, joint = _cells(size, rows, columns, 0.5, 0.011)
     hue = rng.normal(0, 1, (rows, columns, 3)).astype(np.float32) * np.float32([0.11, 0.09, 0.08]) * spread
     hue += rng.normal(0, 0.08 * spread, (rows, columns, 1)).astype(np.float32)

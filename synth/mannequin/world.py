@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.mannequin.lighting import Light
-from synth.mannequin.raycast import Solid, Sprite, box
+from synth.mannequin.raycast import Material, Solid, Sprite, box, hull
 from synth.mannequin.textures import Colour
 
 Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
@@ -72,15 +72,33 @@ class World:
         self.obstacles.append(square)
 
 
-def placed(
-    x: float, z: float, yaw: float, bottom: float = 0.0
-) -> Callable[..., Solid]:
-    """A box maker in the frame of a piece of furniture at x, z turned by yaw: make((cx, cy, cz), size, material)."""
-    cosine, sine = np.cos(yaw), np.sin(yaw)
+@dataclass(frozen=True)
+class Frame:
+    """The local frame of a piece of furniture: x to its right, z to its back, turned by yaw."""
 
-    def make(centre: Sequence[float], size: Sequence[float], *args: object, **kwargs: object) -> Solid:
-        cx, cy, cz = centre
-        where = (x + cx * cosine + cz * sine, bottom + cy, z - cx * sine + cz * cosine)
-        return box(where, size, *args, yaw=yaw, **kwargs)  # type: ignore[arg-type]
+    x: float
+    z: float
+    yaw: float = 0.0
 
-    return make
+    def at(self, x: float, z: float) -> tuple[float, float]:
+        """World x, z of a local point."""
+        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        return float(self.x + x * cosine + z * sine), float(self.z - x * sine + z * cosine)
+
+    def box(
+        self,
+        centre: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        faces: dict[str, Material] | None = None,
+        casts: bool = True,
+        worn: float = 0.012,
+    ) -> Solid:
+        """A box in this frame; see raycast.box."""
+        x, z = self.at(centre[0], centre[2])
+        return box((x, centre[1], z), size, material, self.yaw, faces, casts, worn)
+
+    def hull(self, points: NDArray, material: Material, casts: bool = True) -> Solid:
+        """The hull of local float[K, 3] points; see raycast.hull."""
+        turned = np.array([[*self.at(px, pz), py] for px, py, pz in points])[:, [0, 2, 1]]
+        return hull(turned, material, None, casts)

@@ -89,7 +89,7 @@ class CocoPeople(PeopleSource):
         min_keypoints: fewest labelled keypoints; an occluded or cropped person has few.
     """
 
-    def __init__(self, path: str, split: str = "train2017", min_height: int = 120, min_keypoints: int = 8) -> None:
+    def __init__(self, path: str, split: str = "train2017", min_height: int = 96, min_keypoints: int = 8) -> None:
         self._folder = _CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_height = min_height

@@ -1,0 +1,5 @@
+"""`python -m mildbench`."""
+
+from mildbench.cli import main
+
+main()

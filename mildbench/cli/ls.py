@@ -1,0 +1,101 @@
+"""`mildbench ls`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def ls(
+    what: Annotated[
+        str, typer.Argument(help="methods, metrics, sources, recipes, tasks or executors", show_default=False)
+    ],
+) -> None:
+    """List what is installed, plug-ins included."""
+    from rich.console import Console
+    from rich.table import Table
+
+    listings = {
+        "methods": _methods,
+        "metrics": _metrics,
+        "sources": _sources,
+        "recipes": _recipes,
+        "tasks": _tasks,
+        "executors": _executors,
+    }
+    if what not in listings:
+        from mildbench.errors import UserError, did_you_mean
+
+        raise UserError(f"nothing called {what!r} to list: {did_you_mean(what, listings)}")
+    header, *rows = listings[what]()
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+Rows = list[tuple[str, ...]]
+
+
+def _loaded(registry, describe) -> Rows:  # type: ignore[no-untyped-def]
+    """One row a plug-in; one that cannot be loaded says what it lacks instead of hiding."""
+    from mildbench.errors import UserError
+
+    rows = []
+    for name in registry.names():
+        try:
+            rows.append((name, *describe(registry.load(name))))
+        except UserError as error:
+            rows.append((name, str(error)))
+    return rows
+
+
+def _methods() -> Rows:
+    from mildbench.method import METHODS
+
+    describe = lambda method: (method.info.provenance, method.info.summary)  # noqa: E731
+    return [("method", "provenance", "what it is"), *_loaded(METHODS, describe)]
+
+
+def _metrics() -> Rows:
+    from mildbench.metrics.base import METRICS
+
+    def describe(metric: type) -> tuple[str, str, str]:
+        info = metric.info
+        return info.id, "higher" if info.higher_is_better else "lower", info.definition
+
+    return [("metric", "id", "better", "definition"), *_loaded(METRICS, describe)]
+
+
+def _sources() -> Rows:
+    from synth.sources.base import BACKGROUNDS, PEOPLE
+
+    def summary(source: type) -> tuple[str]:
+        return ((source.__doc__ or "").strip().splitlines()[0],)
+
+    people = [(f"{name}:", "people", *rest) for name, *rest in _loaded(PEOPLE, summary)]
+    backgrounds = [(f"{name}:", "backgrounds", *rest) for name, *rest in _loaded(BACKGROUNDS, summary)]
+    return [("source", "gives", "what it is"), *people, *backgrounds]
+
+
+def _recipes() -> Rows:
+    from synth import recipe
+
+    loaded = [recipe.load(name) for name in recipe.names()]
+    return [("recipe", "scenes", "what it makes"), *((r.name, str(r.count), r.description) for r in loaded)]
+
+
+def _tasks() -> Rows:
+    from mildbench.dataset.tasks import TASKS
+
+    return [("task", "what it asks"), *TASKS.items()]
+
+
+def _executors() -> Rows:
+    from mildbench.executors import EXECUTORS
+
+    return [
+        ("executor", "what it is"),
+        *_loaded(EXECUTORS, lambda engine: ((engine.__doc__ or "").strip().splitlines()[0],)),
+    ]

@@ -1,0 +1,36 @@
+"""`mildbench validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHOWN = 20
+
+
+def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")]) -> None:
+    """Check a data set: checksums, exact recomposition, truth, COCO annotations, splits without shared sources."""
+    from rich.console import Console
+
+    from mildbench.dataset import Dataset
+    from mildbench.dataset.validate import validate as check
+    from mildbench.evaluation.progress import tracking
+
+    opened = Dataset.open(dataset)
+    samples = sum(opened.info.samples.values())
+    problems: list[str] = []
+    with tracking("samples", samples, show=True) as advance:
+        for found in check(opened):
+            problems += found
+            advance(1)
+    console = Console()
+    for problem in problems[:SHOWN]:
+        console.print(f"- {problem}", markup=False)
+    if problems:
+        if len(problems) > SHOWN:
+            console.print(f"... and {len(problems) - SHOWN} more")
+        console.print(f"{dataset}: {len(problems)} problems: rebuild it, or restore the files named above")
+        raise typer.Exit(2)
+    console.print(f"{dataset}: valid: {samples} samples recompose bit for bit, truth and annotations agree")

@@ -1,0 +1,179 @@
+"""Stage three: from rows and features to `summary.json`. Everything here can be recomputed in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+import mildbench
+from mildbench import statistics
+from mildbench.evaluation.features import FeatureStore
+from mildbench.evaluation.panel import Panel
+from mildbench.evaluation.rows import columns
+from mildbench.evaluation.run import Run, RunRecord, Session, write_model
+from mildbench.evaluation.summary import (
+    VARIANTS,
+    Estimate,
+    Failure,
+    MetricRecord,
+    RunSummary,
+    SetEstimate,
+    Stratum,
+)
+from mildbench.metrics.base import PairMetric
+
+HEADLINE = "psnr.mask.pasted"
+"""The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
+the erased part is what the task is about; pasted, so that no method is ranked by what its autoencoder does to
+the rest of the picture (the raw columns show that)."""
+
+
+class Scores:
+    """`scores.parquet` of one run, as arrays."""
+
+    def __init__(self, run: Run, panel: Panel) -> None:
+        table = pq.read_table(run.scores)
+        text = {name: table.column(name).to_pylist() for name in ("id", "scene", "error")}
+        self.ids: list[str] = text["id"]
+        self.errors: list[str | None] = text["error"]
+        scenes = [scene or name for name, scene in zip(text["id"], text["scene"], strict=True)]
+        self.clusters: np.ndarray = np.unique(np.array(scenes), return_inverse=True)[1]
+        """int[N]: tasks on one scene share most of their pixels, so the bootstrap draws scenes."""
+        self.scored = np.array([error is None for error in self.errors], dtype=bool)
+        self.values = {name: table.column(name).to_numpy() for name in columns(panel)}
+        """Column -> float64[N]; NaN is undefined or failed."""
+        self._table = table
+
+    def column(self, name: str) -> list[Any]:
+        """The values of any other column; None is unknown."""
+        return self._table.column(name).to_pylist()
+
+
+def headline_columns(panel: Panel, task: str) -> list[str]:
+    """The score columns that tables show and strata and comparisons are made for, in order."""
+    found = []
+    for metric in panel.pair:
+        name, regions = metric.info.name, metric.info.regions
+        region = "mask" if "mask" in regions else regions[0]
+        found += [f"{name}.{region}.{variant}" for variant in VARIANTS]
+        if name == "psnr":
+            found.append("psnr.outside.raw")
+            if task != "erase-all":  # nobody is kept there
+                found.append("psnr.overlap.pasted")
+    return found
+
+
+def metric_of(panel: Panel, column: str) -> PairMetric:
+    """The metric that a score column belongs to."""
+    name = column.partition(".")[0]
+    return next(metric for metric in panel.pair if metric.info.name == name)
+
+
+def aggregate(run: Run, record: RunRecord, panel: Panel) -> RunSummary:
+    """Compute and write the run's `summary.json`."""
+    scores = Scores(run, panel)
+    every = scores.scored
+    summary = RunSummary(
+        mildbench=mildbench.__version__,
+        run=run.folder.name,
+        label=run.label,
+        method=record.method,
+        dataset=record.dataset.name,
+        config=run.config,
+        task=record.task,
+        split=record.split,
+        limit=record.limit,
+        paste_dilation=record.paste_dilation,
+        samples=len(scores.ids),
+        scored=int(every.sum()),
+        failures=[
+            Failure(sample_id=name, reason=error)
+            for name, error in zip(scores.ids, scores.errors, strict=True)
+            if error is not None
+        ],
+        metrics=[
+            MetricRecord(
+                name=metric.info.name,
+                id=metric.info.id,
+                definition=metric.info.definition,
+                unit=metric.info.unit,
+                higher_is_better=metric.info.higher_is_better,
+            )
+            for metric in (*panel.pair, *panel.sets)
+        ],
+        unavailable=list(panel.unavailable),
+        estimates=[_estimate(panel, scores, column, every) for column in scores.values],
+        sets=_sets(run, panel, scores),
+        strata=_strata(panel, scores, headline_columns(panel, record.task)),
+        **_timing(run, record.sessions),
+    )
+    write_model(run.summary, summary)
+    return summary
+
+
+def _estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) -> Estimate:
+    metric, region, variant = column.split(".")
+    found = statistics.mean(
+        scores.values[column][members], metric_of(panel, column), scores.clusters[members]
+    )
+    return Estimate.model_validate({"metric": metric, "region": region, "variant": variant, **vars(found)})
+
+
+def _strata(panel: Panel, scores: Scores, headline: Sequence[str]) -> list[Stratum]:
+    """Per stratification and stratum, in the order of tables; strata without samples are left out."""
+    facts = zip(
+        *(scores.column(name) for name in ("visible_ratio", "people", "mask_share", "family")), strict=True
+    )
+    labels = [statistics.strata(*fact) for fact in facts]
+    found = []
+    for by in ("visible_ratio", "people", "mask_share", "family"):
+        mine = np.array([label[by] for label in labels])
+        present = sorted(set(mine[scores.scored].tolist()), key=_order(by))
+        for label in present:
+            members = scores.scored & (mine == label)
+            estimates = [_estimate(panel, scores, column, members) for column in headline]
+            found.append(Stratum(by=by, label=label, samples=int(members.sum()), estimates=estimates))
+    return found
+
+
+def _order(by: str) -> Any:
+    known = statistics.STRATA.get(by, ())
+    return lambda label: (known.index(label) if label in known else len(known), label)
+
+
+def _sets(run: Run, panel: Panel, scores: Scores) -> list[SetEstimate]:
+    networks = {type(extractor): extractor.name for extractor in panel.extractors}
+    outputs = {kind: FeatureStore(run.features, name) for kind, name in networks.items()}
+    truths = {kind: FeatureStore(run.truth_features, name) for kind, name in networks.items()}
+    rows = np.flatnonzero(scores.scored)
+    keys = {side: scores.column(f"{side}_sha256") for side in (*VARIANTS, "truth")}
+    found: list[SetEstimate] = []
+    for metric in panel.sets:
+        kind = metric.extractor
+        for variant in VARIANTS:
+            shared: dict[str, Any] = {"metric": metric.info.name, "variant": variant}
+            if not len(rows):
+                nothing: dict[str, Any] = {"value": None, "spread": None, "n": 0}
+                nothing["note"] = "no sample was scored"
+                found.append(SetEstimate(**shared, **nothing))
+            else:
+                result = metric.compute(
+                    outputs[kind].stack(keys[variant][row] for row in rows),
+                    truths[kind].stack(keys["truth"][row] for row in rows),
+                )
+                found.append(SetEstimate(**shared, **vars(result)))
+    return found
+
+
+def _timing(run: Run, sessions: Sequence[Session]) -> dict[str, Any]:
+    images = sum(session.timed_images for session in sessions)
+    if run.copies_files or not images:
+        return {"seconds_per_image": None, "device": None}
+    devices = {session.environment.get("gpu", session.device) for session in sessions}
+    return {
+        "seconds_per_image": sum(session.seconds for session in sessions) / images,
+        "device": devices.pop() if len(devices) == 1 else None,
+    }

@@ -1,0 +1,112 @@
+"""The methods of one invocation against each other, on the samples they share: `comparison.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mildbench import statistics
+from mildbench.evaluation.aggregate import Scores, headline_columns, metric_of
+from mildbench.evaluation.panel import Panel
+from mildbench.evaluation.run import Run, Strict, write_model
+from mildbench.evaluation.summary import Infinite, RunSummary
+
+
+class PairRecord(Infinite):
+    """Two runs, on the samples where both have a score."""
+
+    first: str
+    second: str
+    """Folder names of the runs."""
+    value: float | None
+    """Mean of `first` minus mean of `second`; infinite where one of them is."""
+    low: float | None
+    high: float | None
+    """95% paired bootstrap interval."""
+    n: int
+    p: float
+    """Wilcoxon's signed-rank test."""
+    p_holm: float
+    """Adjusted for all pairs of the column."""
+    tied: bool
+    """The interval covers zero."""
+
+
+class ColumnComparison(Strict):
+    """All pairs in one score column."""
+
+    column: str
+    higher_is_better: bool
+    pairs: list[PairRecord]
+    ranks: dict[str, int]
+    """Run -> 1 + the number of runs that are better beyond a tie, among the runs that can be ranked
+    (`RunSummary.ranked`)."""
+
+
+class Comparison(Strict):
+    """`comparison.json`; of the latest invocation."""
+
+    schema_version: Literal[1] = 1
+    task: str
+    split: str
+    samples: int
+    runs: dict[str, str]
+    """Folder name -> what tables call the run."""
+    columns: list[ColumnComparison]
+
+    def of(self, column: str) -> ColumnComparison | None:
+        """The comparison in one score column."""
+        return next((item for item in self.columns if item.column == column), None)
+
+
+def compare(path: Path, runs: Sequence[Run], summaries: Sequence[RunSummary], panel: Panel) -> Comparison:
+    """Compare the runs, which hold the same samples, and write the result to `path`."""
+    first = summaries[0]
+    scores = {run.folder.name: Scores(run, panel) for run in runs}
+    ranked = [summary.run for summary in summaries if summary.ranked]
+    clusters = next(iter(scores.values())).clusters
+    result = Comparison(
+        task=first.task,
+        split=first.split,
+        samples=first.samples,
+        runs={summary.run: summary.label for summary in summaries},
+        columns=[
+            _column(
+                panel, column, {name: held.values[column] for name, held in scores.items()}, clusters, ranked
+            )
+            for column in headline_columns(panel, first.task)
+        ],
+    )
+    write_model(path, result)
+    return result
+
+
+def _column(
+    panel: Panel, column: str, values: dict[str, np.ndarray], clusters: np.ndarray, ranked: Sequence[str]
+) -> ColumnComparison:
+    metric = metric_of(panel, column)
+    better = metric.info.higher_is_better
+    pairs = statistics.compare(values, metric, clusters)
+    among = [pair for pair in pairs if pair.first in ranked and pair.second in ranked]
+    return ColumnComparison(
+        column=column,
+        higher_is_better=better,
+        pairs=[
+            PairRecord(
+                first=pair.first,
+                second=pair.second,
+                value=pair.difference.value,
+                low=pair.difference.low,
+                high=pair.difference.high,
+                n=pair.difference.n,
+                p=pair.p,
+                p_holm=pair.p_holm,
+                tied=pair.tied,
+            )
+            for pair in pairs
+        ],
+        ranks=statistics.ranks(ranked, among, higher_is_better=better),
+    )

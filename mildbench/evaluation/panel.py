@@ -1,0 +1,83 @@
+"""The metrics of an invocation: found by name, loaded, and those that cannot be had, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mildbench import extras
+from mildbench.errors import UserError
+from mildbench.evaluation.summary import Unavailable
+from mildbench.metrics.base import METRICS, FeatureExtractor, Metric, MetricInfo, PairMetric, SetMetric
+from mildbench.weights import WeightsMissing
+
+BY_NAME_ONLY = frozenset({"lpips-vgg"})
+"""Not scored unless asked for: some thirty times as slow on a CPU as everything else together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Metrics ready to score."""
+
+    infos: tuple[MetricInfo, ...]
+    """Everything that was asked for, the unavailable included."""
+    pair: tuple[PairMetric, ...]
+    sets: tuple[SetMetric, ...]
+    extractors: tuple[FeatureExtractor, ...]
+    """One for each network that `sets` need."""
+    unavailable: tuple[Unavailable, ...]
+
+
+def find(names: Sequence[str]) -> tuple[list[type[Metric]], list[Unavailable]]:
+    """The metrics' classes, and those that lack an optional package; loads no weights.
+
+    No names at all means every registered metric except `BY_NAME_ONLY`; then one whose package is not
+    installed is unavailable.
+    Raises `UserError` for an unknown name, and for a named metric whose package is not installed.
+    """
+    extras.require("torch", "scoring")
+    kinds: list[type[Metric]] = []
+    unavailable = []
+    for name in dict.fromkeys(names) or (name for name in METRICS.names() if name not in BY_NAME_ONLY):
+        try:
+            kinds.append(METRICS.load(name))
+        except UserError as error:
+            if names:
+                raise
+            unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
+    return kinds, unavailable
+
+
+def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unavailable] = ()) -> Panel:
+    """Load the metrics; one whose weights or packages are not here becomes unavailable.
+
+    Raises `UserError` for weights that are here and wrong.
+    """
+    pair: list[PairMetric] = []
+    sets: list[SetMetric] = []
+    extractors: dict[type[FeatureExtractor], FeatureExtractor] = {}
+    lacking = list(unavailable)
+    for kind in kinds:
+        metric = kind(device)
+        try:
+            if isinstance(metric, PairMetric):
+                metric.load()
+                pair.append(metric)
+            elif isinstance(metric, SetMetric):
+                if metric.extractor not in extractors:
+                    extractor = metric.extractor(device)
+                    extractor.load()
+                    extractors[metric.extractor] = extractor
+                sets.append(metric)
+            else:
+                raise TypeError(f"metric {kind.__name__} is neither a PairMetric nor a SetMetric")
+        except UserError as error:
+            if isinstance(error, WeightsMissing):
+                reason = f"weights missing: mildbench weights fetch {error.name}"
+            elif isinstance(error.__cause__, ModuleNotFoundError):
+                reason = str(error)
+            else:
+                raise
+            lacking.append(Unavailable(name=kind.info.name, id=kind.info.id, reason=reason))
+    infos = tuple(kind.info for kind in kinds)
+    return Panel(infos, tuple(pair), tuple(sets), tuple(extractors.values()), tuple(lacking))

@@ -1,0 +1,140 @@
+"""Stage one: run the method on every sample that has no prediction yet.
+
+Predictions are written one file a sample, each whole or not at all, so whatever stops the run (Ctrl-C, a full
+disk, a lost machine) the same command goes on from there. A sample that fails is noted, and tried again next
+time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+import mildbench
+from mildbench.evaluation import environment
+from mildbench.evaluation.data import Buckets, TripletSource, as_batch, read_ahead
+from mildbench.evaluation.progress import Advance
+from mildbench.evaluation.run import Run, RunRecord, Session
+from mildbench.files import write_bytes
+from mildbench.images import encode_png
+from mildbench.method import EraseBatch, collate
+
+_THREADS = 2
+"""Readers and writers of files; a GPU has the next batch ready when it is done with this one."""
+
+
+def pending(run: Run, ids: Sequence[str]) -> list[str]:
+    """The samples that the method has to be run on, in order.
+
+    All of them when the method copies files, which is quick: its folder may have changed.
+    """
+    if run.copies_files:
+        return list(ids)
+    return [name for name in ids if not run.prediction(name).exists()]
+
+
+def predict(
+    run: Run,
+    record: RunRecord,
+    dataset: TripletSource,
+    ids: Sequence[str],
+    *,
+    batch_size: int,
+    advance: Advance,
+) -> None:
+    """Run the loaded method on the samples `ids`: predictions, `failures.json`, and a session in `run.json`.
+
+    However it ends (Ctrl-C included), what the method has returned by then is on disk, and so is the session.
+    Raises `UserError` from the data set or the method, and OSError for a disk that is full or read-only.
+    """
+    config = run.config
+    with_truth = "truth" in run.method.info.capabilities
+
+    def read(name: str) -> EraseBatch:
+        return as_batch(name, dataset.triplet(config.task, name), config.seed, with_truth=with_truth)
+
+    environment.reset_peak_memory(run.method.device)
+    buckets = Buckets(batch_size)
+    work = _Work(run)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for sample in read_ahead(pool, read, ids, depth=2 * batch_size):
+                if batch := buckets.add(sample.images.shape, sample):
+                    work.do(pool, collate(batch), advance)
+            for batch in buckets.rest():
+                work.do(pool, collate(batch), advance)
+        finally:
+            try:
+                work.finish()
+            finally:
+                sessions = [*record.sessions, work.session(batch_size)]
+                run.write_record(record.model_copy(update={"sessions": sessions}))
+
+
+class _Work:
+    """Batches done: their times, their failures, and the writes still under way."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._failures = run.read_failures()
+        self._failed = 0
+        self._times: list[tuple[int, float]] = []
+        self._writes: list[Future[None]] = []
+        self._written = 0
+
+    def do(self, pool: Executor, batch: EraseBatch, advance: Advance) -> None:
+        """Run one batch and hand its images to the writers."""
+        start = time.perf_counter()
+        outcomes = self._run.method.run(batch)
+        self._times.append((len(batch), time.perf_counter() - start))
+        # The writers may be one batch behind, not more: memory stays bounded and a full disk is noticed.
+        self._settle()
+        for outcome in outcomes:
+            path = self._run.prediction(outcome.sample_id)
+            if outcome.image is None:
+                self._failures[outcome.sample_id] = outcome.error or "no reason given"
+                self._failed += 1
+                path.unlink(missing_ok=True)
+            else:
+                self._failures.pop(outcome.sample_id, None)
+                self._writes.append(pool.submit(_write, path, outcome.image))
+        advance(len(batch))
+
+    def finish(self) -> None:
+        """Wait for the writers, then write the failures."""
+        try:
+            self._settle()
+        finally:
+            self._run.write_failures(self._failures)
+
+    def _settle(self) -> None:
+        """Wait for every write, so that a failed one loses none of the others; then raise the first error."""
+        writes, self._writes = self._writes, []
+        errors = [error for write in writes if (error := write.exception()) is not None]
+        self._written += len(writes) - len(errors)
+        if errors:
+            raise errors[0]
+
+    def session(self, batch_size: int) -> Session:
+        method = self._run.method
+        timed = self._times[1:] or self._times
+        return Session(
+            mildbench=mildbench.__version__,
+            device=method.device,
+            dtype=str(method.dtype) if hasattr(method, "dtype") else None,
+            batch_size=batch_size,
+            images=self._written,
+            failures=self._failed,
+            timed_images=sum(count for count, _ in timed),
+            seconds=sum(seconds for _, seconds in timed),
+            peak_memory_bytes=environment.peak_memory(method.device),
+            environment=environment.describe(method.device),
+        )
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    write_bytes(path, encode_png(image))

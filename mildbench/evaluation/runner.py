@@ -1,0 +1,145 @@
+"""`evaluate`: the three stages, for several methods on one task of one data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mildbench.errors import UserError
+from mildbench.evaluation import panel as panels
+from mildbench.evaluation.aggregate import aggregate
+from mildbench.evaluation.compare import compare
+from mildbench.evaluation.data import TripletSource
+from mildbench.evaluation.environment import resolve_device
+from mildbench.evaluation.predict import pending, predict
+from mildbench.evaluation.progress import tracking
+from mildbench.evaluation.run import Run, RunRecord, task_folder
+from mildbench.evaluation.score import score
+from mildbench.evaluation.summary import RunSummary
+from mildbench.method import MethodSpec
+
+BATCH_SIZE = 4
+"""Bounds memory; more is faster on a GPU. It never changes a result."""
+
+
+def evaluate(
+    dataset: TripletSource,
+    task: str,
+    split: str,
+    specs: Sequence[MethodSpec],
+    *,
+    out: Path,
+    metrics: Sequence[str] = (),
+    device: str = "auto",
+    batch_size: int = BATCH_SIZE,
+    limit: int | None = None,
+    seed: int = 0,
+    paste_dilation: int = 0,
+    progress: bool = False,
+) -> list[RunSummary]:
+    """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
+
+    Args:
+        dataset: a `mildbench.dataset.Dataset`, or anything with its members.
+        task: `erase-all`, `erase-one`, ...
+        split: `test`, ...
+        specs: at least one; a method given twice counts once.
+        out: folder of the runs; `comparison.json` of these methods goes beside them.
+        metrics: names; none at all means every registered one (but see `panel.BY_NAME_ONLY`).
+        device: `auto`, `cpu`, `cuda` or `cuda:N`, for methods and metrics.
+        batch_size: pictures a batch, at least 1.
+        limit: only the first so many samples.
+        seed: of the methods' generators.
+        paste_dilation: pixels by which the mask is grown for the `pasted` variant, 0 or more.
+        progress: show bars on stderr.
+
+    Returns:
+        One summary a run, in the order of `specs`.
+
+    Raises:
+        UserError: unknown names or options, a bad number, no samples, a method without its weights, broken
+            data. Names and numbers are checked before any work starts.
+        OSError: a full or read-only disk; all that was made is kept, and nothing is half written.
+    """
+    _at_least("batch size", batch_size, 1)
+    _at_least("paste dilation", paste_dilation, 0)
+    if limit is not None:
+        _at_least("limit", limit, 1)
+    if not specs:
+        raise UserError("no method to evaluate: give one with --method NAME")
+    device = resolve_device(device)
+    every = dataset.task_ids(task, split)
+    if not every:
+        raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
+    ids = every[:limit]
+    kinds, lacking = panels.find(metrics)
+    runs = _runs(out, dataset, task, split, specs, seed, device)
+
+    records = {
+        run.folder: run.new_record(
+            dataset,
+            limit=limit if len(ids) < len(every) else None,
+            samples=len(ids),
+            metrics={kind.info.name: kind.info.id for kind in kinds},
+            dilation=paste_dilation,
+        )
+        for run in runs
+    }
+    for run in runs:
+        _predict(run, records[run.folder], dataset, ids, batch_size, progress)
+    panel = panels.load(kinds, device, lacking)
+    score(
+        runs,
+        dataset,
+        ids,
+        panel,
+        dilation=paste_dilation,
+        batch_size=batch_size,
+        device=device,
+        show=progress,
+    )
+    summaries = [aggregate(run, _written(run), panel) for run in runs]
+    compare(task_folder(out, dataset, task) / "comparison.json", runs, summaries, panel)
+    return summaries
+
+
+def _runs(
+    out: Path,
+    dataset: TripletSource,
+    task: str,
+    split: str,
+    specs: Sequence[MethodSpec],
+    seed: int,
+    device: str,
+) -> list[Run]:
+    runs: dict[Path, Run] = {}
+    for spec in specs:
+        run = Run.of(out, dataset, task, split, spec, seed=seed, device=device)
+        runs.setdefault(run.folder, run)
+    return list(runs.values())
+
+
+def _predict(
+    run: Run, record: RunRecord, dataset: TripletSource, ids: Sequence[str], batch_size: int, show: bool
+) -> None:
+    """Make what predictions are missing; the method is loaded only if there are any."""
+    left = pending(run, ids)
+    if left:
+        run.method.load()
+    run.write_record(record)
+    if left:
+        with tracking(f"predict {run.label}", len(left), show=show) as advance:
+            predict(run, record, dataset, left, batch_size=batch_size, advance=advance)
+
+
+def _written(run: Run) -> RunRecord:
+    record = run.read_record()
+    if record is None:
+        raise FileNotFoundError(os.fspath(run.folder / "run.json"))
+    return record
+
+
+def _at_least(what: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"the {what} is {value}: give {least} or more")

@@ -1,0 +1,298 @@
+"""Stage two: a row of scores for every sample, and the features that set metrics compare.
+
+A sample's truth is decoded once for all runs that need it, each prediction once. Samples of one shape share a
+batch on the device; what stays behind is one row a sample. Only what is missing or out of date is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from mildbench.evaluation.data import STRATA, Buckets, TripletSource, read_ahead
+from mildbench.evaluation.features import FeatureStore, pixel_sha256
+from mildbench.evaluation.panel import Panel
+from mildbench.evaluation.progress import tracking
+from mildbench.evaluation.rows import Row, Rows, columns
+from mildbench.evaluation.run import Run
+from mildbench.metrics.base import Pairs
+from mildbench.regions import paste, regions
+from mildbench.scene import Triplet
+
+_THREADS = 2
+"""Decoders of pictures beside the thread that scores."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """One sample of one run that needs scores, features or both."""
+
+    run: int
+    row: Row
+    images: dict[str, np.ndarray]
+    """`pixel_sha256` -> the distinct ones of the raw and the pasted output."""
+    score: bool
+    left: int = 0
+    """Images still to be scored."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """A decoded sample with its jobs."""
+
+    truth: np.ndarray
+    truth_sha256: str
+    regions: dict[str, np.ndarray]
+    jobs: list[_Job]
+
+
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """One image to score."""
+
+    job: _Job
+    key: str
+    sample: _Sample
+
+
+@dataclass(eq=False)
+class _State:
+    """What the stage knows of one run."""
+
+    run: Run
+    rows: Rows
+    failures: dict[str, str]
+    stores: list[FeatureStore]
+    """Features of outputs, one store for each of the panel's extractors."""
+    wanted: dict[str, str | None] = field(default_factory=dict)
+    """Sample id -> sha256 of its prediction file (None: there is none), where there is work."""
+
+
+def score(
+    runs: Sequence[Run],
+    dataset: TripletSource,
+    ids: Sequence[str],
+    panel: Panel,
+    *,
+    dilation: int,
+    batch_size: int,
+    device: str,
+    show: bool,
+) -> None:
+    """Bring `scores.parquet` and `features/` of every run up to date for the samples `ids`.
+
+    A prediction that is missing, broken or of another size than its input becomes a row with an `error`.
+    Killed at any time, it goes on from the parts on disk. Raises `UserError` for broken data, OSError for a
+    full disk.
+    """
+    _Stage(runs, dataset, panel, dilation, batch_size, device).work(ids, show=show)
+
+
+class _Stage:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        dataset: TripletSource,
+        panel: Panel,
+        dilation: int,
+        batch_size: int,
+        device: str,
+    ) -> None:
+        self._dataset = dataset
+        self._panel = panel
+        self._dilation = dilation
+        self._device = device
+        self._task = runs[0].config.task
+        self._columns = columns(panel)
+        networks = [extractor.name for extractor in panel.extractors]
+        self._truths = [FeatureStore(runs[0].truth_features, network) for network in networks]
+        self._states = [
+            _State(
+                run,
+                Rows(run, panel, dilation),
+                run.read_failures(),
+                [FeatureStore(run.features, network) for network in networks],
+            )
+            for run in runs
+        ]
+        self._to_score = Buckets(batch_size)
+        self._to_extract = Buckets(batch_size)
+        self._queued: set[tuple[FeatureStore, str]] = set()
+        self._batch_size = batch_size
+
+    def work(self, ids: Sequence[str], *, show: bool) -> None:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for state in self._states:
+                hashes = read_ahead(pool, partial(_file_sha256, state.run), ids, depth=64)
+                for name, sha256 in zip(ids, hashes, strict=True):
+                    if not self._up_to_date(state, name, sha256):
+                        state.wanted[name] = sha256
+            names = [name for name in ids if any(name in state.wanted for state in self._states)]
+            total = sum(len(state.wanted) for state in self._states)
+            try:
+                if names:
+                    with tracking("score", total, show=show) as advance:
+                        for sample in read_ahead(pool, self._read, names, depth=2 * self._batch_size):
+                            self._take(sample)
+                            advance(len(sample.jobs))
+                        for batch in self._to_score.rest():
+                            self._score(batch)
+                        for batch in self._to_extract.rest():
+                            self._extract(batch)
+            finally:
+                # Features first: a row is only looked at together with its features.
+                for store in self._stores():
+                    store.save()
+                for state in self._states:
+                    state.rows.save()
+        for state in self._states:
+            state.rows.merge(ids)
+
+    def _stores(self) -> list[FeatureStore]:
+        return [*self._truths, *(store for state in self._states for store in state.stores)]
+
+    def _up_to_date(self, state: _State, name: str, sha256: str | None) -> bool:
+        row = state.rows.holding(name, sha256, _why_missing(state.failures, name))
+        if row is None:
+            return False
+        if row["error"] is not None:
+            return True
+        outputs = {row["raw_sha256"], row["pasted_sha256"]}
+        return all(
+            row["truth_sha256"] in truths and all(key in store for key in outputs)
+            for truths, store in zip(self._truths, state.stores, strict=True)
+        )
+
+    def _read(self, name: str) -> _Sample:
+        """Decode a sample and the predictions to score; runs in a thread of the pool."""
+        triplet = self._dataset.triplet(self._task, name)
+        truth_sha256 = pixel_sha256(triplet.truth)
+        jobs = [
+            self._job(number, name, triplet, truth_sha256)
+            for number, state in enumerate(self._states)
+            if name in state.wanted
+        ]
+        found = regions(triplet.mask, triplet.overlap)
+        return _Sample(triplet.truth, truth_sha256, found, jobs)
+
+    def _job(self, number: int, name: str, triplet: Triplet, truth_sha256: str) -> _Job:
+        state = self._states[number]
+        row: Row = {
+            "id": name,
+            **{key: triplet.meta.get(key) for key in STRATA},
+            "mask_share": triplet.meta.get("mask_share", float(triplet.mask.mean())),
+            "error": None,
+            "prediction_sha256": state.wanted[name],
+            "truth_sha256": truth_sha256,
+            **dict.fromkeys(self._columns, np.nan),
+        }
+        if state.wanted[name] is None:
+            row["error"] = _why_missing(state.failures, name)
+            return _Job(number, row, {}, score=True)
+        known = state.rows.holding(name, state.wanted[name], None)
+        raw = _decode(state.run.prediction(name), triplet.image.shape)
+        if isinstance(raw, str):
+            row["error"] = raw
+            return _Job(number, row, {}, score=True)
+        pasted = paste(raw, triplet.image, triplet.mask, self._dilation)
+        row["raw_sha256"], row["pasted_sha256"] = pixel_sha256(raw), pixel_sha256(pasted)
+        # Keyed by content: where pasting changes nothing, there is one picture to score, not two.
+        images = {row["raw_sha256"]: raw, row["pasted_sha256"]: pasted}
+        return _Job(number, row, images, score=known is None)
+
+    def _take(self, sample: _Sample) -> None:
+        """Queue what a decoded sample needs, and compute the batches that are full."""
+        shape = sample.truth.shape
+        for job in sample.jobs:
+            rows = self._states[job.run].rows
+            if not job.score:
+                pass
+            elif job.images and self._panel.pair:
+                job.left = len(job.images)
+                for key in job.images:
+                    # Batches are of one shape and of one set of regions.
+                    if batch := self._to_score.add((shape, *sample.regions), _Unit(job, key, sample)):
+                        self._score(batch)
+            else:
+                rows.add(job.row)
+            for number, store in enumerate(self._states[job.run].stores):
+                for key, image in job.images.items():
+                    self._want_features(number, store, key, image)
+            if job.images:
+                for number, store in enumerate(self._truths):
+                    self._want_features(number, store, sample.truth_sha256, sample.truth)
+
+    def _want_features(self, number: int, store: FeatureStore, key: str, image: np.ndarray) -> None:
+        if key in store or (store, key) in self._queued:
+            return
+        self._queued.add((store, key))
+        if batch := self._to_extract.add((number, image.shape), (number, store, key, image)):
+            self._extract(batch)
+
+    def _score(self, batch: list[_Unit]) -> None:
+        """Score one batch with every pair metric; finished samples become rows."""
+        samples = [unit.sample for unit in batch]
+        pairs = Pairs(
+            outputs=self._to_device([unit.job.images[unit.key] for unit in batch]),
+            truths=self._to_device([sample.truth for sample in samples]),
+            regions={
+                name: self._to_device([sample.regions[name] for sample in samples])
+                for name in samples[0].regions
+            },
+        )
+        with torch.inference_mode():
+            tables = [(metric.info.name, metric.score(pairs)) for metric in self._panel.pair]
+        for index, unit in enumerate(batch):
+            row = unit.job.row
+            for variant in ("raw", "pasted"):
+                if row[f"{variant}_sha256"] == unit.key:
+                    for metric, table in tables:
+                        for region, values in table.items():
+                            row[f"{metric}.{region}.{variant}"] = float(values[index])
+            unit.job.left -= 1
+            if unit.job.left == 0:
+                self._states[unit.job.run].rows.add(row)
+
+    def _extract(self, batch: list[tuple[int, FeatureStore, str, np.ndarray]]) -> None:
+        """One pass of one network over a batch of outputs and truths."""
+        extractor = self._panel.extractors[batch[0][0]]
+        with torch.inference_mode():
+            features = extractor.features(self._to_device([image for *_, image in batch]))
+        for (_, store, key, _), feature in zip(batch, features, strict=True):
+            store.add(key, feature)
+            self._queued.discard((store, key))
+
+    def _to_device(self, arrays: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self._device)
+
+
+def _why_missing(failures: dict[str, str], name: str) -> str:
+    return failures.get(name, "there is no prediction")
+
+
+def _file_sha256(run: Run, name: str) -> str | None:
+    try:
+        return hashlib.sha256(run.prediction(name).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _decode(path: Path, shape: tuple[int, ...]) -> np.ndarray | str:
+    """uint8[H, W, 3] of a prediction, or what is wrong with the file."""
+    data = np.fromfile(path, dtype=np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    remedy = "delete it to have it predicted again"
+    if pixels is None:
+        return f"prediction {path} is broken or cut off: {remedy}"
+    if pixels.shape != shape:
+        found, expected = (f"{size[1]}x{size[0]}" for size in (pixels.shape, shape))
+        return f"prediction {path} is {found}, its input is {expected}: {remedy}"
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,171 @@
+"""`summary.json`: what a run amounts to, typed.
+
+Numbers are JSON numbers. JSON has no infinity, so an infinite number (the PSNR of identical pictures) is
+null, and `infinite`, beside it, gives its sign: `"value": null, "infinite": {"value": 1}`. Null and not named
+there means undefined. In Python the fields hold the number itself, `inf` included, or None where undefined.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from mildbench.evaluation.run import Config, MethodRecord, Strict
+
+Variant = Literal["raw", "pasted"]
+VARIANTS: tuple[Variant, Variant] = ("raw", "pasted")
+"""The method's output as it came; and the output inside the mask on the input outside."""
+
+
+class Infinite(Strict):
+    """Base of records with float fields that may be infinite."""
+
+    @model_serializer(mode="wrap")
+    def _to_null(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        signs = {
+            name: 1 if value > 0 else -1
+            for name, value in fields.items()
+            if isinstance(value, float) and math.isinf(value)
+        }
+        return fields | dict.fromkeys(signs) | ({"infinite": signs} if signs else {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_null(cls, fields: Any) -> Any:
+        if not (isinstance(fields, dict) and isinstance(fields.get("infinite"), dict)):
+            return fields
+        infinite = {name: math.copysign(math.inf, sign) for name, sign in fields["infinite"].items()}
+        return {name: value for name, value in fields.items() if name != "infinite"} | infinite
+
+
+class MetricRecord(Strict):
+    """A metric that was scored."""
+
+    name: str
+    id: str
+    """The exact definition."""
+    definition: str
+    unit: str
+    higher_is_better: bool
+
+
+class Unavailable(Strict):
+    """A metric that was asked for and could not be scored."""
+
+    name: str
+    id: str | None
+    """None where not even the metric's code could be imported."""
+    reason: str
+
+
+class Estimate(Infinite):
+    """The mean of a metric over samples, with its 95% bootstrap interval."""
+
+    metric: str
+    region: str
+    variant: Variant
+    value: float | None
+    """None when no sample has a value."""
+    low: float | None
+    high: float | None
+    n: int
+    """Samples that have a value."""
+    undefined: int
+    """Scored samples without one (their region is empty)."""
+
+    @property
+    def column(self) -> str:
+        """The name in `scores.parquet`."""
+        return f"{self.metric}.{self.region}.{self.variant}"
+
+
+class SetEstimate(Infinite):
+    """A metric of the set as a whole."""
+
+    metric: str
+    variant: Variant
+    value: float | None
+    """None when the metric refuses the set; `note` says why."""
+    spread: float | None
+    """Standard deviation over subsets, where the metric has one."""
+    n: int
+    note: str | None
+
+
+class Stratum(Strict):
+    """The headline columns over a part of the samples."""
+
+    by: str
+    """`visible_ratio`, `people`, `mask_share` or `family`."""
+    label: str
+    samples: int
+    estimates: list[Estimate]
+
+
+class Failure(Strict):
+    """A sample without a score."""
+
+    sample_id: str
+    reason: str
+
+
+class RunSummary(Strict):
+    """`summary.json`."""
+
+    schema_version: Literal[1] = 1
+    mildbench: str
+    run: str
+    """The folder's name."""
+    label: str
+    """What tables call the run."""
+    method: MethodRecord
+    dataset: str
+    """The data set's name; its fingerprint is in `config`."""
+    config: Config
+    task: str
+    split: str
+    limit: int | None
+    """Samples asked for, when not all."""
+    paste_dilation: int
+    """Pixels by which the mask was grown before pasting."""
+    samples: int
+    """Samples there are to score: the split, or the limit."""
+    scored: int
+    failures: list[Failure]
+    metrics: list[MetricRecord]
+    unavailable: list[Unavailable]
+    estimates: list[Estimate]
+    sets: list[SetEstimate]
+    strata: list[Stratum]
+    seconds_per_image: float | None
+    """Mean over the sessions; None where images were only copied."""
+    device: str | None
+    """What `seconds_per_image` was taken on; None when unknown or several."""
+
+    @property
+    def control(self) -> bool:
+        return self.method.provenance == "control"
+
+    @property
+    def ranked(self) -> bool:
+        """A run is ranked when every sample has a score and the method has not seen the answers."""
+        return not self.failures and self.scored > 0 and "truth" not in self.method.capabilities
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Why the run does not count as a full one; empty when it does."""
+        reasons = []
+        if self.failures:
+            reasons.append(f"{len(self.failures)} of {self.samples} samples without a score")
+        if self.unavailable:
+            reasons.append(f"not scored: {', '.join(item.name for item in self.unavailable)}")
+        if self.limit is not None:
+            reasons.append(f"limited to {self.samples} samples")
+        return reasons
+
+    def estimate(self, column: str) -> Estimate | None:
+        """The estimate of a column of `scores.parquet`, if it was scored."""
+        return next((item for item in self.estimates if item.column == column), None)

@@ -1,0 +1,210 @@
+"""Everything a recipe can draw from: the people and backgrounds of its sources, split once and for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from mildbench.dataset.schema import SourceInfo
+from mildbench.errors import UserError
+from mildbench.scene import Provenance
+from synth.fit import SizedFigure, fit
+from synth.recipe import Recipe
+from synth.rng import generator, unit
+from synth.sources.base import (
+    BACKGROUNDS,
+    PEOPLE,
+    BackgroundRef,
+    Cutout,
+    PersonRef,
+    Rejected,
+    Source,
+    SourceUri,
+)
+
+
+@dataclass(frozen=True)
+class PersonChoice:
+    """One person of the catalogue."""
+
+    source: int
+    ref: PersonRef
+
+
+@dataclass(frozen=True)
+class BackgroundChoice:
+    """One background of the catalogue."""
+
+    source: int
+    ref: BackgroundRef
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A square crop of a background, at scene size, and what is known of its camera."""
+
+    image: np.ndarray
+    """uint8[size, size, 3]."""
+    provenance: Provenance
+    horizon: float
+    """Row of the horizon, in pixels."""
+    camera_height: float
+    """In statures: a person whose feet are at row y is (y - horizon) / camera_height pixels tall."""
+    ground: np.ndarray | None
+    """bool[size, size]: where feet may stand, None when unknown."""
+
+
+ADULT = 1.7
+"""Metres; the stature that turns a camera height in metres into one in statures."""
+
+
+class Catalogue:
+    """Opens a recipe's sources and divides them over its splits, whole source images at a time."""
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self._people_sources = [SourceUri(text).open(PEOPLE) for text in recipe.people]
+        self._background_sources = [SourceUri(text).open(BACKGROUNDS) for text in recipe.backgrounds]
+        people = [PersonChoice(i, ref) for i, source in enumerate(self._people_sources) for ref in source.people()]
+        backgrounds = [
+            BackgroundChoice(i, ref) for i, source in enumerate(self._background_sources) for ref in source.backgrounds()
+        ]
+        split_of = divide([choice.ref.group for choice in people], recipe.splits, seed)
+        split_of |= divide(
+            [choice.ref.group for choice in backgrounds if choice.ref.group not in split_of], recipe.splits, seed
+        )
+        self.people = {name: [c for c in people if split_of[c.ref.group] == name] for name in recipe.splits}
+        self.backgrounds = {name: [c for c in backgrounds if split_of[c.ref.group] == name] for name in recipe.splits}
+        self._check(len(people), len(backgrounds))
+        # Scenes draw at random, so a worker keeps what it has cut out and scaled for as long as memory allows.
+        self._cutout = lru_cache(maxsize=256)(self._read_cutout)
+        self._figure = lru_cache(maxsize=64)(self._fit)
+        self._view = lru_cache(maxsize=64)(self._read_view)
+
+    def _check(self, people: int, backgrounds: int) -> None:
+        needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)
+        for split, share in self.recipe.splits.items():
+            if share <= 0:
+                continue
+            have = len({choice.ref.group for choice in self.people[split]})
+            if have < needed:
+                raise UserError(
+                    f"recipe {self.recipe.name}: split {split!r} has {have} people from different images "
+                    f"({people} usable people in all sources), its smallest scenes need {needed}: "
+                    "add people sources, or use fewer splits"
+                )
+            if not self.backgrounds[split]:
+                raise UserError(
+                    f"recipe {self.recipe.name}: split {split!r} has no background ({backgrounds} usable in all "
+                    "sources): add background sources, or use fewer splits"
+                )
+        for source in (*self._people_sources, *self._background_sources):
+            rejected = source.rejections.counts
+            total = sum(rejected.values())
+            usable = people if source in self._people_sources else backgrounds
+            if total > self.recipe.max_rejected_share * (total + usable):
+                reason, count = rejected.most_common(1)[0]
+                raise UserError(
+                    f"source {source.name}: {total} of {total + usable} items are broken, more than the recipe's "
+                    f"max_rejected_share {self.recipe.max_rejected_share}; most often: {reason} ({count}x, "
+                    f"e.g. {source.rejections.examples[reason]}): repair the source"
+                )
+
+    def sources(self) -> list[SourceInfo]:
+        """What each source gave, for the data card."""
+        people = Counter(c.source for pool in self.people.values() for c in pool)
+        backgrounds = Counter(c.source for pool in self.backgrounds.values() for c in pool)
+
+        def info(role: str, source: Source, items: int) -> SourceInfo:
+            counts = dict(sorted(source.rejections.counts.items()))
+            return SourceInfo.model_validate(
+                {"role": role, "name": source.name, "licence": source.licence, "items": items, "rejected": counts}
+            )
+
+        return [
+            *(info("people", source, people[i]) for i, source in enumerate(self._people_sources)),
+            *(info("backgrounds", source, backgrounds[i]) for i, source in enumerate(self._background_sources)),
+        ]
+
+    def provenance(self, source: int, key: str) -> Provenance:
+        """Where a person comes from; raises `Rejected`."""
+        return self._cutout(source, key).provenance
+
+    def _read_cutout(self, source: int, key: str) -> Cutout:
+        return self._people_sources[source].cutout(key)
+
+    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
+        """The person at scene size; raises `Rejected`."""
+        return self._figure(source, key, scale, mirrored, shadow)
+
+    def _fit(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
+        figure = fit(self._cutout(source, key), scale, mirrored, shadow)
+        if not figure.mask.any():
+            raise Rejected("person vanishes at scene size", f"{key} at scale {scale:.3f}")
+        return figure
+
+    def view(self, source: int, key: str, number: int) -> View:
+        """Crop `number` of a background; raises `Rejected`."""
+        return self._view(source, key, number)
+
+    def _read_view(self, source: int, key: str, number: int) -> View:
+        origin = self._background_sources[source]
+        background = origin.background(key)
+        rng = generator(self.seed, "view", origin.name, key, number)
+        height, width = background.image.shape[:2]
+        side = round(min(height, width) / rng.uniform(*self.recipe.background_zoom))
+        left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
+        mirrored = bool(rng.random() < 0.5)
+        window = np.s_[top : top + side, left : left + side]
+        size = self.recipe.size
+        shrink = side > size
+        image = cv2.resize(
+            background.image[window], (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+        )
+        ground = background.ground
+        if ground is not None:
+            plane = ground[window].astype(np.uint8)
+            ground = cv2.resize(plane, (size, size), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+        if mirrored:
+            image = np.ascontiguousarray(image[:, ::-1])
+            ground = None if ground is None else ground[:, ::-1]
+        drawn = rng.uniform(*self.recipe.horizon), rng.uniform(*self.recipe.camera_height)
+        horizon, camera = drawn[0] * size, drawn[1]
+        if background.horizon is not None and background.camera_height is not None:
+            horizon = (background.horizon * height - top) * size / side
+            camera = background.camera_height / ADULT
+        return View(image, background.provenance, float(horizon), float(camera), ground)
+
+
+def divide(groups: list[str], splits: dict[str, float], seed: int) -> dict[str, str]:
+    """Group -> split: whole groups, in a seeded random order, in the splits' proportions.
+
+    Every split with a positive share gets a group while there are enough of them.
+    """
+    order = sorted(set(groups), key=lambda group: unit(seed, "split", group))
+    # Rarest first, so that a small split gets its one group before the larger ones take all.
+    wanted = sorted((share, name) for name, share in splits.items() if share > 0)
+    left, result, start = sum(share for share, _ in wanted), {}, 0
+    for share, name in wanted:
+        rest = len(order) - start
+        take = min(rest, max(1, round(rest * share / left)))
+        result.update(dict.fromkeys(order[start : start + take], name))
+        start += take
+        left -= share
+    return result
+
+
+def split_of_sample(index: int, splits: dict[str, float]) -> str:
+    """The split of sample `index`: depends on the index alone, and every prefix keeps close to the shares."""
+    total = sum(splits.values())
+    place = (index + 0.5) * 0.6180339887498949 % 1 * total
+    for name, share in splits.items():
+        if place < share:
+            return name
+        place -= share
+    return next(name for name in reversed(splits) if splits[name] > 0)

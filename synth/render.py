@@ -1,0 +1,24 @@
+"""From a plan to a scene: the same plan and the same sources give the same bytes."""
+
+from __future__ import annotations
+
+from mildbench.scene import Layer, Person, Provenance, Scene
+from synth.catalogue import Catalogue
+from synth.plan import Plan
+
+
+def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, Provenance]:
+    """The scene of a plan, and where its background comes from."""
+    view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
+    layers = []
+    for planned in plan.people:
+        figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, planned.shadow)
+        provenance = catalogue.provenance(planned.source, planned.key)
+        person = Person(planned.id, figure.keypoints, figure.parsing, provenance)
+        layers.append(Layer(figure.rgba, planned.origin, person, figure.shadow))
+    return Scene(sample_id(plan.index), view.image, tuple(layers)), view.provenance
+
+
+def sample_id(index: int) -> str:
+    """The id of sample `index`: fixed width, so that names sort in order up to 10^8 scenes."""
+    return f"{index:08d}"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluation_fakes import Calls, FakeDataset
+
+from mildbench.evaluation.runner import evaluate
+from mildbench.evaluation.summary import RunSummary
+from mildbench.method import METHODS, MethodSpec
+from mildbench.metrics.base import METRICS
+
+FAKE_METHODS = {"noise": "Noise", "copy": "Copy", "oracle": "Oracle"}
+FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
+
+
+def _points(names: dict[str, str]) -> dict[str, EntryPoint]:
+    return {name: EntryPoint(name, value, "fake") for name, value in names.items()}
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Our fakes, and the two real metrics that need no weights."""
+    methods = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METHODS.items()}
+    methods |= {"precomputed": "baselines.precomputed:Precomputed", "telea": "baselines.opencv:Telea"}
+    metrics = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METRICS.items()}
+    metrics |= {"psnr": "mildbench.metrics.psnr:Psnr", "ssim": "mildbench.metrics.ssim:Ssim"}
+    monkeypatch.setattr(METHODS, "_targets", _points(methods), raising=False)
+    monkeypatch.setattr(METRICS, "_targets", _points(metrics), raising=False)
+    Calls.clear()
+    yield
+
+
+@pytest.fixture
+def dataset() -> FakeDataset:
+    return FakeDataset()
+
+
+@pytest.fixture
+def run(tmp_path: Path, dataset: FakeDataset) -> Callable[..., list[RunSummary]]:
+    """`run("noise", "copy", limit=3)`: evaluate into `tmp_path` on the CPU, quietly."""
+
+    def evaluate_here(*methods: str, **changes: Any) -> list[RunSummary]:
+        specs = [MethodSpec.parse(text) for text in methods]
+        arguments: dict[str, Any] = {
+            "out": tmp_path,
+            "device": "cpu",
+            "metrics": ["psnr", "difference"],
+        } | changes
+        source = arguments.pop("source", dataset)
+        task = arguments.pop("task", "erase-all")
+        split = arguments.pop("split", "test")
+        return evaluate(source, task, split, specs, **arguments)
+
+    return evaluate_here

@@ -1,0 +1,179 @@
+"""A data set in memory, methods and metrics that misbehave on demand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from mildbench.errors import UserError
+from mildbench.files import fingerprint
+from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
+from mildbench.metrics.base import FeatureExtractor, MetricInfo, PairMetric, Pairs, SetMetric, SetResult
+from mildbench.metrics.pooling import region_means
+from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
+from mildbench.weights import WeightsMissing
+
+
+class FakeDataset:
+    """`count` scenes of two people; sizes are taken in turn. Split `test`, tasks `erase-all` and `erase-one`."""
+
+    name = "fake"
+
+    def __init__(self, count: int = 6, sizes: tuple[tuple[int, int], ...] = ((48, 64),)) -> None:
+        self._scenes = {f"s{i:03d}": _scene(f"s{i:03d}", i, sizes[i % len(sizes)]) for i in range(count)}
+        self.fingerprint = fingerprint([count, sizes])
+        self.reads = 0
+
+    def task_ids(self, task: str, split: str) -> list[str]:
+        if split != "test":
+            raise UserError(f"no split {split!r}; it has test")
+        if task == "erase-all":
+            return list(self._scenes)
+        return [f"{name}-p{person}" for name in self._scenes for person in (1, 2)]
+
+    def triplet(self, task: str, id: str, /) -> Triplet:
+        self.reads += 1
+        name, _, person = id.partition("-p")
+        erased = self._scenes[name].erase([1, 2] if task == "erase-all" else [int(person)])
+        meta = {
+            "scene": name,
+            "split": "test",
+            "family": "queue" if int(name[1:]) % 2 else "crowd",
+            "people": 2,
+            "visible_ratio": 0.5,
+            "mask_share": float(erased.mask.mean()),
+        }
+        return Triplet(id, erased.image, erased.mask, erased.truth, erased.people, erased.targets, meta)
+
+
+def _scene(name: str, seed: int, size: tuple[int, int]) -> Scene:
+    rng = np.random.default_rng(seed)
+    height, width = size
+    ramp = np.linspace(40, 200, width, dtype=np.uint8)[None, :, None]
+    background = np.broadcast_to(ramp, (height, width, 3)) + rng.integers(0, 8, (height, width, 3), np.uint8)
+    people = []
+    for person in (1, 2):
+        rgba = np.full((20, 14, 4), 255, dtype=np.uint8)
+        rgba[..., :3] = rng.integers(0, 256, (20, 14, 3))
+        provenance = Provenance("fake", str(seed), "0" * 64, "CC0-1.0")
+        body = Person(
+            person, np.zeros((17, 3), np.float32), np.full((20, 14), 255, np.uint8), provenance
+        )
+        people.append(Layer(rgba, (8 + 9 * person, 6 + 4 * person), body))
+    return Scene(name, background.astype(np.uint8), tuple(people))
+
+
+class Calls:
+    """What the fakes were asked to do; cleared before each test."""
+
+    erased: ClassVar[list[str]] = []
+    loaded: ClassVar[list[str]] = []
+    scored: ClassVar[int] = 0
+    extracted: ClassVar[int] = 0
+    failing: ClassVar[set[str]] = set()
+    """Samples that `noise` fails on."""
+    interrupt_at: ClassVar[str | None] = None
+    """Sample at which `noise` is interrupted."""
+
+    @classmethod
+    def clear(cls) -> None:
+        cls.erased, cls.loaded, cls.failing = [], [], set()
+        cls.scored = cls.extracted = 0
+        cls.interrupt_at = None
+
+
+class Noise(EraseMethod):
+    """Fills the mask with noise of the sample's own generator, and moves every other pixel by one."""
+
+    info = MethodInfo("noise", "reimplementation", "noise in the mask", pad_multiple=8)
+
+    def __init__(self, strength: int = 16, quiet: bool = False) -> None:
+        self.strength = strength
+        self.quiet = quiet
+
+    def load(self) -> None:
+        Calls.loaded.append("noise")
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        if Calls.interrupt_at in batch.sample_ids:
+            raise KeyboardInterrupt
+        if bad := Calls.failing.intersection(batch.sample_ids):
+            raise RuntimeError(f"cannot do {sorted(bad)}")
+        Calls.erased += batch.sample_ids
+        images = np.maximum(batch.images, 1) - np.uint8(1)
+        for image, mask, seed in zip(images, batch.masks, batch.seeds, strict=True):
+            noise = np.random.default_rng(seed).integers(100, 100 + self.strength, image.shape, np.uint8)
+            image[mask] = noise[mask]
+        return EraseResult(images)
+
+
+class Copy(EraseMethod):
+    info = MethodInfo("copy", "control", "the input")
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        return EraseResult(batch.images)
+
+
+class Oracle(EraseMethod):
+    info = MethodInfo("oracle", "control", "the truth", capabilities=frozenset({"truth"}))
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        assert batch.truths is not None
+        return EraseResult(batch.truths)
+
+
+class Difference(PairMetric):
+    """Mean absolute difference; counts its calls."""
+
+    info = MetricInfo("difference", "difference@1", "mean absolute difference", False, "")
+
+    def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
+        Calls.scored += len(pairs.outputs)
+        gaps = (pairs.outputs.double() - pairs.truths.double()).abs().mean(dim=3)
+        return region_means(gaps, pairs.regions)
+
+
+class Lacking(PairMetric):
+    """Its weights are never here."""
+
+    info = MetricInfo("lacking", "lacking@1", "never", False, "", weights=("lpips-alex",))
+
+    def load(self) -> None:
+        raise WeightsMissing("lpips-alex")
+
+    def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
+        raise AssertionError("scored without weights")
+
+
+class MeanColour(FeatureExtractor):
+    name = "mean colour,1"
+    weights = ()
+
+    def load(self) -> None:
+        Calls.loaded.append("mean colour")
+
+    def features(self, images: torch.Tensor) -> np.ndarray:
+        Calls.extracted += len(images)
+        return images.float().mean(dim=(1, 2)).numpy()
+
+
+class Shift(SetMetric):
+    """Distance of the mean features."""
+
+    info = MetricInfo("shift", "shift@1", "distance of means", False, "", regions=("full",))
+    extractor = MeanColour
+
+    def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
+        gap = features_outputs.mean(axis=0) - features_truths.mean(axis=0)
+        return SetResult(float(np.linalg.norm(gap)), None, len(features_outputs), None)
+
+
+class Spread(Shift):
+    """A second set metric on the same features."""
+
+    info = MetricInfo("spread", "spread@1", "always refuses", False, "", regions=("full",))
+
+    def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
+        return SetResult(None, None, len(features_outputs), "too few")

@@ -1,0 +1,273 @@
+"""Building: the same bytes for any number of workers, after any interruption; splits, truth and annotations."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from mildbench.dataset import Dataset
+from mildbench.dataset.schema import annotation_file
+from mildbench.dataset.validate import validate
+from mildbench.errors import UserError
+from mildbench.executors import ProcessExecutor, SerialExecutor
+from synth.build import STATE, build
+from synth.catalogue import Catalogue, divide, split_of_sample
+from synth.plan import Plan, Planner
+from synth.recipe import Recipe, check, load, names
+from synth.render import render
+
+
+def quiet(count: int) -> None:
+    pass
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def built(recipe: Recipe, tmp_path: Path) -> Path:
+    build(recipe, 0, tmp_path / "built", SerialExecutor(1), quiet)
+    return tmp_path / "built"
+
+
+def test_any_number_of_workers_gives_the_same_bytes(recipe: Recipe, built: Path, tmp_path: Path) -> None:
+    build(recipe, 0, tmp_path / "two", ProcessExecutor(2), quiet)
+    assert tree(tmp_path / "two") == tree(built)
+
+
+def test_another_seed_makes_other_scenes(recipe: Recipe, built: Path, tmp_path: Path) -> None:
+    other = build(recipe, 1, tmp_path / "other", SerialExecutor(1), quiet)
+    assert other.fingerprint != Dataset.open(built).fingerprint
+
+
+def test_a_prefix_of_a_larger_build_is_the_smaller_build(recipe: Recipe, built: Path, tmp_path: Path) -> None:
+    build(recipe.model_copy(update={"count": 8}), 0, tmp_path / "small", SerialExecutor(1), quiet)
+    small, large = Dataset.open(tmp_path / "small"), Dataset.open(built)
+    for sample_id in small.samples["id"]:
+        assert small.row(sample_id) == large.row(sample_id)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_build_resumes_to_the_same_bytes(recipe: Recipe, built: Path, tmp_path: Path, kill: int) -> None:
+    """The whole process group is killed once at least one shard is complete and before all are."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "mildbench", "build-dataset", "--recipe", str(file), "--out", str(out)]
+    process = subprocess.Popen([*command, "--executor", "serial"], start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list((out / STATE).glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, kill)
+    _, stderr = process.communicate()
+    assert not (out / "dataset.json").exists()
+    assert process.returncode == (130 if kill == signal.SIGINT else -kill)
+    if kill == signal.SIGINT:
+        assert b"same command resumes" in stderr
+        assert b"Traceback" not in stderr
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
+    assert tree(out) == tree(built)
+    kept = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
+    assert kept, "nothing of the first run was kept"
+
+
+def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
+    recipe: Recipe, built: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "worker"
+    shards = 0
+
+    def kill_a_worker(count: int) -> None:
+        nonlocal shards
+        shards += 1
+        if shards == 2:  # the first call counts what was there before
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    with pytest.raises(UserError, match="worker process was killed"):
+        build(recipe, 0, out, ProcessExecutor(1), kill_a_worker)
+    assert list((out / STATE).glob("*.json"))
+    build(recipe, 0, out, ProcessExecutor(1), quiet)
+    assert tree(out) == tree(built)
+
+
+def test_a_tampered_or_foreign_shard_is_made_again(recipe: Recipe, built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tampered"
+
+    def stop(count: int) -> None:
+        if len(list((out / STATE).glob("*.json"))) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(recipe, 0, out, SerialExecutor(1), stop)
+    first, second = sorted((out / STATE).glob("*.json"))
+    picture = next(out.glob("*/composite/*.png"))
+    picture.write_bytes(picture.read_bytes()[:100])
+    record = json.loads(second.read_text())
+    second.write_text(json.dumps(record | {"identity": "of another recipe"}))
+    first.write_text(first.read_text()[:200])
+    build(recipe, 0, out, SerialExecutor(1), quiet)
+    assert tree(out) == tree(built)
+
+
+def test_a_full_disk_loses_nothing(
+    recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "full"
+    write, written = Path.write_bytes, 0
+
+    def fill_up(self: Path, data: bytes) -> int:
+        nonlocal written
+        written += 1
+        if written > 70:
+            write(self, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    with pytest.raises(OSError, match="No space left"):
+        build(recipe, 0, out, SerialExecutor(1), quiet)
+    monkeypatch.undo()
+    assert not list(out.rglob("*.tmp*")), "half-written files were left behind"
+    build(recipe, 0, out, SerialExecutor(1), quiet)
+    assert tree(out) == tree(built)
+
+
+def test_a_finished_build_is_not_made_again_and_others_are_refused(
+    recipe: Recipe, built: Path, tmp_path: Path
+) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
+    build(recipe, 0, built, SerialExecutor(1), quiet)
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == stamps
+    with pytest.raises(UserError, match="another recipe, count or seed"):
+        build(recipe, 1, built, SerialExecutor(1), quiet)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="is not a data set"):
+        build(recipe, 0, tmp_path / "mine", SerialExecutor(1), quiet)
+
+
+def test_validate_passes_a_good_data_set_and_names_what_is_wrong(built: Path) -> None:
+    assert not any(validate(Dataset.open(built)))
+    row = Dataset.open(built).row("00000003")
+    picture = cv2.imread(str(built / row["composite"]))
+    picture[5, 5] ^= 1
+    cv2.imwrite(str(built / row["composite"]), picture)
+    path = built / annotation_file("train")
+    content = json.loads(path.read_text())
+    content["annotations"][0]["area"] += 1
+    path.write_text(json.dumps(content))
+    found = [problem for group in validate(Dataset.open(built)) for problem in group]
+    assert any("00000003: background + layers do not recompose" in problem for problem in found)
+    assert any("do not follow from the layers" in problem for problem in found)
+    assert sum("sha256 differs" in problem for problem in found) == 2
+
+
+def test_pycocotools_loads_and_agrees(built: Path) -> None:
+    dataset = Dataset.open(built)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(built / annotation_file("test"))
+    people = 0
+    for image in coco.loadImgs(coco.getImgIds()):
+        scene = dataset.scene(image["sample_id"])
+        truth = scene.people()
+        annotations = sorted(coco.loadAnns(coco.getAnnIds(imgIds=image["id"])), key=lambda item: item["z"])
+        assert len(annotations) == len(scene.layers)
+        people += len(annotations)
+        for k, item in enumerate(annotations):
+            assert np.array_equal(coco.annToMask(item).astype(bool), truth.visible[k])
+            assert np.array_equal(coco_mask.decode(item["amodal_segmentation"]).astype(bool), truth.amodal[k])
+            assert item["area"] == truth.visible[k].sum() == coco_mask.area(item["segmentation"])
+            assert item["num_keypoints"] == sum(v > 0 for v in item["keypoints"][2::3])
+    assert people == dataset.info.people["test"] > 0
+
+
+def test_no_source_image_is_in_two_splits(recipe: Recipe) -> None:
+    catalogue = Catalogue(recipe, 0)
+    for pools in (catalogue.people, catalogue.backgrounds):
+        groups = [{choice.ref.group for choice in pool} for pool in pools.values()]
+        assert all(groups)
+        assert sum(map(len, groups)) == len(set.union(*groups))
+
+
+def test_shares_of_splits_are_kept() -> None:
+    splits = {"train": 5.0, "val": 1.0, "test": 4.0}
+    of_sample = [split_of_sample(index, splits) for index in range(1000)]
+    of_group = list(divide([str(n) for n in range(1000)], splits, 0).values())
+    for found in (of_sample, of_group):
+        assert abs(found.count("train") - 500) <= 5
+        assert abs(found.count("val") - 100) <= 5
+    assert set(divide(["a", "b", "c"], splits, 0).values()) == set(splits)
+
+
+def test_rendering_a_plan_from_its_json_gives_the_same_bytes(recipe: Recipe, built: Path) -> None:
+    dataset = Dataset.open(built)
+    catalogue = Catalogue(recipe, 0)
+    for sample_id in dataset.samples["id"][:6]:
+        plan = Plan.from_json(json.loads(dataset.row(sample_id)["plan"]))
+        scene, _ = render(plan, catalogue)
+        assert np.array_equal(scene.composite(), dataset.scene(sample_id).composite())
+
+
+def test_asked_for_visible_ratios_are_reached(recipe: Recipe) -> None:
+    planner = Planner(Catalogue(recipe, 0))
+    asked = 0
+    for index in range(40):
+        plan, _ = planner.plan(index)
+        people = render(plan, planner.catalogue)[0].people()
+        achieved = dict(zip(people.ids, people.visible_ratio(), strict=True))
+        for person, ratio in plan.asked.items():
+            assert abs(achieved[person] - ratio) <= recipe.tolerance
+        assert min(achieved.values()) >= recipe.min_visible_ratio
+        asked += len(plan.asked)
+    assert asked > 20
+
+
+def test_too_many_broken_inputs_fail_the_build(recipe: Recipe, cutouts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for path in cutouts.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    for index in range(6):
+        (folder / f"bad{index}.png").write_bytes(b"no picture")
+    broken = recipe.model_copy(update={"people": [f"folder:{folder}"]})
+    with pytest.raises(UserError, match=r"6 of 18 items are broken.*image unreadable.*repair"):
+        build(broken, 0, tmp_path / "out", SerialExecutor(1), quiet)
+    few = broken.model_copy(update={"max_rejected_share": 0.5})
+    info = build(few, 0, tmp_path / "out2", SerialExecutor(1), quiet)
+    assert info.sources[0].rejected == {"image unreadable or without alpha": 6}
+
+
+def test_recipes_are_checked() -> None:
+    for name in names():
+        assert load(name).name == name
+    content = load("demo").model_dump()
+    for changes, message in (
+        ({"crwod": 1}, "did you mean 'crowd'"),
+        ({"count": 0}, "count: Input should be greater than 0"),
+        ({"stature": (0.9, 0.1)}, "above the upper bound"),
+        ({"splits": {"test": 0}}, "all weights are zero"),
+        ({"crowd": {0: 1}}, r"must lie in 1\.\.32"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check(content | changes, "mine.yaml")
+    with pytest.raises(UserError, match="did you mean 'multi-ip'"):
+        load("multi_ip")

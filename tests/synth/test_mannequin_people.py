@@ -1,0 +1,161 @@
+"""Properties of the procedural people: determinism, exact labels, clean edges, variety."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mildbench.labels import KEYPOINTS, PARSING
+from synth.mannequin.figure import Figure, render_person
+
+SEEDS = range(24)
+HEIGHT = 160
+CLOTHES = {"upper-clothes", "dress", "coat", "scarf"}
+LEGWEAR = {"pants", "socks", "skirt", "dress", "coat"}
+
+
+@pytest.fixture(scope="module")
+def crowd() -> list[Figure]:
+    return [render_person(seed, HEIGHT) for seed in SEEDS]
+
+
+def family(keypoint: str) -> set[str]:
+    """Parsing classes that may be seen at a visible keypoint."""
+    side = "left" if keypoint.startswith("left") else "right"
+    part = keypoint.removeprefix("left_").removeprefix("right_")
+    return {
+        "nose": {"face", "sunglasses"},
+        "eye": {"face", "sunglasses", "hair", "hat"},
+        "ear": {"face", "sunglasses", "hair", "hat"},
+        "shoulder": {f"{side}-arm", "torso-skin", *CLOTHES},
+        "elbow": {f"{side}-arm", *CLOTHES},
+        "wrist": {f"{side}-arm", "glove", *CLOTHES},
+        "hip": {f"{side}-leg", "torso-skin", "pants", "skirt", *CLOTHES},
+        "knee": {f"{side}-leg", *LEGWEAR, f"{side}-shoe"},
+        "ankle": {f"{side}-leg", *LEGWEAR, f"{side}-shoe"},
+    }[part]
+
+
+def test_same_seed_same_bytes_other_seed_other_person() -> None:
+    a, b, c = render_person(5, 120), render_person(5, 120), render_person(6, 120)
+    assert a.rgba.tobytes() == b.rgba.tobytes()
+    assert a.parsing.tobytes() == b.parsing.tobytes()
+    assert a.keypoints.tobytes() == b.keypoints.tobytes()
+    assert a.rgba.shape != c.rgba.shape or not np.array_equal(a.rgba, c.rgba)
+
+
+def test_shapes_and_types(crowd: list[Figure]) -> None:
+    for figure in crowd:
+        h, w = figure.parsing.shape
+        assert figure.rgba.shape == (h, w, 4)
+        assert figure.rgba.dtype == np.uint8
+        assert figure.parsing.dtype == np.uint8
+        assert figure.parsing.max() < len(PARSING)
+        assert figure.keypoints.shape == (17, 3)
+        assert figure.keypoints.dtype == np.float32
+        assert set(np.unique(figure.keypoints[:, 2])) <= {1.0, 2.0}
+
+
+def test_parsing_is_exactly_the_mask(crowd: list[Figure]) -> None:
+    for figure in crowd:
+        np.testing.assert_array_equal(figure.parsing > 0, figure.rgba[..., 3] >= 128)
+
+
+def test_one_component_tightly_cropped(crowd: list[Figure]) -> None:
+    for figure in crowd:
+        mask = figure.parsing > 0
+        assert cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
+        for edge in (mask[:2], mask[-2:], mask[:, :2], mask[:, -2:]):
+            assert not edge.any()
+        for line in (mask[2], mask[-3], mask[:, 2], mask[:, -3]):
+            assert line.any()
+
+
+def test_visible_keypoints_lie_on_their_own_part(crowd: list[Figure]) -> None:
+    for seed, figure in zip(SEEDS, crowd, strict=True):
+        for name, (x, y, v) in zip(KEYPOINTS, figure.keypoints, strict=True):
+            if v < 2:
+                continue
+            cx, cy = round(float(x)), round(float(y))
+            near = figure.parsing[max(cy - 2, 0) : cy + 3, max(cx - 2, 0) : cx + 3]
+            seen = {PARSING[i] for i in np.unique(near[near > 0])}
+            assert seen & family(name), (seed, name, seen)
+
+
+def test_left_and_right_follow_the_yaw(crowd: list[Figure]) -> None:
+    checked = 0
+    for figure in crowd:
+        across = figure.keypoints[5, 0] - figure.keypoints[6, 0]
+        facing = np.cos(np.radians(figure.yaw))
+        if abs(facing) > 0.5 and figure.upright:
+            # Facing the camera, the person's left is on the image's right.
+            assert np.sign(across) == np.sign(facing)
+            for left, right in ((18, 19), (16, 17)):
+                sides = [np.nonzero(figure.parsing == label)[1] for label in (left, right)]
+                if min(len(s) for s in sides) > 30 and figure.stance != "walk":
+                    assert np.sign(sides[0].mean() - sides[1].mean()) == np.sign(facing)
+                    checked += 1
+    assert checked >= 4
+
+
+def test_face_is_seen_from_the_front_and_not_from_behind(crowd: list[Figure]) -> None:
+    for figure in crowd:
+        nose = figure.keypoints[0, 2]
+        if abs(figure.yaw) < 40 and figure.stance in ("stand", "walk", "hip"):
+            assert nose == 2
+        if abs(figure.yaw) > 140:
+            assert nose == 1
+
+
+def test_soft_edge_without_a_fringe(crowd: list[Figure]) -> None:
+    for figure in crowd:
+        alpha = figure.rgba[..., 3]
+        assert ((alpha > 0) & (alpha < 255)).sum() > 0.3 * figure.parsing.shape[0]
+        solid = alpha == 255
+        _, nearest = cv2.distanceTransformWithLabels(
+            (~solid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        rows, cols = np.nonzero(solid)
+        table = np.zeros((int(nearest.max()) + 1, 3))
+        table[nearest[rows, cols]] = figure.rgba[rows, cols, :3]
+        edge = (alpha > 0) & (alpha < 200)
+        gap = np.abs(figure.rgba[edge][:, :3] - table[nearest[edge]]).mean(axis=1)
+        # Rim light and thin straps differ a little from their neighbour; a black or white matte would not pass.
+        assert np.median(gap) < 25
+        shift = figure.rgba[edge][:, :3].mean() - table[nearest[edge]].mean()
+        assert abs(shift) < 20
+
+
+def test_stature(crowd: list[Figure]) -> None:
+    standing = [f.parsing.any(1).sum() / HEIGHT for f in crowd if f.upright and f.stance != "walk"]
+    assert len(standing) > 6
+    # Hats, hair and raised arms add; perspective and a bowed head take away.
+    assert 0.93 < np.median(standing) < 1.1
+    low = [f.parsing.any(1).sum() / HEIGHT for f in crowd if f.stance in ("sit", "crouch")]
+    assert all(h < 0.8 for h in low)
+
+
+def test_height_scales_the_figure() -> None:
+    small, large = render_person(8, 100), render_person(8, 300)
+    assert large.parsing.shape[0] == pytest.approx(3 * small.parsing.shape[0], rel=0.06)
+    np.testing.assert_allclose(large.keypoints[:, :2] / 3, small.keypoints[:, :2], atol=2.5)
+
+
+def test_variety(crowd: list[Figure]) -> None:
+    def colours(label: str) -> set[tuple[int, ...]]:
+        found = set()
+        for f in crowd:
+            area = f.parsing == PARSING.index(label)
+            if area.sum() > 60:
+                found.add(tuple((f.rgba[area][:, :3].mean(0) // 24).astype(int)))
+        return found
+
+    assert len(colours("face")) >= 5
+    assert len(colours("hair")) >= 5
+    assert len(colours("upper-clothes")) >= 6
+    classes = {PARSING[i] for f in crowd for i in np.unique(f.parsing)}
+    assert {"dress", "skirt", "pants", "coat", "hat", "hair", "face", "left-shoe", "right-shoe"} <= classes
+    assert len({f.stance for f in crowd}) >= 7
+    assert any(abs(f.yaw) > 120 for f in crowd)
+    assert any(60 < abs(f.yaw) < 120 for f in crowd)

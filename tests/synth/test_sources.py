@@ -1,0 +1,175 @@
+"""Sources: what they take, what they refuse and why, and that a cut-out is where its mask was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mildbench.errors import UserError
+from mildbench.images import read_rgb
+from synth.cutout import refine
+from synth.sources.base import BACKGROUNDS, PEOPLE, Rejected, SourceUri
+from synth.sources.coco import CocoBackgrounds, CocoPeople
+from synth.sources.folder import FolderBackgrounds, FolderPeople
+
+
+def edit(root: Path, **changes: Any) -> CocoPeople:
+    """A COCO source whose only person has some fields changed."""
+    path = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0].update(changes)
+    path.write_text(json.dumps(content))
+    return CocoPeople(str(root))
+
+
+def test_coco_people_keep_pose_and_place(coco: Path) -> None:
+    source = CocoPeople(str(coco))
+    (ref,) = source.people()
+    cutout = source.cutout(ref.key)
+    image = read_rgb(coco / "train2017" / "000000000001.jpg")
+    rows, columns = np.nonzero(cutout.parsing)
+    # The nose was annotated at (110, 60); the same pixel of the photo must lie under it in the crop.
+    x, y = cutout.keypoints[0, :2].astype(int)
+    assert cutout.rgba[y, x, 3] == 255
+    assert np.array_equal(cutout.rgba[y, x, :3], image[60, 110])
+    assert abs(np.ptp(rows) + 1 - 160) <= 4
+    assert abs(np.ptp(columns) + 1 - 40) <= 4
+    assert cutout.provenance.licence == "CC-BY"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"keypoints": [float("nan")] * 51}, "keypoints broken or not finite"),
+        ({"keypoints": [1, 2]}, "keypoints broken or not finite"),
+        ({"keypoints": [900, 10, 2] * 17}, "keypoint outside the image"),
+        ({"segmentation": [[100, 50, 900, 50, 140, 210]]}, "polygon out of the image's bounds"),
+        ({"segmentation": [[100, 50, 140]]}, "broken polygon"),
+        ({"segmentation": []}, "no segmentation"),
+        ({"segmentation": {"size": [5, 5], "counts": "abc"}}, "mask of another size than its image"),
+        ({"image_id": 77}, "annotation without an image"),
+    ],
+)
+def test_broken_coco_annotations_are_counted_by_reason(coco: Path, changes: dict[str, Any], reason: str) -> None:
+    source = edit(coco, **changes)
+    assert source.people() == []
+    assert source.rejections.counts == {reason: 1}
+
+
+def test_unsuitable_coco_people_are_not_called_broken(coco: Path) -> None:
+    source = edit(coco, bbox=[0, 50, 40, 160])  # cut off by the left border
+    assert source.people() == []
+    assert not source.rejections.counts
+
+
+def test_coco_image_problems_reject_the_cutout(coco: Path) -> None:
+    source = CocoPeople(str(coco))
+    path = coco / "train2017" / "000000000001.jpg"
+    cv2.imwrite(str(path), np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(Rejected, match="another size"):
+        source.cutout("1")
+    path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(Rejected, match="unreadable"):
+        source.cutout("1")
+
+
+def test_coco_file_names_cannot_leave_the_folder(coco: Path) -> None:
+    path = coco / "annotations" / "person_keypoints_train2017.json"
+    path.write_text(path.read_text().replace("000000000001.jpg", "../../secret.jpg"))
+    with pytest.raises(UserError, match="leaves the folder"):
+        CocoPeople(str(coco)).cutout("1")
+
+
+def test_coco_backgrounds_hold_no_person(coco: Path) -> None:
+    (ref,) = CocoBackgrounds(str(coco)).backgrounds()
+    assert ref.key == "2"
+
+
+def test_real_coco_people_and_backgrounds(testdata: Path) -> None:
+    """On real files: nothing broken, and the clean backgrounds are those the licence table counts 0 people in."""
+    root = testdata / "coco_mini"
+    people = CocoPeople(str(root))
+    assert len(people.people()) > 10
+    assert not people.rejections.counts
+    table = [line.split(",") for line in (testdata / "coco_licences.csv").read_text().splitlines()[1:]]
+    clean = {Path(row[0]).name for row in table if row[1] == "0" and row[0].startswith("coco_mini/")}
+    backgrounds = CocoBackgrounds(str(root), min_side=1)
+    assert {f"{int(ref.key):012d}.jpg" for ref in backgrounds.backgrounds()} == clean
+
+
+def test_folder_people_from_alpha_and_from_masks(cutouts: Path, tmp_path: Path) -> None:
+    source = FolderPeople(str(cutouts))
+    ref = source.people()[0]
+    assert (source.cutout(ref.key).rgba[..., 3] > 0).any()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((200, 100), np.uint8)
+    mask[20:180, 30:70] = 255
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.full((200, 100, 3), 90, np.uint8))
+    cv2.imwrite(str(tmp_path / "masks" / "a.png"), mask)
+    cv2.imwrite(str(tmp_path / "images" / "b.png"), np.zeros((50, 50, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "masks" / "b.png"), mask)
+    cv2.imwrite(str(tmp_path / "images" / "c.png"), np.zeros((50, 50, 3), np.uint8))
+    paired = FolderPeople(str(tmp_path))
+    assert [ref.key for ref in paired.people()] == ["images/a.png"]
+    assert set(paired.rejections.counts) == {
+        "mask of another size than its image",
+        "image without a mask of the same name",
+    }
+
+
+def test_folder_backgrounds(backgrounds: Path, tmp_path: Path) -> None:
+    source = FolderBackgrounds(str(backgrounds))
+    assert len(source.backgrounds()) == 9
+    with pytest.raises(UserError, match="holds no pictures"):
+        FolderBackgrounds(str(tmp_path)).backgrounds()
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    with pytest.raises(Rejected, match="unreadable"):
+        FolderBackgrounds(str(tmp_path)).background("x.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cocoo:/data", "did you mean 'coco'"),
+        ("/data/coco", "no scheme"),
+        ("coco:/data?spilt=train", "did you mean 'split'"),
+        ("coco:/data?min_height=tall", "is not a int"),
+        ("coco:/does/not/exist", "does not exist"),
+        ("mannequin:here", "takes no path"),
+    ],
+)
+def test_source_uris_are_checked(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SourceUri(text).open(PEOPLE)
+
+
+def test_skimage_backgrounds_are_there() -> None:
+    source = SourceUri("skimage:").open(BACKGROUNDS)
+    for ref in source.backgrounds():
+        assert source.background(ref.key).image.shape[2] == 3
+
+
+def test_a_refined_matte_stays_in_its_band_and_loses_the_old_background() -> None:
+    """A red disc on blue: labels stay within the band, and edge colours are red, not purple."""
+    yy, xx = np.mgrid[:200, :200]
+    distance = np.hypot(yy - 100, xx - 100)
+    coverage = np.clip(60.5 - distance, 0, 1)[..., None]
+    image = (coverage * (220, 30, 30) + (1 - coverage) * (20, 30, 230)).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    coarse = distance + cv2.GaussianBlur(rng.normal(0, 12, (200, 200)), (0, 0), 6) < 60
+    rgba = refine(image, coarse)
+    band = 2
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    label = rgba[..., 3] >= 128
+    assert not (label & ~(cv2.dilate(coarse.astype(np.uint8), disc) > 0)).any()
+    assert not ((cv2.erode(coarse.astype(np.uint8), disc) > 0) & ~label).any()
+    edge = (rgba[..., 3] > 30) & (rgba[..., 3] < 250) & (distance < 61)
+    halo_before = np.abs(image[edge].astype(int) - (220, 30, 30)).mean()
+    halo_after = np.abs(rgba[edge][:, :3].astype(int) - (220, 30, 30)).mean()
+    assert halo_after < 0.6 * halo_before
