@@ -133,9 +133,10 @@ class People:
         Shares can overlap: two people in front may cover the same pixel of a third. Zero wherever f is not in
         front of b.
         """
-        flat = self.amodal.reshape(len(self.ids), -1)
-        shared = flat.astype(np.float32) @ flat.astype(np.float32).T
-        area = np.maximum(flat.sum(axis=1), 1)
+        somebody = self.amodal.sum(axis=0, dtype=np.uint8) > 1
+        crossing = self.amodal[:, somebody].astype(np.float32)  # sums stay exact below 2^24 pixels
+        shared = crossing @ crossing.T
+        area = np.maximum(self.amodal.sum(axis=(1, 2)), 1)
         return np.tril(shared / area[None, :], k=-1).astype(np.float64)
 
     def visible_ratio(self) -> np.ndarray:

@@ -72,7 +72,7 @@ def run_shard(spec: Spec) -> int:
             plan, notes = planner.plan(index)
         except AllRejected as error:
             raise UserError(f"scene {index}: {error}") from None
-        scene, provenance = render(plan, catalogue)
+        scene, view = render(plan, catalogue)
         entries.append(
             write_scene(
                 out,
@@ -80,7 +80,8 @@ def run_shard(spec: Spec) -> int:
                 index,
                 split=plan.split,
                 family=plan.family,
-                background_provenance=provenance,
+                background_png=view.png,
+                background_provenance=view.provenance,
                 asked=plan.asked,
                 plan=plan.to_json(),
             )

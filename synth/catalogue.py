@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 
 from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
+from mildbench.images import encode_png
 from mildbench.scene import Provenance
+from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
 from synth.recipe import Recipe
 from synth.rng import generator, unit
@@ -56,6 +58,11 @@ class View:
     """In statures: a person whose feet are at row y is (y - horizon) / camera_height pixels tall."""
     ground: np.ndarray | None
     """bool[size, size]: where feet may stand, None when unknown."""
+
+    @cached_property
+    def png(self) -> bytes:
+        """The image as a file, encoded once for all the scenes that use this view."""
+        return encode_png(self.image)
 
 
 ADULT = 1.7
@@ -136,7 +143,8 @@ class Catalogue:
         return self._cutout(source, key).provenance
 
     def _read_cutout(self, source: int, key: str) -> Cutout:
-        return self._people_sources[source].cutout(key)
+        cutout = self._people_sources[source].cutout(key)
+        return replace(cutout, rgba=extend_colours(cutout.rgba))
 
     def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
         """The person at scene size; raises `Rejected`."""

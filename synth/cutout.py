@@ -43,6 +43,24 @@ def refine(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(rgba * 255), 0, 255).astype(np.uint8)
 
 
+def extend_colours(rgba: np.ndarray) -> np.ndarray:
+    """uint8[h, w, 4]: the same picture, with every transparent pixel given the colour of the nearest opaque one.
+
+    What lies under alpha 0 cannot be seen, but resampling would mix it into the edge.
+    """
+    opaque = rgba[..., 3] > 0
+    if opaque.all() or not opaque.any():
+        return rgba
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~opaque).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colour_of = np.zeros((nearest.max() + 1, 3), dtype=np.uint8)
+    colour_of[nearest[opaque]] = rgba[opaque][:, :3]
+    extended = rgba.copy()
+    extended[~opaque, :3] = colour_of[nearest[~opaque]]
+    return extended
+
+
 def guided_filter(guide: np.ndarray, source: np.ndarray, radius: int, epsilon: float) -> np.ndarray:
     """Filter `source` so that its edges follow those of a colour `guide` (He et al. 2013, eq. 14-17).
 

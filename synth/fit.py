@@ -88,15 +88,9 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
 
 
 def _resize(rgba: np.ndarray, scale: float) -> np.ndarray:
-    """Resample with premultiplied colours, so that what lies outside the person never bleeds in."""
+    """Resample straight alpha; safe because a cut-out's colours go on beyond its edge (`extend_colours`)."""
     size = tuple(max(1, round(side * scale)) for side in rgba.shape[1::-1])
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    alpha = rgba[..., 3:].astype(np.float32) / 255
-    premultiplied = np.dstack([rgba[..., :3] * alpha, alpha])
-    resized = cv2.resize(premultiplied, size, interpolation=method)
-    coverage = np.clip(resized[..., 3:], 0, 1)
-    colours = resized[..., :3] / np.maximum(coverage, 1e-3)
-    return np.clip(np.rint(np.dstack([colours, coverage * 255])), 0, 255).astype(np.uint8)
+    return cv2.resize(rgba, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mildbench.scene import Layer, Person, Provenance, Scene
-from synth.catalogue import Catalogue
+from mildbench.scene import Layer, Person, Scene
+from synth.catalogue import Catalogue, View
 from synth.plan import Plan
 
 
-def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, Provenance]:
-    """The scene of a plan, and where its background comes from."""
+def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, View]:
+    """The scene of a plan, and the view that its background is."""
     view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
     layers = []
     for planned in plan.people:
@@ -16,7 +16,7 @@ def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, Provenance]:
         provenance = catalogue.provenance(planned.source, planned.key)
         person = Person(planned.id, figure.keypoints, figure.parsing, provenance)
         layers.append(Layer(figure.rgba, planned.origin, person, figure.shadow))
-    return Scene(sample_id(plan.index), view.image, tuple(layers)), view.provenance
+    return Scene(sample_id(plan.index), view.image, tuple(layers)), view
 
 
 def sample_id(index: int) -> str:

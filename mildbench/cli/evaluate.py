@@ -94,6 +94,6 @@ def evaluate(
         )
         folder = task_folder(out, opened, name)
         comparison = read_model(Comparison, folder / "comparison.json", "comparison")
-        console.print(table.build(summaries, comparison))
+        console.print(table.build(summaries, comparison, console.width))
         for summary in summaries:
             console.print(f"{folder / summary.run}", markup=False, highlight=False, soft_wrap=True)

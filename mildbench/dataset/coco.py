@@ -29,10 +29,9 @@ CATEGORY: dict[str, Any] = {
 }
 
 
-def image_record(image_id: int, file_name: str, people: People, **extra: Any) -> dict[str, Any]:
-    """The entry for COCO's `images`."""
+def image_record(image_id: int, file_name: str, people: People, shares: np.ndarray, **extra: Any) -> dict[str, Any]:
+    """The entry for COCO's `images`; `shares` is `people.occlusion()`."""
     height, width = people.parsing.shape
-    shares = people.occlusion()
     edges = [
         [_annotation_id(image_id, people.ids[front]), _annotation_id(image_id, people.ids[rear]), share]
         for front, rear in zip(*np.nonzero(shares), strict=True)

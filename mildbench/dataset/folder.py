@@ -13,7 +13,7 @@ import numpy as np
 from mildbench.dataset.coco import image_record, person_annotations
 from mildbench.files import write_bytes
 from mildbench.images import encode_png
-from mildbench.scene import People, Provenance, Scene
+from mildbench.scene import Provenance, Scene
 
 
 def write_scene(
@@ -23,6 +23,7 @@ def write_scene(
     *,
     split: str,
     family: str,
+    background_png: bytes,
     background_provenance: Provenance,
     asked: dict[int, float],
     plan: dict[str, Any],
@@ -35,6 +36,7 @@ def write_scene(
         index: position in the data set; COCO's image id is `index + 1`.
         split: the folder under `root`.
         family: scenario family, a stratum.
+        background_png: the scene's background as a PNG file, encoded by the caller, who may use it many times.
         background_provenance: where the background comes from.
         asked: person id -> visible ratio the recipe asked for.
         plan: what the scene was rendered from; JSON values.
@@ -50,8 +52,7 @@ def write_scene(
         files[name] = write_bytes(root / name, encode_png(pixels))
         return name
 
-    def save_once(pixels: np.ndarray) -> str:
-        data = encode_png(pixels)
+    def save_once(data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()
         # Named by content: whoever writes it writes the same bytes, so workers need not agree who does.
         name = f"{split}/background/{sha256[:20]}.png"
@@ -61,7 +62,7 @@ def write_scene(
         return name
 
     persons = []
-    ratios = people.visible_ratio()
+    ratios, shares = people.visible_ratio(), people.occlusion()
     for k, layer in enumerate(scene.layers):
         person = layer.person
         stem = f"{split}/layers/{scene.id}-{person.id}"
@@ -89,10 +90,10 @@ def write_scene(
         "height": height,
         "people": len(persons),
         "min_visible_ratio": float(ratios.min(initial=1.0)),
-        "occlusion_depth": occlusion_depth(people),
+        "occlusion_depth": occlusion_depth(shares),
         "mask_share": float(people.visible.any(axis=0).mean()),
         "composite": save(f"{split}/composite/{scene.id}.png", scene.composite()),
-        "background": save_once(scene.background),
+        "background": save_once(background_png),
         "instances": save(f"{split}/instances/{scene.id}.png", people.instance_map()),
         "parsing": save(f"{split}/parsing/{scene.id}.png", people.parsing),
         "background_provenance": asdict(background_provenance),
@@ -102,17 +103,17 @@ def write_scene(
     image_id = index + 1
     return {
         "row": row,
-        "image": image_record(image_id, row["composite"], people, sample_id=scene.id, family=family),
+        "image": image_record(image_id, row["composite"], people, shares, sample_id=scene.id, family=family),
         "annotations": person_annotations(image_id, people),
         "files": files,
     }
 
 
-def occlusion_depth(people: People) -> int:
-    """The longest chain of people each covering a part of the next; 0 when nobody covers anybody."""
-    covers = people.occlusion() > 0
-    depth = np.zeros(len(people.ids), dtype=int)
-    for front in range(len(people.ids)):  # back to front: everyone behind is already known
+def occlusion_depth(shares: np.ndarray) -> int:
+    """The longest chain of people each covering a part of the next, from `People.occlusion`; 0 if nobody does."""
+    covers = shares > 0
+    depth = np.zeros(len(shares), dtype=int)
+    for front in range(len(shares)):  # back to front: everyone behind is already known
         behind = np.flatnonzero(covers[front])
         depth[front] = 1 + depth[behind].max() if behind.size else 0
     return int(depth.max(initial=0))

@@ -27,7 +27,7 @@ _FILE = 512
 
 
 class FeatureStore:
-    """One network's features: `FOLDER/<network>/00000.npz`, ... with `keys`: U64[n], `features`: float32[n, D].
+    """One network's features: `FOLDER/<network>/00000.npz`, ... of keys (U64[n]), features (float32[n, D]).
 
     Files are only ever added. A key is the picture's `pixel_sha256`, so nothing in here can go stale.
     """

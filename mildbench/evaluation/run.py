@@ -295,8 +295,8 @@ def read_model(kind: type[Model], path: Path, what: str) -> Model:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{what} {path}: {place}: {first['msg']}: written by another mildbench version? Delete it to have "
-            "it made anew"
+            f"{what} {path}: {place}: {first['msg']}: perhaps of another mildbench version: delete it to "
+            "have it made anew"
         ) from None
 
 

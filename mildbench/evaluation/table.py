@@ -1,11 +1,14 @@
-"""The result in the terminal: one table a task, one row a run, and what one has to know to read it."""
+"""The result in the terminal: one row a run, one column a number, and what one has to know to read it."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,49 +16,83 @@ from mildbench.evaluation.aggregate import HEADLINE
 from mildbench.evaluation.compare import Comparison
 from mildbench.evaluation.summary import MetricRecord, RunSummary
 
+UNDEFINED = "–"
 _NAMED = 3
 """Failed samples that are named."""
-UNDEFINED = "–"
 
 
-def build(summaries: Sequence[RunSummary], comparison: Comparison) -> Table:
-    """The table of one invocation: sorted by the headline column, controls marked, footnotes below."""
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    cells: list[Text]
+
+    @property
+    def width(self) -> int:
+        lines = [*self.header.split("\n"), *(line for cell in self.cells for line in cell.plain.split("\n"))]
+        return max(map(len, lines))
+
+
+def build(summaries: Sequence[RunSummary], comparison: Comparison, width: int) -> Group:
+    """The table of one invocation: sorted by the headline column, controls marked, footnotes below.
+
+    A table that is wider than `width` characters goes on below itself, whole columns at a time.
+    """
     first = summaries[0]
+    metrics = {metric.name: metric for metric in first.metrics}
     columns = [item.column for item in comparison.columns]
     headline = HEADLINE if HEADLINE in columns else next(iter(columns), None)
-    metrics = {metric.name: metric for metric in first.metrics}
+    rows = _sorted(summaries, headline, metrics)
+    names = _names(summaries)
     compared = None if headline is None else comparison.of(headline)
     ranks = {} if compared is None else compared.ranks
-    names = _names(summaries)
-    notes: list[str] = []
 
-    limited = "" if first.limit is None else f" of a limited {first.split} split"
-    table = Table(
-        title=f"{first.task} on {first.dataset} ({first.split}, {first.samples} samples{limited})",
-        title_justify="left",
-        caption_justify="left",
-        header_style="bold",
-    )
-    table.add_column("rank", justify="right")
-    table.add_column("method")
+    start = [
+        _Column("rank", [Text(_rank(row, ranks)) for row in rows]),
+        _Column("method", [_method(row, names[row.run]) for row in rows]),
+    ]
+    scores = [
+        _Column(_header(column, metrics), [_estimate(row, column, metrics) for row in rows])
+        for column in columns
+    ]
+    for item in first.sets:
+        header = f"{item.metric.upper()}\nfull\n{item.variant} {_arrow(metrics[item.metric])}"
+        scores.append(_Column(header, [_set(row, item.metric, item.variant) for row in rows]))
+    for lacking in first.unavailable:
+        scores.append(_Column(lacking.name.upper(), [Text("n/a", style="dim") for _ in rows]))
+    scores.append(_Column("s/image", [Text(_seconds(row)) for row in rows]))
+
+    limited = "" if first.limit is None else ": --limit"
+    title = f"{first.task} on {first.dataset} ({first.split}, {first.samples} samples{limited})"
+    notes = [*_legend(headline, first), *_notes(rows, names)]
+    tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
+    return Group(Text(title, style="bold"), *tables, Text("\n".join(notes), style="dim"))
+
+
+_PADDING = 3
+"""Characters between two columns."""
+
+
+def _taken(columns: Sequence[_Column]) -> int:
+    return sum(column.width + _PADDING for column in columns)
+
+
+def _fitting(columns: Sequence[_Column], width: int) -> list[list[_Column]]:
+    """Split so that each part is at most `width` wide, or one column."""
+    parts: list[list[_Column]] = [[]]
     for column in columns:
-        table.add_column(_header(column, metrics), justify="right")
-    sets = [(item.metric, item.variant) for item in first.sets]
-    for name, variant in sets:
-        table.add_column(f"{name.upper()}\nfull\n{variant} {_arrow(metrics[name])}", justify="right")
-    for item in first.unavailable:
-        table.add_column(item.name.upper(), justify="right")
-        notes.append(f"{item.name}: n/a ({item.reason})")
-    table.add_column("s/image", justify="right")
+        if parts[-1] and _taken([*parts[-1], column]) > width:
+            parts.append([])
+        parts[-1].append(column)
+    return parts
 
-    for summary in _sorted(summaries, headline, metrics):
-        cells = [_estimate(summary, column, metrics) for column in columns]
-        for name, variant in sets:
-            cells.append(_set(summary, name, variant, notes))
-        cells += [Text("n/a", style="dim")] * len(first.unavailable)
-        table.add_row(_rank(summary, ranks), _method(summary, names[summary.run]), *cells, _seconds(summary))
-        notes += _failures(summary, names[summary.run])
-    table.caption = Text("\n".join([*_legend(headline, metrics, first), *dict.fromkeys(notes)]), style="dim")
+
+def _table(columns: Sequence[_Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
+    for column in columns:
+        left = column.header == "method"
+        table.add_column(column.header, justify="left" if left else "right", no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
     return table
 
 
@@ -100,13 +137,10 @@ def _rank(summary: RunSummary, ranks: dict[str, int]) -> str:
 
 
 def _method(summary: RunSummary, name: str) -> Text:
-    text = Text(name)
     marks = ["control"] if summary.control else []
     if summary.failures:
         marks.append(f"incomplete: {len(summary.failures)} failed")
-    if marks:
-        text.append(f"\n{', '.join(marks)}", style="dim")
-    return text
+    return Text(name).append(f"\n{', '.join(marks)}" if marks else "", style="dim")
 
 
 def _estimate(summary: RunSummary, column: str, metrics: dict[str, MetricRecord]) -> Text:
@@ -116,43 +150,50 @@ def _estimate(summary: RunSummary, column: str, metrics: dict[str, MetricRecord]
     digits = 2 if metrics[estimate.metric].unit == "dB" else 4
     text = Text(f"{estimate.value:.{digits}f}")
     if estimate.low is not None and estimate.high is not None and math.isfinite(estimate.value):
-        text.append(f"\n{estimate.low:.{digits}f}..{estimate.high:.{digits}f}", style="dim")
+        text.append(f"\n±{(estimate.high - estimate.low) / 2:.{digits}f}", style="dim")
     return text
 
 
-def _set(summary: RunSummary, name: str, variant: str, notes: list[str]) -> Text:
+def _set(summary: RunSummary, name: str, variant: str) -> Text:
     found = next(item for item in summary.sets if (item.metric, item.variant) == (name, variant))
-    if found.note is not None:
-        notes.append(f"{name}: {found.note}")
     if found.value is None:
         return Text("n/a", style="dim")
     text = Text(f"{found.value:.4g}")
-    if found.spread is not None:
-        text.append(f"\n±{found.spread:.2g}", style="dim")
-    return text
+    return text if found.spread is None else text.append(f"\n±{found.spread:.2g}", style="dim")
 
 
 def _seconds(summary: RunSummary) -> str:
-    return UNDEFINED if summary.seconds_per_image is None else f"{summary.seconds_per_image:.3g}"
+    return UNDEFINED if summary.seconds_per_image is None else f"{summary.seconds_per_image:.2g}"
 
 
-def _legend(headline: str | None, metrics: dict[str, MetricRecord], summary: RunSummary) -> list[str]:
+def _legend(headline: str | None, summary: RunSummary) -> list[str]:
     grown = f" (grown by {summary.paste_dilation} px)" if summary.paste_dilation else ""
     lines = [f"raw: the output as it came; pasted: the output inside the mask{grown}, the input outside"]
     if headline is not None:
         name, region, variant = headline.split(".")
         lines.append(
-            f"under each mean its 95% bootstrap interval; ranked by {name.upper()} ({region}, {variant}), "
-            "'=' where the paired interval of a difference covers zero"
+            f"±: half the 95% bootstrap interval; ranked by {name.upper()} ({region}, {variant}), "
+            "= where the paired interval of a difference covers zero"
         )
     return lines
 
 
-def _failures(summary: RunSummary, name: str) -> list[str]:
-    if not summary.failures:
-        return []
+def _notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:
+    """What is not available and why; each said once."""
+    lacking = [f"{item.name}: n/a ({item.reason})" for item in summaries[0].unavailable]
+    remarks = [
+        f"{item.metric}: {item.note}"
+        for summary in summaries
+        for item in summary.sets
+        if item.note is not None
+    ]
+    failures = [_failures(summary, names[summary.run]) for summary in summaries if summary.failures]
+    return list(dict.fromkeys([*lacking, *remarks, *failures]))
+
+
+def _failures(summary: RunSummary, name: str) -> str:
     shown = "; ".join(f"{item.sample_id}: {item.reason}" for item in summary.failures[:_NAMED])
     more = len(summary.failures) - _NAMED
-    rest = f"; and {more} more (see failures in summary.json)" if more > 0 else ""
+    rest = f"; and {more} more (all in summary.json)" if more > 0 else ""
     count = f"{len(summary.failures)} of {summary.samples} samples have no score"
-    return [f"{name}: {count}, so it is not ranked, and its means are over the others: {shown}{rest}"]
+    return f"{name}: {count}: not ranked, means are over the others: {shown}{rest}"

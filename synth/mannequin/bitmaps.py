@@ -83,6 +83,19 @@ def facade(rng: np.random.Generator, wall: F32, trim: Colour, lit: float) -> Tex
     return make_texture(image)
 
 
+def casement(rng: np.random.Generator) -> Texture:
+    """One window (one tile, 11 wide : 15 high) with frame, glazing bars and glass."""
+    height, width = 240, 176
+    image = np.empty((height, width, 3), np.float32)
+    image[:] = (0.88, 0.87, 0.84)
+    for left, right in ((12, 83), (93, 164)):
+        for top, bottom in ((12, 74), (84, 228)):
+            image[top:bottom, left:right] = _glass(rng, bottom - top, right - left, 0.15)
+            image[top : top + 6, left:right] *= 0.5
+            image[top:bottom, left : left + 4] *= 0.6
+    return make_texture(image)
+
+
 def glass_facade(rng: np.random.Generator, tint: Colour) -> Texture:
     """A curtain wall: a grid of panes that mirror the sky, each tilted a little differently."""
     size, columns, rows = 1024, 8, 6
@@ -272,6 +285,28 @@ def notice(rng: np.random.Generator, board: Colour) -> Texture:
     return make_texture(image)
 
 
+def screen(rng: np.random.Generator) -> Texture:
+    """A computer screen (one tile, 8 wide : 5 high): windows with lines of text, a chart, a side bar."""
+    height, width = 200, 320
+    image = np.empty((height, width, 3), np.float32)
+    dark = rng.random() < 0.4
+    page: Colour = (0.13, 0.14, 0.17) if dark else (0.92, 0.93, 0.95)
+    ink: Colour = (0.60, 0.68, 0.72) if dark else (0.35, 0.37, 0.42)
+    image[:] = np.float32(page)
+    accent = hue(rng, (0.4, 0.7), (0.5, 0.8))
+    _fill(image, 0, 0, width, 14, shade(accent, 0.8))
+    _fill(image, 0, 14, 62, height, shade(page, 0.86) if not dark else (0.18, 0.19, 0.22))
+    for y in range(24, height - 8, 11):
+        _fill(image, 8, y, 8 + rng.uniform(20, 46), y + 4, ink)
+        indent = 72 + 10 * int(rng.integers(0, 4))
+        _fill(image, indent, y, indent + rng.uniform(30, 130), y + 4, accent if rng.random() < 0.2 else ink)
+    if rng.random() < 0.6:
+        _fill(image, 210, 30, 310, 110, shade(page, 0.94) if not dark else (0.20, 0.21, 0.25))
+        for bar in range(8):
+            _fill(image, 218 + 11 * bar, 104 - rng.uniform(10, 66), 226 + 11 * bar, 104, accent)
+    return make_texture(image)
+
+
 def view(rng: np.random.Generator, day: Colour) -> Texture:
     """What is outside a window: overexposed sky, blurred trees and a roof line."""
     size = 256
@@ -458,3 +493,20 @@ def palm(rng: np.random.Generator) -> Texture:
             blades = np.stack([spine - base, spine + base, tips], 1)
             cv2.fillPoly(canvas, list(np.round(blades * 16).astype(np.int32)), colour, cv2.LINE_8, 4)
     return make_texture(canvas.astype(np.float32) / 255)
+
+
+def ridge(rng: np.random.Generator, tone: Colour) -> Texture:
+    """A distant wooded headland (one RGBA tile, 8 wide : 1 high) that sinks to nothing at both ends."""
+    height, width = 128, 1024
+    x = np.linspace(0, 1, width, dtype=np.float32)
+    outline = np.maximum(np.sin(np.pi * x), 0) ** 0.7 * (0.55 + 0.10 * noise(1024, 1.5, int(rng.integers(4)))[5])
+    outline *= np.clip(1 + 0.9 * (x - 0.5) * float(rng.choice([-1, 1])), 0, 1.3)
+    y = 1 - (np.arange(height, dtype=np.float32) + 0.5) / height
+    cover = noise(1024, 0.8, 5)[:height] * 0.18 + noise(1024, 1.4, 6)[:height] * 0.12
+    image = np.zeros((height, width, 4), np.float32)
+    image[..., :3] = np.float32(tone) * (1 + cover)[..., None]
+    # A pale cliff line at the foot.
+    foot = (y[:, None] < 0.07 + 0.03 * noise(1024, 1.2, 7)[9][None, :])[..., None]
+    image[..., :3] = np.where(foot, np.float32((0.62, 0.56, 0.47)) * (1 + cover)[..., None], image[..., :3])
+    image[..., 3] = (y[:, None] < outline[None, :]) * 1.0
+    return make_texture(image)

@@ -7,20 +7,24 @@ person's own left. Lengths are in statures.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth.mannequin.mesh import F32, Loft, Part, blob, loft
 
 BONES = (
-    "pelvis", "spine", "chest", "neck", "head",
-    "clavicle_l", "upper_l", "fore_l", "hand_l", "clavicle_r", "upper_r", "fore_r", "hand_r",
-    "thigh_l", "shin_l", "foot_l", "thigh_r", "shin_r", "foot_r",
+    "pelvis", "spine", "chest", "neck", "head", "clavicle_l", "upper_l", "fore_l", "hand_l",
+    "clavicle_r", "upper_r", "fore_r", "hand_r", "thigh_l", "shin_l", "foot_l", "thigh_r", "shin_r", "foot_r",
 )  # fmt: skip
 BONE = {name: i for i, name in enumerate(BONES)}
 
 ARM_AXIS = np.array([np.sin(np.radians(42)), -np.cos(np.radians(42)), 0.0], np.float32)
 """Direction of the left arm at rest."""
+
+JOINT = 0.008
+"""Blend of two lofts that meet end to end; a wider one would swell the knee and the elbow."""
 
 
 def mirror(p: F32) -> F32:
@@ -28,20 +32,21 @@ def mirror(p: F32) -> F32:
     return p * np.array([-1, 1, 1], np.float32)
 
 
-def smoothstep(low: float, high: float, x: F32) -> F32:
+def smoothstep(low: float, high: float, x: NDArray[np.floating[Any]]) -> F32:
     """0 at `low`, 1 at `high`, smooth between; `low` may be the larger."""
     t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Body:
-    """Proportions drawn for one person, with the rest joints they imply."""
+    """Proportions of one person, with the rest joints they imply; `top` is the height of the shoulders."""
 
     kind: str
     feminine: float
     heavy: float
     head_height: float
+    top: float
     shoulder: F32
     elbow: F32
     wrist: F32
@@ -64,9 +69,9 @@ class Body:
     @property
     def joints(self) -> F32:
         """Rest position of every bone's joint, float32[19, 3], in the order of `BONES`."""
-        hip_y, top = float(self.hip[1]), float(self.shoulder[1])
+        hip_y, top = float(self.hip[1]), self.top
         mid = [hip_y + f * (top - hip_y) for f in (0.1, 0.3, 0.58)]
-        arm = [np.array([0.02, top, -0.01], np.float32), self.shoulder, self.elbow, self.wrist]
+        arm = [np.array([0.02, top - 0.005, -0.01], np.float32), self.shoulder, self.elbow, self.wrist]
         leg = [self.hip, self.knee, self.ankle]
         rows = [np.array([0, y, -0.004], np.float32) for y in mid]
         rows.append(np.array([0, top + 0.02, -0.012], np.float32))
@@ -75,8 +80,8 @@ class Body:
         return np.stack(rows).astype(np.float32)
 
     def height_fraction(self, y: F32) -> F32:
-        """0 at the hip joint, 1 at the shoulder joint."""
-        return (y - self.hip[1]) / (self.shoulder[1] - self.hip[1])
+        """0 at the hip joint, 1 at the top of the shoulders."""
+        return ((y - self.hip[1]) / (self.top - float(self.hip[1]))).astype(np.float32)
 
     def arm_along(self, p: F32) -> F32:
         """Distance along the straight rest arm from the shoulder, for either side."""
@@ -100,7 +105,7 @@ class Body:
         f = self.height_fraction(p[:, 1])
         spine, chest = smoothstep(0.1, 0.42, f), smoothstep(0.42, 0.72, f)
         neck, head = smoothstep(0.98, 1.14, f), smoothstep(0.0, 0.02, p[:, 1] - self.chin_y)
-        span = float(self.shoulder[1] - self.hip[1])
+        span = self.top - float(self.hip[1])
         leg = smoothstep(0.055, -0.06, p[:, 1] - self.hip[1]) * (1 - arm)
         if loose:
             # A hanging hem follows the thighs less than trousers do, else it would tear between them.
@@ -133,19 +138,26 @@ class Body:
             w[:, BONE["thigh" + side]] = leg * leg_side * (1 - shin)
             w[:, BONE["shin" + side]] = leg * leg_side * shin * (1 - foot)
             w[:, BONE["foot" + side]] = leg * leg_side * shin * foot
-        return w / w.sum(1, keepdims=True)
+        return (w / w.sum(1, keepdims=True)).astype(np.float32)
 
     def parts(self) -> list[Part]:
         """The flesh without head, hands and feet."""
-        items = [Part(self.torso), Part(self.neck, 0.03)]
+        items = [Part(self.torso), Part(self.neck, 0.02)]
         items += [Part(shape, blend) for shape, blend in self.extras]
-        return items + limb_parts([self.upper, self.fore], 0.03) + leg_parts([self.thigh, self.shin], 0.03)
+        items += limb_parts([self.upper], 0.03) + limb_parts([self.fore], JOINT)
+        return items + leg_parts([self.thigh], 0.03) + leg_parts([self.shin], JOINT)
 
 
 def mirrored(shape: Loft) -> Loft:
     """The same loft on the other side."""
     return Loft(
-        mirror(shape.a), mirror(shape.b), shape.side, shape.front, shape.shift, mirror(shape.forward), shape.cap
+        mirror(shape.a),
+        mirror(shape.b),
+        shape.side,
+        shape.front,
+        shape.shift,
+        mirror(shape.forward),
+        shape.cap,
     )
 
 
@@ -178,22 +190,52 @@ def draw_body(rng: np.random.Generator) -> Body:
     chin = 1 - head_height
     top = chin - 0.052 + (0.012 if kind == "child" else 0)
     reach = (top / 0.815) * float(rng.uniform(0.97, 1.02))
-    shoulder = np.array([shoulder_x, top, -0.01], np.float32)
+    shoulder = np.array([shoulder_x, top - 0.015, -0.01], np.float32)
     elbow = shoulder + ARM_AXIS * np.float32(0.168 * reach)
     wrist = elbow + ARM_AXIS * np.float32(0.142 * reach)
     hip = np.array([0.05 + 0.004 * feminine, hip_y, -0.002], np.float32)
-    knee = np.array([0.06, hip_y * 0.545, 0.004], np.float32)
-    ankle = np.array([0.066, 0.042, -0.01], np.float32)
+    knee = np.array([0.066, hip_y * 0.545, 0.004], np.float32)
+    ankle = np.array([0.076, 0.042, -0.01], np.float32)
 
     fat, thin = max(heavy, 0.0), max(-heavy, 0.0)
     bulk = 1 + 0.16 * fat - 0.1 * thin
     limb = (1 + 0.17 * fat - 0.12 * thin) * (1 - 0.1 * feminine)
     f = feminine
-    width = np.array([0.05, 0.085 + 0.007 * f, 0.086 + 0.006 * f, 0.08 - 0.012 * f, 0.083 - 0.012 * f,
-                      0.094 - 0.01 * f, 0.099 - 0.012 * f, 0.092 - 0.01 * f, 0.064, 0.034]) * bulk  # fmt: skip
+    width = (
+        np.array(
+            [
+                0.05,
+                0.085 + 0.007 * f,
+                0.086 + 0.006 * f,
+                0.08 - 0.012 * f,
+                0.083 - 0.012 * f,
+                0.094 - 0.01 * f,
+                0.099 - 0.012 * f,
+                0.097 - 0.01 * f,
+                0.072 - 0.006 * f,
+                0.034,
+            ]
+        )
+        * bulk
+    )
     width[2:5] += 0.012 * fat
-    depth = np.array([0.045, 0.06, 0.06, 0.054 - 0.006 * f, 0.057 - 0.006 * f,
-                      0.063 - 0.006 * f, 0.06 - 0.006 * f, 0.046, 0.034, 0.026]) * bulk  # fmt: skip
+    depth = (
+        np.array(
+            [
+                0.045,
+                0.06,
+                0.06,
+                0.054 - 0.006 * f,
+                0.057 - 0.006 * f,
+                0.063 - 0.006 * f,
+                0.06 - 0.006 * f,
+                0.046,
+                0.034,
+                0.026,
+            ]
+        )
+        * bulk
+    )
     depth[1:5] += 0.016 * fat
     shift = np.array([-0.008, -0.01, -0.004, 0.003, 0.004, 0.004, 0.0, -0.006, -0.01, -0.01])
     shift[2:5] += 0.012 * fat
@@ -202,31 +244,79 @@ def draw_body(rng: np.random.Generator) -> Body:
     at = np.array([-0.19, -0.017, 0.12, 0.29, 0.466, 0.67, 0.845, 0.966, 1.06, 1.13])
     span = top - hip_y
     low, high = hip_y + at[0] * span, hip_y + at[-1] * span
-    torso = loft((0, low, 0), (0, high, 0), width, depth, knots=(at - at[0]) / (at[-1] - at[0]),
-                 shift=shift, cap=0.01)  # fmt: skip
+    torso = loft(
+        (0, low, 0), (0, high, 0), width, depth, knots=(at - at[0]) / (at[-1] - at[0]), shift=shift, cap=0.01
+    )
     thick = 0.029 - 0.006 * f + 0.004 * fat
     neck = loft((0, top - 0.01, -0.014), (0, chin + 0.03, 0.0), [thick * 1.15, thick, thick], cap=0.02)
-    upper = loft(shoulder, elbow, np.array([0.0235, 0.0285, 0.0275, 0.026, 0.0235]) * limb,
-                 np.array([0.028, 0.031, 0.0295, 0.027, 0.0235]) * limb, cap=0.022 * limb)  # fmt: skip
-    fore = loft(elbow, wrist, np.array([0.0235, 0.0265, 0.0245, 0.019, 0.0155]) * limb,
-                np.array([0.0235, 0.025, 0.0225, 0.0175, 0.0135]) * limb, cap=0.014)  # fmt: skip
+    upper = loft(
+        shoulder,
+        elbow,
+        np.array([0.0235, 0.0285, 0.0275, 0.026, 0.0235]) * limb,
+        np.array([0.028, 0.031, 0.0295, 0.027, 0.0235]) * limb,
+        cap=0.022 * limb,
+    )
+    fore = loft(
+        elbow,
+        wrist,
+        np.array([0.0235, 0.0265, 0.0245, 0.019, 0.0155]) * limb,
+        np.array([0.0235, 0.025, 0.0225, 0.0175, 0.0135]) * limb,
+        cap=0.014,
+    )
     wide = limb * (1 + 0.06 * f)
-    thigh = loft(hip, knee, np.array([0.054, 0.055, 0.049, 0.041, 0.035]) * wide,
-                 np.array([0.06, 0.061, 0.053, 0.044, 0.037]) * wide,
-                 shift=[-0.004, 0.0, 0.004, 0.004, 0.0], cap=0.03)  # fmt: skip
-    shin = loft(knee, ankle, np.array([0.035, 0.037, 0.036, 0.0265, 0.0205, 0.019]) * limb,
-                np.array([0.037, 0.038, 0.037, 0.028, 0.0225, 0.0215]) * limb,
-                shift=[0.0, -0.007, -0.01, -0.006, -0.002, 0.0], cap=0.02)  # fmt: skip
-    extras = [(blob((s * 0.04, hip_y - 0.012, -0.042 - 0.006 * fat), np.array([0.045, 0.05, 0.04]) * bulk), 0.03)
-              for s in (-1, 1)]  # fmt: skip
+    thigh = loft(
+        hip,
+        knee,
+        np.array([0.054, 0.053, 0.046, 0.039, 0.035]) * wide,
+        np.array([0.06, 0.061, 0.053, 0.044, 0.037]) * wide,
+        shift=[-0.004, 0.0, 0.004, 0.004, 0.0],
+        cap=0.03,
+    )
+    shin = loft(
+        knee,
+        ankle,
+        np.array([0.035, 0.037, 0.036, 0.0265, 0.0205, 0.019]) * limb,
+        np.array([0.037, 0.038, 0.037, 0.028, 0.0225, 0.0215]) * limb,
+        shift=[0.0, -0.007, -0.01, -0.006, -0.002, 0.0],
+        cap=0.02,
+    )
+    extras = [
+        (blob((s * 0.04, hip_y - 0.012, -0.042 - 0.006 * fat), np.array([0.045, 0.05, 0.04]) * bulk), 0.03)
+        for s in (-1, 1)
+    ]
     if f > 0.4:
         r = 0.033 + 0.007 * fat
         at_y = hip_y + 0.69 * span
-        extras += [(blob((s * 0.041, at_y, 0.04 + 0.01 * fat), (r * 1.05, r, r * 1.1)), 0.025) for s in (-1, 1)]
+        extras += [
+            (blob((s * 0.041, at_y, 0.04 + 0.01 * fat), (r * 1.05, r, r * 1.1)), 0.025) for s in (-1, 1)
+        ]
     if fat > 0.35:
-        extras.append((blob((0, hip_y + 0.27 * span, 0.04 + 0.015 * fat),
-                            (0.062 + 0.02 * fat, 0.062 + 0.01 * fat, 0.045 + 0.02 * fat)), 0.04))  # fmt: skip
+        extras.append(
+            (
+                blob(
+                    (0, hip_y + 0.27 * span, 0.04 + 0.015 * fat),
+                    (0.062 + 0.02 * fat, 0.062 + 0.01 * fat, 0.045 + 0.02 * fat),
+                ),
+                0.04,
+            )
+        )
     return Body(
-        kind, feminine, heavy, head_height, shoulder, elbow, wrist, hip, knee, ankle,
-        torso, neck, upper, fore, thigh, shin, tuple(extras),
-    )  # fmt: skip
+        kind,
+        feminine,
+        heavy,
+        head_height,
+        top,
+        shoulder,
+        elbow,
+        wrist,
+        hip,
+        knee,
+        ankle,
+        torso,
+        neck,
+        upper,
+        fore,
+        thigh,
+        shin,
+        tuple(extras),
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from synth.mannequin import bitmaps, props, textures
 from synth.mannequin.lighting import Light, Sun
-from synth.mannequin.raycast import Decal, Material, Sprite, box, ground, hull
+from synth.mannequin.raycast import Decal, Material, Sprite, box, ground
 from synth.mannequin.textures import F32, Colour, Texture, noise, shade
 from synth.mannequin.world import Frame, Region, Sky, View, World
 
@@ -44,14 +44,13 @@ def _day(rng: np.random.Generator, haze: float) -> _Day:
     direction = (float(flat * np.sin(azimuth)), rise, float(flat * np.cos(azimuth)))
     variant = int(rng.integers(16))
     if kind == "overcast":
-        grey: Colour = (0.86, 0.90, 0.95)
-        light = Light(Sun(direction, (0.35, 0.34, 0.32)), (), (1.15, 1.2, 1.28), (0.42, 0.42, 0.40), (0.80, 0.84, 0.88), haze * 0.7, 1.2)
-        return _Day(light, Sky(grey, (0.62, 0.68, 0.76), 0.85, (0.98, 1.0, 1.03), variant), side)
+        light = Light(Sun(direction, (0.35, 0.34, 0.32)), (), (1.15, 1.2, 1.28), (0.42, 0.42, 0.40), (1.15, 1.18, 1.22), haze * 0.8, 1.2)
+        return _Day(light, Sky((1.5, 1.54, 1.58), (0.95, 1.08, 1.28), 0.72, (1.75, 1.78, 1.82), variant), side)
     if kind == "golden":
         light = Light(Sun(direction, (2.9, 1.95, 1.1)), (), (0.46, 0.54, 0.74), (0.34, 0.28, 0.22), (0.98, 0.80, 0.62), haze * 0.8, 1.2)
         return _Day(light, Sky((1.05, 0.82, 0.60), (0.34, 0.50, 0.78), float(rng.uniform(0.3, 0.6)), (1.15, 0.95, 0.80), variant), side)
     light = Light(Sun(direction, (2.5, 2.35, 2.1)), (), (0.52, 0.62, 0.80), (0.36, 0.34, 0.30), (0.74, 0.82, 0.92), haze, 1.2)
-    return _Day(light, Sky((0.72, 0.84, 0.96), (0.16, 0.36, 0.72), float(rng.uniform(0.25, 0.65)), (1.15, 1.15, 1.15), variant), side)
+    return _Day(light, Sky((0.80, 0.92, 1.05), (0.17, 0.40, 0.86), float(rng.uniform(0.25, 0.65)), (1.35, 1.35, 1.35), variant), side)
 
 
 def _world(rng: np.random.Generator, kind: str, day: _Day, view: View, base: Material, decals: list[Decal], stand: Region) -> World:
@@ -130,7 +129,7 @@ def _house(
         where = float(rng.uniform(-0.3, 0.3)) * width
         parts.append(frame.box((where, 1.2, 0.03), (1.25, 2.4, 0.06), stone, {"front": Material(leaf, (1.25, 2.4))}, casts=False, worn=0))
         parts.append(frame.box((where, 0.07, -0.25), (1.7, 0.14, 0.6), stone))
-        pane = Material(bitmaps.view(rng, (0.5, 0.56, 0.62)), (1.1, 1.5))
+        pane = Material(bitmaps.casement(rng), (1.1, 1.5))
         for x in np.arange(-width / 2 + 1.2, width / 2 - 1.0, 2.6):
             if abs(x - where) > 1.4:
                 parts.append(frame.box((x, 2.0, 0.035), (1.1, 1.5, 0.05), stone, {"front": pane}, casts=False, worn=0))
@@ -156,13 +155,13 @@ def _plant_tree(rng: np.random.Generator, world: World, texture: Texture, x: flo
 
 def street(rng: np.random.Generator) -> World:
     """A road between two rows of houses, with parked cars, trees, lamps and a zebra crossing."""
-    day = _day(rng, 150.0)
+    day = _day(rng, 330.0)
     half, walk = float(rng.uniform(3.2, 4.4)), float(rng.uniform(2.8, 4.2))
     on_walk = rng.random() < 0.45
     side = float(rng.choice([-1.0, 1.0]))
     eye = side * (half + walk * 0.5) if on_walk else side * float(rng.uniform(0, half * 0.5))
     yaw = -side * float(rng.uniform(0.0, 0.22)) if on_walk else float(rng.uniform(-0.16, 0.16))
-    road = Material(textures.asphalt(rng, shade((0.33, 0.33, 0.34), float(rng.uniform(0.8, 1.15)))), (2.6, 2.6), float(rng.choice([0.0, 0.0, 0.10])))
+    road = Material(textures.asphalt(rng, shade((0.33, 0.33, 0.34), float(rng.uniform(0.8, 1.15)))), (2.6, 2.6), 0.10 if day.light.sun is not None and day.light.sun.colour[0] < 1 and rng.random() < 0.6 else 0.0)
     paving = textures.tiles(rng, _pick(rng, ((0.62, 0.60, 0.57), (0.58, 0.53, 0.48))), None, 4, 0.008, 2.2) if rng.random() < 0.6 else textures.bricks(rng, (0.58, 0.44, 0.37), (0.42, 0.39, 0.36), 12, 6)
     stones = Material(paving, (2.0, 2.0), road.gloss * 0.6)
     paint = Material(textures.mottled(rng, (0.86, 0.86, 0.83), 0.06, 0.08, 0.4), (1.5, 1.5), road.gloss)
@@ -200,13 +199,15 @@ def street(rng: np.random.Generator) -> World:
             _house(rng, world, frame, width, 3.2 * int(rng.integers(2, 5)), styles[int(rng.integers(4))], shop)
             z += width + (0.0 if rng.random() < 0.85 else 3.0)
     _house(rng, world, Frame(float(rng.uniform(-5, 5)), 100.0, 0.0), 40.0, 16.0, styles[0], None)
+    cars = [props.car(rng, _pick(rng, CARS)) for _ in range(5)]
     for row in (-1, 1):
         if rng.random() < 0.8:
             z = float(rng.uniform(4.5, 9.0))
             while z < 48:
                 if not (crossing and abs(z - zebra) < 4.2) and rng.random() < 0.72:
-                    nose = 0.0 if row > 0 else np.pi
-                    world.group(props.car(rng, Frame(row * (half - 1.15), z, float(nose + rng.normal(0, 0.015))), _pick(rng, CARS)))
+                    nose = float((0.0 if row > 0 else np.pi) + rng.normal(0, 0.015))
+                    model = cars[int(rng.integers(len(cars)))]
+                    world.group([part.moved(row * (half - 1.15), z, nose) for part in model])
                 z += float(rng.uniform(5.0, 6.2))
     metal = props.plain((0.14, 0.16, 0.16))
     trees = _trees(rng, day, 2)
@@ -230,7 +231,7 @@ def street(rng: np.random.Generator) -> World:
 
 def plaza(rng: np.random.Generator) -> World:
     """A paved square with buildings around, trees in planters, benches, lanterns, cafe tables."""
-    day = _day(rng, 220.0)
+    day = _day(rng, 300.0)
     kind = int(rng.integers(3))
     if kind == 0:
         base = Material(textures.cobbles(rng, _pick(rng, ((0.58, 0.56, 0.54), (0.60, 0.54, 0.48)))), (1.9, 1.9), 0.0)
@@ -292,7 +293,7 @@ def plaza(rng: np.random.Generator) -> World:
 
 def park(rng: np.random.Generator) -> World:
     """Lawn, a winding path, trees, shrubs, benches, a tree line and a distant town."""
-    day = _day(rng, 130.0)
+    day = _day(rng, 230.0)
     lawn = Material(textures.grass(rng, _pick(rng, ((0.38, 0.50, 0.20), (0.33, 0.46, 0.20))), (0.62, 0.58, 0.32)), (1.8, 1.8))
     gravel = Material(textures.mottled(rng, _pick(rng, ((0.70, 0.63, 0.52), (0.55, 0.54, 0.52), (0.66, 0.56, 0.46))), 0.05, 0.09, 0.3), (1.6, 1.6))
     bare = Material(textures.mottled(rng, (0.42, 0.38, 0.22), 0.1, 0.10, 0.4), (1.5, 1.5))
@@ -358,8 +359,8 @@ NDArrayLike = F32 | np.float32
 
 def beach(rng: np.random.Generator) -> World:
     """Sand, surf and sea, parasols, huts, palms, a headland."""
-    day = _day(rng, 400.0)
-    sand = Material(textures.mottled(rng, _pick(rng, ((0.80, 0.70, 0.54), (0.84, 0.77, 0.64), (0.74, 0.64, 0.50))), 0.035, 0.05, 0.55), (1.7, 1.7))
+    day = _day(rng, 900.0)
+    sand = Material(textures.sand(rng, _pick(rng, ((0.80, 0.70, 0.54), (0.84, 0.77, 0.64), (0.74, 0.64, 0.50)))), (2.4, 2.4))
     wet = Material(textures.mottled(rng, (0.52, 0.43, 0.33), 0.05, 0.03, 0.6), (2.0, 2.0), 0.30)
     foam = Material(textures.mottled(rng, (0.94, 0.95, 0.95), 0.03, 0.05, 0.8), (1.3, 1.3))
     deep_tone = _pick(rng, ((0.10, 0.34, 0.42), (0.12, 0.30, 0.40), (0.16, 0.38, 0.40)))
@@ -367,7 +368,7 @@ def beach(rng: np.random.Generator) -> World:
     relief = textures.emboss(waves, 1.3)
     sea = Material(textures.make_texture(np.float32(deep_tone) * (relief * (1 + 0.10 * noise(1024, 1.6, 2)))[..., None]), (9.0, 9.0), 0.16)
     shallow = Material(textures.make_texture(np.float32((0.36, 0.52, 0.50)) * relief[..., None]), (5.0, 5.0), 0.14)
-    slope, shore = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.25, 0.9)), float(rng.uniform(11, 19))
+    slope, shore = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.2, 0.75)), float(rng.uniform(14, 23))
     edge = noise(512, 1.5, 3)
     lace = noise(512, 1.0, 4)
     dunes = noise(512, 1.7, 7)
@@ -407,8 +408,8 @@ def beach(rng: np.random.Generator) -> World:
     def dry(x: float, z: float, margin: float) -> bool:
         return bool(reach(np.float32([x]), np.float32([z]))[0] < -margin)
 
-    for _ in range(int(rng.integers(7, 15))):
-        x, z = float(rng.uniform(-13, 13)), float(rng.uniform(5.5, 26))
+    for _ in range(int(rng.integers(12, 26))):
+        x, z = float(rng.uniform(-13, 13)), float(rng.uniform(6, 24))
         if not dry(x, z, 3.2):
             continue
         first = _pick(rng, ((0.85, 0.25, 0.20), (0.20, 0.45, 0.70), (0.95, 0.75, 0.25), (0.25, 0.60, 0.50), (0.92, 0.90, 0.85)))
@@ -440,9 +441,8 @@ def beach(rng: np.random.Generator) -> World:
         x, z = float(rng.uniform(-16, 16)), float(rng.uniform(9, 30))
         if dry(x, z, 5.0):
             world.plant(Sprite((x, 0, z), (6.2, 7.4), palms[int(rng.integers(2))], bool(rng.random() < 0.5)), 0.25)
-    rock = Material(textures.mottled(rng, (0.36, 0.38, 0.30), 0.22, 0.05, 0.9), (70.0, 70.0))
     for _ in range(int(rng.integers(1, 4))):
-        x, z = float(rng.uniform(-260, 260)), float(rng.uniform(330, 520))
-        points = np.concatenate([rng.uniform(-1, 1, (8, 3)) * [150, 0, 60], rng.uniform(-1, 1, (8, 3)) * [90, 0, 30] + [0, rng.uniform(12, 40), 0]])
-        world.solids.append(hull(points + [x, 0, z], rock))
+        far, wide = float(rng.uniform(380, 620)), float(rng.uniform(280, 520))
+        texture = bitmaps.ridge(rng, _pick(rng, ((0.30, 0.36, 0.24), (0.36, 0.36, 0.28))))
+        world.sprites.append(Sprite((float(rng.uniform(-300, 300)), 0.0, far), (wide, wide / 8), texture))
     return world

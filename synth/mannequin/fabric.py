@@ -18,16 +18,21 @@ def linear(code: str) -> F32:
     return (rgb**2.2).astype(np.float32)
 
 
-TOPS = (
-    "f2f0ea ffffff 20242b 2f3e55 8c2f39 c9ccd1 4c6b57 d9a441 7a8fa6 b8604a 5b4b6e 93a8ac e7d8c4 38618c a8b7a0 "
-    "d98c8c 1f5f5b 6e7f4f c46d3b e3b7b0 3a3a3c 51729b"
-).split()
-DENIM = "2b3a55 3d5375 1d2636 5c7899 8aa2bd 23272e".split()
-TROUSERS = "23252a 3b3a37 b5a283 6b6f62 8d8a84 e4ddcf 4a3f35 2f3b4a 565c66 7b6a52".split()
-SKIRTS = "23252a 7d2e3a c9a66b 3f5a4c 2f3e60 d8c7b8 b35c5c 8c7aa8 5f6b73".split()
-DRESSES = "8e2a3c 2e4a6b 3f6b5c d8a7a0 1f2228 e8dcc8 c9683f 6a5286 d6b04c 497f8c b0456b".split()
-COATS = "b58a5a 23262d 2f3a4f 6a6d70 4a4f3a 6d2f35 d3c7b3 8c8579 39424a 7a5a3c".split()
-SHOES = "1d1d1f f3f3f1 5b3d28 8a8d90 2d3b55 b0332e 7d6a52 dcd3c2".split()
+def palette(codes: str) -> list[F32]:
+    """Linear colours of hex codes separated by spaces."""
+    return [linear(code) for code in codes.split()]
+
+
+TOPS = palette(
+    "f2f0ea ffffff 20242b 2f3e55 8c2f39 c9ccd1 4c6b57 d9a441 7a8fa6 b8604a 5b4b6e "
+    "93a8ac e7d8c4 38618c a8b7a0 d98c8c 1f5f5b 6e7f4f c46d3b e3b7b0 3a3a3c 51729b"
+)
+DENIM = palette("2b3a55 3d5375 1d2636 5c7899 8aa2bd 23272e")
+TROUSERS = palette("23252a 3b3a37 b5a283 6b6f62 8d8a84 e4ddcf 4a3f35 2f3b4a 565c66 7b6a52")
+SKIRTS = palette("23252a 7d2e3a c9a66b 3f5a4c 2f3e60 d8c7b8 b35c5c 8c7aa8 5f6b73")
+DRESSES = palette("8e2a3c 2e4a6b 3f6b5c d8a7a0 1f2228 e8dcc8 c9683f 6a5286 d6b04c 497f8c b0456b")
+COATS = palette("b58a5a 23262d 2f3a4f 6a6d70 4a4f3a 6d2f35 d3c7b3 8c8579 39424a 7a5a3c")
+SHOES = palette("1d1d1f f3f3f1 5b3d28 8a8d90 2d3b55 b0332e 7d6a52 dcd3c2")
 
 
 @dataclass(frozen=True)
@@ -46,22 +51,28 @@ class Fabric:
 
 
 def draw_fabric(
-    rng: np.random.Generator, label: int, palette: list[str], patterns: dict[str, float], **kind: float
+    rng: np.random.Generator, label: int, colours: list[F32], patterns: dict[str, float], **kind: float
 ) -> Fabric:
-    """A random cloth of the palette; `patterns` maps pattern names to odds."""
-    first, second = rng.choice(len(palette), 2, replace=False)
+    """A random cloth of the palette `colours`; `patterns` maps pattern names to odds."""
+    first, second = rng.choice(len(colours), 2, replace=False)
     names = list(patterns)
     odds = np.array([patterns[n] for n in names])
     pattern = names[int(rng.choice(len(names), p=odds / odds.sum()))]
-    base, other = linear(palette[first]), linear(palette[second])
+    base, other = colours[first], colours[second]
     if abs(float(base.mean() - other.mean())) < 0.08:
         other = linear("f4f1ea") if base.mean() < 0.35 else linear("22262d")
     shade = np.float32(rng.uniform(0.85, 1.1))
     return Fabric(
-        label, np.clip(base * shade, 0.012, 0.86), other * np.float32(0.9), pattern,
-        float(rng.uniform(0.018, 0.04)), kind.get("fold", 0.0026), kind.get("gloss", 0.08),
-        kind.get("sheen", 0.25), bool(kind.get("knit", 0.0)),
-    )  # fmt: skip
+        label,
+        np.clip(base * shade, 0.012, 0.86),
+        other * np.float32(0.9),
+        pattern,
+        float(rng.uniform(0.018, 0.04)),
+        kind.get("fold", 0.0026),
+        kind.get("gloss", 0.08),
+        kind.get("sheen", 0.25),
+        bool(kind.get("knit", 0.0)),
+    )
 
 
 def cloth_coordinates(body: Body, points: Points) -> tuple[F32, F32]:
@@ -94,7 +105,9 @@ def pattern_mix(fabric: Fabric, u: F32, v: F32, p: F32, noise: Noise) -> F32:
     if fabric.pattern == "checks":
         return 0.5 * _soft_step(v / s, 0.6) + 0.5 * _soft_step(u / s, 0.6)
     if fabric.pattern == "tartan":
-        line = np.clip(np.sin(2 * np.pi * v / s) * 5 - 4.2, 0, 1) + np.clip(np.sin(2 * np.pi * u / s) * 5 - 4.2, 0, 1)
+        line = np.clip(np.sin(2 * np.pi * v / s) * 5 - 4.2, 0, 1) + np.clip(
+            np.sin(2 * np.pi * u / s) * 5 - 4.2, 0, 1
+        )
         return np.clip(0.22 * _soft_step(v / s, 0.6) + 0.22 * _soft_step(u / s, 0.6) + 0.6 * line, 0, 1)
     if fabric.pattern == "dots":
         row = np.floor(v / (s * 0.6))
@@ -165,7 +178,10 @@ def paint_cloth(
     shade = mottle * (1 - 0.22 * stitch) * np.where(points.back, 0.42, 1.0)
     n = len(p)
     return Look(
-        (albedo * shade[:, None]).astype(np.float32), np.full(n, fabric.label, np.uint8),
-        bump.astype(np.float32), np.full(n, fabric.gloss, np.float32), np.zeros(n, np.float32),
+        (albedo * shade[:, None]).astype(np.float32),
+        np.full(n, fabric.label, np.uint8),
+        bump.astype(np.float32),
+        np.full(n, fabric.gloss, np.float32),
+        np.zeros(n, np.float32),
         np.full(n, fabric.sheen, np.float32),
-    )  # fmt: skip
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.mannequin.body import BONE, Body, draw_body
-from synth.mannequin.fabric import TOPS, linear
+from synth.mannequin.fabric import TOPS
 from synth.mannequin.head import Head, draw_head, face_points, head_origin, head_pieces
 from synth.mannequin.limbs import draw_shoes, hand_piece, shoe_piece, skin_piece
 from synth.mannequin.mesh import F32, vertex_normals
@@ -74,7 +74,9 @@ def render_person(seed: int, height: int) -> Figure:
     bones = transforms(body, pose)
     # Labels and thin parts need enough pixels to be drawn at all, so small figures are rendered larger.
     factor = max(2, int(np.ceil(440 / height)))
-    camera = _Camera(rotation(0, yaw, 0), float(rng.uniform(3.2, 6.0)), float(rng.uniform(0.6, 1.0)), height * factor)
+    camera = _Camera(
+        rotation(0, yaw, 0), float(rng.uniform(3.2, 6.0)), float(rng.uniform(0.6, 1.0)), height * factor
+    )
     views = [camera.view(_skin(p, bones)) for p in pieces]
     buffer, origin = _rasterise(pieces, views, camera, factor)
     colour, label, group = _shade(pieces, views, buffer, light, camera)
@@ -97,7 +99,7 @@ def _draw_yaw(rng: np.random.Generator) -> float:
 def _dress_up(
     rng: np.random.Generator, body: Body, pose: Pose, outfit: Outfit, head: Head, noise: Noise
 ) -> list[Piece]:
-    sock, glove = (linear(TOPS[int(i)]) for i in rng.integers(0, len(TOPS), 2))
+    sock, glove = (TOPS[int(i)] for i in rng.integers(0, len(TOPS), 2))
     shoes, sneaker = draw_shoes(rng, outfit)
     pieces = [skin_piece(body, outfit, head.skin, sock, noise)]
     garments = sorted(outfit.garments, key=lambda g: g.layer)
@@ -156,10 +158,15 @@ def _shade(
             field[pix] = getattr(look, name)
     mask = buffer.piece >= 0
     normal_map = bumped(
-        normals.reshape(*shape, 3), fields["bump"].reshape(shape), buffer.depth.reshape(shape),
-        buffer.piece.reshape(shape), camera.scale,
-    ).reshape(-1, 3)  # fmt: skip
+        normals.reshape(*shape, 3),
+        fields["bump"].reshape(shape),
+        buffer.depth.reshape(shape),
+        buffer.piece.reshape(shape),
+        camera.scale,
+    ).reshape(-1, 3)
     ambient = occlusion(buffer.depth.reshape(shape), mask.reshape(shape), camera.scale).ravel()
+    # A surface that turns away at the outline lies behind its neighbours without being shaded by them.
+    ambient = 1 - (1 - ambient) * np.clip(normals[:, 2] * 1.6, 0, 1)
     on = np.flatnonzero(mask)
     lit = shadow(spot[on], normals[on], views, light.key)
     look = Look(albedo[on], label[on], **{name: field[on] for name, field in fields.items()})
@@ -181,7 +188,14 @@ def _joints(body: Body, head: Head, bones: F32) -> F32:
 
 
 # How far a joint may lie behind the visible surface of its own limb, in statures; COCO's order, one per pair.
-_DEPTH = (0.02, 0.022, 0.022, 0.022, 0.022, *(d for d in (0.085, 0.06, 0.045, 0.13, 0.08, 0.065) for _ in (0, 1)))
+_DEPTH = (
+    0.02,
+    0.022,
+    0.022,
+    0.022,
+    0.022,
+    *(d for d in (0.085, 0.06, 0.045, 0.13, 0.08, 0.065) for _ in (0, 1)),
+)
 
 # A dress, a long coat or a skirt hangs further off the legs.
 _HANGING = frozenset({6, 7, 12})
@@ -249,7 +263,13 @@ def _compose(
 
 
 def _keypoints(
-    viewed: F32, camera: _Camera, origin: F32, buffer: Buffer, label: NDArray[np.uint8], group: NDArray[np.uint8], factor: int
+    viewed: F32,
+    camera: _Camera,
+    origin: F32,
+    buffer: Buffer,
+    label: NDArray[np.uint8],
+    group: NDArray[np.uint8],
+    factor: int,
 ) -> F32:
     """Joints in uncropped output pixels with their visibility."""
     at = camera.project(viewed)

@@ -44,7 +44,7 @@ def _floor(rng: np.random.Generator, kinds: tuple[str, ...]) -> Material:
     if kind == "concrete":
         return Material(textures.mottled(rng, _pick(rng, ((0.56, 0.55, 0.53), (0.48, 0.48, 0.48))), 0.10, 0.04), (3.0, 3.0), 0.10)
     tone = _pick(rng, ((0.36, 0.39, 0.43), (0.45, 0.42, 0.38), (0.30, 0.34, 0.36), (0.48, 0.46, 0.45)))
-    return Material(textures.tiles(rng, tone, shade(tone, 0.9), 4, 0.003, 2.2, shade(tone, 0.8)), (2.0, 2.0), 0.0)
+    return Material(textures.tiles(rng, tone, shade(tone, 0.93), 4, 0.003, 0.9, shade(tone, 0.8)), (2.0, 2.0), 0.0)
 
 
 def _wall(rng: np.random.Generator, colour: Colour) -> Material:
@@ -103,9 +103,10 @@ class Room:
         return Frame(along, z1 - off, 0.0)
 
     def window(
-        self, wall: str, along: float, width: float, low: float, high: float, curtain: Material | None, strength: float
-    ) -> None:
-        """A window that glows, lights the room and lets the sun in."""
+        self, wall: str, along: float, width: float, low: float, high: float, curtain: Material | None, strength: float,
+        lit: bool = True,
+    ) -> None:  # fmt: skip
+        """A window that glows and lets the sun in; lit: with its own sky light."""
         rng, frame = self.rng, self.frame(wall, along)
         tall, middle = high - low, (low + high) / 2
         outside = Material(bitmaps.view(rng, DAY), (width, tall), 0.0, 1.5 * strength)
@@ -127,6 +128,17 @@ class Room:
                     )
             parts.append(frame.box((0, high + 0.16, -0.12), (width + 0.7, 0.03, 0.03), props.plain((0.2, 0.18, 0.16))))
         self.world.solids.extend(parts)
+        if lit:
+            self.daylight(wall, along, width, low, high, strength)
+        panes = np.linspace(-width / 2, width / 2, bars + 2)
+        axis, at = ("z", self.size[3]) if wall == "back" else ("x", self.size[0] if wall == "left" else self.size[1])
+        for left, right in zip(panes[:-1], panes[1:], strict=True):
+            for bottom, top in ((low + 0.03, low + 0.66 * tall), (low + 0.70 * tall, high - 0.03)):
+                self.portals.append(Portal(axis, at, (along + left + 0.03, bottom), (along + right - 0.03, top)))
+
+    def daylight(self, wall: str, along: float, width: float, low: float, high: float, strength: float) -> None:
+        """Sky light that comes in through a window or a band of windows."""
+        frame, tall, middle = self.frame(wall, along), high - low, (low + high) / 2
         x, z = frame.at(0, -0.16)
         normal = np.array([-np.sin(frame.yaw), 0, -np.cos(frame.yaw)])
         across = np.array([np.cos(frame.yaw), 0, -np.sin(frame.yaw)]) * width / 2
@@ -135,11 +147,6 @@ class Room:
             across = -across
         tone = (strength * 2.3 * DAY[0], strength * 2.3 * DAY[1], strength * 2.4 * DAY[2])
         self.lamps.append(Lamp((x, middle, z), tuple(across), tuple(up), tone))
-        panes = np.linspace(-width / 2, width / 2, bars + 2)
-        axis, at = ("z", self.size[3]) if wall == "back" else ("x", self.size[0] if wall == "left" else self.size[1])
-        for left, right in zip(panes[:-1], panes[1:], strict=True):
-            for bottom, top in ((low + 0.03, low + 0.66 * tall), (low + 0.70 * tall, high - 0.03)):
-                self.portals.append(Portal(axis, at, (along + left + 0.03, bottom), (along + right - 0.03, top)))
 
     def door(self, wall: str, along: float, colour: Colour, glazed: bool = False) -> None:
         """A closed door, 0.9 m by 2.05 m, with its lining."""
@@ -152,14 +159,15 @@ class Room:
         parts.append(frame.box((0, 2.09, 0), (1.06, 0.08, 0.07), lining, casts=False))
         self.world.solids.extend(parts)
 
-    def panel(self, x: float, z: float, size: tuple[float, float], strength: float, tone: Colour = (1, 0.97, 0.92)) -> None:
-        """A glowing ceiling panel that lights the room."""
+    def panel(self, x: float, z: float, size: tuple[float, float], strength: float, lit: bool = True) -> None:
+        """A glowing ceiling panel; lit: with its own light."""
         glow = props.plain((1.0, 1.0, 1.0), 0.0, 1.6 * strength)
         rim = props.plain((0.8, 0.8, 0.8))
         y = self.height
         self.world.solids.append(box((x, y - 0.005, z), (size[0] + 0.06, 0.03, size[1] + 0.06), rim, casts=False))
         self.world.solids.append(box((x, y - 0.015, z), (size[0], 0.03, size[1]), glow, casts=False, worn=0))
-        self.lamp(x, y - 0.05, z, size, strength, tone)
+        if lit:
+            self.lamp(x, y - 0.05, z, size, strength, (1.0, 0.97, 0.92))
 
     def lamp(self, x: float, y: float, z: float, size: tuple[float, float], strength: float, tone: Colour) -> None:
         """An area light that shines down."""
@@ -295,13 +303,19 @@ def office(rng: np.random.Generator) -> World:
     strength = float(rng.uniform(1.4, 2.4))
     for z in np.arange(1.2, deep, 2.4):
         for x in np.arange(x0 + 1.4, x1 - 0.6, 2.4):
-            room.panel(float(x), float(z), (1.15, 0.55), strength if len(room.lamps) < 10 else 0.6)
+            room.panel(float(x), float(z), (1.15, 0.55), strength, lit=False)
+    # Six large lamps stand for the many panels: the same light at a fraction of the shadow rays.
+    for z in (deep / 6, deep / 2, deep * 5 / 6):
+        for x in (x0 + wide / 4, x1 - wide / 4):
+            room.lamp(float(x), tall - 0.05, float(z), (wide / 3, deep / 5), 0.28 * strength, (1, 0.97, 0.93))
     side, other = ("left", "right") if rng.random() < 0.5 else ("right", "left")
     for along in np.arange(1.0, deep - 1, 2.3):
-        room.window(side, float(along), 1.9, 0.85, tall - 0.35, None, 0.55)
+        room.window(side, float(along), 1.9, 0.85, tall - 0.35, None, 0.55, lit=False)
+    for along in (deep / 4, 3 * deep / 4):
+        room.daylight(side, along, 0.4 * deep, 0.85, tall - 0.35, 0.5)
     metal, top = props.plain((0.55, 0.56, 0.57)), props.wood(rng, _pick(rng, (*WOODS, (0.85, 0.84, 0.82))))
     cloth = Material(textures.fabric(rng, _pick(rng, ((0.13, 0.13, 0.14), (0.2, 0.3, 0.45), (0.4, 0.15, 0.14), (0.25, 0.35, 0.3)))), (0.3, 0.3))
-    screens = [props.plain((0.55, 0.65, 0.75), 0.25, 0.7), props.plain((0.05, 0.05, 0.06)), Material(bitmaps.notice(rng, (0.85, 0.87, 0.9)), (0.56, 0.34), 0, 0.6)]
+    screens = [props.plain((0.05, 0.05, 0.06)), *(Material(bitmaps.screen(rng), (0.56, 0.34), 0, 0.6) for _ in range(2))]
     gap = float(rng.uniform(2.0, 2.6))
     columns_x = [x for x in np.arange(x0 + 1.3, x1 - 1.0, 1.75)]
     aisle = int(rng.integers(len(columns_x)))
@@ -449,7 +463,8 @@ def library(rng: np.random.Generator) -> World:
                     frame = Frame(float(x - 0.16 * np.sign(turn)), float(z), turn)
                     room.world.group(props.bookcase(frame, (1.6, height * 0.85, 0.3), fronts[int(rng.integers(3))], timber))
     for along in np.arange(x0 + 1.4, x1 - 1.0, 2.0):
-        room.window("back", float(along), 1.2, 0.9, tall - 0.4, None, 0.9)
+        room.window("back", float(along), 1.2, 0.9, tall - 0.4, None, 0.9, lit=False)
+    room.daylight("back", (x0 + x1) / 2, 0.6 * wide, 0.9, tall - 0.4, 0.8)
     seat = Material(textures.fabric(rng, _pick(rng, CLOTHS)), (0.4, 0.4))
     table_x = float(rng.choice([x0 + 2.2, x1 - 2.2]))
     for z in np.arange(2.8, 0.5 * deep, 2.6):

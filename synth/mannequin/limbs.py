@@ -32,10 +32,15 @@ def skin_piece(body: Body, outfit: Outfit, skin: F32, sock: F32, noise: Noise) -
         right = (p[:, 0] < 0).astype(np.uint8)
         on_arm = points.arm > 0.5
         on_leg = ~on_arm & (p[:, 1] < body.hip[1] - 0.03)
-        label = np.where(on_arm, LEFT_ARM + right, np.where(on_leg, LEFT_LEG + right, TORSO_SKIN)).astype(np.uint8)
+        label = np.where(on_arm, LEFT_ARM + right, np.where(on_leg, LEFT_LEG + right, TORSO_SKIN)).astype(
+            np.uint8
+        )
         along = body.arm_along(p)
         upper = float(np.linalg.norm(body.elbow - body.shoulder))
-        warm = np.exp(-(((along - upper) / 0.02) ** 2)) * on_arm + np.exp(-(((p[:, 1] - body.knee[1]) / 0.022) ** 2)) * on_leg
+        warm = (
+            np.exp(-(((along - upper) / 0.02) ** 2)) * on_arm
+            + np.exp(-(((p[:, 1] - body.knee[1]) / 0.022) ** 2)) * on_leg
+        )
         albedo = skin * (1 - 0.16 * warm[:, None] * np.array([0.3, 1, 1], np.float32))
         look = skin_look(albedo.astype(np.float32), label, noise, p, 34)
         top = outfit.sock_top
@@ -43,30 +48,51 @@ def skin_piece(body: Body, outfit: Outfit, skin: F32, sock: F32, noise: Noise) -
         if sock_here.any():
             look.label[sock_here] = SOCKS
             look.albedo[sock_here] = sock
-            rib = np.sin(np.arctan2(p[:, 0] - np.sign(p[:, 0]) * 0.064, p[:, 2]) * 26)
+            rib = np.sin(np.arctan2(p[:, 0] - np.sign(p[:, 0]) * body.ankle[0], p[:, 2]) * 26)
             look.bump[sock_here] = (0.0004 * rib + 0.0012)[sock_here]
             look.skin[sock_here] = 0
             look.gloss[sock_here] = 0.05
         return look
 
-    return Piece(mesh.verts, mesh.faces, mesh.verts, arm, body.weights(mesh.verts), keep, paint,
-                 split=float(body.hip[1]) - 0.05)  # fmt: skip
+    return Piece(
+        mesh.verts,
+        mesh.faces,
+        mesh.verts,
+        arm,
+        body.weights(mesh.verts),
+        keep,
+        paint,
+        split=float(body.hip[1]) - 0.05,
+    )
 
 
 def _rigid(mesh: Mesh, joint: F32, bone: str, limb: int, paint: Paint, keep: Keep | None = None) -> Piece:
     weights = np.zeros((len(mesh.verts), len(BONES)), np.float32)
     weights[:, BONE[bone]] = 1
     verts = mesh.verts + joint
-    return Piece(verts, mesh.faces, mesh.verts, np.zeros(len(verts), np.float32), weights, keep, paint, limb=limb)
+    return Piece(
+        verts, mesh.faces, mesh.verts, np.zeros(len(verts), np.float32), weights, keep, paint, limb=limb
+    )
 
 
-def hand_piece(body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, glove: F32, noise: Noise) -> Piece:
+def hand_piece(
+    body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, glove: F32, noise: Noise
+) -> Piece:
     """A hand around the wrist: fingers along -y, palm towards z, thumb towards x * sign; `curl` 0 flat .. 1 fist."""
     size = 0.105 * float(np.linalg.norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
     thick = 1.25 if outfit.gloves else 1.0
     parts = [
         Part(loft((0, 0.16, 0), (0, -0.1, 0), [0.15, 0.155, 0.17], [0.135, 0.125, 0.115], cap=0.05)),
-        Part(loft((0.01, -0.1, 0.0), (0, -0.5, 0.0), [0.17, 0.215, 0.225, 0.2], [0.115, 0.115, 0.105, 0.09], cap=0.06), 0.06),
+        Part(
+            loft(
+                (0.01, -0.1, 0.0),
+                (0, -0.5, 0.0),
+                [0.17, 0.215, 0.225, 0.2],
+                [0.115, 0.115, 0.105, 0.09],
+                cap=0.06,
+            ),
+            0.06,
+        ),
         Part(blob((0.12, -0.2, 0.06), (0.1, 0.15, 0.085)), 0.05),
     ]
     lengths = (0.41, 0.46, 0.42, 0.33)
@@ -83,7 +109,9 @@ def hand_piece(body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, gl
             parts.append(Part(loft(start, end, [r, r * 0.93], forward=(1, 0, 0), cap=r), 0.012))
             start = end
     tip = np.array([0.25, -0.36, 0.12 + 0.06 * curl])
-    parts.append(Part(loft((0.12, -0.1, 0.06), tip, np.array([0.075, 0.062]) * thick, forward=(0, 0, 1)), 0.04))
+    parts.append(
+        Part(loft((0.12, -0.1, 0.06), tip, np.array([0.075, 0.062]) * thick, forward=(0, 0, 1)), 0.04)
+    )
     bend_to = tip + np.array([0.03 - 0.16 * curl, -0.17, 0.04 + 0.06 * curl])
     parts.append(Part(loft(tip, bend_to, np.array([0.06, 0.05]) * thick, forward=(0, 0, 1)), 0.02))
     mesh = mesh_of(parts, 0.034)
@@ -102,7 +130,10 @@ def hand_piece(body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, gl
         y = points.p[:, 1] / np.float32(size)
         pink = np.exp(-(((y + 0.5) / 0.06) ** 2)) * 0.12 + np.exp(-(((y + 0.9) / 0.08) ** 2)) * 0.1
         palm = np.clip(points.p[:, 2] / np.float32(size) * 4, 0, 1)
-        light = skin * (1 - palm[:, None]) + (0.55 * skin + 0.45 * np.array([0.5, 0.3, 0.22], np.float32)) * palm[:, None]
+        light = (
+            skin * (1 - palm[:, None])
+            + (0.55 * skin + 0.45 * np.array([0.5, 0.3, 0.22], np.float32)) * palm[:, None]
+        )
         albedo = light * (1 - pink[:, None] * np.array([0.2, 1, 1], np.float32))
         return skin_look(albedo.astype(np.float32), labels, noise, points.p, 60)
 
@@ -111,20 +142,48 @@ def hand_piece(body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, gl
     return _rigid(Mesh(verts.astype(np.float32), faces), joint, bone, ARM[sign < 0], paint)
 
 
-def shoe_piece(body: Body, sign: int, outfit: Outfit, colours: tuple[F32, F32], sneaker: bool, noise: Noise) -> Piece:
+def shoe_piece(
+    body: Body, sign: int, outfit: Outfit, colours: tuple[F32, F32], sneaker: bool, noise: Noise
+) -> Piece:
     """A shoe or boot around the ankle, sole at the ground."""
     floor = -float(body.ankle[1])
     length = 0.145 if body.feminine < 0.5 else 0.136
     heel, toe = -0.036, length - 0.036
     parts = [
-        Part(loft((0, floor + 0.016, heel), (0.004, floor + 0.014, toe - 0.018), [0.022, 0.024, 0.027, 0.031, 0.027],
-                  [0.017, 0.017, 0.015, 0.014, 0.011], forward=(0, 1, 0), cap=0.02)),
+        Part(
+            loft(
+                (0, floor + 0.016, heel),
+                (0.004, floor + 0.014, toe - 0.018),
+                [0.022, 0.024, 0.027, 0.031, 0.027],
+                [0.017, 0.017, 0.015, 0.014, 0.011],
+                forward=(0, 1, 0),
+                cap=0.02,
+            )
+        ),
         Part(blob((0, floor + 0.03, -0.008), (0.024, 0.028, 0.034)), 0.02),
-        Part(loft((0, floor + 0.046, 0.0), (0.002, floor + 0.024, 0.05), [0.023, 0.022], [0.016, 0.012],
-                  forward=(0, 1, 0), cap=0.012), 0.02),
-        Part(loft((0, floor + 0.007, heel + 0.004), (0.004, floor + 0.007, toe - 0.016), [0.026, 0.026, 0.029, 0.034, 0.029],
-                  [0.0075], forward=(0, 1, 0), cap=0.02), 0.003),
-    ]  # fmt: skip
+        Part(
+            loft(
+                (0, floor + 0.046, 0.0),
+                (0.002, floor + 0.024, 0.05),
+                [0.023, 0.022],
+                [0.016, 0.012],
+                forward=(0, 1, 0),
+                cap=0.012,
+            ),
+            0.02,
+        ),
+        Part(
+            loft(
+                (0, floor + 0.007, heel + 0.004),
+                (0.004, floor + 0.007, toe - 0.016),
+                [0.026, 0.026, 0.029, 0.034, 0.029],
+                [0.0075],
+                forward=(0, 1, 0),
+                cap=0.02,
+            ),
+            0.003,
+        ),
+    ]
     top = floor + (0.062 if sneaker else 0.054)
     if outfit.boot:
         top = floor + 0.02 + outfit.boot
@@ -134,9 +193,22 @@ def shoe_piece(body: Body, sign: int, outfit: Outfit, colours: tuple[F32, F32], 
         cut = 1 - min(outfit.boot, 0.9 * length_shin) / length_shin
         k = int(cut * 47)
         radii = shaft.side[k::6], shaft.front[k::6]
-        parts.append(Part(loft((0, top + 0.01, -0.004), (0, floor + 0.04, -0.002), radii[0], radii[1], cap=0.01), 0.02))
+        parts.append(
+            Part(loft((0, top + 0.01, -0.004), (0, floor + 0.04, -0.002), radii[0], radii[1], cap=0.01), 0.02)
+        )
     else:
-        parts.append(Part(loft((0, floor + 0.03, -0.004), (0, top + 0.01, -0.004), [0.025, 0.026], [0.029, 0.028], cap=0.006), 0.012))
+        parts.append(
+            Part(
+                loft(
+                    (0, floor + 0.03, -0.004),
+                    (0, top + 0.01, -0.004),
+                    [0.025, 0.026],
+                    [0.029, 0.028],
+                    cap=0.006,
+                ),
+                0.012,
+            )
+        )
     mesh = mesh_of(parts, 0.0068)
     flip = np.array([sign, 1, 1], np.float32)
     faces = mesh.faces if sign > 0 else mesh.faces[:, ::-1].copy()
@@ -161,17 +233,25 @@ def shoe_piece(body: Body, sign: int, outfit: Outfit, colours: tuple[F32, F32], 
             albedo[toe_cap] = albedo[toe_cap] * 0.6 + sole * 0.4
         bump = np.where(low, 0.0009, 0).astype(np.float32)
         albedo = albedo * (0.9 + 0.2 * noise(p * 90))[:, None]
-        return Look(albedo.astype(np.float32), np.full(n, label, np.uint8), bump, zero + (0.1 if sneaker else 0.5), zero, zero + 0.1)
+        return Look(
+            albedo.astype(np.float32),
+            np.full(n, label, np.uint8),
+            bump,
+            zero + (0.1 if sneaker else 0.5),
+            zero,
+            zero + 0.1,
+        )
 
     joint = body.ankle if sign > 0 else body.ankle * flip
     bone = "foot_l" if sign > 0 else "foot_r"
-    return _rigid(Mesh((mesh.verts * flip).astype(np.float32), faces), joint, bone, LEG[sign < 0], paint, keep)
+    return _rigid(
+        Mesh((mesh.verts * flip).astype(np.float32), faces), joint, bone, LEG[sign < 0], paint, keep
+    )
 
 
 def draw_shoes(rng: np.random.Generator, outfit: Outfit) -> tuple[tuple[F32, F32], bool]:
     """Upper and sole colours, and whether they are sneakers."""
     sneaker = not outfit.boot and rng.random() < 0.65
-    upper = linear(SHOES[int(rng.integers(len(SHOES)))])
+    upper = SHOES[int(rng.integers(len(SHOES)))]
     sole = linear("efece6") if sneaker and rng.random() < 0.75 else linear("1b1a19")
     return (upper, sole), sneaker
-

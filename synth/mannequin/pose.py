@@ -88,7 +88,9 @@ def _contrapposto(rng: np.random.Generator, name: str = "") -> Pose:
     return Pose(
         name,
         right_leg=Leg(x=0.03, z=0.0, toe_out=8),
-        left_leg=Leg(x=0.085, z=float(rng.uniform(0.0, 0.06)), toe_out=float(rng.uniform(15, 32)), knee_out=0.4),
+        left_leg=Leg(
+            x=0.085, z=float(rng.uniform(0.0, 0.06)), toe_out=float(rng.uniform(15, 32)), knee_out=0.4
+        ),
         pelvis=(0, float(rng.uniform(-6, 6)), -t * 0.7),
         torso=(-1, 0, t * 1.2),
         head=(2, 0, -t * 0.5),
@@ -259,7 +261,10 @@ UPRIGHT = frozenset({"stand", "hip", "crossed", "phone", "call", "wave", "point"
 
 def rotation(pitch: float, yaw: float, roll: float) -> F32:
     """Rotation from angles in degrees: roll, then pitch, then yaw."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians([pitch, yaw, roll])), np.sin(np.radians([pitch, yaw, roll]))
+    (cx, cy, cz), (sx, sy, sz) = (
+        np.cos(np.radians([pitch, yaw, roll])),
+        np.sin(np.radians([pitch, yaw, roll])),
+    )
     rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])

@@ -33,16 +33,18 @@ def sofa(frame: Frame, cloth: Material, legs: Material, seats: int) -> list[Soli
     width = 0.72 * seats
     parts = [
         frame.box((0, 0.22, 0.02), (width + 0.36, 0.22, 0.86), cloth),
-        frame.box((0, 0.56, 0.38), (width + 0.36, 0.62, 0.20), cloth, worn=0.05),
+        frame.pad((0, 0.52, 0.38), (width + 0.30, 0.72, 0.20), 0.05, cloth),
     ]
     for side in (-1, 1):
-        parts.append(frame.box((side * (width / 2 + 0.1), 0.38, 0.0), (0.2, 0.50, 0.9), cloth, worn=0.05))
+        parts.append(frame.pad((side * (width / 2 + 0.1), 0.38, 0.0), (0.2, 0.50, 0.9), 0.05, cloth))
         for z in (-0.36, 0.36):
             parts.append(frame.box((side * width / 2, 0.055, z), (0.05, 0.11, 0.05), legs))
     for seat in range(seats):
         x = (seat - (seats - 1) / 2) * 0.72
-        parts.append(frame.box((x, 0.40, -0.07), (0.70, 0.17, 0.70), cloth, worn=0.06))
-        tilt = np.array([[sx * 0.34, y, z] for sx in (-1, 1) for y, z in ((0.47, 0.1), (0.47, 0.27), (0.9, 0.21), (0.9, 0.30))])
+        parts.append(frame.pad((x, 0.41, -0.08), (0.70, 0.18, 0.72), 0.045, cloth))
+        side_view = ((0.47, 0.10), (0.47, 0.27), (0.85, 0.17), (0.92, 0.22), (0.92, 0.30))
+        tilt = np.array([[sx * wide, y, z] for sx in (-1, 1) for wide in (0.30, 0.345) for y, z in side_view])
+        tilt[np.abs(tilt[:, 0]) > 0.32] *= [1, 0.97, 1.03]
         parts.append(frame.hull(tilt + [x, 0, 0], cloth))
     return parts
 
@@ -83,8 +85,8 @@ def office_chair(frame: Frame, cloth: Material, metal: Material) -> list[Solid]:
     """A swivel chair that faces -z."""
     x, z = frame.at(0, 0)
     parts = [
-        frame.box((0, 0.48, 0), (0.48, 0.09, 0.48), cloth, worn=0.04),
-        frame.box((0, 0.83, 0.23), (0.44, 0.52, 0.07), cloth, worn=0.04),
+        frame.pad((0, 0.48, 0), (0.48, 0.10, 0.48), 0.035, cloth),
+        frame.pad((0, 0.83, 0.23), (0.44, 0.54, 0.08), 0.035, cloth),
         frame.box((0, 0.60, 0.25), (0.06, 0.2, 0.04), metal),
         column(x, z, 0.08, 0.45, (0.03, 0.03), metal),
         frame.box((0, 0.06, 0), (0.62, 0.04, 0.06), metal),
@@ -180,8 +182,9 @@ def bin_(x: float, z: float, metal: Material) -> list[Solid]:
     return [column(x, z, 0.06, 0.85, (0.2, 0.24), metal), column(x, z, 0.85, 0.92, (0.26, 0.26), metal)]
 
 
-def car(rng: np.random.Generator, frame: Frame, paint: Colour) -> list[Solid]:
-    """A parked car along local z (nose to +z), 4.2 m by 1.75 m by 1.45 m."""
+def car(rng: np.random.Generator, paint: Colour) -> list[Solid]:
+    """A car at the origin along z (nose to +z), 4.2 m by 1.75 m by 1.45 m; park copies with `Solid.moved`."""
+    frame = Frame(0.0, 0.0)
     body, dark = plain(paint, 0.008), plain((0.05, 0.05, 0.055))
     tall = rng.uniform(0.94, 1.12)
     estate = rng.uniform(0.0, 0.5)

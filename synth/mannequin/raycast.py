@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -120,13 +121,28 @@ class Solid:
     axis: tuple[float, float] | None = None
     decals: tuple[Decal, ...] = ()
 
-    @property
+    @cached_property
     def centre(self) -> NDArray:
         return np.asarray((self.vertices.min(0) + self.vertices.max(0)) / 2)
 
-    @property
+    @cached_property
     def radius(self) -> float:
-        return float(np.linalg.norm(self.vertices - self.centre, axis=1).max())
+        return float(np.linalg.norm(self.vertices - self.centre, axis=1).max()) if len(self.vertices) else 0.0
+
+    def moved(self, x: float, z: float, yaw: float) -> Solid:
+        """A copy turned about the vertical through the origin, then shifted (for solids without `axis`)."""
+        cosine, sine = np.cos(yaw), np.sin(yaw)
+        turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+        shift = np.array([x, 0.0, z])
+        normals, axes = self.normals @ turn.T, self.axes @ turn.T
+        return replace(
+            self,
+            normals=normals,
+            offsets=self.offsets + normals @ shift,
+            axes=axes,
+            origins=self.origins + axes @ shift,
+            vertices=self.vertices @ turn.T + shift,
+        )
 
 
 @dataclass(frozen=True)

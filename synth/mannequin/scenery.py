@@ -65,18 +65,20 @@ def render_scenery(seed: int, width: int, height: int) -> Scenery:
         view.yaw,
     )
     buffers = trace(full, world.solids, world.sprites)
-    radiance, gloss = _radiance(buffers, world, (2, 2) if world.sky else (4, 2), rng)
+    radiance, gloss = _radiance(buffers, world, (2, 2) if world.sky else (4, 2))
     if gloss.max() > 0:
-        _reflect(radiance, gloss, buffers, world, rng)
+        _reflect(radiance, gloss, buffers, world)
     _haze(radiance, buffers, world)
     image = _develop(radiance, width, height, rng)
     return Scenery(image, view.horizon, view.eye[1], _standable(buffers, world, width, height), world.kind)
 
 
-def _radiance(buffers: Buffers, world: World, strides: tuple[int, int], rng: np.random.Generator) -> tuple[F32, F32]:
+def _radiance(buffers: Buffers, world: World, strides: tuple[int, int]) -> tuple[F32, F32]:
     """Light towards the camera, float32[H, W, 3], without reflections and haze, and the gloss float32[H, W]."""
     colour, glow, gloss = paint(buffers, world.solids, world.sprites)
-    light = irradiance(buffers, world.solids, world.sprites, world.light, strides, rng)
+    light = irradiance(
+        buffers, world.solids, world.sprites, world.light, strides, not buffers.camera.mirrored
+    )
     light += glow[..., None]
     colour *= light
     if world.sky is not None:
@@ -88,13 +90,13 @@ def _radiance(buffers: Buffers, world: World, strides: tuple[int, int], rng: np.
     return colour, gloss
 
 
-def _reflect(radiance: F32, gloss: F32, buffers: Buffers, world: World, rng: np.random.Generator) -> None:
+def _reflect(radiance: F32, gloss: F32, buffers: Buffers, world: World) -> None:
     """Add the mirrored scene to glossy ground, after Schlick; the mirror image is coarse and blurred upright, as
     on a floor that is polished but not flat."""
     factor = 4
     coarse = buffers.camera.scaled(1 / factor).mirror()
     seen = trace(coarse, world.solids, world.sprites)
-    mirror, _ = _radiance(seen, world, (2, 2), rng)
+    mirror, _ = _radiance(seen, world, (2, 2))
     mirror = np.asarray(cv2.GaussianBlur(mirror, (0, 0), sigmaX=0.7, sigmaY=2.2), np.float32)
     height, width = gloss.shape
     mirror = np.asarray(cv2.resize(np.minimum(mirror, 4.0), (width, height), interpolation=cv2.INTER_LINEAR))

@@ -118,7 +118,7 @@ def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> 
     key3 = np.stack([key * lit + bleed * (0.4 + 0.6 * lit), key * lit, key * lit - 0.15 * bleed], axis=1)
     up = (normals[:, 1:2] + 1) * 0.5
     around = (light.ground * (1 - up) + light.sky * up) * ambient[:, None]
-    fill = np.clip(normals[:, 2:3], 0, 1) * 0.16 * ambient[:, None]
+    fill = (0.06 + 0.09 * np.clip(normals[:, 2:3], 0, 1)) * ambient[:, None]
     colour = look.albedo * (light.key_colour * key3 * 0.62 + around + fill)
     grazing = np.clip(1 - normals[:, 2], 0, 1)
     rim = np.clip(normals @ light.rim, 0, 1) * grazing**2 * ambient
@@ -129,5 +129,5 @@ def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> 
     power = 8 + 70 * look.gloss
     spec = np.clip(normals @ half, 0, 1) ** power * look.gloss * lit * 0.5
     colour += spec[:, None] * light.key_colour
-    tone = colour * (1 + colour * 0.12) / (1 + colour * 0.42)
+    tone = colour * (1 + colour * 0.1) / (1 + colour * 0.46)
     return np.clip(tone, 0, 1) ** np.float32(1 / 2.2)

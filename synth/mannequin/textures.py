@@ -192,12 +192,14 @@ def bricks(
 ) -> Texture:  # fmt: skip
     """Running-bond masonry or pavers."""
     row, column, joint = _cells(size, rows, columns, 0.5, 0.011)
-    hue = rng.normal(0, 1, (rows, columns, 3)).astype(np.float32) * np.float32([0.11, 0.09, 0.08]) * spread
-    hue += rng.normal(0, 0.08 * spread, (rows, columns, 1)).astype(np.float32)
+    # Bricks of one firing differ in brightness, and between warm and cold; they do not differ in hue at random.
+    tone = rng.normal(0, 0.10 * spread, (rows, columns, 1)).astype(np.float32)
+    warmth = rng.normal(0, 0.05 * spread, (rows, columns, 1)).astype(np.float32)
+    tone = tone + warmth * np.float32([1.0, 0.0, -0.8])
     rough = noise(size, 0.9, int(rng.integers(4)))
     stain = noise(size, 1.9, 7)
     joint = np.clip(joint + 0.10 * rough * (joint > 0), 0, 1)
-    value = (1 + hue[row, column]) * (1 + 0.08 * rough + 0.05 * stain)[..., None]
+    value = (1 + tone[row, column]) * (1 + 0.08 * rough + 0.05 * stain)[..., None]
     face = np.float32(colour) * value * emboss(-joint * 0.8 + 0.12 * rough, 0.35)[..., None]
     bed = np.float32(mortar) * (1 + 0.07 * noise(size, 0.3, 1))[..., None]
     return make_texture(face * (1 - joint[..., None]) + bed * joint[..., None])
@@ -287,7 +289,7 @@ def fabric(rng: np.random.Generator, colour: Colour, second: Colour | None = Non
     size = 512
     axis = np.arange(size)
     weave = np.sin(axis * 2 * np.pi / 4)[None, :] * np.sin(axis * 2 * np.pi / 4)[:, None]
-    value = 1 + 0.07 * weave + 0.07 * noise(size, 0.5, 1) + 0.06 * noise(size, 1.7, int(rng.integers(4)))
+    value = 1 + 0.06 * weave + 0.06 * noise(size, 0.4, 1) + 0.02 * noise(size, 1.4, int(rng.integers(4)))
     base = np.broadcast_to(np.float32(colour), (size, size, 3))
     if second is not None:
         count = int(rng.integers(3, 9))
@@ -331,3 +333,16 @@ def terrazzo(rng: np.random.Generator, colour: Colour) -> Texture:
     image[chips > 1.6] *= np.float32([1.18, 1.12, 1.02])
     image[(field < -1.7)] *= np.float32([0.85, 0.68, 0.55])
     return make_texture(image)
+
+
+def sand(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Dry beach sand: wind ripples, trodden hollows, coarse grains and bits of shell."""
+    size = 1024
+    variant = int(rng.integers(3))
+    ripple = noise(size, 1.3, variant, 3.0)
+    hollow = cv2.GaussianBlur(np.tile(noise(size, 0.9, variant + 3), (2, 2)), (0, 0), 13)[512:1536, 512:1536]
+    hollow /= hollow.std()
+    relief = emboss(0.8 * ripple + 7 * np.log1p(np.exp(3 * (hollow - 0.8))) / 3, 0.55)
+    grain = noise(size, 0.25, variant + 5)
+    value = relief * (1 + 0.055 * grain - 0.10 * np.clip(hollow - 0.8, 0, 1) - 0.35 * (grain > 3.1) + 0.25 * (grain < -3.2))
+    return make_texture(np.float32(colour) * value[..., None])

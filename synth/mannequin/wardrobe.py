@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synth.mannequin.body import Body, leg_parts, limb_parts, smoothstep
+from synth.mannequin.body import JOINT, Body, leg_parts, limb_parts, smoothstep
 from synth.mannequin.fabric import (
     COATS,
     DENIM,
@@ -55,7 +55,15 @@ class Outfit:
     style: str = ""
 
 
-_PLAIN = {"plain": 5.0, "stripes": 1.3, "thin stripes": 0.7, "dots": 0.3, "floral": 0.3, "block": 0.3, "graphic": 1.3}
+_PLAIN = {
+    "plain": 5.0,
+    "stripes": 1.3,
+    "thin stripes": 0.7,
+    "dots": 0.3,
+    "floral": 0.3,
+    "block": 0.3,
+    "graphic": 1.3,
+}
 _SHIRT = {"plain": 3.0, "checks": 1.0, "tartan": 1.2, "pinstripes": 1.2, "floral": 0.4, "dots": 0.4}
 _SKIRT = {"plain": 3.0, "tartan": 0.8, "floral": 1.0, "dots": 0.8, "stripes": 0.5}
 
@@ -72,8 +80,12 @@ def draw_outfit(rng: np.random.Generator, body: Body, stance: str) -> Outfit:
         outfit.garments.append(_dress(rng, body, winter))
         outfit.style = "dress"
     else:
-        outfit.garments.append(_bottom(rng, body, skirt=woman and not low and u < 0.55, sport=sport, winter=winter))
-        tucked = outfit.garments[0].name != "shorts" and rng.random() < (0.5 if outfit.garments[0].name == "skirt" else 0.2)
+        outfit.garments.append(
+            _bottom(rng, body, skirt=woman and not low and u < 0.55, sport=sport, winter=winter)
+        )
+        tucked = outfit.garments[0].name != "shorts" and rng.random() < (
+            0.5 if outfit.garments[0].name == "skirt" else 0.2
+        )
         outfit.garments.append(_top(rng, body, winter=winter, sport=sport, tucked=tucked))
         outfit.style = outfit.garments[0].name
     if not sport and rng.random() < (0.75 if winter else 0.22):
@@ -105,21 +117,32 @@ def _tube(body: Body, bottom: float, ease_low: float, ease_high: float, flare: f
         side[below] = max(side[k], float(body.hip[0] + body.thigh.side[0]))
         front[below] = front[k] + 0.006
         shift[below] = shift[k]
-    f = np.clip((new - hips) / (float(body.shoulder[1]) - hips), 0, 1)
+    f = np.clip((new - hips) / (body.top - hips), 0, 1)
     ease = ease_low * (1 - f) + ease_high * f + flare * np.clip(hips - new, 0, None)
     return Loft(
-        np.array([0, bottom, 0], np.float32), torso.b, (side + ease).astype(np.float32),
-        (front + ease).astype(np.float32), shift.astype(np.float32), torso.forward, 0.01,
-    )  # fmt: skip
+        np.array([0, bottom, 0], np.float32),
+        torso.b,
+        (side + ease).astype(np.float32),
+        (front + ease).astype(np.float32),
+        shift.astype(np.float32),
+        torso.forward,
+        0.01,
+    )
 
 
 def _upper_parts(body: Body, tube: Loft, ease: float, sleeve: float, wide: float) -> list[Part]:
     """Trunk, chest and sleeves of anything worn above the waist; `wide` widens the sleeve's end."""
     parts = [Part(tube), Part(body.neck.grown(ease * 0.7), 0.03)]
-    parts += [Part(shape.grown(ease * 0.75), blend) for shape, blend in body.extras if shape.a[1] > body.hip[1] + 0.03]
+    parts += [
+        Part(shape.grown(ease * 0.75), blend)
+        for shape, blend in body.extras
+        if shape.a[1] > body.hip[1] + 0.03
+    ]
     parts += limb_parts([body.upper.grown([ease * 0.5, ease * 0.8, ease * 0.8 + wide])], 0.03)
     if sleeve > 0.15:
-        parts += limb_parts([body.fore.grown([ease * 0.8 + wide, ease * 0.7 + wide, ease * 0.7 + wide * 0.6])], 0.02)
+        parts += limb_parts(
+            [body.fore.grown([ease * 0.8 + wide, ease * 0.7 + wide, ease * 0.7 + wide * 0.6])], JOINT
+        )
     return parts
 
 
@@ -128,7 +151,7 @@ def _upper_extent(body: Body, hem: float, sleeve: float, neck: tuple[float, floa
 
     `neck` is (depth below the neck's root in front, slope of a V); `opening` > 0 leaves the front open.
     """
-    top = float(body.shoulder[1])
+    top = body.top
     radius = float(body.neck.side[0])
 
     def extent(p: F32, arm: F32) -> F32:
@@ -167,7 +190,9 @@ def _top(rng: np.random.Generator, body: Body, *, winter: bool, sport: bool, tuc
     sleeve = {"tee": float(rng.uniform(0.085, 0.13)), "tank": 0.012}.get(kind, arm - 0.004)
     if kind == "shirt" and rng.random() < 0.35:
         sleeve = float(rng.uniform(0.1, arm * 0.62))
-    loose = {"tee": 0.011, "tank": 0.007, "long": 0.008, "shirt": 0.012, "hoodie": 0.017, "sweater": 0.014}[kind]
+    loose = {"tee": 0.011, "tank": 0.007, "long": 0.008, "shirt": 0.012, "hoodie": 0.017, "sweater": 0.014}[
+        kind
+    ]
     loose *= float(rng.uniform(0.75, 1.35))
     neck = (0.028, 0.0)
     if kind == "tank":
@@ -179,38 +204,84 @@ def _top(rng: np.random.Generator, body: Body, *, winter: bool, sport: bool, tuc
     elif kind == "sweater" and rng.random() < 0.4:
         neck = (-0.012, 0.0)
     hem = float(body.hip[1]) + (0.06 if tucked else float(rng.uniform(-0.035, 0.01)))
-    patterns = _SHIRT if kind == "shirt" else {"plain": 4.0, "graphic": 1.0, "block": 0.6} if kind == "hoodie" else _PLAIN
+    patterns = (
+        _SHIRT
+        if kind == "shirt"
+        else {"plain": 4.0, "graphic": 1.0, "block": 0.6}
+        if kind == "hoodie"
+        else _PLAIN
+    )
     knit = kind in ("sweater",)
-    fabric = draw_fabric(rng, UPPER, list(TOPS), patterns, fold=0.0032 if kind in ("shirt", "hoodie") else 0.0026,
-                         gloss=0.04 if knit else 0.08, sheen=0.5 if knit else 0.25, knit=float(knit))  # fmt: skip
-    ease_low = loose * (0.7 if tucked else 1.25)
-    parts = _upper_parts(body, _tube(body, hem - 0.04, ease_low + 0.004, loose * 0.6), loose, sleeve,
-                         0.007 if sleeve < 0.2 else 0.003)  # fmt: skip
+    fabric = draw_fabric(
+        rng,
+        UPPER,
+        TOPS,
+        patterns,
+        fold=0.0032 if kind in ("shirt", "hoodie") else 0.0026,
+        gloss=0.04 if knit else 0.08,
+        sheen=0.5 if knit else 0.25,
+        knit=float(knit),
+    )
+    ease_low = loose * 0.7 if tucked else max(loose * 1.25, 0.012)
+    parts = _upper_parts(
+        body,
+        _tube(body, hem - 0.04, ease_low + 0.004, loose * 0.6),
+        loose,
+        sleeve,
+        0.007 if sleeve < 0.2 else 0.003,
+    )
     if kind == "shirt":
         parts += _collar(body, loose)
     if kind == "hoodie":
-        top = float(body.shoulder[1])
+        top = body.top
         back = -float(body.torso.front[-10]) - 0.012
-        parts.append(Part(loft((-0.045, top + 0.012, back), (0.045, top + 0.012, back), [0.018, 0.03, 0.018],
-                               [0.02, 0.03, 0.02], cap=0.03), 0.02))  # fmt: skip
+        parts.append(
+            Part(
+                loft(
+                    (-0.045, top + 0.012, back),
+                    (0.045, top + 0.012, back),
+                    [0.018, 0.03, 0.018],
+                    [0.02, 0.03, 0.02],
+                    cap=0.03,
+                ),
+                0.02,
+            )
+        )
         parts += _collar(body, loose + 0.006)
-    return Garment(kind, 0 if tucked else 2, fabric, parts, _upper_extent(body, hem, sleeve, neck, 0.0),
-                   loose=0.25, buttons=1.0 if kind == "shirt" else 0.0)  # fmt: skip
+    return Garment(
+        kind,
+        0 if tucked else 2,
+        fabric,
+        parts,
+        _upper_extent(body, hem, sleeve, neck, 0.0),
+        loose=0.25,
+        buttons=1.0 if kind == "shirt" else 0.0,
+    )
 
 
 def _collar(body: Body, ease: float) -> list[Part]:
-    top = float(body.shoulder[1])
+    top = body.top
     r = float(body.neck.side[0]) + 0.6 * ease
-    return [Part(loft((0, top + 0.002, -0.012), (0, top + 0.034, -0.006), [r + 0.02, r + 0.012, r + 0.008],
-                      [r + 0.02, r + 0.012, r + 0.008], cap=0.008), 0.012)]  # fmt: skip
+    return [
+        Part(
+            loft(
+                (0, top + 0.002, -0.012),
+                (0, top + 0.034, -0.006),
+                [r + 0.02, r + 0.012, r + 0.008],
+                [r + 0.02, r + 0.012, r + 0.008],
+                cap=0.008,
+            ),
+            0.012,
+        )
+    ]
 
 
 def _bottom(rng: np.random.Generator, body: Body, *, skirt: bool, sport: bool, winter: bool) -> Garment:
-    waist = float(body.hip[1]) + 0.29 * float(body.shoulder[1] - body.hip[1])
     hip = float(body.hip[1])
+    waist = hip + 0.29 * (body.top - hip)
     if skirt:
         hem = float(rng.choice([hip * 0.72, hip * 0.5, hip * 0.3]))
-        fabric = draw_fabric(rng, SKIRT, list(SKIRTS), _SKIRT, fold=0.004, gloss=0.08)
+        fabric = draw_fabric(rng, SKIRT, SKIRTS, _SKIRT, fold=0.004, gloss=0.08)
         tube = _tube(body, hem - 0.04, 0.012, 0.004, flare=float(rng.uniform(0.05, 0.32)))
 
         def skirt_extent(p: F32, arm: F32) -> F32:
@@ -219,22 +290,34 @@ def _bottom(rng: np.random.Generator, body: Body, *, skirt: bool, sport: bool, w
         return Garment("skirt", 1, fabric, [Part(tube)], skirt_extent, loose=1.0, hanging=True)
     short = rng.random() < (0.5 if sport else 0.05 if winter else 0.28)
     knee, ankle = float(body.knee[1]), float(body.ankle[1])
-    cuff = float(rng.uniform(knee - 0.01, knee + 0.1)) if short else ankle + float(rng.choice([-0.022, -0.012, 0.02]))
+    cuff = (
+        float(rng.uniform(knee - 0.01, knee + 0.1))
+        if short
+        else ankle + float(rng.choice([-0.022, -0.012, 0.02]))
+    )
     wide = float(rng.choice([0.003, 0.006, 0.01, 0.014], p=[0.25, 0.4, 0.25, 0.1]))
     if short:
         wide = max(wide, 0.011)
     if rng.random() < 0.5 and not sport:
-        fabric = draw_fabric(rng, PANTS, list(DENIM), {"denim": 1.0}, fold=0.0032, gloss=0.03, sheen=0.15)
+        fabric = draw_fabric(rng, PANTS, DENIM, {"denim": 1.0}, fold=0.0032, gloss=0.03, sheen=0.15)
     else:
         patterns = {"plain": 6.0, "pinstripes": 0.5, "camo": 0.4}
-        fabric = draw_fabric(rng, PANTS, list(TROUSERS), patterns, fold=0.0032 if wide > 0.005 else 0.0012,
-                             gloss=0.2 if wide < 0.005 else 0.05, sheen=0.2)  # fmt: skip
+        fabric = draw_fabric(
+            rng,
+            PANTS,
+            TROUSERS,
+            patterns,
+            fold=0.0032 if wide > 0.005 else 0.0012,
+            gloss=0.2 if wide < 0.005 else 0.05,
+            sheen=0.2,
+        )
     extras = [Part(s.grown(0.006), b) for s, b in body.extras if s.a[1] < hip + 0.15 * 0.29]
     parts = [Part(body.torso.grown([0.012, 0.009, 0.008, 0.006, 0.004])), *extras]
-    legs = [body.thigh.grown([0.007, 0.5 * wide + 0.006, wide + 0.003 + (0.006 if short else 0)])]
+    thigh = body.thigh.grown([0.007, 0.4 * wide + 0.005, wide + 0.003 + (0.006 if short else 0)])
+    parts += leg_parts([thigh], 0.03)
     if cuff < knee + 0.03:
-        legs.append(body.shin.grown([wide + 0.003, wide + 0.003, wide * 1.1 + 0.004, wide * 1.3 + 0.006]))
-    parts += leg_parts(legs, 0.03)
+        shin = body.shin.grown([wide + 0.003, wide + 0.003, wide * 1.1 + 0.004, wide * 1.3 + 0.006])
+        parts += leg_parts([shin], JOINT)
 
     def extent(p: F32, arm: F32) -> F32:
         return np.where(arm > 0.5, -1, np.minimum(waist - p[:, 1], p[:, 1] - cuff)).astype(np.float32)
@@ -247,36 +330,64 @@ def _dress(rng: np.random.Generator, body: Body, winter: bool) -> Garment:
     hem = float(rng.choice([hip * 0.7, hip * 0.52, hip * 0.3, 0.07], p=[0.3, 0.35, 0.25, 0.1]))
     sleeve = _arm_length(body) - 0.01 if winter else float(rng.choice([0.012, 0.09, 0.2], p=[0.4, 0.4, 0.2]))
     neck = ((0.03, 0.0), (0.06, 0.0), (0.075, 1.0))[int(rng.integers(3))]
-    fabric = draw_fabric(rng, DRESS, list(DRESSES), _SKIRT, fold=0.0042, gloss=0.12)
+    fabric = draw_fabric(rng, DRESS, DRESSES, _SKIRT, fold=0.0042, gloss=0.12)
     tube = _tube(body, hem - 0.04, 0.01, 0.004, flare=float(rng.uniform(0.08, 0.36)))
     parts = _upper_parts(body, tube, 0.006, sleeve, 0.006)
-    return Garment("dress", 2, fabric, parts, _upper_extent(body, hem, sleeve, neck, 0.0), loose=1.0, hanging=True)
+    return Garment(
+        "dress", 2, fabric, parts, _upper_extent(body, hem, sleeve, neck, 0.0), loose=1.0, hanging=True
+    )
 
 
 def _coat(rng: np.random.Generator, body: Body, long: bool) -> Garment:
     hip = float(body.hip[1])
     hem = hip * float(rng.uniform(0.5, 0.75)) if long else hip + float(rng.uniform(-0.06, 0.005))
-    fabric = draw_fabric(rng, COAT, list(COATS), {"plain": 6.0, "tartan": 0.4, "denim": 0.6, "camo": 0.2},
-                         fold=0.0034, gloss=float(rng.choice([0.04, 0.25])), sheen=0.35)  # fmt: skip
+    fabric = draw_fabric(
+        rng,
+        COAT,
+        COATS,
+        {"plain": 6.0, "tartan": 0.4, "denim": 0.6, "camo": 0.2},
+        fold=0.0034,
+        gloss=float(rng.choice([0.04, 0.25])),
+        sheen=0.35,
+    )
     ease = float(rng.uniform(0.014, 0.021))
     opening = float(rng.choice([0.0, 0.012, 0.03]))
     tube = _tube(body, hem - 0.04, ease + 0.006, ease * 0.75, flare=0.1)
     parts = _upper_parts(body, tube, ease, 1.0, 0.003) + _collar(body, ease + 0.012)
     outline = _upper_extent(body, hem, _arm_length(body) + 0.008, (0.075, 1.3), opening)
-    return Garment("coat", 3, fabric, parts, outline, loose=0.9 if long else 0.3, hanging=long, buttons=2.0)
+    return Garment("coat", 3, fabric, parts, outline, loose=0.5 if long else 0.3, hanging=long, buttons=2.0)
 
 
 def _scarf(rng: np.random.Generator, body: Body) -> Garment:
-    fabric = draw_fabric(rng, SCARF, list(TOPS), {"plain": 3.0, "tartan": 1.5, "stripes": 1.0}, knit=1.0, sheen=0.6)
-    top = float(body.shoulder[1])
+    fabric = draw_fabric(
+        rng, SCARF, TOPS, {"plain": 3.0, "tartan": 1.5, "stripes": 1.0}, knit=1.0, sheen=0.6
+    )
+    top = body.top
     r = float(body.neck.side[0])
-    turns = [Part(loft((0, top + 0.006 + 0.022 * i, -0.012), (0, top + 0.022 + 0.022 * i, -0.006), r + 0.028 - 0.006 * i,
-                       r + 0.028 - 0.006 * i, cap=0.012), 0.006) for i in range(2)]  # fmt: skip
+    turns = [
+        Part(
+            loft(
+                (0, top + 0.006 + 0.022 * i, -0.012),
+                (0, top + 0.022 + 0.022 * i, -0.006),
+                r + 0.028 - 0.006 * i,
+                r + 0.028 - 0.006 * i,
+                cap=0.012,
+            ),
+            0.006,
+        )
+        for i in range(2)
+    ]
     x = 0.03 if rng.random() < 0.5 else -0.03
     front = float(body.torso.front.max()) + 0.026
     tail = loft((x * 0.7, top + 0.02, 0.05), (x, top - 0.17, front), 0.024, 0.009, cap=0.004)
-    return Garment("scarf", 4, fabric, [*turns, Part(tail, 0.01)], lambda p, arm: np.full(len(p), 0.1, np.float32),
-                   voxel=0.007)  # fmt: skip
+    return Garment(
+        "scarf",
+        4,
+        fabric,
+        [*turns, Part(tail, 0.01)],
+        lambda p, arm: np.full(len(p), 0.1, np.float32),
+        voxel=0.007,
+    )
 
 
 def garment_piece(body: Body, garment: Garment, above: list[Garment], noise: Noise) -> Piece:
@@ -291,8 +402,10 @@ def garment_piece(body: Body, garment: Garment, above: list[Garment], noise: Noi
 
     def keep(points: Points) -> np.ndarray:
         inside = garment.extent(points.p, points.arm) > 0
+        # One looks a little way under a neckline or an opening, but not under a hem seen from above.
+        margin = np.where(body.height_fraction(points.p[:, 1]) < 0.3, 0.005, 0.014)
         for other in above:
-            inside &= other.extent(points.p, points.arm) < 0.014
+            inside &= other.extent(points.p, points.arm) < margin
         return inside
 
     def paint(points: Points) -> Look:
@@ -303,8 +416,17 @@ def garment_piece(body: Body, garment: Garment, above: list[Garment], noise: Noi
         return look
 
     weights = body.weights(mesh.verts, loose=garment.loose)
-    return Piece(verts, mesh.faces, mesh.verts, arm, weights, keep, paint, closed=garment.name == "scarf",
-                 split=float(body.hip[1]) - 0.05)  # fmt: skip
+    return Piece(
+        verts,
+        mesh.faces,
+        mesh.verts,
+        arm,
+        weights,
+        keep,
+        paint,
+        closed=garment.name == "scarf",
+        split=float(body.hip[1]) - 0.05,
+    )
 
 
 def _drape(body: Body, p: F32, noise: Noise) -> F32:

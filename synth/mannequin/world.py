@@ -98,6 +98,15 @@ class Frame:
         x, z = self.at(centre[0], centre[2])
         return box((x, centre[1], z), size, material, self.yaw, faces, casts, worn)
 
+    def pad(
+        self, centre: tuple[float, float, float], size: tuple[float, float, float], soft: float, material: Material
+    ) -> Solid:
+        """A box whose edges are cut off by `soft` metres: upholstery."""
+        half = np.array(size) / 2
+        corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+        points = np.concatenate([corners * (half - soft * (np.arange(3) != axis)) for axis in range(3)])
+        return self.hull(points + np.array(centre), material)
+
     def hull(self, points: NDArray, material: Material, casts: bool = True) -> Solid:
         """The hull of local float[K, 3] points; see raycast.hull."""
         turned = np.array([[*self.at(px, pz), py] for px, py, pz in points])[:, [0, 2, 1]]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def _points(names: dict[str, str]) -> dict[str, EntryPoint]:
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our fakes, and the two real metrics that need no weights."""
     methods = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METHODS.items()}
     methods |= {"precomputed": "baselines.precomputed:Precomputed", "telea": "baselines.opencv:Telea"}
@@ -31,7 +31,6 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(METHODS, "_targets", _points(methods), raising=False)
     monkeypatch.setattr(METRICS, "_targets", _points(metrics), raising=False)
     Calls.clear()
-    yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from mildbench.weights import WeightsMissing
 
 
 class FakeDataset:
-    """`count` scenes of two people; sizes are taken in turn. Split `test`, tasks `erase-all` and `erase-one`."""
+    """`count` scenes of two people; sizes in turn. Split `test`, tasks `erase-all` and `erase-one`."""
 
     name = "fake"
 
@@ -58,9 +58,7 @@ def _scene(name: str, seed: int, size: tuple[int, int]) -> Scene:
         rgba = np.full((20, 14, 4), 255, dtype=np.uint8)
         rgba[..., :3] = rng.integers(0, 256, (20, 14, 3))
         provenance = Provenance("fake", str(seed), "0" * 64, "CC0-1.0")
-        body = Person(
-            person, np.zeros((17, 3), np.float32), np.full((20, 14), 255, np.uint8), provenance
-        )
+        body = Person(person, np.zeros((17, 3), np.float32), np.full((20, 14), 255, np.uint8), provenance)
         people.append(Layer(rgba, (8 + 9 * person, 6 + 4 * person), body))
     return Scene(name, background.astype(np.uint8), tuple(people))
 

@@ -14,6 +14,8 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from mildbench.metrics.frechet import Fid, frechet_distance
 from mildbench.metrics.kernel import Kid, squared_mmd
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*disp.*:DeprecationWarning:cleanfid")
+
 
 def features(seed: int, n: int, dimensions: int) -> np.ndarray:
     """float32[n, D]: non-negative and correlated with a decaying spectrum, as pooled features are."""

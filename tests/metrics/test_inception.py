@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cleanfid.resize import build_resizer
-from metrics.pictures import damaged, photos, synthetic
+from pictures import damaged, photos, synthetic
 from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

@@ -8,12 +8,16 @@ import lpips
 import numpy as np
 import pytest
 import torch
-from metrics.pictures import damaged, pairs_of, photos, split, synthetic
+from pictures import damaged, pairs_of, photos, split, synthetic
 from torchvision.models import alexnet, vgg
 
 from mildbench import weights
 from mildbench.metrics.base import Pairs
 from mildbench.metrics.lpips import Lpips, LpipsVgg
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*weights.*:UserWarning:torchvision"
+)  # as lpips builds its trunk
 
 TOLERANCE = 2e-6
 """Single precision: the reference runs both pictures apart, ours together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mildbench.metrics.base import REGIONS, Metric
@@ -43,7 +44,5 @@ def test_set_metrics_share_one_network() -> None:
 
 
 def test_the_regions_are_the_ones_that_are_made() -> None:
-    import numpy as np
-
     mask = np.zeros((8, 8), dtype=bool)
     assert tuple(regions(mask, mask)) == REGIONS

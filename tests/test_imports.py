@@ -1,0 +1,119 @@
+"""The import rule: who may import whom, no circles, and a command line that is there at once."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("mildbench", "synth", "baselines", "leaderboard")
+HEAVY = ("torch", "torchvision", "fiftyone", "diffusers", "transformers", "pandas", "pyarrow", "cv2", "scipy")
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name -> file, of every module of ours."""
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(path: Path, *, when_run: bool) -> set[str]:
+    """Names of ours that a file imports; with `when_run` also inside functions. Type-only imports don't count."""
+    names: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not when_run:
+            return
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    known = modules()
+    resolved = set()
+    for name in names:
+        while name and name not in known:
+            name = name.rpartition(".")[0]
+        if name:
+            resolved.add(name)
+    return resolved
+
+
+def test_packages_import_only_what_they_may() -> None:
+    allowed = {
+        "mildbench": {"mildbench"},
+        "synth": {"mildbench", "synth"},
+        "baselines": {"mildbench", "baselines"},
+        "leaderboard": {"mildbench", "leaderboard"},
+    }
+    for name, path in modules().items():
+        if name.startswith("mildbench.cli"):
+            continue
+        package = name.partition(".")[0]
+        found = {target.partition(".")[0] for target in imported(path, when_run=True)}
+        assert found <= allowed[package], f"{name} imports {found - allowed[package]}"
+
+
+def test_nothing_but_the_command_line_imports_the_command_line() -> None:
+    for name, path in modules().items():
+        if not name.startswith("mildbench.cli") and name != "mildbench.__main__":
+            assert not any(target.startswith("mildbench.cli") for target in imported(path, when_run=True)), name
+
+
+def test_the_scene_stands_on_numpy_alone() -> None:
+    tree = ast.parse((ROOT / "mildbench" / "scene.py").read_text())
+    tops = {alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    tops |= {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert tops <= {"__future__", "collections", "dataclasses", "typing", "numpy", "cv2"}
+
+
+def test_there_are_no_import_circles() -> None:
+    known = modules()
+    edges = {name: imported(path, when_run=True) - {name} for name, path in known.items()}
+    done: set[str] = set()
+
+    def walk(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, "circle: " + " -> ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for target in sorted(edges[name]):
+                walk(target, (*trail, name))
+            done.add(name)
+
+    for name in known:
+        walk(name, ())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build-dataset", "--help"], ["evaluate", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys, mildbench.cli\n"
+        f"sys.argv = ['mildbench', *{arguments!r}]\n"
+        "try:\n    mildbench.cli.main()\n"
+        "except SystemExit:\n    pass\n"
+        f"print('heavy:', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.rstrip().endswith("heavy: []")
+    assert "Usage:" in shown
+
+
+def test_help_answers_within_half_a_second() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "mildbench", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5  # the best of five: other tests run beside this one
