@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class EraseMethod(ABC):
     default. `device` is set before `load` is called, once, in the process that runs the method.
     """
 
-    info: ClassVar[MethodInfo]
+    info: MethodInfo
     device: str = "cpu"
 
     def load(self) -> None:  # noqa: B027 - optional hook: most methods have nothing to load
@@ -167,14 +167,13 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
     if not (bottom or right):
         return batch
     plane = ((0, 0), (0, bottom), (0, right))
-    mirrored = {"pad_width": (*plane, (0, 0)), "mode": "symmetric"}
     return replace(
         batch,
-        images=np.pad(batch.images, **mirrored),
+        images=np.pad(batch.images, (*plane, (0, 0)), mode="symmetric"),
         masks=np.pad(batch.masks, plane, mode="symmetric"),
         instances=None if batch.instances is None else tuple(np.pad(m, plane) for m in batch.instances),
         parsing=None if batch.parsing is None else np.pad(batch.parsing, plane),
-        truths=None if batch.truths is None else np.pad(batch.truths, **mirrored),
+        truths=None if batch.truths is None else np.pad(batch.truths, (*plane, (0, 0)), mode="symmetric"),
     )
 
 
@@ -202,12 +201,14 @@ class MethodSpec:
 
     def create(self, device: str = "cpu") -> EraseMethod:
         """Instantiate the method; unknown options and bad values raise `UserError`."""
-        target = METHODS.load(self.name)
+        target: Callable[..., EraseMethod] = METHODS.load(self.name)
         parameters = inspect.signature(target).parameters
         arguments: dict[str, Any] = {}
         for key, value in self.options.items():
             if key not in parameters:
-                raise UserError(f"method {self.name!r} has no option {key!r}: {did_you_mean(key, parameters)}")
+                raise UserError(
+                    f"method {self.name!r} has no option {key!r}: {did_you_mean(key, parameters)}"
+                )
             arguments[key] = _convert(self.name, key, value, parameters[key].default)
         method = target(**arguments)
         method.device = device
@@ -216,7 +217,7 @@ class MethodSpec:
 
 def _convert(method: str, key: str, value: Any, default: Any) -> Any:
     """An option's text as the type of its default."""
-    if not isinstance(value, str) or isinstance(default, str) or default is None:
+    if isinstance(default, str) or default is None or default is inspect.Parameter.empty:
         return value
     try:
         if isinstance(default, bool):
@@ -224,7 +225,9 @@ def _convert(method: str, key: str, value: Any, default: Any) -> Any:
         return type(default)(value)
     except (KeyError, ValueError):
         kind = type(default).__name__
-        raise UserError(f"method {method!r}: option {key}={value!r} is not a {kind} (default {default})") from None
+        raise UserError(
+            f"method {method!r}: option {key}={value!r} is not a {kind} (default {default})"
+        ) from None
 
 
 def collate(samples: Sequence[EraseBatch]) -> EraseBatch:

@@ -55,4 +55,3 @@ class Registry(Generic[T]):
                 raise
             raise extras.missing(error.name, f"{self.kind} {name!r}") from error
         return target
-

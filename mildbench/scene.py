@@ -80,10 +80,14 @@ class Layer:
     def __post_init__(self) -> None:
         shape = self.rgba.shape[:2]
         if self.rgba.dtype != np.uint8 or self.rgba.ndim != 3 or self.rgba.shape[2] != 4:
-            raise ValueError(f"layer rgba is {self.rgba.dtype}{list(self.rgba.shape)}, expected uint8[h, w, 4]")
+            raise ValueError(
+                f"layer rgba is {self.rgba.dtype}{list(self.rgba.shape)}, expected uint8[h, w, 4]"
+            )
         for name, plane in (("parsing", self.person.parsing), ("shadow", self.shadow)):
             if plane is not None and (plane.dtype != np.uint8 or plane.shape != shape):
-                raise ValueError(f"layer {name} is {plane.dtype}{list(plane.shape)}, expected uint8{list(shape)}")
+                raise ValueError(
+                    f"layer {name} is {plane.dtype}{list(plane.shape)}, expected uint8{list(shape)}"
+                )
         if self.person.keypoints.shape != (17, 3):
             raise ValueError(f"keypoints are {list(self.person.keypoints.shape)}, expected [17, 3]")
         if not 1 <= self.person.id <= 255:
@@ -174,8 +178,9 @@ class Triplet:
             return None
         erased = np.zeros(len(self.people.ids), dtype=bool)
         erased[list(self.targets)] = True
-        kept_whole = self.people.amodal[~erased].any(axis=0)
-        return kept_whole & self.people.visible[erased].any(axis=0)
+        kept_whole: np.ndarray = np.any(self.people.amodal[~erased], axis=0)
+        seen: np.ndarray = np.any(self.people.visible[erased], axis=0)
+        return kept_whole & seen
 
 
 @dataclass(frozen=True, eq=False)

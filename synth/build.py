@@ -17,7 +17,15 @@ import pyarrow.parquet as pq
 import mildbench
 from mildbench.dataset.coco import CATEGORY
 from mildbench.dataset.folder import write_scene
-from mildbench.dataset.schema import CARD, CHECKSUMS, INFO, SAMPLE_SCHEMA, SAMPLES, DatasetInfo, annotation_file
+from mildbench.dataset.schema import (
+    CARD,
+    CHECKSUMS,
+    INFO,
+    SAMPLE_SCHEMA,
+    SAMPLES,
+    DatasetInfo,
+    annotation_file,
+)
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
 from mildbench.files import file_sha256, fingerprint, read_json, replacing, write_bytes, write_json
@@ -43,19 +51,29 @@ def build(recipe: Recipe, seed: int, out: Path, executor: Executor, advance: Adv
 
     Raises `UserError` for anything the user can mend; what is already made is kept.
     """
-    job = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "version": mildbench.__version__}
+    job: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "version": mildbench.__version__,
+    }
     identity = fingerprint(job)
     if finished := _finished(out, recipe, seed):
         advance(recipe.count)
         return finished
     _claim(out, identity)
     catalogue = _catalogue(json.dumps(job, sort_keys=True))
-    specs = [
-        {"job": job, "identity": identity, "out": str(out.resolve()), "start": start, "stop": min(start + SHARD, recipe.count)}
+    specs: list[Spec] = [
+        {
+            "job": job,
+            "identity": identity,
+            "out": str(out.resolve()),
+            "start": start,
+            "stop": min(start + SHARD, recipe.count),
+        }
         for start in range(0, recipe.count, SHARD)
     ]
     missing = [spec for spec in specs if not _is_done(spec)]
-    advance(recipe.count - sum(spec["stop"] - spec["start"] for spec in missing))
+    advance(sum(spec["stop"] - spec["start"] for spec in specs if spec not in missing))
     for scenes in executor.run(run_shard, missing):
         advance(scenes)
     return _finish(recipe, seed, out, specs, catalogue)
@@ -250,4 +268,3 @@ def _write_annotations(out: Path, recipe: Recipe, split: str, records: Iterator[
         "annotations": annotations,
     }
     return write_json(out / annotation_file(split), content, indent=None)
-

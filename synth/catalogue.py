@@ -25,7 +25,7 @@ from synth.sources.base import (
     PersonRef,
     Rejected,
     Source,
-    SourceUri,
+    open_source,
 )
 
 
@@ -75,18 +75,26 @@ class Catalogue:
     def __init__(self, recipe: Recipe, seed: int) -> None:
         self.recipe = recipe
         self.seed = seed
-        self._people_sources = [SourceUri(text).open(PEOPLE) for text in recipe.people]
-        self._background_sources = [SourceUri(text).open(BACKGROUNDS) for text in recipe.backgrounds]
-        people = [PersonChoice(i, ref) for i, source in enumerate(self._people_sources) for ref in source.people()]
+        self._people_sources = [open_source(text, PEOPLE) for text in recipe.people]
+        self._background_sources = [open_source(text, BACKGROUNDS) for text in recipe.backgrounds]
+        people = [
+            PersonChoice(i, ref) for i, source in enumerate(self._people_sources) for ref in source.people()
+        ]
         backgrounds = [
-            BackgroundChoice(i, ref) for i, source in enumerate(self._background_sources) for ref in source.backgrounds()
+            BackgroundChoice(i, ref)
+            for i, source in enumerate(self._background_sources)
+            for ref in source.backgrounds()
         ]
         split_of = divide([choice.ref.group for choice in people], recipe.splits, seed)
         split_of |= divide(
-            [choice.ref.group for choice in backgrounds if choice.ref.group not in split_of], recipe.splits, seed
+            [choice.ref.group for choice in backgrounds if choice.ref.group not in split_of],
+            recipe.splits,
+            seed,
         )
         self.people = {name: [c for c in people if split_of[c.ref.group] == name] for name in recipe.splits}
-        self.backgrounds = {name: [c for c in backgrounds if split_of[c.ref.group] == name] for name in recipe.splits}
+        self.backgrounds = {
+            name: [c for c in backgrounds if split_of[c.ref.group] == name] for name in recipe.splits
+        }
         self._check(len(people), len(backgrounds))
         # Scenes draw at random, so a worker keeps what it has cut out and scaled for as long as memory allows.
         self._cutout = lru_cache(maxsize=256)(self._read_cutout)
@@ -130,12 +138,21 @@ class Catalogue:
         def info(role: str, source: Source, items: int) -> SourceInfo:
             counts = dict(sorted(source.rejections.counts.items()))
             return SourceInfo.model_validate(
-                {"role": role, "name": source.name, "licence": source.licence, "items": items, "rejected": counts}
+                {
+                    "role": role,
+                    "name": source.name,
+                    "licence": source.licence,
+                    "items": items,
+                    "rejected": counts,
+                }
             )
 
         return [
             *(info("people", source, people[i]) for i, source in enumerate(self._people_sources)),
-            *(info("backgrounds", source, backgrounds[i]) for i, source in enumerate(self._background_sources)),
+            *(
+                info("backgrounds", source, backgrounds[i])
+                for i, source in enumerate(self._background_sources)
+            ),
         ]
 
     def provenance(self, source: int, key: str) -> Provenance:
@@ -172,7 +189,9 @@ class Catalogue:
         size = self.recipe.size
         shrink = side > size
         image = cv2.resize(
-            background.image[window], (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+            background.image[window],
+            (size, size),
+            interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC,
         )
         ground = background.ground
         if ground is not None:

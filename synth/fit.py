@@ -73,7 +73,9 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
     top, bottom = int(rows[0]), int(rows[-1])
     height = bottom - top + 1
     depth = max(2, round(height * 0.10))
-    flat = cv2.resize(mask[top : bottom + 1].astype(np.float32), (mask.shape[1], depth), interpolation=cv2.INTER_AREA)
+    flat = cv2.resize(
+        mask[top : bottom + 1].astype(np.float32), (mask.shape[1], depth), interpolation=cv2.INTER_AREA
+    )
     laid = np.zeros(mask.shape, dtype=np.float32)
     end = min(bottom + 1 + depth // 4, mask.shape[0])
     laid[end - depth : end] = flat * np.linspace(0.25, 1, depth, dtype=np.float32)[:, None]

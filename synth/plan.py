@@ -56,7 +56,9 @@ class Plan:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Plan:
-        people = [PlannedPerson(**{**person, "origin": tuple(person["origin"])}) for person in value["people"]]
+        people = [
+            PlannedPerson(**{**person, "origin": tuple(person["origin"])}) for person in value["people"]
+        ]
         asked = {int(person): ratio for person, ratio in value["asked"].items()}
         return cls(value["index"], value["split"], value["family"], value["background"], people, asked)
 
@@ -265,13 +267,20 @@ class Planner:
                 near = middle
             else:
                 far = middle
-        best = min((near, far), key=lambda d: abs(canvas.ratio_behind(mask, (start + side * d, row), victim) - ratio))
+        best = min(
+            (near, far), key=lambda d: abs(canvas.ratio_behind(mask, (start + side * d, row), victim) - ratio)
+        )
         origin = (start + side * best, row)
         reached = abs(canvas.ratio_behind(mask, origin, victim) - ratio) <= self.recipe.tolerance / 2
         return origin if reached else None
 
     def _acceptable(
-        self, candidate: _Candidate, canvas: _Canvas, view: View, origin: tuple[int, int], victim: _Standing | None
+        self,
+        candidate: _Candidate,
+        canvas: _Canvas,
+        view: View,
+        origin: tuple[int, int],
+        victim: _Standing | None,
     ) -> bool:
         """Inside the frame, on the ground, and nobody else's visible ratio is spoiled."""
         if not self._stands_well(candidate, view, origin):
@@ -333,7 +342,10 @@ class AllRejected(Exception):
 
     def __str__(self) -> str:
         if not self.rejections.counts:
-            return f"{self.args[0]}: all are too small for scenes of this size; lower size or stature, or raise max_upscale"
+            return (
+                f"{self.args[0]}: all are too small for scenes of this size: "
+                "lower the recipe's size or stature, or raise max_upscale"
+            )
         reason, count = self.rejections.counts.most_common(1)[0]
         return f"{self.args[0]}; most often: {reason} ({count}x, e.g. {self.rejections.examples[reason]})"
 

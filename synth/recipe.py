@@ -52,8 +52,12 @@ class Recipe(BaseModel):
     backgrounds: list[str] = Field(min_length=1, description="background sources")
     count: int = Field(gt=0, description="number of scenes")
     size: int = Field(ge=64, le=4096, description="width and height of a scene, in pixels")
-    splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(min_length=1, description="split -> share of the scenes")
-    crowd: Annotated[dict[int, Weight], AfterValidator(_sorted)] = Field(min_length=1, description="people in a scene -> weight")
+    splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
+        min_length=1, description="split -> share of the scenes"
+    )
+    crowd: Annotated[dict[int, Weight], AfterValidator(_sorted)] = Field(
+        min_length=1, description="people in a scene -> weight"
+    )
     occlude: Share = Field(description="how often a further person is placed to hide somebody")
     visible_ratio: list[Band] = Field(
         min_length=1, description="visible ratios to ask for, of the person who gets hidden"
@@ -72,7 +76,9 @@ class Recipe(BaseModel):
 
 def names() -> list[str]:
     """The shipped recipes."""
-    return sorted(item.name.removesuffix(".yaml") for item in _shipped().iterdir() if item.name.endswith(".yaml"))
+    return sorted(
+        item.name.removesuffix(".yaml") for item in _shipped().iterdir() if item.name.endswith(".yaml")
+    )
 
 
 def load(name_or_file: str) -> Recipe:
@@ -85,7 +91,9 @@ def load(name_or_file: str) -> Recipe:
         except OSError as error:
             raise UserError(f"recipe {name_or_file} cannot be read: {error.strerror}") from None
     else:
-        raise UserError(f"unknown recipe {name_or_file!r}: {did_you_mean(name_or_file, names())}, or give a .yaml file")
+        raise UserError(
+            f"unknown recipe {name_or_file!r}: {did_you_mean(name_or_file, names())}, or give a .yaml file"
+        )
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -109,13 +117,18 @@ def check(content: dict[str, object], where: str) -> Recipe:
         raise UserError(f"recipe {where}: {key}: {first['msg']} (got {first['input']!r})") from None
     for key, weights in (("splits", recipe.splits.values()), ("crowd", recipe.crowd.values())):
         if sum(weights) <= 0:
-            raise UserError(f"recipe {where}: {key}: all weights are zero: give at least one a positive weight")
+            raise UserError(
+                f"recipe {where}: {key}: all weights are zero: give at least one a positive weight"
+            )
     if sum(band.weight for band in recipe.visible_ratio) <= 0:
-        raise UserError(f"recipe {where}: visible_ratio: all weights are zero: give at least one a positive weight")
+        raise UserError(
+            f"recipe {where}: visible_ratio: all weights are zero: give at least one a positive weight"
+        )
     if not all(1 <= count <= 32 for count in recipe.crowd):
         raise UserError(f"recipe {where}: crowd: the number of people must lie in 1..32")
     return recipe
 
 
-def _shipped():  # type: ignore[no-untyped-def]  # importlib's Traversable moved between 3.11 and 3.13
-    return files("synth") / "recipes"
+def _shipped() -> Path:
+    # Path, not importlib's Traversable: the project is always installed as files.
+    return Path(str(files("synth"))) / "recipes"

@@ -12,7 +12,9 @@ def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, View]:
     view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
     layers = []
     for planned in plan.people:
-        figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, planned.shadow)
+        figure = catalogue.figure(
+            planned.source, planned.key, planned.scale, planned.mirrored, planned.shadow
+        )
         provenance = catalogue.provenance(planned.source, planned.key)
         person = Person(planned.id, figure.keypoints, figure.parsing, provenance)
         layers.append(Layer(figure.rgba, planned.origin, person, figure.shadow))

@@ -70,13 +70,22 @@ def test_packages_import_only_what_they_may() -> None:
 def test_nothing_but_the_command_line_imports_the_command_line() -> None:
     for name, path in modules().items():
         if not name.startswith("mildbench.cli") and name != "mildbench.__main__":
-            assert not any(target.startswith("mildbench.cli") for target in imported(path, when_run=True)), name
+            assert not any(target.startswith("mildbench.cli") for target in imported(path, when_run=True)), (
+                name
+            )
 
 
 def test_the_scene_stands_on_numpy_alone() -> None:
     tree = ast.parse((ROOT / "mildbench" / "scene.py").read_text())
-    tops = {alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    tops |= {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    tops = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    tops |= {
+        (node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert tops <= {"__future__", "collections", "dataclasses", "typing", "numpy", "cv2"}
 
 

@@ -42,7 +42,9 @@ def test_truth_of_erase_all_is_the_background(seed: int, count: int) -> None:
 
 
 @given(seeds, st.integers(1, 5), st.data())
-def test_truth_of_erasing_a_subset_is_the_composite_of_the_rest(seed: int, count: int, data: st.DataObject) -> None:
+def test_truth_of_erasing_a_subset_is_the_composite_of_the_rest(
+    seed: int, count: int, data: st.DataObject
+) -> None:
     scene = random_scene(seed, count)
     targets = data.draw(st.sets(st.integers(1, count), min_size=1))
     rest = replace(scene, layers=tuple(layer for layer in scene.layers if layer.person.id not in targets))
@@ -102,14 +104,18 @@ def test_keypoints_follow_the_z_order_and_the_frame(seed: int, count: int) -> No
     height, width = scene.background.shape[:2]
     for k, layer in enumerate(scene.layers):
         in_front = people.amodal[k + 1 :].any(axis=0)
-        for (x, y, v), (source_x, source_y, source_v) in zip(people.keypoints[k], layer.person.keypoints, strict=True):
+        for (x, y, v), (source_x, source_y, source_v) in zip(
+            people.keypoints[k], layer.person.keypoints, strict=True
+        ):
             column, row = round(source_x + layer.origin[0]), round(source_y + layer.origin[1])
             inside = 0 <= column < width and 0 <= row < height
             if source_v == 0 or not inside:
                 assert (x, y, v) == (0, 0, 0)
             else:
                 assert v == (1 if in_front[row, column] else source_v)
-                assert (x, y) == pytest.approx((source_x + layer.origin[0], source_y + layer.origin[1]), abs=1e-4)
+                assert (x, y) == pytest.approx(
+                    (source_x + layer.origin[0], source_y + layer.origin[1]), abs=1e-4
+                )
 
 
 def test_the_overlap_is_where_the_erased_cover_the_kept() -> None:
@@ -129,6 +135,8 @@ def test_bad_input_is_refused() -> None:
     provenance = Provenance("test", "x", "0", "CC0")
     plane = np.zeros((4, 5), np.uint8)
     with pytest.raises(ValueError, match="parsing"):
-        Layer(np.zeros((4, 4, 4), np.uint8), (0, 0), Person(1, np.zeros((17, 3), np.float32), plane, provenance))
+        Layer(
+            np.zeros((4, 4, 4), np.uint8), (0, 0), Person(1, np.zeros((17, 3), np.float32), plane, provenance)
+        )
     with pytest.raises(ValueError, match="unique"):
         Scene("s", scene.background, (scene.layers[0], scene.layers[0]))

@@ -59,9 +59,9 @@ def test_blocks_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_large_table_takes_well_under_a_second() -> None:
     values = sample(0, 50_000).reshape(10_000, 5)
-    start = time.perf_counter()
+    start = time.process_time()  # other processes on the machine do not count
     assert bootstrap_means(values).shape == (1000, 5)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_undefined_samples_are_left_out_and_counted() -> None:

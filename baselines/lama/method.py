@@ -48,7 +48,7 @@ class Lama(EraseMethod):
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.
-            self.info = replace(type(self).info, provenance=provenance, weights=())  # type: ignore[misc]
+            self.info = replace(type(self).info, provenance=provenance, weights=())
 
     def load(self) -> None:
         """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""

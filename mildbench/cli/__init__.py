@@ -45,7 +45,10 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _stop(f"{error.strerror}{where}: nothing already written is lost; make room, then run the same command", 2)
+        _stop(
+            f"{error.strerror}{where}: nothing already written is lost; make room, then run the same command",
+            2,
+        )
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer has already turned Ctrl-C into this
             _stop("interrupted: the same command resumes where it stopped", INTERRUPTED)

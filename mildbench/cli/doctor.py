@@ -18,11 +18,17 @@ def doctor() -> None:
     from mildbench.extras import EXTRA_OF
 
     console = Console()
-    console.print(f"mildbench {mildbench.__version__}, Python {platform.python_version()}, {sys.platform}, "
-                  f"{os.cpu_count()} cores")
+    console.print(
+        f"mildbench {mildbench.__version__}, Python {platform.python_version()}, {sys.platform}, "
+        f"{os.cpu_count()} cores"
+    )
     table = Table("package", "version", "remedy", box=None, pad_edge=False)
-    distribution = {"cleanfid": "clean-fid", "torch_fidelity": "torch-fidelity", "skimage": "scikit-image",
-                    "ai_edge_litert": "ai-edge-litert"}
+    distribution = {
+        "cleanfid": "clean-fid",
+        "torch_fidelity": "torch-fidelity",
+        "skimage": "scikit-image",
+        "ai_edge_litert": "ai-edge-litert",
+    }
     core = ("numpy", "opencv-python-headless", "pandas", "pyarrow", "pycocotools", "pydantic", "scipy")
     for name in core:
         table.add_row(name, version(name), "")
@@ -51,7 +57,9 @@ def _device(console) -> None:  # type: ignore[no-untyped-def]
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         console.print(f"device: cuda ({torch.cuda.get_device_name(0)}, {memory:.0f} GiB)")
     else:
-        console.print(f"device: cpu ({torch.get_num_threads()} threads); torch {torch.__version__} sees no GPU")
+        console.print(
+            f"device: cpu ({torch.get_num_threads()} threads); torch {torch.__version__} sees no GPU"
+        )
 
 
 def _weights(console) -> None:  # type: ignore[no-untyped-def]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,7 +61,7 @@ def _methods() -> Rows:
 def _metrics() -> Rows:
     from mildbench.metrics.base import METRICS
 
-    def describe(metric: type) -> tuple[str, str, str]:
+    def describe(metric: type[Any]) -> tuple[str, str, str]:
         info = metric.info
         return info.id, "higher" if info.higher_is_better else "lower", info.definition
 

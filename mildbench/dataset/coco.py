@@ -29,7 +29,9 @@ CATEGORY: dict[str, Any] = {
 }
 
 
-def image_record(image_id: int, file_name: str, people: People, shares: np.ndarray, **extra: Any) -> dict[str, Any]:
+def image_record(
+    image_id: int, file_name: str, people: People, shares: np.ndarray, **extra: Any
+) -> dict[str, Any]:
     """The entry for COCO's `images`; `shares` is `people.occlusion()`."""
     height, width = people.parsing.shape
     edges = [

@@ -77,7 +77,9 @@ class Dataset:
         shadow = None if row["shadow"] is None else read_labels(self._file(row["shadow"]), "layer shadow")
         for name, plane in (("labels", labels), ("shadow", shadow)):
             if plane is not None and plane.shape != rgba.shape[:2]:
-                raise UserError(f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it")
+                raise UserError(
+                    f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it"
+                )
         keypoints = np.asarray(row["keypoints"], dtype=np.float32).reshape(17, 3)
         person = Person(row["id"], keypoints, labels, Provenance(**row["provenance"]))
         return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow)
@@ -97,7 +99,10 @@ class Dataset:
         if task == "erase-all":
             return [row["id"] for row in rows if row["persons"]]
         return [
-            f"{row['id']}-p{person['id']}" for row in rows if len(row["persons"]) > 1 for person in row["persons"]
+            f"{row['id']}-p{person['id']}"
+            for row in rows
+            if len(row["persons"]) > 1
+            for person in row["persons"]
         ]
 
     def triplet(self, task: str, triplet_id: str) -> Triplet:

@@ -17,6 +17,7 @@ from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside, read_json
 from mildbench.images import read_labels, read_rgb
 
+
 def validate(dataset: Dataset) -> Iterator[list[str]]:
     """Yield, file group by file group and sample by sample, the problems found there (mostly none)."""
     yield _checksums(dataset)

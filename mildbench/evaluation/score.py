@@ -7,15 +7,11 @@ batch on the device; what stays behind is one row a sample. Only what is missing
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +24,7 @@ from mildbench.evaluation.progress import tracking
 from mildbench.evaluation.rows import Row, Rows, columns
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import VARIANTS
+from mildbench.evaluation.workers import Keep, Workers, workers_for
 from mildbench.metrics.base import Pairs
 from mildbench.regions import paste, regions
 from mildbench.scene import Triplet
@@ -144,18 +141,16 @@ class _Stage:
             total = sum(len(state.wanted) for state in self._states)
             try:
                 if names:
-                    with tracking("score", total, show=show) as advance:
-                        with _workers(self._device) as workers:
-                            for sample in read_ahead(pool, self._read, names, depth=2 * self._batch_size):
-                                self._take(sample, workers)
-                                advance(len(sample.jobs))
-                            for batch in self._to_score.rest():
-                                workers.start(self._score, batch)
-                            for batch in self._to_extract.rest():
-                                workers.start(self._extract, batch)
-                            workers.finish()
+                    with tracking("score", total, show=show) as advance, workers_for(self._device) as workers:
+                        for sample in read_ahead(pool, self._read, names, depth=2 * self._batch_size):
+                            self._take(sample, workers)
+                            advance(len(sample.jobs))
+                        for batch in self._to_score.rest():
+                            workers.start(self._score, batch)
+                        for batch in self._to_extract.rest():
+                            workers.start(self._extract, batch)
+                        workers.finish()
             finally:
-                # Features first: a row is only looked at together with its features.
                 for store in self._stores():
                     store.save()
                 for state in self._states:
@@ -215,7 +210,7 @@ class _Stage:
         images = {row["raw_sha256"]: raw, row["pasted_sha256"]: pasted}
         return _Job(number, row, images, score=known is None)
 
-    def _take(self, sample: _Sample, workers: _Workers) -> None:
+    def _take(self, sample: _Sample, workers: Workers) -> None:
         """Queue what a decoded sample needs, and start the batches that are full."""
         shape = sample.truth.shape
         for job in sample.jobs:
@@ -238,7 +233,7 @@ class _Stage:
                     self._want_features(number, store, sample.truth_sha256, sample.truth, workers)
 
     def _want_features(
-        self, number: int, store: FeatureStore, key: str, image: np.ndarray, workers: _Workers
+        self, number: int, store: FeatureStore, key: str, image: np.ndarray, workers: Workers
     ) -> None:
         if key in store or (store, key) in self._queued:
             return
@@ -246,7 +241,7 @@ class _Stage:
         if batch := self._to_extract.add((number, image.shape), (number, store, key, image)):
             workers.start(self._extract, batch)
 
-    def _score(self, batch: list[_Unit]) -> Callable[[], None]:
+    def _score(self, batch: list[_Unit]) -> Keep:
         """Score one batch with every pair metric, in a worker; returns what is left to the main thread."""
         samples = [unit.sample for unit in batch]
         pairs = Pairs(
@@ -262,23 +257,23 @@ class _Stage:
 
         def keep() -> None:
             for index, unit in enumerate(batch):
-                self._keep(
-                    unit, [(name, region, table[region][index]) for name, table in tables for region in table]
-                )
+                self._keep(unit, tables, index)
 
         return keep
 
-    def _keep(self, unit: _Unit, values: Sequence[tuple[str, str, float]]) -> None:
+    def _keep(self, unit: _Unit, tables: list[tuple[str, dict[str, np.ndarray]]], index: int) -> None:
         """Fill in one image's scores; a sample whose images are all done becomes a row."""
         row = unit.job.row
         for variant in VARIANTS:
             if row[f"{variant}_sha256"] == unit.key:
-                row.update((f"{metric}.{region}.{variant}", float(value)) for metric, region, value in values)
+                for metric, table in tables:
+                    for region, values in table.items():
+                        row[f"{metric}.{region}.{variant}"] = float(values[index])
         unit.job.left -= 1
         if unit.job.left == 0:
             self._states[unit.job.run].rows.add(row)
 
-    def _extract(self, batch: list[tuple[int, FeatureStore, str, np.ndarray]]) -> Callable[[], None]:
+    def _extract(self, batch: list[tuple[int, FeatureStore, str, np.ndarray]]) -> Keep:
         """One pass of one network over a batch of outputs and truths, in a worker."""
         extractor = self._panel.extractors[batch[0][0]]
         with torch.inference_mode():
@@ -293,45 +288,6 @@ class _Stage:
 
     def _to_device(self, arrays: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self._device)
-
-
-@contextmanager
-def _workers(device: str) -> Iterator[_Workers]:
-    """Threads that score batches: one for a GPU, one for each core of a CPU.
-
-    On a CPU a batch has one thread and batches run side by side. The other way round (torch's default) every one
-    of many small operations waits for the slower core; beside other work that took ten times as long.
-    """
-    if device != "cpu":
-        with ThreadPoolExecutor(1) as pool:
-            yield _Workers(pool, 1)
-        return
-    count, before = os.cpu_count() or 1, torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield _Workers(pool, count)
-    finally:
-        torch.set_num_threads(before)
-
-
-class _Workers:
-    """Batches under way, at most one more than there are workers; results are kept by the calling thread."""
-
-    def __init__(self, pool: Executor, count: int) -> None:
-        self._pool = pool
-        self._most = count + 1
-        self._waiting: deque[Future[Callable[[], None]]] = deque()
-
-    def start(self, function: Callable[[Any], Callable[[], None]], batch: Any) -> None:
-        """Run `function(batch)` in a worker; what it returns is called here, later."""
-        self._waiting.append(self._pool.submit(function, batch))
-        if len(self._waiting) >= self._most:
-            self._waiting.popleft().result()()
-
-    def finish(self) -> None:
-        """Wait for every batch."""
-        while self._waiting:
-            self._waiting.popleft().result()()
 
 
 def _why_missing(failures: dict[str, str], name: str) -> str:
@@ -349,10 +305,10 @@ def _decode(path: Path, shape: tuple[int, ...]) -> np.ndarray | str:
     """uint8[H, W, 3] of a prediction, or what is wrong with the file."""
     data = np.fromfile(path, dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    remedy = "delete it to have it predicted again"
+    file, remedy = f"{path.parent.name}/{path.name}", "delete it to have it predicted again"
     if pixels is None:
-        return f"prediction {path} is broken or cut off: {remedy}"
+        return f"{file} is broken or cut off: {remedy}"
     if pixels.shape != shape:
         found, expected = (f"{size[1]}x{size[0]}" for size in (pixels.shape, shape))
-        return f"prediction {path} is {found}, its input is {expected}: {remedy}"
+        return f"{file} is {found}, its input is {expected}: {remedy}"
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -117,14 +117,15 @@ def _names(summaries: Sequence[RunSummary]) -> dict[str, str]:
 def _sorted(
     summaries: Sequence[RunSummary], headline: str | None, metrics: dict[str, MetricRecord]
 ) -> list[RunSummary]:
-    """Best first; runs without a value last; equal ones in the order of the command line."""
+    """Best first; runs that lack samples after those that do not; equal ones in the order of the command."""
     if headline is None:
-        return list(summaries)
+        return sorted(summaries, key=lambda summary: bool(summary.failures))
     sign = -1 if metrics[headline.partition(".")[0]].higher_is_better else 1
 
-    def key(summary: RunSummary) -> float:
+    def key(summary: RunSummary) -> tuple[bool, float]:
         estimate = summary.estimate(headline)
-        return math.inf if estimate is None or estimate.value is None else sign * estimate.value
+        value = None if estimate is None else estimate.value
+        return bool(summary.failures), math.inf if value is None else sign * value
 
     return sorted(summaries, key=key)
 

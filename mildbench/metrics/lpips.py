@@ -12,7 +12,7 @@ from torch.nn import functional
 from mildbench import weights
 from mildbench.extras import require
 from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-from mildbench.metrics.pooling import region_means
+from mildbench.metrics.maps import region_means
 from mildbench.metrics.precision import full_precision
 
 

@@ -1,4 +1,4 @@
-"""Pictures drawn once per scene: facades, shop fronts, books, paintings, windows' views, foliage cut-outs."""
+"""Pictures drawn once per scene: facades, shop fronts, books, paintings, windows' views."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin.textures import F32, Colour, Texture, hue, make_texture, mix, noise, shade
-
-GREENS: tuple[Colour, ...] = ((0.33, 0.45, 0.17), (0.27, 0.42, 0.20), (0.40, 0.48, 0.18), (0.24, 0.37, 0.22))
-AUTUMN: tuple[Colour, ...] = ((0.70, 0.45, 0.15), (0.62, 0.30, 0.13), (0.66, 0.55, 0.20))
+from synth.mannequin.textures import F32, Colour, Texture, f32, hue, make_texture, mix, noise, shade
 
 
 def _fill(image: NDArray, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
@@ -31,12 +28,13 @@ def _glass(rng: np.random.Generator, height: int, width: int, lit: float) -> F32
         folds = 0.75 + 0.2 * np.sin(x * width / rng.uniform(2.5, 5.0)) + 0 * y
         side = rng.uniform(0.15, 0.5)
         curtain = ((x < side) | (x > 1 - side)) & (y < rng.uniform(0.5, 1.2))
-        pane = np.where(curtain[..., None], np.float32((0.8, 0.78, 0.72)) * folds[..., None], pane)
+        pane = np.where(curtain[..., None], f32((0.8, 0.78, 0.72)) * folds[..., None], pane)
     return np.asarray(pane, np.float32)
 
 
 def facade(rng: np.random.Generator, wall: F32, trim: Colour, lit: float) -> Texture:
-    """Four bays by four storeys of windows on the given wall picture (float32[1024, 1024, 3], display values)."""
+    """Four bays by four storeys of windows on the given wall picture (float32[1024, 1024, 3], display
+    values)."""
     image = wall.copy()
     cell = 256
     wide = int(rng.integers(90, 150))
@@ -105,10 +103,11 @@ def glass_facade(rng: np.random.Generator, tint: Colour) -> Texture:
     for row in range(rows):
         for column in range(columns):
             box = np.s_[
-                round(row * step_y) : round((row + 1) * step_y), round(column * step_x) : round((column + 1) * step_x)
+                round(row * step_y) : round((row + 1) * step_y),
+                round(column * step_x) : round((column + 1) * step_x),
             ]
             light = rng.normal(1.0, 0.13) * (0.55 if rng.random() < 0.2 else 1.0)
-            image[box] = np.float32(tint) * (light * (1 + 0.22 * sky[box]))[..., None]
+            image[box] = f32(tint) * (light * (1 + 0.22 * sky[box]))[..., None]
     for row in range(rows):
         y = round(row * step_y)
         _fill(image, 0, y, size, y + 30, shade(tint, 0.5))
@@ -121,10 +120,11 @@ def glass_facade(rng: np.random.Generator, tint: Colour) -> Texture:
 
 
 def shop(rng: np.random.Generator, frame: Colour, sign: Colour, lit: float) -> Texture:
-    """A ground-floor shop front (one texture tile, 6 m by 3.8 m): sign with lettering, glass, door, display."""
+    """A ground-floor shop front (one texture tile, 6 m by 3.8 m): sign with lettering, glass, door,
+    display."""
     height, width = 512, 808
     image = np.empty((height, width, 3), np.float32)
-    image[:] = np.float32(frame)
+    image[:] = f32(frame)
     image *= (1 + 0.03 * np.tile(noise(512, 1.2, 1), (1, 2))[:height, :width])[..., None]
     _fill(image, 20, 24, width - 20, 104, sign)
     ink = shade((0.95, 0.93, 0.88), 1.0) if sum(sign) < 1.6 else (0.12, 0.12, 0.13)
@@ -158,7 +158,14 @@ def shop(rng: np.random.Generator, frame: Colour, sign: Colour, lit: float) -> T
         for _ in range(0 if bay == door else 14):
             left, top = rng.uniform(0, x1 - x0 - 30), rng.uniform((bottom - 130) * 0.45, bottom - 150)
             tone = hue(rng, (0.1, 0.6), (0.2, 0.8))
-            _fill(pane, left, top, left + rng.uniform(10, 46), min(top + rng.uniform(10, 70), bottom - 131), tone)
+            _fill(
+                pane,
+                left,
+                top,
+                left + rng.uniform(10, 46),
+                min(top + rng.uniform(10, 70), bottom - 131),
+                tone,
+            )
         image[130:bottom, x0:x1] = pane
         image[130:146, x0:x1] *= 0.55
         image[130:bottom, x0 : x0 + 6] *= 0.6
@@ -175,7 +182,7 @@ def books(rng: np.random.Generator, wood: Colour, shelves: int = 5) -> Texture:
     """A full bookcase front (one texture tile): boards, and rows of spines with titles and gaps."""
     size = 512
     image = np.empty((size, size, 3), np.float32)
-    image[:] = np.float32(shade(wood, 0.28))
+    image[:] = f32(shade(wood, 0.28))
     step = size / shelves
     palette = [hue(rng, (0.25, 0.7), (0.25, 0.75)) for _ in range(9)]
     palette += [(0.88, 0.85, 0.78), (0.80, 0.76, 0.68), (0.14, 0.14, 0.16), (0.45, 0.16, 0.13)]
@@ -210,9 +217,7 @@ def painting(rng: np.random.Generator) -> Texture:
     """A canvas: landscape, colour field, stripes or brushy abstraction, with a passe-partout now and then."""
     size = 256
     image = np.empty((size, size, 3), np.float32)
-    colours = [
-        hue(rng, (0.15, 0.75), (0.25, 0.95)) for _ in range(5)
-    ]
+    colours = [hue(rng, (0.15, 0.75), (0.25, 0.95)) for _ in range(5)]
     cloud = noise(size, 1.7, int(rng.integers(6)))
     other = noise(size, 1.5, 6 + int(rng.integers(6)))
     y = np.linspace(0, 1, size, dtype=np.float32)[:, None] + 0 * cloud
@@ -222,25 +227,30 @@ def painting(rng: np.random.Generator) -> Texture:
         for layer in range(4):
             ridge = 0.42 + 0.13 * layer + 0.05 * np.roll(cloud, 50 * layer, 1)[7 * layer][None, :]
             tone = shade(colours[layer], 0.75 - 0.1 * layer)
-            image[y > ridge] = (np.float32(tone) * (1 + 0.15 * other[..., None]))[y > ridge]
+            image[y > ridge] = (f32(tone) * (1 + 0.15 * other[..., None]))[y > ridge]
     elif kind == 1:
-        image[:] = np.float32(colours[0])
+        image[:] = f32(colours[0])
         for _ in range(int(rng.integers(3, 8))):
             x0, y0 = rng.uniform(0, 200, 2)
             _fill(
-                image, x0, y0, x0 + rng.uniform(20, 120), y0 + rng.uniform(20, 120), colours[int(rng.integers(5))]
+                image,
+                x0,
+                y0,
+                x0 + rng.uniform(20, 120),
+                y0 + rng.uniform(20, 120),
+                colours[int(rng.integers(5))],
             )
         image *= (1 + 0.06 * cloud + 0.06 * other)[..., None]
     elif kind == 2:
         image[:] = mix(colours[0], colours[1], 0.5 + 0.5 * cloud)
-        image = np.where((other > 0.6)[..., None], np.float32(colours[2]), image)
-        image = np.where((other < -1.0)[..., None], np.float32(colours[3]), image)
+        image = np.where((other > 0.6)[..., None], f32(colours[2]), image)
+        image = np.where((other < -1.0)[..., None], f32(colours[3]), image)
     elif kind == 3:
         bands = np.sort(rng.uniform(0, 1, 4))
         index = np.searchsorted(bands, y + 0.02 * cloud)
-        image[:] = np.float32(colours)[index] * (1 + 0.08 * other)[..., None]
+        image[:] = f32(colours)[index] * (1 + 0.08 * other)[..., None]
     else:
-        image[:] = np.float32((0.93, 0.91, 0.86))
+        image[:] = f32((0.93, 0.91, 0.86))
         for _ in range(60):
             start = rng.uniform(0, size, 2)
             stop = start + rng.normal(0, 60, 2)
@@ -267,7 +277,7 @@ def notice(rng: np.random.Generator, board: Colour) -> Texture:
     """A pin board with sheets of text-like lines and pictures."""
     height, width = 320, 512
     image = np.empty((height, width, 3), np.float32)
-    image[:] = np.float32(board)
+    image[:] = f32(board)
     image *= (1 + 0.10 * noise(512, 0.4, 2)[:height, :width])[..., None]
     for column in range(6):
         for row in range(2):
@@ -292,7 +302,7 @@ def screen(rng: np.random.Generator) -> Texture:
     dark = rng.random() < 0.4
     page: Colour = (0.13, 0.14, 0.17) if dark else (0.92, 0.93, 0.95)
     ink: Colour = (0.60, 0.68, 0.72) if dark else (0.35, 0.37, 0.42)
-    image[:] = np.float32(page)
+    image[:] = f32(page)
     accent = hue(rng, (0.4, 0.7), (0.5, 0.8))
     _fill(image, 0, 0, width, 14, shade(accent, 0.8))
     _fill(image, 0, 14, 62, height, shade(page, 0.86) if not dark else (0.18, 0.19, 0.22))
@@ -330,8 +340,10 @@ def door(rng: np.random.Generator, colour: Colour, glazed: bool) -> Texture:
     """A panelled door leaf with handle, one texture tile."""
     height, width = 420, 190
     image = np.empty((height, width, 3), np.float32)
-    image[:] = np.float32(colour)
-    image *= (1 + 0.05 * noise(512, 1.2, 1, 1.0)[:height, :width] + 0.03 * noise(512, 0.4, 2)[:height, :width])[..., None]
+    image[:] = f32(colour)
+    image *= (
+        1 + 0.05 * noise(512, 1.2, 1, 1.0)[:height, :width] + 0.03 * noise(512, 0.4, 2)[:height, :width]
+    )[..., None]
     rows = ((30, 190), (215, 390)) if rng.random() < 0.6 else ((30, 120), (140, 250), (270, 390))
     for top, bottom in rows:
         for left, right in ((26, 88), (102, 164)):
@@ -346,167 +358,4 @@ def door(rng: np.random.Generator, colour: Colour, glazed: bool) -> Texture:
     image[:, :3] *= 0.4
     image[:, -3:] *= 0.4
     image[:3] *= 0.4
-    return make_texture(image)
-
-
-def _leaves(
-    canvas: NDArray, rng: np.random.Generator, centres: NDArray, size: float, tone: Colour, spread: float
-) -> None:
-    """Stamp pointed leaves at float[N, 2] centres in one fill."""
-    angle = rng.uniform(0, 2 * np.pi, len(centres))
-    length = size * rng.uniform(0.6, 1.4, len(centres))
-    along = np.stack([np.cos(angle), np.sin(angle)], -1) * length[:, None]
-    across = np.stack([-along[:, 1], along[:, 0]], -1) * 0.42
-    quads = np.stack([centres - along, centres + across, centres + along, centres - across], 1)
-    jitter = float(np.clip(rng.normal(1, spread), 0.5, 1.5))
-    colour = [255 * min(1.0, channel * jitter) for channel in tone]
-    cv2.fillPoly(canvas, list(np.round(quads * 16).astype(np.int32)), [*colour, 255], cv2.LINE_8, 4)
-
-
-def tree(rng: np.random.Generator, leaf: Colour, light_from: float) -> Texture:
-    """A broad-leaved tree (one RGBA tile, 5 wide : 6 high): trunk, branches and shaded clumps of leaves.
-
-    light_from: -1 lit from the left .. 1 from the right."""
-    width, height = 640, 768
-    canvas = np.zeros((height, width, 4), np.uint8)
-    bark = (0.34, 0.28, 0.22)
-    middle = width / 2
-    fork = height * rng.uniform(0.56, 0.66)
-    tips: list[tuple[float, float]] = []
-
-    def grow(x: float, y: float, angle: float, length: float, thick: float, depth: int) -> None:
-        stop_x, stop_y = x + length * np.sin(angle), y - length * np.cos(angle)
-        for offset, light in ((0.0, 0.75), (light_from * thick * 0.22, 1.15)):
-            tone = [255 * c * light for c in bark] + [255]
-            ends = (round((x + offset) * 16), round(y * 16)), (round((stop_x + offset) * 16), round(stop_y * 16))
-            cv2.line(canvas, *ends, tone, max(1, round(thick * (1.0 if offset == 0 else 0.45))), cv2.LINE_8, 4)
-        if depth == 0:
-            tips.append((stop_x, stop_y))
-            return
-        for _ in range(3):
-            turn = angle + rng.normal(0, 0.62)
-            grow(stop_x, stop_y, turn, length * rng.uniform(0.6, 0.85), thick * 0.62, depth - 1)
-
-    grow(middle, height, rng.normal(0, 0.03), height - fork, 26, 0)
-    for _ in range(4):
-        grow(tips[0][0], tips[0][1], rng.normal(0, 0.55), height * 0.15, 14, 2)
-    crown_x, crown_y = middle, height * 0.36
-    count = int(rng.integers(46, 64))
-    radius = rng.uniform(0, 1, count) ** 0.55
-    around = rng.uniform(0, 2 * np.pi, count)
-    clumps = np.stack(
-        [crown_x + radius * np.cos(around) * width * 0.37, crown_y + radius * np.sin(around) * height * 0.27], -1
-    )
-    depth = rng.uniform(-1, 1, count) - 0.5 * (clumps[:, 1] - crown_y) / height
-    for index in np.argsort(depth):
-        clump, big = clumps[index], rng.uniform(46, 82)
-        offsets = rng.normal(0, 0.42, (170, 2))
-        offsets = offsets[np.hypot(offsets[:, 0], offsets[:, 1]) < 1.15] * big
-        offsets[:, 1] *= 0.75
-        lift = (-offsets[:, 1] / big + 0.7 * light_from * offsets[:, 0] / big) * 0.9
-        lift += rng.normal(0, 0.3, len(lift))
-        place = -(clump[1] - crown_y) / (height * 0.3) + 0.6 * light_from * (clump[0] - crown_x) / (width * 0.37)
-        base = 0.62 + 0.16 * place + 0.14 * depth[index]
-        for low, tone in ((-9.0, 0.55), (-0.35, 0.8), (0.1, 1.05), (0.55, 1.38)):
-            chosen = offsets[(lift >= low) & (lift < low + (9.0 if low == -9.0 else 0.45))]
-            if low > 0.5:
-                chosen = offsets[lift >= low]
-            if len(chosen):
-                warm = tone * base
-                _leaves(canvas, rng, clump + chosen, 7.5, shade((leaf[0] * (0.9 + 0.12 * tone), leaf[1], leaf[2]), warm), 0.07)
-    return make_texture(canvas.astype(np.float32) / 255)
-
-
-def bush(rng: np.random.Generator, leaf: Colour, size: float = 9.0) -> Texture:
-    """A shrub (one RGBA tile, square), lit from above. size: leaf length in texels of 384."""
-    canvas = np.zeros((384, 384, 4), np.uint8)
-    for step in range(34):
-        share = step / 34
-        count = 60
-        angle = rng.uniform(0, np.pi, count)
-        radius = np.sqrt(rng.uniform(0.0, 1, count)) * (1 - 0.35 * share) * rng.uniform(0.75, 1.0)
-        x = 192 + 178 * radius * np.cos(angle)
-        y = 380 - 330 * radius * np.sin(angle) * (0.85 + 0.15 * np.sin(3 * angle + 1))
-        tone = 0.4 + 0.75 * share
-        _leaves(canvas, rng, np.stack([x, y - 26 * share], -1), size, shade(leaf, tone), 0.1)
-    return make_texture(canvas.astype(np.float32) / 255)
-
-
-def potted(rng: np.random.Generator, leaf: Colour) -> Texture:
-    """A house plant without its pot (one RGBA tile, square): long arching leaves or stems with leaves."""
-    size = 384
-    canvas = np.zeros((size, size, 4), np.uint8)
-    arching = rng.random() < 0.5
-    for step in range(26):
-        tone = shade(leaf, 0.45 + 0.75 * step / 26)
-        lean = rng.normal(0, 0.62)
-        length = rng.uniform(0.55, 0.98) * size
-        t = np.linspace(0, 1, 14)
-        x = size / 2 + lean * length * 0.62 * t**1.3
-        y = size - 2 - length * (t - 0.33 * abs(lean) * t**2.4)
-        if arching:
-            wide = 11 * np.sin(np.pi * np.clip(t * 0.94 + 0.05, 0, 1)) + 1
-            outline = np.concatenate([np.stack([x - wide, y], -1), np.stack([x + wide, y], -1)[::-1]])
-            colour = [255 * c for c in tone] + [255]
-            cv2.fillPoly(canvas, [np.round(outline * 16).astype(np.int32)], colour, cv2.LINE_8, 4)
-            middle = np.round(np.stack([x, y], -1) * 16).astype(np.int32)
-            cv2.polylines(canvas, [middle], False, [255 * c * 0.75 for c in tone] + [255], 2, cv2.LINE_8, 4)
-        else:
-            stem = np.round(np.stack([x, y], -1) * 16).astype(np.int32)
-            cv2.polylines(canvas, [stem], False, [70, 66, 40, 255], 2, cv2.LINE_8, 4)
-            points = np.stack([x, y], -1)[4:] + rng.normal(0, 9, (10, 2))
-            _leaves(canvas, rng, points, 19.0, tone, 0.1)
-    return make_texture(canvas.astype(np.float32) / 255)
-
-
-def palm(rng: np.random.Generator) -> Texture:
-    """A palm (one RGBA tile, 5 wide : 6 high)."""
-    width, height = 640, 768
-    canvas = np.zeros((height, width, 4), np.uint8)
-    lean = rng.uniform(-90, 90)
-    top = np.array([width / 2 + lean, 210.0])
-    t = np.linspace(0, 1, 40)
-    trunk_x = width / 2 + lean * t**1.6
-    trunk_y = height - (height - top[1]) * t
-    for index in range(39):
-        tone = 0.8 + 0.2 * (index % 2)
-        colour = [255 * c * tone for c in (0.50, 0.42, 0.33)] + [255]
-        start = round(trunk_x[index]), round(trunk_y[index])
-        stop = round(trunk_x[index + 1]), round(trunk_y[index + 1])
-        cv2.line(canvas, start, stop, colour, round(24 - 9 * t[index]))
-    for step in range(22):
-        tone = shade((0.33, 0.45, 0.18), 0.5 + 0.6 * step / 22)
-        angle = rng.uniform(-2.4, 2.4)
-        length = rng.uniform(190, 270)
-        s = np.linspace(0.08, 1, 34)
-        x = top[0] + length * s * np.sin(angle)
-        y = top[1] - length * s * np.cos(angle) * 0.75 + 150 * s**2
-        spine = np.stack([x, y], -1)
-        tangent = np.gradient(spine, axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-        normal = np.stack([-tangent[:, 1], tangent[:, 0]], -1)
-        reach = (58 * np.sin(np.pi * np.clip(s, 0.05, 0.97)) + 4)[:, None]
-        colour = [255 * c for c in tone] + [255]
-        for side in (-1, 1):
-            tips = spine + side * normal * reach * 0.75 + tangent * reach * 0.7 + [0, 14]
-            base = tangent * 3.4
-            blades = np.stack([spine - base, spine + base, tips], 1)
-            cv2.fillPoly(canvas, list(np.round(blades * 16).astype(np.int32)), colour, cv2.LINE_8, 4)
-    return make_texture(canvas.astype(np.float32) / 255)
-
-
-def ridge(rng: np.random.Generator, tone: Colour) -> Texture:
-    """A distant wooded headland (one RGBA tile, 8 wide : 1 high) that sinks to nothing at both ends."""
-    height, width = 128, 1024
-    x = np.linspace(0, 1, width, dtype=np.float32)
-    outline = np.maximum(np.sin(np.pi * x), 0) ** 0.7 * (0.55 + 0.10 * noise(1024, 1.5, int(rng.integers(4)))[5])
-    outline *= np.clip(1 + 0.9 * (x - 0.5) * float(rng.choice([-1, 1])), 0, 1.3)
-    y = 1 - (np.arange(height, dtype=np.float32) + 0.5) / height
-    cover = noise(1024, 0.8, 5)[:height] * 0.18 + noise(1024, 1.4, 6)[:height] * 0.12
-    image = np.zeros((height, width, 4), np.float32)
-    image[..., :3] = np.float32(tone) * (1 + cover)[..., None]
-    # A pale cliff line at the foot.
-    foot = (y[:, None] < 0.07 + 0.03 * noise(1024, 1.2, 7)[9][None, :])[..., None]
-    image[..., :3] = np.where(foot, np.float32((0.62, 0.56, 0.47)) * (1 + cover)[..., None], image[..., :3])
-    image[..., 3] = (y[:, None] < outline[None, :]) * 1.0
     return make_texture(image)

@@ -86,7 +86,7 @@ class Body:
     def arm_along(self, p: F32) -> F32:
         """Distance along the straight rest arm from the shoulder, for either side."""
         q = np.abs(p[:, :1]) * np.array([1, 0, 0], np.float32) + p * np.array([0, 1, 1], np.float32)
-        return (q - self.shoulder) @ ARM_AXIS
+        return ((q - self.shoulder) @ ARM_AXIS).astype(np.float32)
 
     def armness(self, p: F32) -> F32:
         """0 on the trunk and legs .. 1 on an arm."""

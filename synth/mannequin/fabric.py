@@ -61,6 +61,8 @@ def draw_fabric(
     base, other = colours[first], colours[second]
     if abs(float(base.mean() - other.mean())) < 0.08:
         other = linear("f4f1ea") if base.mean() < 0.35 else linear("22262d")
+    if pattern == "camo":
+        other = base * np.float32(0.45)
     shade = np.float32(rng.uniform(0.85, 1.1))
     return Fabric(
         label,
@@ -139,11 +141,11 @@ def folds(body: Body, fabric: Fabric, points: Points, noise: Noise, *, hanging: 
     armpit = np.exp(-(((x - body.shoulder[0]) / 0.03) ** 2) - (((y - body.shoulder[1] + 0.07) / 0.05) ** 2))
     waist = np.exp(-(((body.height_fraction(y) - 0.25) / 0.22) ** 2)) * (1 - arm)
     knee = np.exp(-(((y - body.knee[1]) / 0.04) ** 2)) * (1 - arm)
-    groin = np.exp(-(((y - body.hip[1] + 0.01) / 0.035) ** 2)) * (1 - arm) * 0.8
+    groin = np.exp(-(((y - body.hip[1] + 0.01) / 0.035) ** 2)) * (1 - arm) * 0.4
     shin = smoothstep(0.16, 0.06, y) * (1 - arm)
     amount = np.clip(0.18 + elbow + 0.9 * armpit + 0.6 * waist + 0.9 * knee + groin + 0.8 * shin, 0, 1.2)
     # Rings on a sleeve, slanted creases elsewhere: the noise is squeezed along the limb.
-    slant = np.stack([p[:, 0] * 14 + 0.0 * y, y * 34 + p[:, 0] * 16, p[:, 2] * 14], axis=1)
+    slant = np.stack([p[:, 0] * 14, y * 34 + p[:, 0] * 16, p[:, 2] * 14], axis=1)
     ring = np.stack([along * 36, p[:, 1] * 10, p[:, 2] * 14], axis=1)
     height = noise.ridges(np.where(arm[:, None] > 0.5, ring, slant).astype(np.float32)) * amount
     if hanging:

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from synth.mannequin.body import BONE, Body, draw_body
 from synth.mannequin.fabric import TOPS
-from synth.mannequin.head import Head, draw_head, face_points, head_origin, head_pieces
+from synth.mannequin.face import face_piece
+from synth.mannequin.hair import hair_piece
+from synth.mannequin.head import Head, draw_head, face_points, head_origin
+from synth.mannequin.headwear import glasses_piece, hat_piece
 from synth.mannequin.limbs import draw_shoes, hand_piece, shoe_piece, skin_piece
 from synth.mannequin.mesh import F32, vertex_normals
 from synth.mannequin.noise import Noise
@@ -81,7 +84,7 @@ def render_person(seed: int, height: int) -> Figure:
     buffer, origin = _rasterise(pieces, views, camera, factor)
     colour, label, group = _shade(pieces, views, buffer, light, camera)
     rgba, parsing = _compose(colour, label, buffer, factor)
-    joints = camera.view(_joints(body, head, bones))
+    joints = camera.view(_joints(body, bones))
     keypoints = _keypoints(joints, camera, origin, buffer, label, group, factor)
     rows, cols = np.flatnonzero(parsing.any(1)), np.flatnonzero(parsing.any(0))
     top, left = int(rows[0]) - _BORDER, int(cols[0]) - _BORDER
@@ -109,7 +112,15 @@ def _dress_up(
     for sign, arm in ((1, pose.left_arm), (-1, pose.right_arm)):
         pieces.append(hand_piece(body, sign, arm.curl, outfit, head.skin, glove, noise))
         pieces.append(shoe_piece(body, sign, outfit, shoes, sneaker, noise))
-    return pieces + head_pieces(body, head, noise)
+    pieces.append(face_piece(body, head, noise))
+    hair = hair_piece(body, head, noise)
+    if hair is not None:
+        pieces.append(hair)
+    if head.hat:
+        pieces.append(hat_piece(body, head, noise))
+    if head.glasses:
+        pieces.append(glasses_piece(body, head))
+    return pieces
 
 
 def _skin(piece: Piece, bones: F32) -> F32:
@@ -175,10 +186,10 @@ def _shade(
     return colour, label, group
 
 
-def _joints(body: Body, head: Head, bones: F32) -> F32:
+def _joints(body: Body, bones: F32) -> F32:
     """COCO-17 joints posed, in statures, float32[17, 3]."""
     rest = body.joints
-    face = head_origin(body) + face_points(head) * np.float32(body.head_height)
+    face = head_origin(body) + face_points() * np.float32(body.head_height)
     rows = [bones[BONE["head"]] @ np.append(p, 1) for p in face]
     for name in ("upper", "fore", "hand", "thigh", "shin", "foot"):
         for side in ("_l", "_r"):
@@ -232,7 +243,7 @@ def _compose(
 
     def reduce(image: F32) -> F32:
         soft = cv2.GaussianBlur(image, (0, 0), sigma)
-        return cv2.resize(soft, size, interpolation=cv2.INTER_AREA)
+        return cv2.resize(soft, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
 
     cover = reduce(mask)
     tint = reduce(colour.reshape(*shape, 3) * mask[..., None]) / np.maximum(cover, 1e-4)[..., None]

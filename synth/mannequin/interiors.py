@@ -2,215 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from synth.mannequin import bitmaps, props, textures
-from synth.mannequin.lighting import Lamp, Light, Portal, Sun
-from synth.mannequin.raycast import Decal, Material, Sprite, box, ground
-from synth.mannequin.textures import F32, Colour, shade
-from synth.mannequin.world import Frame, View, World
-
-WALLS: tuple[Colour, ...] = (
-    (0.86, 0.83, 0.77), (0.80, 0.82, 0.80), (0.72, 0.78, 0.74), (0.62, 0.70, 0.74),
-    (0.84, 0.74, 0.62), (0.55, 0.62, 0.55), (0.88, 0.87, 0.85), (0.75, 0.58, 0.48), (0.42, 0.50, 0.58),
-)  # fmt: skip
-WOODS: tuple[Colour, ...] = ((0.62, 0.45, 0.29), (0.72, 0.57, 0.39), (0.45, 0.30, 0.19), (0.55, 0.42, 0.31), (0.68, 0.60, 0.50))
-CLOTHS: tuple[Colour, ...] = (
-    (0.35, 0.42, 0.48), (0.62, 0.57, 0.50), (0.52, 0.24, 0.18), (0.25, 0.36, 0.30), (0.70, 0.55, 0.25),
-    (0.20, 0.25, 0.38), (0.74, 0.71, 0.66), (0.40, 0.38, 0.37),
-)  # fmt: skip
-DAY: Colour = (0.93, 0.97, 1.0)
-
-
-def _pick(rng: np.random.Generator, options: tuple[Colour, ...]) -> Colour:
-    chosen = options[int(rng.integers(len(options)))]
-    return shade(chosen, float(rng.uniform(0.88, 1.1)))
-
-
-def _floor(rng: np.random.Generator, kinds: tuple[str, ...]) -> Material:
-    kind = str(rng.choice(kinds))
-    if kind == "planks":
-        return Material(textures.planks(rng, _pick(rng, WOODS), 12), (1.9, 1.9), float(rng.uniform(0.03, 0.10)))
-    if kind == "tiles":
-        tone = _pick(rng, ((0.78, 0.75, 0.70), (0.62, 0.60, 0.57), (0.72, 0.64, 0.55), (0.80, 0.80, 0.79)))
-        return Material(textures.tiles(rng, tone, None, 4), (2.0, 2.0), float(rng.uniform(0.05, 0.14)))
-    if kind == "check":
-        light, dark = (0.82, 0.80, 0.75), _pick(rng, ((0.25, 0.25, 0.26), (0.45, 0.30, 0.25), (0.32, 0.38, 0.36)))
-        return Material(textures.tiles(rng, light, dark, 4), (1.8, 1.8), 0.11)
-    if kind == "terrazzo":
-        return Material(textures.terrazzo(rng, _pick(rng, ((0.72, 0.70, 0.66), (0.60, 0.61, 0.60)))), (1.6, 1.6), 0.12)
-    if kind == "concrete":
-        return Material(textures.mottled(rng, _pick(rng, ((0.56, 0.55, 0.53), (0.48, 0.48, 0.48))), 0.10, 0.04), (3.0, 3.0), 0.10)
-    tone = _pick(rng, ((0.36, 0.39, 0.43), (0.45, 0.42, 0.38), (0.30, 0.34, 0.36), (0.48, 0.46, 0.45)))
-    return Material(textures.tiles(rng, tone, shade(tone, 0.93), 4, 0.003, 0.9, shade(tone, 0.8)), (2.0, 2.0), 0.0)
-
-
-def _wall(rng: np.random.Generator, colour: Colour) -> Material:
-    style = rng.random()
-    if style < 0.18:
-        return Material(textures.bricks(rng, (0.62, 0.36, 0.27), (0.70, 0.67, 0.62), 14, 4), (1.0, 1.05))
-    if style < 0.30:
-        return Material(textures.bricks(rng, (0.86, 0.85, 0.82), (0.78, 0.77, 0.74), 14, 4, 0.35), (1.0, 1.05))
-    return Material(textures.mottled(rng, colour, 0.018, 0.022, 0.55), (2.2, 2.2))
-
-
-class Room:
-    """Four walls, a ceiling and skirting around x0..x1, z0..z1; windows, doors and lamps are added to it."""
-
-    def __init__(
-        self, rng: np.random.Generator, kind: str, size: tuple[float, float, float, float], height: float,
-        floor: Material, wall: Material, ceiling: Material, view: View, decals: tuple[Decal, ...] = (),
-    ) -> None:  # fmt: skip
-        self.rng, self.size, self.height = rng, size, height
-        x0, x1, z0, z1 = size
-        self.lamps: list[Lamp] = []
-        self.portals: list[Portal] = []
-        self.world = World(
-            kind, view, Light(None, (), (0, 0, 0), (0, 0, 0), (0.8, 0.8, 0.8), 1e4),
-            None, lambda x, z: (x > x0 + 0.1) & (x < x1 - 0.1) & (z < z1 - 0.1) & (z > z0), [ground(floor, decals)],
-        )  # fmt: skip
-        wide, deep = x1 - x0, z1 - z0
-        middle_x, middle_z = (x0 + x1) / 2, (z0 + z1) / 2
-        slabs = [
-            box((x0 - 0.1, height / 2, middle_z), (0.2, height, deep + 0.4), wall, casts=False, worn=0),
-            box((x1 + 0.1, height / 2, middle_z), (0.2, height, deep + 0.4), wall, casts=False, worn=0),
-            box((middle_x, height / 2, z1 + 0.1), (wide + 0.4, height, 0.2), wall, casts=False, worn=0),
-            box((middle_x, height / 2, z0 - 0.1), (wide + 0.4, height, 0.2), wall, casts=False, worn=0),
-            box((middle_x, height + 0.1, middle_z), (wide + 0.4, 0.2, deep + 0.4), ceiling, casts=False, worn=0),
-        ]
-        self.world.solids.extend(slabs)
-
-    def skirting(self, colour: Colour, tall: float = 0.10) -> None:
-        """Boards along the foot of the walls."""
-        x0, x1, z0, z1 = self.size
-        board = props.plain(colour)
-        for centre, size in (
-            ((x0 + 0.01, tall / 2, (z0 + z1) / 2), (0.02, tall, z1 - z0)),
-            ((x1 - 0.01, tall / 2, (z0 + z1) / 2), (0.02, tall, z1 - z0)),
-            (((x0 + x1) / 2, tall / 2, z1 - 0.01), (x1 - x0, tall, 0.02)),
-        ):
-            self.world.solids.append(box(centre, size, board, casts=False, worn=0.008))
-
-    def frame(self, wall: str, along: float, off: float = 0.0) -> Frame:
-        """A frame at the wall ("left", "right", "back"), `along` metres along it, whose -z looks into the room."""
-        x0, x1, _, z1 = self.size
-        if wall == "left":
-            return Frame(x0 + off, along, -np.pi / 2)
-        if wall == "right":
-            return Frame(x1 - off, along, np.pi / 2)
-        return Frame(along, z1 - off, 0.0)
-
-    def window(
-        self, wall: str, along: float, width: float, low: float, high: float, curtain: Material | None, strength: float,
-        lit: bool = True,
-    ) -> None:  # fmt: skip
-        """A window that glows and lets the sun in; lit: with its own sky light."""
-        rng, frame = self.rng, self.frame(wall, along)
-        tall, middle = high - low, (low + high) / 2
-        outside = Material(bitmaps.view(rng, DAY), (width, tall), 0.0, 1.5 * strength)
-        white = props.plain((0.90, 0.89, 0.87))
-        parts = [frame.box((0, middle, 0.0), (width, tall, 0.012), white, {"front": outside}, casts=False, worn=0)]
-        bars = int(rng.integers(1, 4)) if width > 0.9 else 0
-        for bar in np.linspace(-width / 2, width / 2, bars + 2):
-            parts.append(frame.box((bar, middle, -0.03), (0.055, tall + 0.06, 0.06), white, casts=False))
-        for y in (low, low + 0.68 * tall, high):
-            parts.append(frame.box((0, y, -0.03), (width, 0.055, 0.055), white, casts=False))
-        parts.append(frame.box((0, low - 0.04, -0.09), (width + 0.24, 0.035, 0.2), white))
-        if curtain is not None:
-            for side in (-1, 1):
-                for fold in range(5):
-                    x = side * (width / 2 + 0.14 - fold * 0.085)
-                    depth = 0.09 + 0.045 * (fold % 2)
-                    parts.append(
-                        frame.box((x, (high + 0.12) / 2, -depth), (0.10, high + 0.05, 0.06), curtain, casts=False, worn=0.03)
-                    )
-            parts.append(frame.box((0, high + 0.16, -0.12), (width + 0.7, 0.03, 0.03), props.plain((0.2, 0.18, 0.16))))
-        self.world.solids.extend(parts)
-        if lit:
-            self.daylight(wall, along, width, low, high, strength)
-        panes = np.linspace(-width / 2, width / 2, bars + 2)
-        axis, at = ("z", self.size[3]) if wall == "back" else ("x", self.size[0] if wall == "left" else self.size[1])
-        for left, right in zip(panes[:-1], panes[1:], strict=True):
-            for bottom, top in ((low + 0.03, low + 0.66 * tall), (low + 0.70 * tall, high - 0.03)):
-                self.portals.append(Portal(axis, at, (along + left + 0.03, bottom), (along + right - 0.03, top)))
-
-    def daylight(self, wall: str, along: float, width: float, low: float, high: float, strength: float) -> None:
-        """Sky light that comes in through a window or a band of windows."""
-        frame, tall, middle = self.frame(wall, along), high - low, (low + high) / 2
-        x, z = frame.at(0, -0.16)
-        normal = np.array([-np.sin(frame.yaw), 0, -np.cos(frame.yaw)])
-        across = np.array([np.cos(frame.yaw), 0, -np.sin(frame.yaw)]) * width / 2
-        up = np.array([0, tall / 2, 0])
-        if np.cross(across, up) @ normal < 0:
-            across = -across
-        tone = (strength * 2.3 * DAY[0], strength * 2.3 * DAY[1], strength * 2.4 * DAY[2])
-        self.lamps.append(Lamp((x, middle, z), tuple(across), tuple(up), tone))
-
-    def door(self, wall: str, along: float, colour: Colour, glazed: bool = False) -> None:
-        """A closed door, 0.9 m by 2.05 m, with its lining."""
-        frame, rng = self.frame(wall, along), self.rng
-        leaf = Material(bitmaps.door(rng, colour, glazed), (0.9, 2.05))
-        lining = props.plain(shade(colour, 1.08))
-        parts = [frame.box((0, 1.025, 0.0), (0.9, 2.05, 0.03), lining, {"front": leaf}, casts=False, worn=0)]
-        for x in (-0.49, 0.49):
-            parts.append(frame.box((x, 1.03, 0), (0.08, 2.07, 0.07), lining, casts=False))
-        parts.append(frame.box((0, 2.09, 0), (1.06, 0.08, 0.07), lining, casts=False))
-        self.world.solids.extend(parts)
-
-    def panel(self, x: float, z: float, size: tuple[float, float], strength: float, lit: bool = True) -> None:
-        """A glowing ceiling panel; lit: with its own light."""
-        glow = props.plain((1.0, 1.0, 1.0), 0.0, 1.6 * strength)
-        rim = props.plain((0.8, 0.8, 0.8))
-        y = self.height
-        self.world.solids.append(box((x, y - 0.005, z), (size[0] + 0.06, 0.03, size[1] + 0.06), rim, casts=False))
-        self.world.solids.append(box((x, y - 0.015, z), (size[0], 0.03, size[1]), glow, casts=False, worn=0))
-        if lit:
-            self.lamp(x, y - 0.05, z, size, strength, (1.0, 0.97, 0.92))
-
-    def lamp(self, x: float, y: float, z: float, size: tuple[float, float], strength: float, tone: Colour) -> None:
-        """An area light that shines down."""
-        across, along = (size[0] / 2, 0.0, 0.0), (0.0, 0.0, size[1] / 2)
-        red, green, blue = (strength * c for c in tone)
-        self.lamps.append(Lamp((x, y, z), across, along, (red, green, blue)))
-
-    def hang(self, wall: str, along: float, width: float, height: float, middle: float, border: Colour) -> None:
-        """A painting on the wall."""
-        frame = self.frame(wall, along, 0.02)
-        self.world.solids.extend(props.framed(self.rng, frame, width, height, middle, props.plain(border)))
-
-    def plant(self, x: float, z: float, tall: float) -> None:
-        """A house plant in its pot."""
-        rng = self.rng
-        radius = 0.13 + 0.05 * tall
-        self.world.group([props.pot(x, z, radius, 0.3 * tall, _pick(rng, ((0.7, 0.4, 0.3), (0.85, 0.84, 0.8), (0.3, 0.3, 0.32))))])
-        texture = bitmaps.potted(rng, _pick(rng, bitmaps.GREENS))
-        self.world.plant(Sprite((x, 0.27 * tall, z), (tall * 0.85, tall * 0.85), texture), radius)
-
-    def finish(self, ambient: float, sun: float) -> World:
-        """Close the room: ambient light and, through the windows, the sun (0: overcast)."""
-        rng, light = self.rng, None
-        if sun > 0 and self.portals:
-            inward = {"x0": 1.0, "x1": -1.0}
-            portal = self.portals[0]
-            height = float(rng.uniform(0.38, 0.75))
-            if portal.axis == "x":
-                side = inward["x0" if portal.at < 0 else "x1"]
-                vector = np.array([-side, height, rng.uniform(-0.5, 0.9)])
-            else:
-                vector = np.array([rng.uniform(-0.6, 0.6), height, 1.0])
-            vector /= np.linalg.norm(vector)
-            light = Sun((float(vector[0]), float(vector[1]), float(vector[2])), (sun, 0.88 * sun, 0.68 * sun), tuple(self.portals))
-        warm: Colour = (ambient, 0.97 * ambient, 0.92 * ambient)
-        self.world.light = replace(
-            self.world.light, sun=light, lamps=tuple(self.lamps), sky=warm, bounce=(0.85 * ambient, 0.78 * ambient, 0.68 * ambient)
-        )
-        return self.world
-
-
-def _view(rng: np.random.Generator, x: float, z: float, yaw: float, low: float = 1.25, high: float = 1.75) -> View:
-    return View((x, float(rng.uniform(low, high)), z), yaw, float(rng.uniform(0.72, 1.0)), float(rng.uniform(0.34, 0.47)))
+from synth.mannequin.raycast import Decal, Material, box
+from synth.mannequin.room import CLOTHS, WALLS, WOODS, Room, floor, outlook, wall_cover
+from synth.mannequin.textures import F32, Colour, pick, shade
+from synth.mannequin.world import Frame, World
 
 
 def living_room(rng: np.random.Generator) -> World:
@@ -218,7 +16,7 @@ def living_room(rng: np.random.Generator) -> World:
     wide, deep, tall = rng.uniform(4.6, 6.4), rng.uniform(5.2, 7.0), rng.uniform(2.5, 3.0)
     shift = rng.uniform(-0.7, 0.7)
     x0, x1, z0, z1 = -wide / 2 + shift, wide / 2 + shift, -0.8, deep
-    colours = [_pick(rng, CLOTHS) for _ in range(3)]
+    colours = [pick(rng, CLOTHS) for _ in range(3)]
     rug = Material(textures.rug(rng, colours), (2.6, 1.9))
     rug_x, rug_z = float(rng.uniform(-0.4, 0.4) + shift), deep - float(rng.uniform(2.1, 2.6))
 
@@ -228,30 +26,45 @@ def living_room(rng: np.random.Generator) -> World:
     # The rug's picture starts at its own corner, not at the world's origin.
     rug = Material(_rolled(rug.texture, rug_x / 2.6 + 0.5, rug_z / 1.9 + 0.5), rug.size)
     yaw = float(rng.uniform(-0.3, 0.3))
-    view = _view(rng, float(rng.uniform(-0.5, 0.5)) - 1.2 * yaw, -0.3, yaw)
+    view = outlook(rng, float(rng.uniform(-0.5, 0.5)) - 1.2 * yaw, -0.3, yaw)
     room = Room(
-        rng, "living-room", (x0, x1, z0, z1), tall, _floor(rng, ("planks", "planks", "tiles")),
-        _wall(rng, _pick(rng, WALLS)), props.plain((0.90, 0.89, 0.87), 0.012), view, (Decal(on_rug, rug),) if rng.random() < 0.85 else (),
-    )  # fmt: skip
+        rng,
+        "living-room",
+        (x0, x1, z0, z1),
+        tall,
+        floor(rng, ("planks", "planks", "tiles")),
+        wall_cover(rng, pick(rng, WALLS)),
+        props.plain((0.90, 0.89, 0.87), 0.012),
+        view,
+        (Decal(on_rug, rug),) if rng.random() < 0.85 else (),
+    )
     room.skirting((0.92, 0.91, 0.89))
     lit = float(rng.uniform(0.5, 1.1))
     side, other = ("left", "right") if rng.random() < 0.5 else ("right", "left")
-    drape = Material(textures.fabric(rng, _pick(rng, CLOTHS)), (0.4, 0.4))
+    drape = Material(textures.fabric(rng, pick(rng, CLOTHS)), (0.4, 0.4))
     for along in (0.33 * deep, 0.72 * deep):
         room.window(side, float(along), float(rng.uniform(1.1, 1.5)), 0.75, tall - 0.4, drape, lit)
-    cloth = Material(textures.fabric(rng, _pick(rng, CLOTHS)), (0.5, 0.5))
-    timber = props.wood(rng, _pick(rng, WOODS))
+    cloth = Material(textures.fabric(rng, pick(rng, CLOTHS)), (0.5, 0.5))
+    timber = props.wood(rng, pick(rng, WOODS))
     sofa_x = float(rug_x + rng.uniform(-0.3, 0.3))
     frame = room.frame("back", sofa_x, 0.55)
     seats = 3 if wide > 5.2 and rng.random() < 0.7 else 2
     parts = props.sofa(frame, cloth, timber, seats)
     for x in rng.uniform(-0.36 * seats, 0.36 * seats, int(rng.integers(1, 4))):
-        second = _pick(rng, CLOTHS)
-        parts.append(props.cushion(frame, float(x), Material(textures.fabric(rng, second, shade(second, 1.5)), (0.4, 0.4))))
+        second = pick(rng, CLOTHS)
+        parts.append(
+            props.cushion(
+                frame, float(x), Material(textures.fabric(rng, second, shade(second, 1.5)), (0.4, 0.4))
+            )
+        )
     room.world.group(parts)
-    room.world.group(props.table(Frame(rug_x, rug_z + 0.1, float(rng.normal(0, 0.05))), (1.05, 0.42, 0.6), timber, timber))
-    room.world.solids.append(box((rug_x - 0.15, 0.445, rug_z + 0.1), (0.26, 0.05, 0.2), props.plain(_pick(rng, CLOTHS)), 0.4))
-    border = (0.12, 0.11, 0.10) if rng.random() < 0.5 else _pick(rng, WOODS)
+    room.world.group(
+        props.table(Frame(rug_x, rug_z + 0.1, float(rng.normal(0, 0.05))), (1.05, 0.42, 0.6), timber, timber)
+    )
+    room.world.solids.append(
+        box((rug_x - 0.15, 0.445, rug_z + 0.1), (0.26, 0.05, 0.2), props.plain(pick(rng, CLOTHS)), 0.4)
+    )
+    border = (0.12, 0.11, 0.10) if rng.random() < 0.5 else pick(rng, WOODS)
     if rng.random() < 0.6:
         room.hang("back", sofa_x, float(rng.uniform(0.9, 1.5)), float(rng.uniform(0.6, 0.9)), 1.62, border)
     else:
@@ -263,19 +76,30 @@ def living_room(rng: np.random.Generator) -> World:
         room.lamp(corner, 1.4, z1 - 0.45, (0.4, 0.4), 3.0, (1.0, 0.78, 0.5))
     if rng.random() < 0.75:
         height = float(rng.uniform(1.6, 2.2))
-        shelf = Material(bitmaps.books(rng, _pick(rng, WOODS), 5), (1, 1))
-        room.world.group(props.bookcase(room.frame(other, float(rng.uniform(0.45, 0.6)) * deep, 0.18), (1.5, height, 0.34), shelf, timber))
+        shelf = Material(bitmaps.books(rng, pick(rng, WOODS), 5), (1, 1))
+        room.world.group(
+            props.bookcase(
+                room.frame(other, float(rng.uniform(0.45, 0.6)) * deep, 0.18),
+                (1.5, height, 0.34),
+                shelf,
+                timber,
+            )
+        )
     else:
         room.door(other, float(0.5 * deep), (0.88, 0.87, 0.84))
         room.hang(other, float(0.5 * deep + 1.3), 0.6, 0.8, 1.6, border)
     turn = np.pi / 2 * (1 if other == "right" else -1)
     chair_x = rug_x + (1.75 if other == "right" else -1.75)
     if x0 + 0.9 < chair_x < x1 - 0.9 and rng.random() < 0.7:
-        armchair = Material(textures.fabric(rng, _pick(rng, CLOTHS)), (0.5, 0.5))
-        room.world.group(props.sofa(Frame(chair_x, rug_z + 0.1, float(turn + rng.normal(0, 0.2))), armchair, timber, 1))
+        armchair = Material(textures.fabric(rng, pick(rng, CLOTHS)), (0.5, 0.5))
+        room.world.group(
+            props.sofa(Frame(chair_x, rug_z + 0.1, float(turn + rng.normal(0, 0.2))), armchair, timber, 1)
+        )
     room.plant(x0 + 0.5 if side == "left" else x1 - 0.5, z1 - 0.5, float(rng.uniform(0.9, 1.6)))
     if rng.random() < 0.6:
-        room.world.solids.extend(props.pendant(rug_x, rug_z, tall, float(rng.uniform(0.6, 0.8)), _pick(rng, CLOTHS)))
+        room.world.solids.extend(
+            props.pendant(rug_x, rug_z, tall, float(rng.uniform(0.6, 0.8)), pick(rng, CLOTHS))
+        )
         room.lamp(rug_x, tall - 0.8, rug_z, (0.5, 0.5), 2.2, (1.0, 0.85, 0.65))
     return room.finish(0.30, 3.4 if rng.random() < 0.65 else 0.0)
 
@@ -294,12 +118,22 @@ def office(rng: np.random.Generator) -> World:
     shift = rng.uniform(-1.2, 1.2)
     size = (-wide / 2 + shift, wide / 2 + shift, -1.0, deep)
     yaw = float(rng.uniform(-0.35, 0.35))
-    view = _view(rng, float(rng.uniform(-0.6, 0.6)), -0.4, yaw, 1.4, 1.8)
-    grid = Material(textures.tiles(rng, (0.90, 0.90, 0.89), None, 4, 0.012, 0.6, (0.66, 0.66, 0.66)), (2.4, 2.4))
-    room = Room(rng, "office", size, tall, _floor(rng, ("carpet", "carpet", "concrete", "planks")),
-                Material(textures.mottled(rng, _pick(rng, WALLS), 0.012, 0.02), (2.2, 2.2)), grid, view)  # fmt: skip
+    view = outlook(rng, float(rng.uniform(-0.6, 0.6)), -0.4, yaw, 1.4, 1.8)
+    grid = Material(
+        textures.tiles(rng, (0.90, 0.90, 0.89), None, 4, 0.012, 0.6, (0.66, 0.66, 0.66)), (2.4, 2.4)
+    )
+    room = Room(
+        rng,
+        "office",
+        size,
+        tall,
+        floor(rng, ("carpet", "carpet", "concrete", "planks")),
+        Material(textures.mottled(rng, pick(rng, WALLS), 0.012, 0.02), (2.2, 2.2)),
+        grid,
+        view,
+    )
     room.skirting((0.5, 0.5, 0.5), 0.08)
-    x0, x1, _, z1 = size
+    x0, x1, _, _z1 = size
     strength = float(rng.uniform(1.4, 2.4))
     for z in np.arange(1.2, deep, 2.4):
         for x in np.arange(x0 + 1.4, x1 - 0.6, 2.4):
@@ -313,11 +147,19 @@ def office(rng: np.random.Generator) -> World:
         room.window(side, float(along), 1.9, 0.85, tall - 0.35, None, 0.55, lit=False)
     for along in (deep / 4, 3 * deep / 4):
         room.daylight(side, along, 0.4 * deep, 0.85, tall - 0.35, 0.5)
-    metal, top = props.plain((0.55, 0.56, 0.57)), props.wood(rng, _pick(rng, (*WOODS, (0.85, 0.84, 0.82))))
-    cloth = Material(textures.fabric(rng, _pick(rng, ((0.13, 0.13, 0.14), (0.2, 0.3, 0.45), (0.4, 0.15, 0.14), (0.25, 0.35, 0.3)))), (0.3, 0.3))
-    screens = [props.plain((0.05, 0.05, 0.06)), *(Material(bitmaps.screen(rng), (0.56, 0.34), 0, 0.6) for _ in range(2))]
+    metal, top = props.plain((0.55, 0.56, 0.57)), props.wood(rng, pick(rng, (*WOODS, (0.85, 0.84, 0.82))))
+    cloth = Material(
+        textures.fabric(
+            rng, pick(rng, ((0.13, 0.13, 0.14), (0.2, 0.3, 0.45), (0.4, 0.15, 0.14), (0.25, 0.35, 0.3)))
+        ),
+        (0.3, 0.3),
+    )
+    screens = [
+        props.plain((0.05, 0.05, 0.06)),
+        *(Material(bitmaps.screen(rng), (0.56, 0.34), 0, 0.6) for _ in range(2)),
+    ]
     gap = float(rng.uniform(2.0, 2.6))
-    columns_x = [x for x in np.arange(x0 + 1.3, x1 - 1.0, 1.75)]
+    columns_x = list(np.arange(x0 + 1.3, x1 - 1.0, 1.75))
     aisle = int(rng.integers(len(columns_x)))
     turned = rng.random() < 0.5
     for z in np.arange(3.6, deep - 1.4, gap):
@@ -328,20 +170,37 @@ def office(rng: np.random.Generator) -> World:
             frame = Frame(float(x), float(z), np.pi if turned else 0.0)
             room.world.group(props.desk(rng, frame, top, metal, screens[int(rng.integers(3))]))
             cx, cz = frame.at(float(rng.normal(0, 0.1)), -0.65)
-            room.world.group(props.office_chair(Frame(cx, cz, frame.yaw + np.pi + float(rng.normal(0, 0.4))), cloth, metal))
+            room.world.group(
+                props.office_chair(Frame(cx, cz, frame.yaw + np.pi + float(rng.normal(0, 0.4))), cloth, metal)
+            )
     board = Material(textures.mottled(rng, (0.94, 0.94, 0.95), 0.02, 0.004), (3, 3))
     frame = room.frame("back", float(rng.uniform(x0 + 2, x1 - 2)))
     room.world.solids.append(frame.box((0, 1.5, -0.02), (2.4, 1.2, 0.04), metal, {"front": board}))
-    room.door("back", float(x0 + 0.9 if frame.x > (x0 + x1) / 2 else x1 - 0.9), _pick(rng, WOODS), True)
+    room.door("back", float(x0 + 0.9 if frame.x > (x0 + x1) / 2 else x1 - 0.9), pick(rng, WOODS), True)
     for along in np.arange(2.0, deep - 1.0, float(rng.uniform(2.2, 3.4))):
         if rng.random() < 0.5:
             pins = Material(bitmaps.notice(rng, (0.62, 0.48, 0.33)), (1.6, 1.0))
-            room.world.solids.append(room.frame(other, float(along)).box((0, 1.55, -0.02), (1.6, 1.0, 0.04), metal, {"front": pins}))
+            room.world.solids.append(
+                room.frame(other, float(along)).box(
+                    (0, 1.55, -0.02), (1.6, 1.0, 0.04), metal, {"front": pins}
+                )
+            )
         else:
             shelf = Material(bitmaps.books(rng, (0.75, 0.74, 0.72), 5), (1, 1))
-            room.world.group(props.bookcase(room.frame(other, float(along), 0.2), (1.2, 1.9, 0.38), shelf, props.plain((0.8, 0.79, 0.77))))
+            room.world.group(
+                props.bookcase(
+                    room.frame(other, float(along), 0.2),
+                    (1.2, 1.9, 0.38),
+                    shelf,
+                    props.plain((0.8, 0.79, 0.77)),
+                )
+            )
     for _ in range(2):
-        room.plant(float(rng.choice([x0 + 0.5, x1 - 0.5])), float(rng.uniform(2.5, deep - 0.6)), float(rng.uniform(1.0, 1.6)))
+        room.plant(
+            float(rng.choice([x0 + 0.5, x1 - 0.5])),
+            float(rng.uniform(2.5, deep - 0.6)),
+            float(rng.uniform(1.0, 1.6)),
+        )
     return room.finish(0.38, 2.2 if rng.random() < 0.4 else 0.0)
 
 
@@ -351,10 +210,22 @@ def gallery(rng: np.random.Generator) -> World:
     shift = rng.uniform(-1, 1)
     size = (-wide / 2 + shift, wide / 2 + shift, -1.0, deep)
     yaw = float(rng.uniform(-0.4, 0.4))
-    view = _view(rng, float(rng.uniform(-0.8, 0.8)), -0.4, yaw, 1.4, 1.7)
-    tone = _pick(rng, ((0.90, 0.89, 0.87), (0.88, 0.88, 0.88), (0.50, 0.22, 0.20), (0.30, 0.40, 0.38), (0.36, 0.40, 0.50)))
+    view = outlook(rng, float(rng.uniform(-0.8, 0.8)), -0.4, yaw, 1.4, 1.7)
+    tone = pick(
+        rng,
+        ((0.90, 0.89, 0.87), (0.88, 0.88, 0.88), (0.50, 0.22, 0.20), (0.30, 0.40, 0.38), (0.36, 0.40, 0.50)),
+    )
     wall = Material(textures.mottled(rng, tone, 0.014, 0.02), (2.2, 2.2))
-    room = Room(rng, "gallery", size, tall, _floor(rng, ("planks", "concrete", "terrazzo", "check")), wall, props.plain((0.86, 0.86, 0.85), 0.01), view)
+    room = Room(
+        rng,
+        "gallery",
+        size,
+        tall,
+        floor(rng, ("planks", "concrete", "terrazzo", "check")),
+        wall,
+        props.plain((0.86, 0.86, 0.85), 0.01),
+        view,
+    )
     x0, x1, _, z1 = size
     room.skirting(shade(tone, 0.9), 0.12)
     border: Colour = (0.55, 0.42, 0.20) if rng.random() < 0.5 else (0.10, 0.09, 0.09)
@@ -366,24 +237,35 @@ def gallery(rng: np.random.Generator) -> World:
                 break
             room.hang(name, along + width / 2, width, height, 1.6, border)
             label = room.frame(name, along + width + 0.22, 0.005)
-            room.world.solids.append(label.box((0, 1.25, 0), (0.13, 0.09, 0.02), props.plain((0.95, 0.95, 0.93)), casts=False))
+            room.world.solids.append(
+                label.box((0, 1.25, 0), (0.13, 0.09, 0.02), props.plain((0.95, 0.95, 0.93)), casts=False)
+            )
             along += width + float(rng.uniform(0.7, 1.4))
     for x in (x0 + 1.3, x1 - 1.3):
-        room.world.solids.append(box((x, tall - 0.12, deep / 2), (0.05, 0.05, deep), props.plain((0.1, 0.1, 0.1)), casts=False))
+        room.world.solids.append(
+            box((x, tall - 0.12, deep / 2), (0.05, 0.05, deep), props.plain((0.1, 0.1, 0.1)), casts=False)
+        )
         for z in np.arange(1.0, deep, 1.7):
             room.world.solids.extend(props.pendant(float(x), float(z), tall - 0.1, 0.3, (0.12, 0.12, 0.12)))
     strength = float(rng.uniform(2.0, 3.2))
     for z in np.linspace(1.2, deep - 1.2, 4):
         for x in (x0 + 1.3, x1 - 1.3):
             room.lamp(float(x), tall - 0.45, float(z), (0.9, 0.9), strength, (1.0, 0.93, 0.82))
-    timber = props.wood(rng, _pick(rng, WOODS))
+    timber = props.wood(rng, pick(rng, WOODS))
     for z in np.arange(3.4, deep - 1.5, 3.2):
         frame = Frame(float(shift + rng.normal(0, 0.5)), float(z), float(rng.choice([0.0, np.pi / 2])))
-        room.world.group([frame.box((0, 0.42, 0), (1.7, 0.09, 0.5), timber), frame.box((0, 0.19, 0), (1.3, 0.38, 0.34), timber)])
+        room.world.group(
+            [
+                frame.box((0, 0.42, 0), (1.7, 0.09, 0.5), timber),
+                frame.box((0, 0.19, 0), (1.3, 0.38, 0.34), timber),
+            ]
+        )
     if rng.random() < 0.5:
         frame = Frame(float(rng.choice([x0 + 1.6, x1 - 1.6])), float(rng.uniform(0.55, 0.75)) * deep)
         room.world.group([frame.box((0, 1.5, 0), (2.6, 3.0, 0.25), wall)])
-        room.world.solids.extend(props.framed(rng, Frame(frame.x, frame.z - 0.15), 1.5, 1.2, 1.6, props.plain(border)))
+        room.world.solids.extend(
+            props.framed(rng, Frame(frame.x, frame.z - 0.15), 1.5, 1.2, 1.6, props.plain(border))
+        )
     return room.finish(0.36, 0.0)
 
 
@@ -393,17 +275,28 @@ def corridor(rng: np.random.Generator) -> World:
     shift = rng.uniform(-0.4, 0.4)
     size = (-wide / 2 + shift, wide / 2 + shift, -1.0, deep)
     yaw = float(rng.uniform(-0.16, 0.16))
-    view = _view(rng, 0.0, -0.5, yaw, 1.3, 1.7)
-    tone = _pick(rng, WALLS)
+    view = outlook(rng, 0.0, -0.5, yaw, 1.3, 1.7)
+    tone = pick(rng, WALLS)
     wall = Material(textures.mottled(rng, tone, 0.02, 0.02), (2.2, 2.2))
-    grid = Material(textures.tiles(rng, (0.88, 0.88, 0.87), None, 4, 0.012, 0.6, (0.62, 0.62, 0.62)), (2.4, 2.4))
-    room = Room(rng, "corridor", size, tall, _floor(rng, ("tiles", "check", "terrazzo", "planks")), wall, grid, view)
-    x0, x1, _, z1 = size
+    grid = Material(
+        textures.tiles(rng, (0.88, 0.88, 0.87), None, 4, 0.012, 0.6, (0.62, 0.62, 0.62)), (2.4, 2.4)
+    )
+    room = Room(
+        rng, "corridor", size, tall, floor(rng, ("tiles", "check", "terrazzo", "planks")), wall, grid, view
+    )
+    x0, x1, _, _z1 = size
     dado = Material(textures.tiles(rng, shade(tone, 0.72), None, 6, 0.006, 0.8), (1.2, 1.2))
     if rng.random() < 0.55:
         for x in (x0, x1):
             room.world.solids.append(box((x, 0.55, deep / 2), (0.03, 1.1, deep + 2), dado, casts=False))
-            room.world.solids.append(box((x, 1.12, deep / 2), (0.06, 0.05, deep + 2), props.wood(rng, _pick(rng, WOODS)), casts=False))
+            room.world.solids.append(
+                box(
+                    (x, 1.12, deep / 2),
+                    (0.06, 0.05, deep + 2),
+                    props.wood(rng, pick(rng, WOODS)),
+                    casts=False,
+                )
+            )
     else:
         room.skirting(shade(tone, 0.6), 0.12)
     strength = float(rng.uniform(2.2, 3.4))
@@ -411,7 +304,7 @@ def corridor(rng: np.random.Generator) -> World:
         lit = strength if rng.random() > 0.12 else 0.25
         if number < 8:
             room.panel(shift, float(z), (1.2, 0.3) if wide > 3 else (0.3, 1.2), lit)
-    leaf = _pick(rng, (*WOODS, (0.35, 0.48, 0.52), (0.80, 0.79, 0.75)))
+    leaf = pick(rng, (*WOODS, (0.35, 0.48, 0.52), (0.80, 0.79, 0.75)))
     step = float(rng.uniform(2.6, 3.6))
     for name in ("left", "right"):
         for along in np.arange(1.2 + rng.uniform(0, 1.2), deep - 1, step):
@@ -420,12 +313,25 @@ def corridor(rng: np.random.Generator) -> World:
             choice = rng.random()
             if choice < 0.35:
                 pins = Material(bitmaps.notice(rng, (0.55, 0.45, 0.33)), (1.3, 0.85))
-                room.world.solids.append(room.frame(name, middle).box((0, 1.55, -0.02), (1.3, 0.85, 0.05), props.plain((0.4, 0.3, 0.2)), {"front": pins}))
+                room.world.solids.append(
+                    room.frame(name, middle).box(
+                        (0, 1.55, -0.02), (1.3, 0.85, 0.05), props.plain((0.4, 0.3, 0.2)), {"front": pins}
+                    )
+                )
             elif choice < 0.6:
-                room.hang(name, middle, float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.5, 0.8)), 1.6, (0.1, 0.1, 0.1))
+                room.hang(
+                    name,
+                    middle,
+                    float(rng.uniform(0.5, 0.9)),
+                    float(rng.uniform(0.5, 0.8)),
+                    1.6,
+                    (0.1, 0.1, 0.1),
+                )
             elif choice < 0.8:
                 frame = room.frame(name, middle, 0.24)
-                room.world.group(props.bench(frame, props.wood(rng, _pick(rng, WOODS)), props.plain((0.2, 0.2, 0.2)), False))
+                room.world.group(
+                    props.bench(frame, props.wood(rng, pick(rng, WOODS)), props.plain((0.2, 0.2, 0.2)), False)
+                )
             elif choice < 0.9:
                 room.plant(room.frame(name, middle, 0.4).x, middle, 1.2)
     if rng.random() < 0.6:
@@ -441,11 +347,19 @@ def library(rng: np.random.Generator) -> World:
     shift = rng.uniform(-0.8, 0.8)
     size = (-wide / 2 + shift, wide / 2 + shift, -1.0, deep)
     yaw = float(rng.uniform(-0.3, 0.3))
-    view = _view(rng, float(rng.uniform(-0.5, 0.5)), -0.4, yaw, 1.4, 1.75)
-    room = Room(rng, "library", size, tall, _floor(rng, ("planks", "planks", "carpet", "check")), _wall(rng, _pick(rng, WALLS)),
-                props.plain((0.86, 0.85, 0.82), 0.012), view)  # fmt: skip
-    x0, x1, _, z1 = size
-    tone = _pick(rng, WOODS)
+    view = outlook(rng, float(rng.uniform(-0.5, 0.5)), -0.4, yaw, 1.4, 1.75)
+    room = Room(
+        rng,
+        "library",
+        size,
+        tall,
+        floor(rng, ("planks", "planks", "carpet", "check")),
+        wall_cover(rng, pick(rng, WALLS)),
+        props.plain((0.86, 0.85, 0.82), 0.012),
+        view,
+    )
+    x0, x1, _, _z1 = size
+    tone = pick(rng, WOODS)
     timber = props.wood(rng, tone)
     fronts = [Material(bitmaps.books(rng, tone, 6), (1, 1)) for _ in range(3)]
     height = float(rng.uniform(2.0, 2.5))
@@ -461,19 +375,29 @@ def library(rng: np.random.Generator) -> World:
             for z in np.arange(0.5 * deep, deep - 2.0, 1.62):
                 for turn in (-np.pi / 2, np.pi / 2):
                     frame = Frame(float(x - 0.16 * np.sign(turn)), float(z), turn)
-                    room.world.group(props.bookcase(frame, (1.6, height * 0.85, 0.3), fronts[int(rng.integers(3))], timber))
+                    room.world.group(
+                        props.bookcase(frame, (1.6, height * 0.85, 0.3), fronts[int(rng.integers(3))], timber)
+                    )
     for along in np.arange(x0 + 1.4, x1 - 1.0, 2.0):
         room.window("back", float(along), 1.2, 0.9, tall - 0.4, None, 0.9, lit=False)
     room.daylight("back", (x0 + x1) / 2, 0.6 * wide, 0.9, tall - 0.4, 0.8)
-    seat = Material(textures.fabric(rng, _pick(rng, CLOTHS)), (0.4, 0.4))
+    seat = Material(textures.fabric(rng, pick(rng, CLOTHS)), (0.4, 0.4))
     table_x = float(rng.choice([x0 + 2.2, x1 - 2.2]))
     for z in np.arange(2.8, 0.5 * deep, 2.6):
         room.world.group(props.table(Frame(table_x, float(z)), (1.8, 0.75, 0.9), timber, timber))
-        room.world.solids.append(box((table_x + 0.2, 0.78, float(z)), (0.3, 0.06, 0.22), props.plain(_pick(rng, CLOTHS)), 0.5))
+        room.world.solids.append(
+            box((table_x + 0.2, 0.78, float(z)), (0.3, 0.06, 0.22), props.plain(pick(rng, CLOTHS)), 0.5)
+        )
         for x in (-0.45, 0.45):
             for side in (-1, 1):
                 turn = 0.0 if side > 0 else np.pi
-                room.world.group(props.chair(Frame(table_x + x, float(z + 0.62 * side), float(turn + rng.normal(0, 0.15))), seat, timber))
+                room.world.group(
+                    props.chair(
+                        Frame(table_x + x, float(z + 0.62 * side), float(turn + rng.normal(0, 0.15))),
+                        seat,
+                        timber,
+                    )
+                )
     for z in np.linspace(1.5, deep - 1.5, 4):
         for x in (x0 + 0.28 * wide, x1 - 0.28 * wide):
             room.world.solids.extend(props.pendant(float(x), float(z), tall, 0.9, (0.15, 0.25, 0.2)))

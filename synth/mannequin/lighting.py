@@ -1,6 +1,7 @@
 """Light for the ray caster: sun with cast shadows, area lights, sky light and screen-space ambient occlusion.
 
-Light is computed on a coarse grid and carried to full resolution surface by surface (never across an edge), which
+Light is computed on a coarse grid and carried to full resolution surface by surface (never across an edge),
+which
 is what makes soft shadows affordable in numpy.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.mannequin.raycast import FACES, NOTHING, Buffers, Solid, Sprite
-from synth.mannequin.textures import F32, Colour, noise
+from synth.mannequin.textures import F32, Colour, f32, noise
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Sun:
 
 @dataclass(frozen=True)
 class Lamp:
-    """A rectangular light: centre, half edges, and radiance as RGB. It shines to the side of `across x along`."""
+    """A rectangular light: centre, half edges, and radiance as RGB. It shines to the side of `across x
+    along`."""
 
     centre: tuple[float, float, float]
     across: tuple[float, float, float]
@@ -48,7 +50,8 @@ class Lamp:
 
 @dataclass(frozen=True)
 class Light:
-    """All light of a scene. sky and bounce: irradiance on surfaces that face up and down; haze: colour and the
+    """All light of a scene. sky and bounce: irradiance on surfaces that face up and down; haze: colour and
+    the
     distance in metres at which it has taken over by 63 %."""
 
     sun: Sun | None
@@ -60,10 +63,11 @@ class Light:
     occlusion_radius: float = 0.6
 
 
-# Nine places in the unit square, one for each cell of a 3 x 3 pattern: a 3 x 3 blur then averages nine shadow rays
+# Nine places in the unit square, one for each cell of a 3 x 3 pattern: a 3 x 3 blur then averages nine
+# shadow rays
 # per point although each point traces one.
 _SUN_RADIUS = 0.009  # twice the real sun's 0.0047 rad: haze
-_PATTERN = np.float32([(-7, -2), (-5, 5), (-3, -7), (-1, 1), (1, 8), (3, -4), (5, 4), (7, -6), (8, 0)]) / 8
+_PATTERN = f32([(-7, -2), (-5, 5), (-3, -7), (-1, 1), (1, 8), (3, -4), (5, 4), (7, -6), (8, 0)]) / 8
 
 
 @dataclass(frozen=True)
@@ -93,40 +97,60 @@ def irradiance(
 ) -> F32:
     """float32[H, W, 3]: light on the visible surfaces (undefined on the sky).
 
-    strides: grid steps in pixels for soft light (sky, lamps) and for the sun, whose shadows have sharper edges.
+    strides: grid steps in pixels for soft light (sky, lamps) and for the sun, whose shadows have sharper
+    edges.
     lamp_shadows: off for reflections, where soft shadows are not missed."""
     soft = _grid(buffers, solids, strides[0])
-    here = np.flatnonzero(soft.surface.ravel() != NOTHING)
-    points, normals = soft.position.reshape(-1, 3)[here], soft.normal.reshape(-1, 3)[here]
-    closed = ambient_occlusion(soft, buffers, light.occlusion_radius).ravel()[here]
+    coarse = _soft_light(soft, buffers, solids, light, lamp_shadows)
+    if light.sun is None:
+        return spread(coarse, soft.surface, buffers.surface, strides[0])
+    if strides[0] == strides[1]:
+        coarse += _sunlight(soft, solids, sprites, light.sun) * f32(light.sun.colour)
+        return spread(coarse, soft.surface, buffers.surface, strides[0])
+    sharp = _grid(buffers, solids, strides[1])
+    total = spread(coarse, soft.surface, buffers.surface, strides[0])
+    share = spread(_sunlight(sharp, solids, sprites, light.sun), sharp.surface, buffers.surface, strides[1])
+    total += share * f32(light.sun.colour)
+    return total
+
+
+def _soft_light(
+    grid: _Grid, buffers: Buffers, solids: Sequence[Solid], light: Light, lamp_shadows: bool
+) -> F32:
+    """float32[h, w, 3]: sky, bounced and lamp light on the grid."""
+    here = np.flatnonzero(grid.surface.ravel() != NOTHING)
+    points, normals = grid.position.reshape(-1, 3)[here], grid.normal.reshape(-1, 3)[here]
+    closed = ambient_occlusion(grid, buffers, light.occlusion_radius).ravel()[here]
     up = (normals[:, 1:2] + 1) / 2
-    result = (np.float32(light.sky) * up + np.float32(light.bounce) * (1 - up)) * closed[:, None]
+    found = (f32(light.sky) * up + f32(light.bounce) * (1 - up)) * closed[:, None]
+    places = grid.places()[here]
     # Slender parts leave no visible shadow in the light of a large lamp.
-    places = soft.places()[here]
     casters = [solid for solid in solids if solid.casts and solid.radius > 0.15] if lamp_shadows else []
     for lamp in light.lamps:
-        result += _lamp(points, normals, lamp, casters, places) * (0.45 + 0.55 * closed)[:, None]
-    coarse = np.zeros((soft.surface.size, 3), np.float32)
-    coarse[here] = result
-    coarse = coarse.reshape(*soft.surface.shape, 3)
+        found += _lamp(points, normals, lamp, casters, places) * (0.45 + 0.55 * closed)[:, None]
+    result = np.zeros((grid.surface.size, 3), np.float32)
+    result[here] = found
+    result = result.reshape(*grid.surface.shape, 3)
     if light.lamps:
-        coarse = soften(soften(soften(coarse, soft.surface, 1), soft.surface, 2), soft.surface, 1)
-    total = spread(coarse, soft.surface, buffers.surface, strides[0])
-    if light.sun is None:
-        return total
-    sharp = soft if strides[0] == strides[1] else _grid(buffers, solids, strides[1])
-    here = np.flatnonzero(sharp.surface.ravel() != NOTHING)
-    points, normals = sharp.position.reshape(-1, 3)[here], sharp.normal.reshape(-1, 3)[here]
-    facing = np.maximum(normals @ np.float32(light.sun.direction), 0)
+        for step in (1, 2, 1):
+            result = soften(result, grid.surface, step)
+    return result
+
+
+def _sunlight(grid: _Grid, solids: Sequence[Solid], sprites: Sequence[Sprite], sun: Sun) -> F32:
+    """float32[h, w, 1] in 0..1: sunlight on the grid, cosine and shadows included."""
+    surface = grid.surface.ravel()
+    here = np.flatnonzero(surface != NOTHING)
+    points, normals = grid.position.reshape(-1, 3)[here], grid.normal.reshape(-1, 3)[here]
+    facing = np.maximum(normals @ f32(sun.direction), 0)
     # Leaves face every way: a sprite takes an even share of the sun.
-    facing[sharp.surface.ravel()[here] // FACES >= len(solids)] = 0.62
+    facing[surface[here] // FACES >= len(solids)] = 0.62
     lit = np.flatnonzero(facing > 0)
-    seen = _sunlit(points[lit] + 0.01 * normals[lit], light.sun, solids, sprites, sharp.places()[here[lit]])
-    share = np.zeros(sharp.surface.size, np.float32)
-    share[here[lit]] = facing[lit] * seen
-    share = soften(share.reshape(*sharp.surface.shape, 1), sharp.surface, 1)
-    total += spread(share, sharp.surface, buffers.surface, strides[1]) * np.float32(light.sun.colour)
-    return total
+    start = points[lit] + 0.01 * normals[lit]
+    owners = surface[here[lit]] // FACES - len(solids)
+    share = np.zeros(grid.surface.size, np.float32)
+    share[here[lit]] = facing[lit] * _sunlit(start, sun, solids, sprites, grid.places()[here[lit]], owners)
+    return soften(share.reshape(*grid.surface.shape, 1), grid.surface, 1)
 
 
 def _grid(buffers: Buffers, solids: Sequence[Solid], stride: int) -> _Grid:
@@ -149,7 +173,7 @@ def _grid(buffers: Buffers, solids: Sequence[Solid], stride: int) -> _Grid:
     for index, solid in enumerate(solids):
         if solid.axis is not None and index in buffers.spots:
             round_side = (owner == index) & (np.abs(normal[..., 1]) < 0.9)
-            away = position[round_side][:, [0, 2]] - np.float32(solid.axis)
+            away = position[round_side][:, [0, 2]] - f32(solid.axis)
             away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-4)
             rise = normal[round_side][:, 1]
             flat = np.sqrt(1 - rise**2)
@@ -169,19 +193,19 @@ def ambient_occlusion(grid: _Grid, buffers: Buffers, radius: float) -> F32:
     count = 14
     for index in range(count):
         angle = index * 2.399963
-        share = np.float32(((index + 0.5) / count) ** 0.8)
+        share = f32(((index + 0.5) / count) ** 0.8)
         span = np.clip(reach * share, 1.0, 90.0)
         neighbour = cv2.remap(
             grid.position,
-            base_x + span * np.float32(np.cos(angle)),
-            base_y + span * np.float32(np.sin(angle)),
+            base_x + span * f32(np.cos(angle)),
+            base_y + span * f32(np.sin(angle)),
             cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_REPLICATE,
         )
         offset = neighbour - grid.position
-        distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset)) + np.float32(1e-4)
+        distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset)) + f32(1e-4)
         rise = np.einsum("ijk,ijk->ij", offset, grid.normal) / distance
-        total += np.maximum(rise - 0.08, 0) * np.clip(1.6 - distance / np.float32(radius), 0, 1)
+        total += np.maximum(rise - 0.08, 0) * np.clip(1.6 - distance / f32(radius), 0, 1)
     closed = np.clip(1 - 2.0 * total / count, 0.12, 1).astype(np.float32)
     blurred = np.asarray(cv2.blur(closed, (5, 5)), np.float32)
     # The blur must not carry a dark corner onto another surface.
@@ -192,9 +216,9 @@ def ambient_occlusion(grid: _Grid, buffers: Buffers, radius: float) -> F32:
 def _blocked(points: F32, toward: F32, limit: F32 | float, solid: Solid) -> NDArray[np.bool_]:
     """bool[N]: whether the ray from each point meets the solid before `limit` metres."""
     enter = np.full(len(points), 1e-3, np.float32)
-    leave = np.broadcast_to(np.float32(limit), enter.shape).copy()
+    leave = np.broadcast_to(f32(limit), enter.shape).copy()
     inside = np.ones(len(points), bool)
-    for normal, offset in zip(np.float32(solid.normals), np.float32(solid.offsets), strict=True):
+    for normal, offset in zip(f32(solid.normals), f32(solid.offsets), strict=True):
         gap = offset - points @ normal
         slope = np.broadcast_to(toward @ normal, gap.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -206,18 +230,25 @@ def _blocked(points: F32, toward: F32, limit: F32 | float, solid: Solid) -> NDAr
 
 
 def _sunlit(
-    points: F32, sun: Sun, solids: Sequence[Solid], sprites: Sequence[Sprite], places: F32
+    points: F32,
+    sun: Sun,
+    solids: Sequence[Solid],
+    sprites: Sequence[Sprite],
+    places: F32,
+    owners: NDArray[np.int32],
 ) -> F32:
-    """float32[N]: visible share of the sun. Rays are spread over a small disc, so that far shadows soften."""
-    direction = np.float32(sun.direction)
+    """float32[N]: visible share of the sun. Rays are spread over a small disc, so that far shadows soften.
+
+    owners: int32[N], the number of the sprite that each point lies on (negative: a solid)."""
+    direction = f32(sun.direction)
     # Order the points across the sunbeams: a caster then concerns one contiguous run of them.
-    flat = np.float32([direction[2], 0, -direction[0]])
+    flat = f32([direction[2], 0, -direction[0]])
     flat /= max(float(np.linalg.norm(flat)), 1e-3)
     side = points @ flat
     order = np.argsort(side)
     side, ordered = side[order], points[order]
     lifted = np.cross(direction, flat).astype(np.float32)
-    toward = direction + np.float32(_SUN_RADIUS) * (places[order] @ np.stack([flat, lifted]))
+    toward = direction + f32(_SUN_RADIUS) * (places[order] @ np.stack([flat, lifted]))
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     seen = np.ones(len(points), np.float32)
     if sun.portals:
@@ -232,14 +263,20 @@ def _sunlit(
         # Spread rays leave the exact shadow by 1 % of their length: 0.2 m is enough up to 20 m.
         first, last = np.searchsorted(side, [across.min() - 0.2, across.max() + 0.2])
         run = rise[first:last]
-        near = np.flatnonzero((run > along.min() - 0.2) & (run < along.max() + 0.2) & (seen[first:last] > 0)) + first
+        near = (
+            np.flatnonzero((run > along.min() - 0.2) & (run < along.max() + 0.2) & (seen[first:last] > 0))
+            + first
+        )
         if len(near):
             seen[near[_blocked(ordered[near], toward[near], 1e4, solid)]] = 0
-    for sprite in sprites:
+    owners = owners[order]
+    for number, sprite in enumerate(sprites):
         reach = 0.5 * sprite.size[0]
-        first, last = np.searchsorted(side, np.float32(sprite.foot) @ flat + np.float32([-reach, reach]))
+        first, last = np.searchsorted(side, f32(sprite.foot) @ flat + f32([-reach, reach]))
         if first < last:
-            _sprite_shadow(ordered[first:last], toward[first:last], sprite, flat, seen[first:last])
+            # The flat cut-out must not shadow itself: its shading is painted on it.
+            run_of = np.flatnonzero(owners[first:last] != number) + first
+            seen[run_of] *= _sprite_shadow(ordered[run_of], toward[run_of], sprite, flat)
     result = np.empty_like(seen)
     result[order] = seen
     return result
@@ -249,23 +286,23 @@ def _through(portal: Portal, points: F32, toward: F32, seen: F32) -> None:
     """Set `seen` to 1 where the ray passes through the portal."""
     across, other = (0, 2) if portal.axis == "x" else (2, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        reach = (np.float32(portal.at) - points[:, across]) / toward[:, across]
+        reach = (f32(portal.at) - points[:, across]) / toward[:, across]
     side = points[:, other] + reach * toward[:, other]
     rise = points[:, 1] + reach * toward[:, 1]
     inside = (reach > 0) & (side > portal.low[0]) & (side < portal.high[0])
     seen[inside & (rise > portal.low[1]) & (rise < portal.high[1])] = 1
 
 
-def _sprite_shadow(points: F32, toward: F32, sprite: Sprite, right: F32, seen: F32) -> None:
-    """Darken `seen` where the sprite, turned to the sun (`right` is level and across the beams), is in the way."""
-    flat = np.float32([-right[2], 0, right[0]])
-    foot = np.float32(sprite.foot)
+def _sprite_shadow(points: F32, toward: F32, sprite: Sprite, right: F32) -> F32:
+    """float32[N] in 0..1: light left by the sprite, turned to the sun (`right` is level and across the
+    beams)."""
+    flat = f32([-right[2], 0, right[0]])
+    foot = f32(sprite.foot)
     width, height = sprite.size
-    offset = foot - points
-    near = np.flatnonzero(offset @ flat > 0.12 * width)
-    if not len(near):
-        return
-    reach = (offset[near] @ flat) / np.maximum(toward[near] @ flat, 1e-3)
+    left = np.ones(len(points), np.float32)
+    ahead = (foot - points) @ flat
+    near = np.flatnonzero(ahead > 0)
+    reach = ahead[near] / np.maximum(toward[near] @ flat, 1e-3)
     hit = points[near] + reach[:, None] * toward[near] - foot
     u = (hit @ right) / width + 0.5
     v = 1 - hit[:, 1] / height
@@ -274,13 +311,16 @@ def _sprite_shadow(points: F32, toward: F32, sprite: Sprite, right: F32, seen: F
     if len(near):
         level = 1.0 if sprite.texture.levels[0].shape[0] <= 512 else 2.0
         alpha = sprite.texture.sample(u.astype(np.float32), v.astype(np.float32), level)[:, 3]
-        # A crown is deeper than its cut-out: little light comes through its middle.
-        seen[near] *= 1 - np.clip(alpha * 1.1, 0, 0.93)
+        # A crown is deeper than its cut-out: little light comes through its middle, and its shadow starts
+        # softly.
+        fade = np.clip(ahead[near] / (0.4 * width), 0, 1)
+        left[near] = 1 - np.clip(alpha * 1.1, 0, 0.93) * fade
+    return left
 
 
 def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], places: F32) -> F32:
     """float32[N, 3]: light from one rectangular lamp, one shadow ray per point."""
-    centre, across, along = np.float32(lamp.centre), np.float32(lamp.across), np.float32(lamp.along)
+    centre, across, along = f32(lamp.centre), f32(lamp.across), f32(lamp.along)
     facing = np.cross(across, along)
     area = 4 * float(np.linalg.norm(facing))
     facing = facing / np.linalg.norm(facing)
@@ -290,7 +330,7 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
     toward = middle / np.maximum(distance, 1e-3)[:, None]
     cosine = np.maximum(np.einsum("ij,ij->i", toward, normals) * 0.85 + 0.15, 0)
     emitted = np.maximum(-(toward @ facing), 0)
-    strength = cosine * emitted * np.float32(area) / (distance**2 + np.float32(area) * 0.35)
+    strength = cosine * emitted * f32(area) / (distance**2 + f32(area) * 0.35)
     useful = np.flatnonzero(strength * max(lamp.colour) > 0.015)
     target = centre + places[useful, :1] * across + places[useful, 1:] * along - points[useful]
     length = np.linalg.norm(target, axis=1)
@@ -301,8 +341,8 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
     start_square = np.einsum("ij,ij->i", start, start)
     for solid in casters:
         # Only rays through the bounding sphere are tested; in this form the test is two matrix products.
-        centre = np.float32(solid.centre)
-        radius = np.float32(solid.radius)
+        centre = f32(solid.centre)
+        radius = f32(solid.radius)
         along = target @ centre - start_along
         apart = start_square - 2 * (start @ centre) + centre @ centre - along**2
         near = np.flatnonzero((apart < radius**2 + 0.002) & (along > -radius) & (along < length + radius))
@@ -310,7 +350,7 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
         if len(near):
             clear[near[_blocked(start[near], target[near], length[near] - 0.03, solid)]] = 0
     strength[useful] *= clear
-    return np.asarray(strength[:, None] * np.float32(lamp.colour), np.float32)
+    return np.asarray(strength[:, None] * f32(lamp.colour), np.float32)
 
 
 def spread(coarse: F32, surface: NDArray[np.int32], fine: NDArray[np.int32], stride: int) -> F32:
@@ -330,8 +370,8 @@ def spread(coarse: F32, surface: NDArray[np.int32], fine: NDArray[np.int32], str
             part_x = (1 - np.abs(x - low_x)).astype(np.float32)
             pick_x = np.clip(low_x, 0, surface.shape[1] - 1)
             near = surface[pick_y][:, pick_x]
-            share = np.where(near == fine, np.float32(1), np.where(near == NOTHING, np.float32(1e-8), np.float32(1e-4)))
-            share *= (part_y[:, None] + np.float32(1e-3)) * (part_x + np.float32(1e-3))[None, :]
+            share = np.where(near == fine, f32(1), np.where(near == NOTHING, f32(1e-8), f32(1e-4)))
+            share *= (part_y[:, None] + f32(1e-3)) * (part_x + f32(1e-3))[None, :]
             total += np.take(np.take(coarse, pick_y, 0), pick_x, 1) * share[..., None]
             weight += share
     total /= weight[..., None]
@@ -364,7 +404,7 @@ def cloudy_sky(
     length = np.sqrt(ray_x**2 + ray_z**2)[None, :]
     elevation = rise / np.hypot(length, rise)
     blend = np.clip(elevation * 1.7, 0, 1) ** 0.55
-    sky = np.float32(low) * (1 - blend)[..., None] + np.float32(high) * blend[..., None]
+    sky = f32(low) * (1 - blend)[..., None] + f32(high) * blend[..., None]
     # Clouds live on a plane: project, look up two octaves of cloudy noise, threshold softly.
     reach = 0.055 / (rise + 0.035)
     u = (ray_x[None, :] * reach + 0.13 * variant) % 1
@@ -379,15 +419,15 @@ def cloudy_sky(
     )
     density = np.clip((cloud - (1.2 - 2.4 * cover)) * 0.85, 0, 1)
     # Thick parts are grey below; the field itself keeps an overcast sky from turning into one flat tone.
-    lit = np.clip(1.02 - 0.30 * density - 0.10 * cloud, 0.45, 1.1)[..., None] * np.float32(white)
+    lit = np.clip(1.02 - 0.30 * density - 0.10 * cloud, 0.45, 1.1)[..., None] * f32(white)
     opacity = (density * np.clip(elevation * 9, 0.15, 1))[..., None]
     sky = sky * (1 - opacity) + lit * opacity
     if sun is not None:
-        direction = np.float32(sun.direction)
+        direction = f32(sun.direction)
         cosine = ray_x[None, :] * direction[0] + rise * direction[1] + ray_z[None, :] * direction[2]
         cosine /= np.hypot(length, rise)
         halo = np.maximum(cosine, 0) ** 24 * 0.5 + np.maximum(cosine, 0) ** 400 * 3
-        sky = sky + halo[..., None] * np.float32(sun.colour) * 0.35
+        sky = sky + halo[..., None] * f32(sun.colour) * 0.35
     result = np.zeros((camera.height, camera.width, 3), np.float32)
     result[above] = sky
     return result

@@ -6,7 +6,7 @@ import numpy as np
 
 from synth.mannequin.body import BONE, BONES, Body
 from synth.mannequin.fabric import SHOES, linear
-from synth.mannequin.head import skin_look
+from synth.mannequin.face import skin_look
 from synth.mannequin.mesh import F32, Mesh, Part, blob, loft, mesh_of
 from synth.mannequin.noise import Noise
 from synth.mannequin.raster import ARM, LEG, Keep, Look, Paint, Piece, Points
@@ -78,7 +78,7 @@ def _rigid(mesh: Mesh, joint: F32, bone: str, limb: int, paint: Paint, keep: Kee
 def hand_piece(
     body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, glove: F32, noise: Noise
 ) -> Piece:
-    """A hand around the wrist: fingers along -y, palm towards z, thumb towards x * sign; `curl` 0 flat .. 1 fist."""
+    """A hand around the wrist: fingers -y, palm z, thumb x * sign; `curl` 0 flat .. 1 fist."""
     size = 0.105 * float(np.linalg.norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
     thick = 1.25 if outfit.gloves else 1.0
     parts = [

@@ -165,7 +165,7 @@ _EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(_CORNERS[a
 
 
 def _surface_nets(field: F32, origin: F32, voxel: float) -> Mesh:
-    """Naive surface nets: one vertex per crossed cell at the mean of its edge crossings, one quad per edge."""
+    """Naive surface nets: a vertex per crossed cell at the mean of its edge crossings, a quad per edge."""
     inside = field < 0
     count = np.zeros(tuple(n - 1 for n in field.shape), np.int8)
     nx, ny, nz = count.shape

@@ -14,7 +14,7 @@ Vec = tuple[float, float, float]
 
 @dataclass
 class Arm:
-    """`wrist`: from the shoulder, in arm lengths; `elbow`, `palm`: where they point. x is outward, z forward."""
+    """`wrist`: from the shoulder, in arm lengths; `elbow`, `palm`: directions. x is outward, z forward."""
 
     wrist: Vec = (0.1, -0.97, 0.06)
     elbow: Vec = (0.35, 0.0, -1.0)
@@ -25,7 +25,7 @@ class Arm:
 
 @dataclass
 class Leg:
-    """`ankle`: place of the ankle in statures (x outward, z forward) above the ground by `lift`."""
+    """Place of the ankle in statures: x outward, z forward, `lift` above its height when standing flat."""
 
     x: float = 0.055
     z: float = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from synth.mannequin import bitmaps, textures
 from synth.mannequin.raycast import Material, Solid, column
-from synth.mannequin.textures import Colour, make_texture, shade
+from synth.mannequin.textures import Colour, f32, make_texture
 from synth.mannequin.world import Frame
 
 
@@ -17,7 +17,7 @@ def plain(colour: Colour, rough: float = 0.03, glow: float = 0.0) -> Material:
     """A painted surface with slight unevenness."""
     size = 128
     value = 1 + rough * textures.noise(size, 1.0, 1)
-    return Material(make_texture(np.float32(colour) * value[..., None]), (0.7, 0.7), 0.0, glow)
+    return Material(make_texture(f32(colour) * value[..., None]), (0.7, 0.7), 0.0, glow)
 
 
 def wood(rng: np.random.Generator, colour: Colour) -> Material:
@@ -25,7 +25,7 @@ def wood(rng: np.random.Generator, colour: Colour) -> Material:
     size = 512
     grain = textures.noise(size, 1.2, int(rng.integers(3)), 12.0)
     value = 1 + 0.11 * grain + 0.05 * np.sin(4 * grain)
-    return Material(make_texture(np.float32(colour) * value[..., None]), (1.6, 0.8))
+    return Material(make_texture(f32(colour) * value[..., None]), (1.6, 0.8))
 
 
 def sofa(frame: Frame, cloth: Material, legs: Material, seats: int) -> list[Solid]:
@@ -45,16 +45,20 @@ def sofa(frame: Frame, cloth: Material, legs: Material, seats: int) -> list[Soli
         side_view = ((0.47, 0.10), (0.47, 0.27), (0.85, 0.17), (0.92, 0.22), (0.92, 0.30))
         tilt = np.array([[sx * wide, y, z] for sx in (-1, 1) for wide in (0.30, 0.345) for y, z in side_view])
         tilt[np.abs(tilt[:, 0]) > 0.32] *= [1, 0.97, 1.03]
-        parts.append(frame.hull(tilt + [x, 0, 0], cloth))
+        parts.append(frame.hull(tilt + np.array([x, 0, 0]), cloth))
     return parts
 
 
 def cushion(frame: Frame, x: float, cloth: Material) -> Solid:
     """A loose cushion leaning on a sofa's back."""
     points = np.array(
-        [[sx * 0.2, y, z] for sx in (-1, 1) for y, z in ((0.49, -0.12), (0.50, 0.0), (0.86, 0.06), (0.87, 0.14))]
+        [
+            [sx * 0.2, y, z]
+            for sx in (-1, 1)
+            for y, z in ((0.49, -0.12), (0.50, 0.0), (0.86, 0.06), (0.87, 0.14))
+        ]
     )
-    return frame.hull(points + [x, 0, 0], cloth)
+    return frame.hull(points + np.array([x, 0, 0]), cloth)
 
 
 def table(frame: Frame, size: tuple[float, float, float], top: Material, legs: Material) -> list[Solid]:
@@ -98,8 +102,11 @@ def office_chair(frame: Frame, cloth: Material, metal: Material) -> list[Solid]:
     return parts
 
 
-def desk(rng: np.random.Generator, frame: Frame, top: Material, metal: Material, screen: Material) -> list[Solid]:
-    """A work place 1.5 m wide whose user sits on the -z side: top, legs, screens, keyboard, papers, drawers."""
+def desk(
+    rng: np.random.Generator, frame: Frame, top: Material, metal: Material, screen: Material
+) -> list[Solid]:
+    """A work place 1.5 m wide whose user sits on the -z side: top, legs, screens, keyboard, papers,
+    drawers."""
     parts = table(frame, (1.5, 0.74, 0.75), top, metal)
     dark = plain((0.10, 0.10, 0.11))
     count = int(rng.integers(1, 3))
@@ -109,7 +116,9 @@ def desk(rng: np.random.Generator, frame: Frame, top: Material, metal: Material,
         parts.append(frame.box((x, 0.82, 0.22), (0.05, 0.18, 0.03), dark))
         parts.append(frame.box((x, 0.745, 0.20), (0.24, 0.012, 0.18), dark))
     parts.append(frame.box((0, 0.75, -0.14), (0.42, 0.02, 0.14), dark))
-    parts.append(frame.box((0.56, 0.76, -0.1), (0.21, rng.uniform(0.01, 0.09), 0.29), plain((0.92, 0.91, 0.88))))
+    parts.append(
+        frame.box((0.56, 0.76, -0.1), (0.21, rng.uniform(0.01, 0.09), 0.29), plain((0.92, 0.91, 0.88)))
+    )
     parts.append(frame.box((0.5, 0.35, 0.05), (0.40, 0.6, 0.55), plain((0.78, 0.78, 0.77))))
     if rng.random() < 0.6:
         mug = textures.hue(rng, (0.1, 0.6), (0.3, 0.9))
@@ -120,7 +129,7 @@ def desk(rng: np.random.Generator, frame: Frame, top: Material, metal: Material,
 
 def bookcase(frame: Frame, size: tuple[float, float, float], front: Material, wood_: Material) -> list[Solid]:
     """A bookcase that faces -z; front is one picture of filled shelves."""
-    width, height, depth = size
+    width, height, _ = size
     picture = Material(front.texture, (width, height))
     return [frame.box((0, height / 2, 0), size, wood_, {"front": picture})]
 
@@ -156,7 +165,9 @@ def bench(frame: Frame, slats: Material, metal: Material, back: bool) -> list[So
         parts += [frame.box((0, y, 0.2), (1.7, 0.10, 0.03), slats) for y in (0.60, 0.74, 0.88)]
     for x in (-0.7, 0.7):
         parts.append(frame.box((x, 0.21, -0.16), (0.05, 0.42, 0.05), metal))
-        parts.append(frame.box((x, 0.46 if back else 0.21, 0.18), (0.05, 0.92 if back else 0.42, 0.05), metal))
+        parts.append(
+            frame.box((x, 0.46 if back else 0.21, 0.18), (0.05, 0.92 if back else 0.42, 0.05), metal)
+        )
         parts.append(frame.box((x, 0.40, 0), (0.05, 0.05, 0.4), metal))
     return parts
 
@@ -189,7 +200,9 @@ def car(rng: np.random.Generator, paint: Colour) -> list[Solid]:
     tall = rng.uniform(0.94, 1.12)
     estate = rng.uniform(0.0, 0.5)
 
-    def block(profile: list[tuple[float, float]], low: float, high: float, tuck: float, material: Material) -> Solid:
+    def block(
+        profile: list[tuple[float, float]], low: float, high: float, tuck: float, material: Material
+    ) -> Solid:
         """Extrude a side profile (z, y) across x; `tuck` narrows the part above `low` towards `high`."""
         points = []
         for z, y in profile:
@@ -199,40 +212,127 @@ def car(rng: np.random.Generator, paint: Colour) -> list[Solid]:
 
     waist, roof = 0.90 * tall, 1.44 * tall
     parts = [
-        block([(-2.08, 0.34), (-2.10, 0.62), (-2.02, waist), (0.9, waist), (2.0, 0.72), (2.12, 0.5), (2.08, 0.26), (-1.9, 0.24)], 0.5, waist, 0.05, body),
-        block([(-1.95 + 0.1 * estate, waist - 0.02), (-1.35 - estate, roof - 0.05), (-0.2, roof), (0.25, roof - 0.06), (1.05, waist - 0.02)], waist, roof, 0.20, dark),
-        block([(-1.36 - estate, roof - 0.06), (-1.1, roof), (-0.2, roof + 0.03), (0.28, roof - 0.055)], waist, roof, 0.175, body),
+        block(
+            [
+                (-2.08, 0.34),
+                (-2.10, 0.62),
+                (-2.02, waist),
+                (0.9, waist),
+                (2.0, 0.72),
+                (2.12, 0.5),
+                (2.08, 0.26),
+                (-1.9, 0.24),
+            ],
+            0.5,
+            waist,
+            0.05,
+            body,
+        ),
+        block(
+            [
+                (-1.95 + 0.1 * estate, waist - 0.02),
+                (-1.35 - estate, roof - 0.05),
+                (-0.2, roof),
+                (0.25, roof - 0.06),
+                (1.05, waist - 0.02),
+            ],
+            waist,
+            roof,
+            0.20,
+            dark,
+        ),
+        block(
+            [(-1.36 - estate, roof - 0.06), (-1.1, roof), (-0.2, roof + 0.03), (0.28, roof - 0.055)],
+            waist,
+            roof,
+            0.175,
+            body,
+        ),
     ]
     glass_tone = plain((0.34, 0.40, 0.46), 0.10)
     for side in (-1, 1):
-        outline = np.array([[z, y] for z, y in ((-1.62 - 0.6 * estate, waist + 0.03), (-1.28 - estate, roof - 0.10), (0.12, roof - 0.10), (0.84, waist + 0.03))])
+        outline = np.array(
+            [
+                [z, y]
+                for z, y in (
+                    (-1.62 - 0.6 * estate, waist + 0.03),
+                    (-1.28 - estate, roof - 0.10),
+                    (0.12, roof - 0.10),
+                    (0.84, waist + 0.03),
+                )
+            ]
+        )
         points = []
         for z, y in outline:
             half = 0.86 - 0.20 * (y - waist) / (roof - waist)
             points += [[side * half, y, z], [side * (half + 0.006), y, z]]
         parts.append(frame.hull(np.array(points), glass_tone, casts=False))
-        pillar = np.array([[side * 0.87, waist, -0.36], [side * 0.87, waist, -0.26], [side * 0.69, roof - 0.04, -0.36], [side * 0.69, roof - 0.04, -0.26]])
-        parts.append(frame.hull(np.concatenate([pillar, pillar + [side * 0.012, 0.0, 0.0]]), dark, casts=False))
+        pillar = np.array(
+            [
+                [side * 0.87, waist, -0.36],
+                [side * 0.87, waist, -0.26],
+                [side * 0.69, roof - 0.04, -0.36],
+                [side * 0.69, roof - 0.04, -0.26],
+            ]
+        )
+        parts.append(
+            frame.hull(
+                np.concatenate([pillar, pillar + np.array([side * 0.012, 0.0, 0.0])]), dark, casts=False
+            )
+        )
         parts.append(frame.box((side * 0.93, waist + 0.05, 0.62), (0.16, 0.11, 0.08), body))
         parts.append(frame.box((side * 0.858, 0.36, 0), (0.03, 0.12, 2.2), plain((0.09, 0.09, 0.09))))
-        parts.append(frame.box((side * 0.862, waist - 0.12, -0.55), (0.02, 0.03, 0.16), plain((0.6, 0.6, 0.6))))
+        parts.append(
+            frame.box((side * 0.862, waist - 0.12, -0.55), (0.02, 0.03, 0.16), plain((0.6, 0.6, 0.6)))
+        )
     ring = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     for z in (-1.28, 1.30):
         for side in (-1, 1):
-            for radius, wide, tone in ((0.38, 0.865, (0.03, 0.03, 0.03)), (0.315, 0.875, (0.06, 0.06, 0.06)), (0.205, 0.885, (0.62, 0.63, 0.65)), (0.07, 0.892, (0.25, 0.25, 0.26))):
-                disc = np.array([[side * x, 0.315 + radius * np.sin(a), z + radius * np.cos(a)] for a in ring for x in (wide, 0.6)])
+            for radius, wide, tone in (
+                (0.38, 0.865, (0.03, 0.03, 0.03)),
+                (0.315, 0.875, (0.06, 0.06, 0.06)),
+                (0.205, 0.885, (0.62, 0.63, 0.65)),
+                (0.07, 0.892, (0.25, 0.25, 0.26)),
+            ):
+                disc = np.array(
+                    [
+                        [side * x, 0.315 + radius * np.sin(a), z + radius * np.cos(a)]
+                        for a in ring
+                        for x in (wide, 0.6)
+                    ]
+                )
                 parts.append(frame.hull(disc, plain(tone), casts=radius == 0.315))
     for end, tone in ((-1, (0.62, 0.06, 0.05)), (1, (0.92, 0.92, 0.88))):
         for side in (-1, 1):
-            parts.append(frame.box((side * 0.64, 0.70 if end < 0 else 0.64, end * 2.07), (0.30, 0.13, 0.07), plain(tone, 0.02, 0.25)))
+            parts.append(
+                frame.box(
+                    (side * 0.64, 0.70 if end < 0 else 0.64, end * 2.07),
+                    (0.30, 0.13, 0.07),
+                    plain(tone, 0.02, 0.25),
+                )
+            )
         parts.append(frame.box((0, 0.52, end * 2.11), (0.5, 0.11, 0.03), plain((0.85, 0.85, 0.80))))
         parts.append(frame.box((0, 0.36, end * 2.09), (1.5, 0.12, 0.06), plain((0.10, 0.10, 0.10))))
-    rear = np.array([[x, y, z] for x, y, z in ((0.68, waist + 0.04, -1.93), (-0.68, waist + 0.04, -1.93), (0.56, roof - 0.12, -1.46 - 0.9 * estate), (-0.56, roof - 0.12, -1.46 - 0.9 * estate))])
-    parts.append(frame.hull(np.concatenate([rear, rear + [0, 0.03, -0.035]]), glass_tone, casts=False))
+    rear = np.array(
+        [
+            [x, y, z]
+            for x, y, z in (
+                (0.68, waist + 0.04, -1.93),
+                (-0.68, waist + 0.04, -1.93),
+                (0.56, roof - 0.12, -1.46 - 0.9 * estate),
+                (-0.56, roof - 0.12, -1.46 - 0.9 * estate),
+            )
+        ]
+    )
+    parts.append(
+        frame.hull(np.concatenate([rear, rear + np.array([0, 0.03, -0.035])]), glass_tone, casts=False)
+    )
     return parts
 
 
-def parasol(x: float, z: float, cloth: Material, pole: Material, height: float = 2.3, reach: float = 1.4) -> list[Solid]:
+def parasol(
+    x: float, z: float, cloth: Material, pole: Material, height: float = 2.3, reach: float = 1.4
+) -> list[Solid]:
     """An open sun shade."""
     return [
         column(x, z, 0, height, (0.025, 0.025), pole),

@@ -60,7 +60,7 @@ class Piece:
     """One surface of the figure: rest geometry, how it follows the bones, and how it looks.
 
     coords: float32[n, 3] painter coordinates per vertex; weights: float32[n, 19]; keep: which points exist;
-    paint: their look; closed: back faces are never seen; limb: the one group of the whole piece, or None where
+    paint: their look; closed: back faces are never seen; limb: the group of the whole piece, or None where
     the coordinates are the body's and tell; split: height below which such a piece is a leg.
     """
 
@@ -140,7 +140,7 @@ def fragments(screen: F32, faces: I32, width: int, height: int) -> tuple[I32, I3
         py = low[pick, 1, None] + dy
         inv = 1 / area[pick]
         pa, pb, pc = a[pick], b[pick], c[pick]
-        # Each weight is an affine function of the pixel; only its value at the window's corner is per triangle.
+        # Each weight is an affine function of the pixel: one value and two slopes per triangle.
         ax, ay = (pb[:, 1] - pc[:, 1]) * inv, (pc[:, 0] - pb[:, 0]) * inv
         bx, by = (pc[:, 1] - pa[:, 1]) * inv, (pa[:, 0] - pc[:, 0]) * inv
         rx, ry = low[pick, 0] - pc[:, 0], low[pick, 1] - pc[:, 1]

@@ -1,7 +1,7 @@
 """A small vectorised ray caster: convex solids and upright sprites, seen by a level pinhole camera.
 
-World axes: x right, y up, z forward, metres, ground at y = 0. The camera never tilts (it shifts its image plane,
-as an architecture photographer does), so verticals stay vertical and the horizon is one image row.
+World axes: x right, y up, z forward, metres, ground at y = 0. The camera never tilts (it shifts its image
+plane, as an architecture photographer does), so verticals stay vertical and the horizon is one image row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from synth.mannequin.textures import F32, Texture
+from synth.mannequin.textures import F32, Texture, f32
 
 FACES = 32  # surface number = solid index * FACES + face index
 NOTHING = -1
@@ -58,7 +58,7 @@ class Camera:
         """x and z of the ray directions per column, y per row; the direction's depth along the view is 1."""
         across = (np.arange(self.width, dtype=np.float32) + 0.5 - self.centre_x) / self.focal
         up = (self.horizon - np.arange(self.height, dtype=np.float32) - 0.5) / self.focal
-        cosine, sine = np.float32(np.cos(self.yaw)), np.float32(np.sin(self.yaw))
+        cosine, sine = f32(np.cos(self.yaw)), f32(np.sin(self.yaw))
         up = -up if self.mirrored else up
         return (
             (across * cosine + sine).astype(np.float32),
@@ -96,7 +96,8 @@ class Material:
 
 @dataclass(frozen=True)
 class Decal:
-    """Another material laid over the ground. cover maps world x, z (float32[N]) to opacity 0..1 (float32[N])."""
+    """Another material laid over the ground. cover maps world x, z (float32[N]) to opacity 0..1
+    (float32[N])."""
 
     cover: Callable[[F32, F32], F32]
     material: Material
@@ -107,7 +108,8 @@ class Solid:
     """A convex solid: normals float64[M, 3], offsets float64[M] (inside: normal . p <= offset), texture axes
     float64[M, 2, 3] and origins float64[M, 2], vertices float64[K, 3]. centre and radius bound it.
 
-    casts: throws shadows. worn: edge width in metres that catches light (0: none). axis: x, z of the vertical axis
+    casts: throws shadows. worn: edge width in metres that catches light (0: none). axis: x, z of the
+    vertical axis
     when the side faces stand for a round surface."""
 
     normals: NDArray
@@ -147,7 +149,8 @@ class Solid:
 
 @dataclass(frozen=True)
 class Sprite:
-    """An upright cut-out that turns to the camera: foot (x, y, z), size (width, height) in metres, RGBA texture."""
+    """An upright cut-out that turns to the camera: foot (x, y, z), size (width, height) in metres, RGBA
+    texture."""
 
     foot: tuple[float, float, float]
     size: tuple[float, float]
@@ -157,30 +160,27 @@ class Sprite:
 
 def _frames(normals: NDArray, offsets: NDArray, vertices: NDArray) -> tuple[NDArray, NDArray]:
     """Texture axes (right and down, seen from outside) and origins (upper left corner) of each face."""
-    axes = np.zeros((len(normals), 2, 3))
+    level = np.hypot(normals[:, 0], normals[:, 2])
+    flat = level < 0.31
+    right = np.stack([-normals[:, 2], 0 * level, normals[:, 0]], -1) / np.maximum(level, 1e-9)[:, None]
+    right[flat] = 1.0, 0.0, 0.0
     origins = np.zeros((len(normals), 2))
-    for index, (normal, offset) in enumerate(zip(normals, offsets, strict=True)):
-        if abs(normal[1]) > 0.95:
-            right = np.array([1.0, 0.0, 0.0])
-            if len(vertices):
-                # A turned table keeps its grain along its own longest edge.
-                on_face = vertices[np.abs(vertices @ normal - offset) < 1e-4]
-                edges = on_face[1:] - on_face[:1]
-                lengths = np.linalg.norm(edges, axis=1)
-                usable = lengths > 1e-6
-                if usable.any() and len(on_face) <= 4:
-                    right = edges[usable][np.argmin(lengths[usable])] / lengths[usable].min()
-            down = np.cross(normal, right)
-        else:
-            right = np.array([-normal[2], 0.0, normal[0]]) / np.hypot(normal[0], normal[2])
-            down = np.cross(normal, right)
-            down *= -np.sign(down[1])
-        axes[index] = right, down
-        if len(vertices):
-            gap = np.abs(vertices @ normal - offset)
-            on_face = vertices[gap <= gap.min() + 1e-4]
-            origins[index] = (on_face @ right).min(), (on_face @ down).min()
-    return axes, origins
+    if not len(vertices):
+        return np.stack([right, np.cross(normals, right)], 1), origins
+    gaps = np.abs(normals @ vertices.T - offsets[:, None])
+    on_face = gaps <= gaps.min(1, keepdims=True) + 1e-4
+    for index in np.flatnonzero(flat & (on_face.sum(1) == 4)):
+        # A turned table keeps its grain along its own longer side: of the three ways from one corner, the
+        # diagonal is the longest and the longer side comes second.
+        corners = vertices[on_face[index]]
+        ways = corners[1:] - corners[0]
+        along = ways[np.argsort(np.linalg.norm(ways, axis=1))[1]]
+        right[index] = along / max(float(np.linalg.norm(along)), 1e-9)
+    down = np.cross(normals, right)
+    down[~flat] *= -np.sign(down[~flat, 1:2])
+    axes = np.stack([right, down], 1)
+    reach = np.where(on_face[:, None, :], axes @ vertices.T, np.inf)
+    return axes, np.asarray(reach.min(2))
 
 
 def box(
@@ -192,7 +192,8 @@ def box(
     casts: bool = True,
     worn: float = 0.012,
 ) -> Solid:
-    """A box around centre. `faces` overrides the material of front (-z), back, left (-x), right, top, bottom."""
+    """A box around centre. `faces` overrides the material of front (-z), back, left (-x), right, top,
+    bottom."""
     names = ("right", "left", "top", "bottom", "back", "front")
     local = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
     cosine, sine = np.cos(yaw), np.sin(yaw)
@@ -216,7 +217,15 @@ def hull(
     normals, offsets = rounded[:, :3], -rounded[:, 3]
     axes, origins = _frames(normals, offsets, points)
     return Solid(
-        normals, offsets, axes, origins, points, (material,) * len(normals), casts, 0.0 if axis else 0.012, axis
+        normals,
+        offsets,
+        axes,
+        origins,
+        points,
+        (material,) * len(normals),
+        casts,
+        0.0 if axis else 0.012,
+        axis,
     )
 
 
@@ -251,12 +260,13 @@ class Buffers:
         """World x, y, z (float32[N]) of the visible points at the pixels."""
         ray_x, ray_y, ray_z = self.camera.rays()
         depth = self.depth[rows, columns]
-        x, y, z = (np.float32(value) for value in self.camera.position)
+        x, y, z = (f32(value) for value in self.camera.position)
         return x + depth * ray_x[columns], y + depth * ray_y[rows], z + depth * ray_z[columns]
 
 
 def trace(camera: Camera, solids: Sequence[Solid], sprites: Sequence[Sprite]) -> Buffers:
-    """Nearest surface per pixel. Sprites are numbered after the solids; a mirrored camera skips the ground."""
+    """Nearest surface per pixel. Sprites are numbered after the solids; a mirrored camera skips the
+    ground."""
     depth = np.full((camera.height, camera.width), np.inf, np.float32)
     surface = np.full((camera.height, camera.width), NOTHING, np.int32)
     buffers = Buffers(camera, depth, surface)
@@ -281,16 +291,16 @@ def trace(camera: Camera, solids: Sequence[Solid], sprites: Sequence[Sprite]) ->
             across = columns_x * normal[0] + columns_z * normal[2]
             slope = across[None, :] + (rows_y * normal[1])[:, None]
             with np.errstate(divide="ignore", invalid="ignore"):
-                reach = np.float32(gap) / slope
+                reach = f32(gap) / slope
             if gap < 0:
-                reach = np.where(slope < 0, reach, np.float32(np.inf))
+                reach = np.where(slope < 0, reach, f32(np.inf))
                 if enter is None or face is None:
                     enter, face = reach, np.full(reach.shape, number, np.int32)
                 else:
                     face[reach > enter] = number
                     enter = np.maximum(enter, reach)
             else:
-                reach = np.where(slope > 0, reach, np.float32(np.inf))
+                reach = np.where(slope > 0, reach, f32(np.inf))
                 leave = reach if leave is None else np.minimum(leave, reach)
         if enter is None or face is None:
             continue
@@ -318,7 +328,7 @@ def trace(camera: Camera, solids: Sequence[Solid], sprites: Sequence[Sprite]) ->
 
 def _sprite_frame(
     camera: Camera, sprite: Sprite
-) -> tuple[np.float32, float, float, float, tuple[int, int, int, int]] | None:
+) -> tuple[float, float, float, float, tuple[int, int, int, int]] | None:
     """Depth, left and top pixel, pixels per metre and pixel box of a sprite; None when out of sight."""
     x, y, z = (a - b for a, b in zip(sprite.foot, camera.position, strict=True))
     cosine, sine = np.cos(camera.yaw), np.sin(camera.yaw)
@@ -333,7 +343,7 @@ def _sprite_frame(
     y0, y1 = max(0, int(top)), min(camera.height, int(top + height) + 1)
     if x0 >= x1 or y0 >= y1:
         return None
-    return np.float32(distance), left, top, scale, (x0, y0, x1, y1)
+    return float(distance), float(left), float(top), float(scale), (x0, y0, x1, y1)
 
 
 def _sprite_patch(
@@ -411,16 +421,16 @@ def _face(
     normal = solid.normals[number].astype(np.float32)
     # Footprint of a pixel: depth / focal across, longer by 1 / cosine along the slope. The level follows a
     # compromise between the two; four sub-pixels with dithered levels stand for trilinear filtering.
-    x_c, y_c, z_c = (np.float32(value) for value in camera.position)
+    x_c, y_c, z_c = (f32(value) for value in camera.position)
     facing = np.abs(normal[0] * (x - x_c) + normal[1] * (y - y_c) + normal[2] * (z - z_c))
     facing = np.maximum(facing / np.maximum(np.hypot(np.hypot(x - x_c, y - y_c), z - z_c), 1e-3), 0.02)
-    spread = depth * facing ** np.float32(-0.6) / np.float32(camera.focal)
+    spread = depth * facing ** f32(-0.6) / f32(camera.focal)
     dither = (((rows % 2) * 2 + (columns % 2) * 3) % 4 * 0.25).astype(np.float32)
 
     def look(chosen: Material, u: F32, v: F32, spread: F32, dither: F32) -> F32:
         texels = chosen.texture.levels[0].shape[0] / chosen.size[1]
-        lod = np.log2(np.maximum(spread * np.float32(texels), 1e-3)) + dither + np.float32(0.1)
-        return chosen.texture.sample(u / np.float32(chosen.size[0]), v / np.float32(chosen.size[1]), lod)
+        lod = np.log2(np.maximum(spread * f32(texels), 1e-3)) + dither + f32(0.1)
+        return chosen.texture.sample(u / f32(chosen.size[0]), v / f32(chosen.size[1]), lod)
 
     colour = look(material, u, v, spread, dither)
     gloss = np.full(len(x), material.gloss, np.float32)
@@ -431,18 +441,19 @@ def _face(
             share = opacity[on]
             over = look(decal.material, u[on], v[on], spread[on], dither[on])
             colour[on] += (over - colour[on]) * share[:, None]
-            gloss[on] += (np.float32(decal.material.gloss) - gloss[on]) * share
+            gloss[on] += (f32(decal.material.gloss) - gloss[on]) * share
     if solid.worn and len(solid.offsets) > 1 and material.glow == 0:
         colour *= _edges(solid, number, x, y, z)[:, None]
     return colour, material.glow, gloss
 
 
 def _edges(solid: Solid, number: int, x: F32, y: F32, z: F32) -> F32:
-    """float32[N] multiplier: real edges are rounded, so a thin line along them is brighter (or darker below)."""
+    """float32[N] multiplier: real edges are rounded, so a thin line along them is brighter (or darker
+    below)."""
     nearest = np.full(len(x), np.inf, np.float32)
     for other, (normal, offset) in enumerate(zip(solid.normals, solid.offsets, strict=True)):
         if other != number:
-            a, b, c = (np.float32(value) for value in normal)
-            nearest = np.minimum(nearest, np.float32(offset) - (x * a + y * b + z * c))
-    line = np.exp(-np.square(np.maximum(nearest, 0) / np.float32(solid.worn)))
+            a, b, c = (f32(value) for value in normal)
+            nearest = np.minimum(nearest, f32(offset) - (x * a + y * b + z * c))
+    line = np.exp(-np.square(np.maximum(nearest, 0) / f32(solid.worn)))
     return np.asarray(1 + 0.22 * line, np.float32)

@@ -1,7 +1,7 @@
 """Clean backgrounds without a single file: `render_scenery(seed, width, height)`.
 
-A kind of place is drawn by seed, described as a `World` (interiors, exteriors), ray-cast, lit, and then put through
-a camera: exposure, bloom, tone curve, vignette, a trace of blur and grain.
+A kind of place is drawn by seed, described as a `World` (interiors, townscapes, landscapes), ray-cast, lit,
+and then put through a camera: exposure, bloom, tone curve, vignette, a trace of blur and grain.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin import exteriors, interiors
+from synth.mannequin import interiors, landscapes, townscapes
 from synth.mannequin.lighting import cloudy_sky, irradiance
 from synth.mannequin.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
-from synth.mannequin.textures import F32
+from synth.mannequin.textures import F32, f32
 from synth.mannequin.world import World
 
 KINDS: dict[str, Callable[[np.random.Generator], World]] = {
-    "street": exteriors.street,
+    "street": townscapes.street,
     "living-room": interiors.living_room,
-    "park": exteriors.park,
+    "park": landscapes.park,
     "office": interiors.office,
-    "plaza": exteriors.plaza,
+    "plaza": townscapes.plaza,
     "gallery": interiors.gallery,
-    "beach": exteriors.beach,
+    "beach": landscapes.beach,
     "corridor": interiors.corridor,
     "library": interiors.library,
 }
@@ -39,7 +39,8 @@ class Scenery:
 
     image: uint8[H, W, 3] RGB. horizon: the camera's horizon as a fraction of the image height from the top.
     camera_height: metres above the ground; a person of s metres whose feet are at row y is
-    (y - horizon * H) * s / camera_height pixels tall. ground: bool[H, W], where feet may stand. kind: a key of KINDS.
+    (y - horizon * H) * s / camera_height pixels tall. ground: bool[H, W], where feet may stand.
+    kind: a key of KINDS.
     """
 
     image: NDArray[np.uint8]
@@ -50,7 +51,8 @@ class Scenery:
 
 
 def render_scenery(seed: int, width: int, height: int) -> Scenery:
-    """The place that belongs to `seed`, at the given size in pixels; the same arguments give the same bytes."""
+    """The place that belongs to `seed`, at the given size in pixels; the same arguments give the same
+    bytes."""
     rng = np.random.Generator(np.random.Philox(seed))
     kind = list(KINDS)[int(rng.integers(len(KINDS)))]
     world = KINDS[kind](rng)
@@ -74,7 +76,8 @@ def render_scenery(seed: int, width: int, height: int) -> Scenery:
 
 
 def _radiance(buffers: Buffers, world: World, strides: tuple[int, int]) -> tuple[F32, F32]:
-    """Light towards the camera, float32[H, W, 3], without reflections and haze, and the gloss float32[H, W]."""
+    """Light towards the camera, float32[H, W, 3], without reflections and haze, and the gloss float32[H,
+    W]."""
     colour, glow, gloss = paint(buffers, world.solids, world.sprites)
     light = irradiance(
         buffers, world.solids, world.sprites, world.light, strides, not buffers.camera.mirrored
@@ -84,14 +87,21 @@ def _radiance(buffers: Buffers, world: World, strides: tuple[int, int]) -> tuple
     if world.sky is not None:
         above = buffers.surface == NOTHING
         sky = cloudy_sky(
-            buffers, world.sky.low, world.sky.high, world.sky.cover, world.sky.variant, world.light.sun, world.sky.cloud
+            buffers,
+            world.sky.low,
+            world.sky.high,
+            world.sky.cover,
+            world.sky.variant,
+            world.light.sun,
+            world.sky.cloud,
         )
         colour = np.where(above[..., None], sky, colour)
     return colour, gloss
 
 
 def _reflect(radiance: F32, gloss: F32, buffers: Buffers, world: World) -> None:
-    """Add the mirrored scene to glossy ground, after Schlick; the mirror image is coarse and blurred upright, as
+    """Add the mirrored scene to glossy ground, after Schlick; the mirror image is coarse and blurred
+    upright, as
     on a floor that is polished but not flat."""
     factor = 4
     coarse = buffers.camera.scaled(1 / factor).mirror()
@@ -112,30 +122,34 @@ def _haze(radiance: F32, buffers: Buffers, world: World) -> None:
     if world.sky is None:
         return
     solid = buffers.surface != NOTHING
-    share = 1 - np.exp(-np.where(solid, buffers.depth, 0) / np.float32(world.light.haze_distance))
-    radiance += (np.float32(world.light.haze) - radiance) * (0.9 * share)[..., None]
+    share = 1 - np.exp(-np.where(solid, buffers.depth, 0) / f32(world.light.haze_distance))
+    radiance += (f32(world.light.haze) - radiance) * (0.9 * share)[..., None]
 
 
 def _develop(radiance: F32, width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """From linear light to a photo: uint8[height, width, 3]."""
     # Clip before averaging, or one sparkling sub-pixel leaves a jagged edge.
-    linear = np.asarray(cv2.resize(np.minimum(radiance, 6.0), (width, height), interpolation=cv2.INTER_AREA))
-    luminance = linear @ np.float32([0.21, 0.72, 0.07])
+    linear = f32(cv2.resize(np.minimum(radiance, 6.0), (width, height), interpolation=cv2.INTER_AREA))
+    luminance = linear @ f32([0.21, 0.72, 0.07])
     key = float(np.exp(np.mean(np.log(luminance + 0.02))))
-    linear *= np.float32(np.clip(0.30 / key, 0.4, 3.5) ** 0.85)
+    linear *= f32(np.clip(0.30 / key, 0.4, 3.5) ** 0.85)
     size = max(width, height)
     bright = np.maximum(linear - 1.0, 0)
-    linear += 0.18 * cv2.GaussianBlur(bright, (0, 0), size / 90) + 0.08 * cv2.GaussianBlur(bright, (0, 0), size / 25)
-    tint = np.float32([1, 1, 1]) + rng.normal(0, 0.02, 3).astype(np.float32)
+    linear += 0.18 * cv2.GaussianBlur(bright, (0, 0), size / 90) + 0.08 * cv2.GaussianBlur(
+        bright, (0, 0), size / 25
+    )
+    tint = f32([1, 1, 1]) + rng.normal(0, 0.02, 3).astype(np.float32)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     away = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / ((width / 2) ** 2 + (height / 2) ** 2)
     linear *= (1 - rng.uniform(0.16, 0.34) * away).astype(np.float32)[..., None] * tint
     # Filmic curve (Narkowicz's fit of ACES), then display gamma.
-    linear = np.maximum(linear, 0) * np.float32(0.85)
+    linear = np.maximum(linear, 0) * f32(0.85)
     curve = linear * (2.51 * linear + 0.03) / (linear * (2.43 * linear + 0.59) + 0.14)
     display = np.power(np.clip(curve, 0, 1), 1 / 2.2).astype(np.float32)
     display = np.asarray(cv2.GaussianBlur(display, (0, 0), 0.45), np.float32)
-    grain = rng.standard_normal((height, width, 1), np.float32) + 0.35 * rng.standard_normal((height, width, 3), np.float32)
+    grain = rng.standard_normal((height, width, 1), np.float32) + 0.35 * rng.standard_normal(
+        (height, width, 3), np.float32
+    )
     display += rng.uniform(0.006, 0.013) * grain
     return np.asarray(np.clip(display * 255 + 0.5, 0, 255), np.uint8)
 
@@ -144,7 +158,9 @@ def _standable(buffers: Buffers, world: World, width: int, height: int) -> NDArr
     """bool[height, width]: visible ground in reach, free of furniture footprints."""
     rows = np.arange(height) * OVERSAMPLE + OVERSAMPLE // 2
     columns = np.arange(width) * OVERSAMPLE + OVERSAMPLE // 2
-    seen = (buffers.surface[np.ix_(rows, columns)] // FACES == 0) & (buffers.depth[np.ix_(rows, columns)] < world.far)
+    seen = (buffers.surface[np.ix_(rows, columns)] // FACES == 0) & (
+        buffers.depth[np.ix_(rows, columns)] < world.far
+    )
     seen &= buffers.surface[np.ix_(rows, columns)] != NOTHING
     y, x = np.nonzero(seen)
     world_x, _, world_z = buffers.points(rows[y], columns[x])
@@ -152,7 +168,9 @@ def _standable(buffers: Buffers, world: World, width: int, height: int) -> NDArr
     for footprint in world.obstacles:
         outline = cv2.convexHull(footprint.astype(np.float32))[:, 0]
         low, high = outline.min(0) - 0.12, outline.max(0) + 0.12
-        near = np.flatnonzero((world_x > low[0]) & (world_x < high[0]) & (world_z > low[1]) & (world_z < high[1]))
+        near = np.flatnonzero(
+            (world_x > low[0]) & (world_x < high[0]) & (world_z > low[1]) & (world_z < high[1])
+        )
         if not len(near):
             continue
         inside = np.ones(len(near), bool)

@@ -76,11 +76,11 @@ def shadow(points: F32, normals: F32, surfaces: list[F32], light: F32) -> F32:
         yi = np.clip(np.rint(y + dy).astype(np.int32), 0, height - 1)
         gap = image[yi, xi] - at[:, 2]
         lit += 1 - np.clip((gap - 0.012) / 0.022, 0, 1)
-    return lit / len(offsets)
+    return (lit / len(offsets)).astype(np.float32)
 
 
 def occlusion(depth: F32, mask: NDArray[np.bool_], scale: float) -> F32:
-    """Ambient light left at each pixel, 0..1, from how far it lies behind its surroundings in the depth map."""
+    """Ambient light left at each pixel, 0..1: less where it lies behind its surroundings."""
     weight = mask.astype(np.float32)
     filled = np.where(mask, depth, 0).astype(np.float32)
     total = np.zeros_like(filled)

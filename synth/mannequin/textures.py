@@ -6,13 +6,14 @@ mip chain, not by hope: far floor tiles fade to their mean colour instead of tur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 F32: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[float, float, float]
@@ -54,8 +55,8 @@ def _fetch(level: F32, u: F32, v: F32) -> F32:
     padded = -(-count // row) * row
     x = np.zeros(padded, np.float32)
     y = np.zeros(padded, np.float32)
-    x[:count] = (u - np.floor(u)) * np.float32(width) - np.float32(0.5)
-    y[:count] = (v - np.floor(v)) * np.float32(height) - np.float32(0.5)
+    x[:count] = (u - np.floor(u)) * f32(width) - f32(0.5)
+    y[:count] = (v - np.floor(v)) * f32(height) - f32(0.5)
     found = cv2.remap(
         level, x.reshape(-1, row), y.reshape(-1, row), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
@@ -99,10 +100,20 @@ def noise(size: int, slope: float, variant: int = 0, stretch: float = 1.0) -> F3
     return field
 
 
+def pick(rng: np.random.Generator, options: Sequence[Colour]) -> Colour:
+    """One of the colours, a little lighter or darker."""
+    return shade(options[int(rng.integers(len(options)))], float(rng.uniform(0.88, 1.1)))
+
+
+def f32(values: ArrayLike) -> F32:
+    """The values as a float32 array."""
+    return np.asarray(values, np.float32)
+
+
 def mix(first: Colour, second: Colour, amount: F32) -> F32:
     """float32[h, w, 3]: first where amount is 0, second where it is 1."""
     weight = np.clip(amount, 0, 1)[..., None]
-    return np.asarray(np.float32(first) * (1 - weight) + np.float32(second) * weight, np.float32)
+    return np.asarray(f32(first) * (1 - weight) + f32(second) * weight, np.float32)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -112,9 +123,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def hue(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    """A colour as dyes and paints have it: any hue, but saturation and value within the given ranges. Hues between
+    """A colour as dyes and paints have it: any hue, but saturation and value within the given ranges. Hues
+    between
     green and violet-red are rarer than warm ones and blues, as in most rooms."""
-    angle = float(rng.choice([0.02, 0.07, 0.11, 0.15, 0.30, 0.45, 0.55, 0.60, 0.64, 0.95]) + rng.normal(0, 0.015)) % 1
+    angle = (
+        float(rng.choice([0.02, 0.07, 0.11, 0.15, 0.30, 0.45, 0.55, 0.60, 0.64, 0.95]) + rng.normal(0, 0.015))
+        % 1
+    )
     strength, light = float(rng.uniform(*saturation)), float(rng.uniform(*value))
     wheel = np.clip(np.abs((angle * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     red, green, blue = (float(light * (1 - strength + strength * part)) for part in wheel)
@@ -159,8 +174,8 @@ def planks(rng: np.random.Generator, colour: Colour, rows: int = 12, contrast: f
     seam_x = np.minimum(x % (size // 2), size // 2 - x % (size // 2))
     seam = np.minimum(np.minimum(seam_y[:, None], seam_x) / 1.6, 1)
     value = value * (0.35 + 0.65 * seam)
-    warm = np.float32([1.0, 0.985, 0.95])
-    return make_texture(np.float32(colour) * value[..., None] ** (1 / warm))
+    warm = f32([1.0, 0.985, 0.95])
+    return make_texture(f32(colour) * value[..., None] ** (1 / warm))
 
 
 def tiles(
@@ -179,29 +194,35 @@ def tiles(
     blotch = noise(size, 1.5, int(rng.integers(4)))
     speckle = noise(size, 0.5, 3)
     value = 1 + tone + rough * (0.045 * blotch + 0.03 * speckle)
-    base = np.broadcast_to(np.float32(colour), (size, size, 3))
+    base = np.broadcast_to(f32(colour), (size, size, 3))
     if second is not None:
-        base = np.where(((row + column) % 2 == 1)[..., None], np.float32(second), base)
+        base = np.where(((row + column) % 2 == 1)[..., None], f32(second), base)
     surface = base * value[..., None] * emboss(-joint, 0.25)[..., None]
-    return make_texture(surface * (1 - joint[..., None]) + np.float32(grout) * joint[..., None])
+    return make_texture(surface * (1 - joint[..., None]) + f32(grout) * joint[..., None])
 
 
 def bricks(
-    rng: np.random.Generator, colour: Colour, mortar: Colour, rows: int = 12, columns: int = 4, spread: float = 1.0,
+    rng: np.random.Generator,
+    colour: Colour,
+    mortar: Colour,
+    rows: int = 12,
+    columns: int = 4,
+    spread: float = 1.0,
     size: int = 1024,
-) -> Texture:  # fmt: skip
+) -> Texture:
     """Running-bond masonry or pavers."""
     row, column, joint = _cells(size, rows, columns, 0.5, 0.011)
-    # Bricks of one firing differ in brightness, and between warm and cold; they do not differ in hue at random.
+    # Bricks of one firing differ in brightness, and between warm and cold; they do not differ in hue at
+    # random.
     tone = rng.normal(0, 0.10 * spread, (rows, columns, 1)).astype(np.float32)
     warmth = rng.normal(0, 0.05 * spread, (rows, columns, 1)).astype(np.float32)
-    tone = tone + warmth * np.float32([1.0, 0.0, -0.8])
+    tone = tone + warmth * f32([1.0, 0.0, -0.8])
     rough = noise(size, 0.9, int(rng.integers(4)))
     stain = noise(size, 1.9, 7)
     joint = np.clip(joint + 0.10 * rough * (joint > 0), 0, 1)
     value = (1 + tone[row, column]) * (1 + 0.08 * rough + 0.05 * stain)[..., None]
-    face = np.float32(colour) * value * emboss(-joint * 0.8 + 0.12 * rough, 0.35)[..., None]
-    bed = np.float32(mortar) * (1 + 0.07 * noise(size, 0.3, 1))[..., None]
+    face = f32(colour) * value * emboss(-joint * 0.8 + 0.12 * rough, 0.35)[..., None]
+    bed = f32(mortar) * (1 + 0.07 * noise(size, 0.3, 1))[..., None]
     return make_texture(face * (1 - joint[..., None]) + bed * joint[..., None])
 
 
@@ -233,7 +254,7 @@ def cobbles(rng: np.random.Generator, colour: Colour) -> Texture:
     relief = emboss(cv2.GaussianBlur(dome, (0, 0), 2.0), 1.6)
     rough = 1 + 0.07 * noise(size, 0.6, 2) + 0.05 * noise(size, 1.6, 4)
     shadow = 0.38 + 0.62 * np.minimum(dome * 1.8, 1)
-    return make_texture(np.float32(colour) * (value * shadow * relief * rough)[..., None])
+    return make_texture(f32(colour) * (value * shadow * relief * rough)[..., None])
 
 
 def mottled(
@@ -244,7 +265,7 @@ def mottled(
     variant = int(rng.integers(4))
     value = 1 + cloudy * noise(size, 1.8, variant) + speckle * noise(size, fine, variant + 4)
     tint = cloudy * 0.35 * noise(size, 1.5, variant + 8)
-    return make_texture(np.float32(colour) * np.stack([value + tint, value, value - tint], -1))
+    return make_texture(f32(colour) * np.stack([value + tint, value, value - tint], -1))
 
 
 def asphalt(rng: np.random.Generator, colour: Colour) -> Texture:
@@ -252,17 +273,38 @@ def asphalt(rng: np.random.Generator, colour: Colour) -> Texture:
     size = 1024
     variant = int(rng.integers(3))
     grit = noise(size, 0.25, variant)
-    value = 1 + 0.16 * grit + 0.25 * (grit > 2.0) + 0.10 * noise(size, 1.7, variant + 3)
+    value = 1 + 0.14 * grit + 0.30 * (grit > 2.0) + 0.09 * noise(size, 0.8, variant + 5)
+    value += 0.04 * noise(size, 1.7, variant + 3)
     ridge = np.abs(noise(size, 1.75, variant + 6))
     value *= 1 - 0.45 * np.exp(-((ridge / 0.012) ** 2)) * (noise(size, 2.0, variant + 9) > 0.9)
-    return make_texture(np.float32(colour) * value[..., None])
+    return make_texture(f32(colour) * value[..., None])
+
+
+def _smooth(field: F32, sigma: float) -> F32:
+    """A tileable field blurred across its borders and brought back to deviation 1."""
+    size = len(field)
+    around = cv2.GaussianBlur(np.tile(field, (2, 2)), (0, 0), sigma)
+    middle = around[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
+    # Half a tile off is as good as any place: the field has no origin.
+    return f32(middle / middle.std())
+
+
+def gravel(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Compacted gravel: small stones with relief, some darker or paler than the rest."""
+    size = 1024
+    variant = int(rng.integers(3))
+    relief = emboss(1.3 * _smooth(noise(size, 0.7, variant), 2.2), 0.6)
+    odd = noise(size, 0.9, variant + 3)
+    value = relief * (1 + 0.03 * noise(size, 1.6, variant + 6) + 0.05 * noise(size, 0.2, 2))
+    value *= 1 - 0.25 * (odd > 1.6) + 0.16 * (odd < -1.7)
+    return make_texture(f32(colour) * value[..., None])
 
 
 def grass(rng: np.random.Generator, colour: Colour, dry: Colour) -> Texture:
     """A lawn seen from above: many short strokes in batches from dark to light."""
     size = 1024
     image = np.empty((size, size, 3), np.float32)
-    image[:] = np.float32(shade(colour, 0.42))
+    image[:] = f32(shade(colour, 0.42))
     patch = noise(size, 1.7, int(rng.integers(4)))
     batches = 28
     for batch in range(batches):
@@ -277,10 +319,10 @@ def grass(rng: np.random.Generator, colour: Colour, dry: Colour) -> Texture:
         lines = np.stack([np.stack([x, y], -1), tips], 1)
         # Strokes are drawn again one tile over where they cross the border, so that the lawn tiles.
         for shift in ((0, 0), (0, size), (size, 0)):
-            moved = np.round((lines + np.float32(shift)) * 16).astype(np.int32)
-            near = moved if shift == (0, 0) else moved[(lines + np.float32(shift)).min((1, 2)) < size + 32]
+            moved = np.round((lines + f32(shift)) * 16).astype(np.int32)
+            near = moved if shift == (0, 0) else moved[(lines + f32(shift)).min((1, 2)) < size + 32]
             cv2.polylines(image, list(near), False, tint, 1, cv2.LINE_AA, 4)
-    value = 1 + 0.13 * patch + 0.05 * noise(size, 0.3, 2)
+    value = 1 + 0.04 * patch + 0.05 * noise(size, 0.3, 2)
     return make_texture(image * value[..., None])
 
 
@@ -290,13 +332,13 @@ def fabric(rng: np.random.Generator, colour: Colour, second: Colour | None = Non
     axis = np.arange(size)
     weave = np.sin(axis * 2 * np.pi / 4)[None, :] * np.sin(axis * 2 * np.pi / 4)[:, None]
     value = 1 + 0.06 * weave + 0.06 * noise(size, 0.4, 1) + 0.02 * noise(size, 1.4, int(rng.integers(4)))
-    base = np.broadcast_to(np.float32(colour), (size, size, 3))
+    base = np.broadcast_to(f32(colour), (size, size, 3))
     if second is not None:
         count = int(rng.integers(3, 9))
         stripe = (np.sin(axis * 2 * np.pi * count / size) > rng.uniform(-0.3, 0.5)).astype(np.float32)
         pattern = np.broadcast_to(stripe[None, :], (size, size))
         if rng.random() < 0.5:
-            pattern = (pattern + stripe[:, None]) / 2
+            pattern = f32((pattern + stripe[:, None]) / 2)
         base = mix(colour, second, pattern)
     return make_texture(base * value[..., None])
 
@@ -307,7 +349,7 @@ def rug(rng: np.random.Generator, colours: list[Colour]) -> Texture:
     axis = np.minimum(np.arange(size), size - 1 - np.arange(size)) / size
     ring = np.minimum(axis[:, None], axis[None, :])
     image = np.empty((size, size, 3), np.float32)
-    image[:] = np.float32(colours[0])
+    image[:] = f32(colours[0])
     image[ring < 0.10] = colours[1]
     image[(ring < 0.075) & (ring > 0.055)] = colours[2]
     image[ring < 0.02] = colours[0]
@@ -328,10 +370,10 @@ def terrazzo(rng: np.random.Generator, colour: Colour) -> Texture:
     field = noise(size, 0.95, int(rng.integers(3)))
     chips = noise(size, 0.95, 3)
     value = 1 + 0.05 * noise(size, 1.6, 6)
-    image = np.float32(colour) * value[..., None] * np.ones((size, size, 3), np.float32)
+    image = f32(colour) * value[..., None] * np.ones((size, size, 3), np.float32)
     image[field > 1.5] *= 0.62
-    image[chips > 1.6] *= np.float32([1.18, 1.12, 1.02])
-    image[(field < -1.7)] *= np.float32([0.85, 0.68, 0.55])
+    image[chips > 1.6] *= f32([1.18, 1.12, 1.02])
+    image[(field < -1.7)] *= f32([0.85, 0.68, 0.55])
     return make_texture(image)
 
 
@@ -340,9 +382,10 @@ def sand(rng: np.random.Generator, colour: Colour) -> Texture:
     size = 1024
     variant = int(rng.integers(3))
     ripple = noise(size, 1.3, variant, 3.0)
-    hollow = cv2.GaussianBlur(np.tile(noise(size, 0.9, variant + 3), (2, 2)), (0, 0), 13)[512:1536, 512:1536]
-    hollow /= hollow.std()
+    hollow = _smooth(noise(size, 0.9, variant + 3), 13.0)
     relief = emboss(0.8 * ripple + 7 * np.log1p(np.exp(3 * (hollow - 0.8))) / 3, 0.55)
     grain = noise(size, 0.25, variant + 5)
-    value = relief * (1 + 0.055 * grain - 0.10 * np.clip(hollow - 0.8, 0, 1) - 0.35 * (grain > 3.1) + 0.25 * (grain < -3.2))
-    return make_texture(np.float32(colour) * value[..., None])
+    value = relief * (
+        1 + 0.055 * grain - 0.10 * np.clip(hollow - 0.8, 0, 1) - 0.35 * (grain > 3.1) + 0.25 * (grain < -3.2)
+    )
+    return make_texture(f32(colour) * value[..., None])

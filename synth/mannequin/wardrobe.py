@@ -40,7 +40,7 @@ class Garment:
     extent: Extent
     loose: float = 0.0
     hanging: bool = False
-    buttons: float = 0.0
+    buttoned: bool = False
     voxel: float = 0.0095
 
 
@@ -211,7 +211,7 @@ def _top(rng: np.random.Generator, body: Body, *, winter: bool, sport: bool, tuc
         if kind == "hoodie"
         else _PLAIN
     )
-    knit = kind in ("sweater",)
+    knit = kind == "sweater"
     fabric = draw_fabric(
         rng,
         UPPER,
@@ -255,7 +255,7 @@ def _top(rng: np.random.Generator, body: Body, *, winter: bool, sport: bool, tuc
         parts,
         _upper_extent(body, hem, sleeve, neck, 0.0),
         loose=0.25,
-        buttons=1.0 if kind == "shirt" else 0.0,
+        buttoned=kind == "shirt",
     )
 
 
@@ -355,13 +355,11 @@ def _coat(rng: np.random.Generator, body: Body, long: bool) -> Garment:
     tube = _tube(body, hem - 0.04, ease + 0.006, ease * 0.75, flare=0.1)
     parts = _upper_parts(body, tube, ease, 1.0, 0.003) + _collar(body, ease + 0.012)
     outline = _upper_extent(body, hem, _arm_length(body) + 0.008, (0.075, 1.3), opening)
-    return Garment("coat", 3, fabric, parts, outline, loose=0.5 if long else 0.3, hanging=long, buttons=2.0)
+    return Garment("coat", 3, fabric, parts, outline, loose=0.5 if long else 0.3, hanging=long, buttoned=True)
 
 
 def _scarf(rng: np.random.Generator, body: Body) -> Garment:
-    fabric = draw_fabric(
-        rng, SCARF, TOPS, {"plain": 3.0, "tartan": 1.5, "stripes": 1.0}, knit=1.0, sheen=0.6
-    )
+    fabric = draw_fabric(rng, SCARF, TOPS, {"plain": 3.0, "tartan": 1.5, "stripes": 1.0}, knit=1.0, sheen=0.6)
     top = body.top
     r = float(body.neck.side[0])
     turns = [
@@ -411,8 +409,8 @@ def garment_piece(body: Body, garment: Garment, above: list[Garment], noise: Noi
     def paint(points: Points) -> Look:
         edge = garment.extent(points.p, points.arm)
         look = paint_cloth(body, garment.fabric, points, edge, noise, hanging=garment.hanging)
-        if garment.buttons:
-            _placket(body, garment, points, look)
+        if garment.buttoned:
+            _placket(points, look)
         return look
 
     weights = body.weights(mesh.verts, loose=garment.loose)
@@ -443,7 +441,7 @@ def _radial(p: F32, arm: F32) -> F32:
     return out * (1 - arm[:, None])
 
 
-def _placket(body: Body, garment: Garment, points: Points, look: Look) -> None:
+def _placket(points: Points, look: Look) -> None:
     """A buttoned front: a seam line, and buttons down it."""
     x, y = points.p[:, 0], points.p[:, 1]
     front = (points.p[:, 2] > 0.01) & (points.arm < 0.5)

@@ -1,4 +1,5 @@
-"""The description of a scene before it is rendered: solids, sprites, light, camera and where people may stand."""
+"""The description of a scene before it is rendered: solids, sprites, light, camera and where people may
+stand."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class View:
-    """Camera as the scene wants it: eye (x, height, z) in metres, yaw in radians, focal length as a multiple of the
+    """Camera as the scene wants it: eye (x, height, z) in metres, yaw in radians, focal length as a
+    multiple of the
     longer image side, horizon as a fraction of the image height from the top."""
 
     eye: tuple[float, float, float]
@@ -99,7 +101,11 @@ class Frame:
         return box((x, centre[1], z), size, material, self.yaw, faces, casts, worn)
 
     def pad(
-        self, centre: tuple[float, float, float], size: tuple[float, float, float], soft: float, material: Material
+        self,
+        centre: tuple[float, float, float],
+        size: tuple[float, float, float],
+        soft: float,
+        material: Material,
     ) -> Solid:
         """A box whose edges are cut off by `soft` metres: upholstery."""
         half = np.array(size) / 2

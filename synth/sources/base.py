@@ -6,9 +6,9 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -131,38 +131,31 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 S = TypeVar("S", bound=Source)
 
 
-@dataclass(frozen=True)
-class SourceUri(Generic[S]):
-    """A source as written by a user: `scheme:path?option=value&option=value`."""
+def open_source(text: str, registry: Registry[S]) -> S:
+    """Open a source written as `scheme:path?option=value&option=value`.
 
-    text: str
-
-    @property
-    def scheme(self) -> str:
-        return self.text.partition(":")[0]
-
-    def open(self, registry: Registry[S]) -> S:
-        """Open the source. Raises `UserError` for an unknown scheme or option."""
-        scheme, colon, rest = self.text.partition(":")
-        if not colon:
-            raise UserError(
-                f"source {self.text!r} has no scheme: write SCHEME:PATH, e.g. folder:{self.text} "
-                f"(schemes: {', '.join(registry.names())})"
-            )
-        path, _, query = rest.partition("?")
-        target = registry.load(scheme)
-        parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "path"}
-        options: dict[str, Any] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in parameters:
-                raise UserError(f"source {scheme}: has no option {key!r}: {did_you_mean(key, parameters)}")
-            default = parameters[key].default
-            try:
-                options[key] = type(default)(value)
-            except ValueError:
-                kind = type(default).__name__
-                raise UserError(f"source {scheme}: option {key}={value!r} is not a {kind}") from None
-        return target(path, **options)
+    Raises `UserError` for an unknown scheme or option, or for an option's value of the wrong type.
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon:
+        raise UserError(
+            f"source {text!r} has no scheme: write SCHEME:PATH, e.g. folder:{text} "
+            f"(schemes: {', '.join(registry.names())})"
+        )
+    path, _, query = rest.partition("?")
+    target: Callable[..., S] = registry.load(scheme)
+    parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "path"}
+    options: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in parameters:
+            raise UserError(f"source {scheme}: has no option {key!r}: {did_you_mean(key, parameters)}")
+        default = parameters[key].default
+        try:
+            options[key] = type(default)(value)
+        except ValueError:
+            kind = type(default).__name__
+            raise UserError(f"source {scheme}: option {key}={value!r} is not a {kind}") from None
+    return target(path, **options)
 
 
 PEOPLE: Registry[PeopleSource] = Registry("people source", "people")

@@ -45,7 +45,9 @@ class _CocoFolder:
         self.root = Path(path)
         self.split = split
         if not self.root.is_dir():
-            raise UserError(f"source coco: the folder {self.root} does not exist: give the folder that holds annotations/")
+            raise UserError(
+                f"source coco: the folder {self.root} does not exist: give the folder that holds annotations/"
+            )
         self.name = f"coco?split={split}"
         self.licence = "annotations CC-BY-4.0; each photo under its own Flickr licence"
 
@@ -89,7 +91,9 @@ class CocoPeople(PeopleSource):
         min_keypoints: fewest labelled keypoints; an occluded or cropped person has few.
     """
 
-    def __init__(self, path: str, split: str = "train2017", min_height: int = 96, min_keypoints: int = 8) -> None:
+    def __init__(
+        self, path: str, split: str = "train2017", min_height: int = 96, min_keypoints: int = 8
+    ) -> None:
         self._folder = _CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_height = min_height
@@ -166,7 +170,9 @@ class CocoPeople(PeopleSource):
         keypoints[keypoints[:, 2] > 0, :2] -= (left, top)
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         licence = self._folder.licence_of(record, self._content)
-        return Cutout(rgba, parsing, keypoints, Provenance(self.name, record["file_name"], sha256, licence, key))
+        return Cutout(
+            rgba, parsing, keypoints, Provenance(self.name, record["file_name"], sha256, licence, key)
+        )
 
 
 class CocoBackgrounds(BackgroundSource):

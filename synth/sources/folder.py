@@ -30,7 +30,9 @@ LICENCE = "as the owner of the folder states"
 
 def _pictures(root: Path) -> list[Path]:
     if not root.is_dir():
-        raise UserError(f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures")
+        raise UserError(
+            f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures"
+        )
     found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(SUFFIXES))})")

@@ -26,7 +26,9 @@ STATURE = 480
 
 def _keys(path: str, count: int) -> list[str]:
     if path:
-        raise UserError(f"source mannequin: takes no path, got {path!r}: write mannequin: or mannequin:?count=N")
+        raise UserError(
+            f"source mannequin: takes no path, got {path!r}: write mannequin: or mannequin:?count=N"
+        )
     if count < 1:
         raise UserError(f"source mannequin: count={count} is not positive: give at least 1")
     return [str(index) for index in range(count)]
@@ -80,11 +82,8 @@ class MannequinBackgrounds(BackgroundSource):
     def background(self, key: str) -> Background:
         scenery = render_scenery(_number(self._seed, key), self._side, self._side)
         provenance = Provenance(self.name, key, pixels_sha256(scenery.image), self.licence)
-        return Background(
-            scenery.image, provenance, scenery.horizon, scenery.camera_height, scenery.ground
-        )
+        return Background(scenery.image, provenance, scenery.horizon, scenery.camera_height, scenery.ground)
 
 
 def _number(seed: int, key: str) -> int:
     return seed * 1_000_003 + int(key)
-

@@ -8,8 +8,6 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.extras import require
-from mildbench.files import file_sha256
-from mildbench.images import read_rgb
 from mildbench.scene import Provenance
 from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejections, pixels_sha256
 

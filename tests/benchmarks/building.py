@@ -49,7 +49,10 @@ def floor(recipe: Recipe, built: Path, out: Path) -> float:
                 code = cv2.COLOR_BGR2RGB if outputs[name].shape[2] == 3 else cv2.COLOR_BGRA2RGBA
                 outputs[name] = cv2.cvtColor(outputs[name], code)
     catalogue = Catalogue(recipe, 0)
-    used = {("b", p["background"]["source"], p["background"]["key"]) for p in map(json.loads, dataset.samples["plan"])}
+    used = {
+        ("b", p["background"]["source"], p["background"]["key"])
+        for p in map(json.loads, dataset.samples["plan"])
+    }
     for plan in map(json.loads, dataset.samples["plan"]):
         used |= {("p", person["source"], person["key"]) for person in plan["people"]}
     files = {source_file(catalogue, *item) for item in used}
@@ -71,7 +74,9 @@ def source_file(catalogue: Catalogue, role: str, source: int, key: str) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", action="append", required=True, help="a coco: source; repeatable")
     parser.add_argument("--backgrounds", action="append", required=True, help="a folder: source; repeatable")
     parser.add_argument("--count", type=int, default=200)

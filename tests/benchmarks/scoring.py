@@ -102,9 +102,8 @@ def main() -> None:
         fast = per_pair(lambda: ours(there, options.device))
         here, away = ours(pairs, "cpu"), ours(there, options.device)
         apart = max(np.nanmax(np.abs(here[name] - away[name])) for name in here)
-        print(
-            f"  {options.device}: {1 / fast:.0f} pairs/s, {mine / fast:.1f} times the CPU; scores within {apart:.1e}"
-        )
+        speed = f"{1 / fast:.0f} pairs/s, {mine / fast:.1f} times the CPU"
+        print(f"  {options.device}: {speed}; scores within {apart:.1e}")
 
 
 if __name__ == "__main__":

@@ -91,10 +91,11 @@ def test_broken_features_are_refused(metric: Fid | Kid) -> None:
         metric.compute(good, good[:, :7])
 
 
-def test_kid_is_torch_fidelitys_subset_for_subset() -> None:
+def test_kid_is_torch_fidelitys_subset_for_subset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mildbench.metrics.kernel.SUBSETS", 20)  # of 100, for time
     x, y = features(0, 1300, 16), features(1, 1100, 16)
     wide = [torch.from_numpy(part.astype(np.float64)) for part in (x, y)]
-    theirs = kid_features_to_metric(*wide, verbose=False)
+    theirs = kid_features_to_metric(*wide, kid_subsets=20, verbose=False)
     ours = Kid().compute(x, y)
     assert ours.value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
     assert ours.spread == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-6)

@@ -20,7 +20,16 @@ def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:
     colour = tuple(int(c) for c in rng.integers(20, 235, 3))
     radius = width // 5
     cv2.circle(rgba, (width // 2, radius), radius, (*colour, 255), -1, cv2.LINE_AA)
-    cv2.ellipse(rgba, (width // 2, int(height * 0.6)), (width // 2 - 1, int(height * 0.39)), 0, 0, 360, (*colour, 255), -1)
+    cv2.ellipse(
+        rgba,
+        (width // 2, int(height * 0.6)),
+        (width // 2 - 1, int(height * 0.39)),
+        0,
+        0,
+        360,
+        (*colour, 255),
+        -1,
+    )
     return rgba
 
 
@@ -39,7 +48,9 @@ def backgrounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(2)
     for index in range(9):
         noise = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
-        cv2.imwrite(str(folder / f"{index}.png"), cv2.resize(noise, (330, 280), interpolation=cv2.INTER_CUBIC))
+        cv2.imwrite(
+            str(folder / f"{index}.png"), cv2.resize(noise, (330, 280), interpolation=cv2.INTER_CUBIC)
+        )
     return folder
 
 
@@ -56,7 +67,9 @@ def recipe(cutouts: Path, backgrounds: Path) -> Recipe:
 
 
 KEYPOINTS = [
-    value for x, y in zip(np.linspace(110, 130, 17), np.linspace(60, 200, 17), strict=True) for value in (x, y, 2)
+    value
+    for x, y in zip(np.linspace(110, 130, 17), np.linspace(60, 200, 17), strict=True)
+    for value in (x, y, 2)
 ]
 
 
@@ -84,8 +97,12 @@ def coco(tmp_path: Path) -> Path:
         "keypoints": list(KEYPOINTS),
         "num_keypoints": 17,
     }
-    content = {"images": images, "annotations": [person], "licenses": [{"id": 1, "name": "CC-BY"}], "categories": []}
+    content = {
+        "images": images,
+        "annotations": [person],
+        "licenses": [{"id": 1, "name": "CC-BY"}],
+        "categories": [],
+    }
     for kind in ("person_keypoints", "instances"):
         (root / "annotations" / f"{kind}_train2017.json").write_text(json.dumps(content))
     return root
-

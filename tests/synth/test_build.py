@@ -38,7 +38,9 @@ def quiet(count: int) -> None:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -65,13 +67,17 @@ def test_a_prefix_of_a_larger_build_is_the_smaller_build(recipe: Recipe, built: 
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_build_resumes_to_the_same_bytes(recipe: Recipe, built: Path, tmp_path: Path, kill: int) -> None:
+def test_a_killed_build_resumes_to_the_same_bytes(
+    recipe: Recipe, built: Path, tmp_path: Path, kill: int
+) -> None:
     """The whole process group is killed once at least one shard is complete and before all are."""
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mildbench", "build-dataset", "--recipe", str(file), "--out", str(out)]
-    process = subprocess.Popen([*command, "--executor", "serial"], start_new_session=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "--executor", "serial"], start_new_session=True, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 60
     while not list((out / STATE).glob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -121,10 +121,13 @@ def test_soft_edge_without_a_fringe(crowd: list[Figure]) -> None:
         table[nearest[rows, cols]] = figure.rgba[rows, cols, :3]
         edge = (alpha > 0) & (alpha < 200)
         gap = np.abs(figure.rgba[edge][:, :3] - table[nearest[edge]]).mean(axis=1)
-        # Rim light and thin straps differ a little from their neighbour; a black or white matte would not pass.
+        # Rim light and thin straps differ a little from their neighbour.
         assert np.median(gap) < 25
-        shift = figure.rgba[edge][:, :3].mean() - table[nearest[edge]].mean()
-        assert abs(shift) < 20
+        own = table[nearest[edge]].mean()
+        shift = figure.rgba[edge][:, :3].mean() - own
+        assert abs(shift) < 24
+        # A cut-out with a black matte would be far darker there: the bound above can tell.
+        assert (1 - alpha[edge].mean() / 255) * own > 2 * abs(shift) or own < 60
 
 
 def test_stature(crowd: list[Figure]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from synth.cutout import refine
-from synth.sources.base import BACKGROUNDS, PEOPLE, Rejected, SourceUri
+from synth.sources.base import BACKGROUNDS, PEOPLE, Rejected, open_source
 from synth.sources.coco import CocoBackgrounds, CocoPeople
 from synth.sources.folder import FolderBackgrounds, FolderPeople
 
@@ -55,7 +55,9 @@ def test_coco_people_keep_pose_and_place(coco: Path) -> None:
         ({"image_id": 77}, "annotation without an image"),
     ],
 )
-def test_broken_coco_annotations_are_counted_by_reason(coco: Path, changes: dict[str, Any], reason: str) -> None:
+def test_broken_coco_annotations_are_counted_by_reason(
+    coco: Path, changes: dict[str, Any], reason: str
+) -> None:
     source = edit(coco, **changes)
     assert source.people() == []
     assert source.rejections.counts == {reason: 1}
@@ -146,11 +148,11 @@ def test_folder_backgrounds(backgrounds: Path, tmp_path: Path) -> None:
 )
 def test_source_uris_are_checked(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        SourceUri(text).open(PEOPLE)
+        open_source(text, PEOPLE)
 
 
 def test_skimage_backgrounds_are_there() -> None:
-    source = SourceUri("skimage:").open(BACKGROUNDS)
+    source = open_source("skimage:", BACKGROUNDS)
     for ref in source.backgrounds():
         assert source.background(ref.key).image.shape[2] == 3
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
 
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.metrics.base import FeatureExtractor, MetricInfo, PairMetric, Pairs, SetMetric, SetResult
-from mildbench.metrics.pooling import region_means
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 from mildbench.weights import WeightsMissing
 
@@ -130,7 +131,12 @@ class Difference(PairMetric):
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         Calls.scored += len(pairs.outputs)
         gaps = (pairs.outputs.double() - pairs.truths.double()).abs().mean(dim=3)
-        return region_means(gaps, pairs.regions)
+        return {name: _means(gaps, region) for name, region in pairs.regions.items()}
+
+
+def _means(values: torch.Tensor, region: torch.Tensor) -> np.ndarray:
+    """float64[B]: NaN where the region is empty."""
+    return np.array([one[inside].mean().item() for one, inside in zip(values, region, strict=True)])
 
 
 class Lacking(PairMetric):
@@ -175,3 +181,14 @@ class Spread(Shift):
 
     def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
         return SetResult(None, None, len(features_outputs), "too few")
+
+
+def folder_of(root: Path, method: str) -> Path:
+    """The one run of a method under `root`."""
+    (folder,) = root.glob(f"*/*/{method}@*")
+    return folder
+
+
+def scores(root: Path, method: str) -> pd.DataFrame:
+    """Its rows."""
+    return pd.read_parquet(folder_of(root, method) / "scores.parquet")

@@ -1,0 +1,194 @@
+"""Whatever stops a run, the same command completes it, and nothing is made twice."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from evaluation_fakes import Calls, FakeDataset, folder_of, scores
+
+from mildbench import files
+from mildbench.evaluation import rows
+from mildbench.evaluation.run import RunRecord, read_model
+from mildbench.evaluation.summary import RunSummary
+
+Run = Callable[..., list[RunSummary]]
+
+
+def test_interrupted_prediction_resumes_with_the_rest(run: Run, tmp_path: Path) -> None:
+    Calls.interrupt_at = "s004"
+    with pytest.raises(KeyboardInterrupt):
+        run("noise", batch_size=1)
+    made = sorted(path.stem for path in (folder_of(tmp_path, "noise") / "predictions").iterdir())
+    assert made == ["s000", "s001", "s002", "s003"]
+
+    Calls.clear()
+    (summary,) = run("noise", batch_size=1)
+    assert Calls.erased == ["s004", "s005"]
+    assert (summary.scored, summary.failures) == (6, [])
+    record = read_model(RunRecord, folder_of(tmp_path, "noise") / "run.json", "run")
+    assert [session.images for session in record.sessions] == [4, 2]
+    assert [session.timed_images for session in record.sessions] == [3, 1]
+
+
+def test_second_time_nothing_is_loaded_run_or_scored(run: Run) -> None:
+    first = run("noise", metrics=["difference", "shift"])
+    Calls.clear()
+    assert run("noise", metrics=["difference", "shift"]) == first
+    assert "noise" not in Calls.loaded
+    assert (Calls.erased, Calls.scored, Calls.extracted) == ([], 0, 0)
+
+
+def test_other_metrics_only_score(run: Run) -> None:
+    run("noise", metrics=["psnr"])
+    Calls.clear()
+    (summary,) = run("noise", metrics=["psnr", "difference"])
+    assert Calls.erased == []
+    assert Calls.scored == 12  # six samples, raw and pasted
+    assert {estimate.metric for estimate in summary.estimates} == {"psnr", "difference"}
+
+
+def test_other_paste_dilation_scores_again(run: Run) -> None:
+    (narrow,) = run("noise")
+    Calls.clear()
+    (wide,) = run("noise", paste_dilation=4)
+    assert Calls.erased == []
+    assert Calls.scored == 12
+    pasted = "difference.outside.pasted"
+    assert narrow.estimate(pasted).value == 0
+    assert wide.estimate(pasted).value > 0
+
+
+def test_set_metric_added_later_only_extracts(run: Run) -> None:
+    run("noise", "copy", metrics=["difference"])
+    Calls.clear()
+    run("noise", "copy", metrics=["difference", "shift"])
+    assert Calls.scored == 0
+    # noise: raw and pasted; copy: one picture, as its pasted output is its raw one; six truths for both.
+    assert Calls.extracted == 12 + 6 + 6
+
+
+def test_changed_prediction_is_scored_again_alone(run: Run, tmp_path: Path) -> None:
+    run("noise")
+    predictions = folder_of(tmp_path, "noise") / "predictions"
+    (predictions / "s002.png").write_bytes((predictions / "s001.png").read_bytes())
+    before = scores(tmp_path, "noise")
+    Calls.clear()
+    run("noise")
+    assert Calls.scored == 2
+    changed = (scores(tmp_path, "noise")["difference.full.raw"] != before["difference.full.raw"]).tolist()
+    assert changed == [False, False, True, False, False, False]
+
+
+def test_killed_scoring_resumes_from_its_parts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_PART", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(rows.Rows, "merge", lambda self, ids: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run("noise")
+    assert len(list((folder_of(tmp_path, "noise") / "parts").iterdir())) == 3
+    Calls.clear()
+    (summary,) = run("noise")
+    assert Calls.scored == 0
+    assert summary.scored == 6
+    assert not (folder_of(tmp_path, "noise") / "parts").exists()
+
+
+def test_limit_first_then_all_equals_all_at_once(run: Run, tmp_path: Path) -> None:
+    (limited,) = run("noise", out=tmp_path / "two", limit=2)
+    assert (limited.samples, limited.limit, limited.scored) == (2, 2, 2)
+    assert "limited to 2 samples" in limited.incomplete
+    Calls.clear()
+    (two,) = run("noise", out=tmp_path / "two")
+    assert Calls.erased == ["s002", "s003", "s004", "s005"]
+    assert Calls.scored == 8
+    (one,) = run("noise", out=tmp_path / "one")
+    assert one.estimates == two.estimates
+    assert one.strata == two.strata
+    pd.testing.assert_frame_equal(scores(tmp_path / "one", "noise"), scores(tmp_path / "two", "noise"))
+    for path in (folder_of(tmp_path / "one", "noise") / "predictions").iterdir():
+        twin = folder_of(tmp_path / "two", "noise") / "predictions" / path.name
+        assert path.read_bytes() == twin.read_bytes()
+
+
+def test_smaller_limit_forgets_no_score(run: Run, tmp_path: Path) -> None:
+    run("noise")
+    Calls.clear()
+    (few,) = run("noise", limit=2)
+    assert len(scores(tmp_path, "noise")) == few.samples == 2
+    run("noise")
+    assert Calls.scored == 0
+    assert len(scores(tmp_path, "noise")) == 6
+
+
+def test_full_disk_while_predicting_loses_nothing_and_leaves_no_partial_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    write = Path.write_bytes
+
+    def filling_up(path: Path, data: bytes) -> int:
+        nonlocal written
+        if path.suffix != ".png":
+            return write(path, data)
+        written += 1
+        if written > 3:
+            write(path, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", filling_up)
+        with pytest.raises(OSError, match="No space left"):
+            run("noise", batch_size=1)
+    predictions = folder_of(tmp_path, "noise") / "predictions"
+    assert sorted(path.name for path in predictions.iterdir()) == ["s000.png", "s001.png", "s002.png"]
+    Calls.clear()
+    (summary,) = run("noise", batch_size=1)
+    assert Calls.erased == ["s003", "s004", "s005"]
+    assert summary.scored == 6
+
+
+def test_full_disk_while_scoring_leaves_no_partial_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> str:
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            run("noise")
+    folder = folder_of(tmp_path, "noise")
+    assert not list(folder.rglob("*.parquet"))
+    assert not list(folder.rglob("*.tmp*"))
+    assert run("noise")[0].scored == 6
+
+
+def test_options_given_as_their_defaults_are_the_same_run(run: Run, tmp_path: Path) -> None:
+    run("noise")
+    Calls.clear()
+    run("noise:strength=16")
+    assert Calls.erased == []
+    run("noise:strength=17")
+    assert len(Calls.erased) == 6
+    run("noise", seed=1)
+    assert len(Calls.erased) == 12
+    assert len(list(tmp_path.glob("*/*/noise@*"))) == 3
+
+
+def test_same_method_twice_is_one_run(run: Run) -> None:
+    assert len(run("noise", "noise")) == 1
+
+
+def test_another_dataset_is_another_folder(run: Run, tmp_path: Path) -> None:
+    run("noise")
+    run("noise", source=FakeDataset(3))
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,71 @@
+"""The table says what one has to know to read it, at any width."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from evaluation_fakes import Calls
+from rich.console import Console
+
+from mildbench.evaluation import table
+from mildbench.evaluation.compare import Comparison
+from mildbench.evaluation.progress import tracking
+from mildbench.evaluation.run import read_model
+from mildbench.evaluation.summary import RunSummary
+
+Run = Callable[..., list[RunSummary]]
+
+
+def printed(root: Path, summaries: list[RunSummary], width: int) -> str:
+    comparison = read_model(Comparison, next(root.glob("*/*/comparison.json")), "comparison")
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(table.build(summaries, comparison, width))
+    return stream.getvalue()
+
+
+def test_table_orders_marks_and_explains(run: Run, tmp_path: Path) -> None:
+    Calls.failing = {"s001"}
+    metrics = ["psnr", "ssim", "lacking", "shift", "spread"]
+    text = printed(tmp_path, run("copy", "noise", "oracle", "telea", metrics=metrics), 200)
+    rows = [line.split()[1] for line in text.splitlines() if line[:4].strip() in {"–", "1", "2"}]
+    assert rows == ["oracle", "telea", "copy", "noise"]
+    assert "incomplete: 1 failed" in text
+    assert "lacking: n/a (weights missing: mildbench weights fetch lpips-alex)" in text
+    assert "spread: too few" in text
+    assert "s001: RuntimeError" in text
+    assert "inf" in text
+    assert "control" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_number_is_cut_in_a_narrow_terminal(run: Run, tmp_path: Path, width: int) -> None:
+    summaries = run("copy", "noise", metrics=["psnr", "ssim", "difference", "shift"])
+    text = printed(tmp_path, summaries, width)
+    assert "…" not in text
+    assert f"{summaries[1].estimate('ssim.mask.pasted').value:.4f}" in text
+
+
+def test_runs_of_one_label_are_told_apart(run: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "mine").mkdir(parents=True)
+    methods = [f"precomputed:directory={tmp_path / name / 'mine'}" for name in ("a", "b")]
+    summaries = run(*methods, out=tmp_path / "runs")
+    text = printed(tmp_path / "runs", summaries, 120)
+    for summary in summaries:
+        assert f"mine@{summary.run[-8:]}" in text
+
+
+def test_progress_in_a_log_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with tracking("predict x", 4, show=True) as advance:
+        advance(3)
+        advance(1)
+    with tracking("quiet", 4, show=False) as advance:
+        advance(4)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("predict x: 4/4, ")
+    assert "quiet" not in told.err
+    assert "\x1b" not in told.err
