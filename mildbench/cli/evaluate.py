@@ -59,8 +59,7 @@ def evaluate(
     for folder in predictions or []:
         if not folder.is_dir():
             raise UserError(f"predictions folder not found: {folder}")
-        # Resolved: the same folder is the same run, from wherever the command is given.
-        specs.append(MethodSpec("precomputed", {"directory": str(folder.resolve())}))
+        specs.append(MethodSpec("precomputed", {"directory": str(folder)}))
     if not specs:
         raise UserError("nothing to evaluate: give --method NAME (mildbench ls methods) or --predictions DIR")
     if not dataset.exists():

@@ -45,8 +45,10 @@ def predict(
     *,
     batch_size: int,
     advance: Advance,
-) -> None:
+) -> RunRecord:
     """Run the loaded method on the samples `ids`: predictions, `failures.json`, and a session in `run.json`.
+
+    Returns the record with that session.
 
     However it ends (Ctrl-C included), what the method has returned by then is on disk, and so is the session.
     Raises `UserError` from the data set or the method, and OSError for a disk that is full or read-only.
@@ -72,7 +74,9 @@ def predict(
                 work.finish()
             finally:
                 sessions = [*record.sessions, work.session(batch_size)]
-                run.write_record(record.model_copy(update={"sessions": sessions}))
+                record = record.model_copy(update={"sessions": sessions})
+                run.write_record(record)
+    return record
 
 
 class _Work:

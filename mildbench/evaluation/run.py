@@ -27,7 +27,8 @@ import mildbench
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.evaluation.data import TripletSource
-from mildbench.files import fingerprint, inside, read_json, write_bytes, write_json
+from mildbench.evaluation.environment import describe
+from mildbench.files import file_sha256, fingerprint, inside, read_json, write_bytes, write_json
 from mildbench.method import METHODS, EraseMethod, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
@@ -57,7 +58,9 @@ class Config(Strict):
     options: dict[str, str]
     """Every option of the method as text, defaults included."""
     weights: dict[str, str]
-    """Name -> sha256."""
+    """Name in the manifest -> sha256."""
+    files: dict[str, str]
+    """Option that names a file or a folder (a user's own checkpoint) -> fingerprint of what it holds now."""
     code: str
     """sha256 of the source files that define the method's class and its bases: after an edit to a method, its
     old predictions are not taken for new ones."""
@@ -126,7 +129,8 @@ class RunRecord(Strict):
     config: Config
     config_hash: str
     device: str
-    """Of the latest invocation; `sessions` has the one of each."""
+    environment: dict[str, str]
+    """Of the latest invocation, which scored; each of `sessions` has its own."""
     metrics: dict[str, str]
     """Name -> id of the metrics asked for."""
     paste_dilation: int
@@ -162,6 +166,11 @@ class Run:
         """
         method = spec.create(device)
         info = method.info
+        options = _all_options(spec)
+        directory = spec.options.get("directory") if "names" in info.capabilities else None
+        if directory is not None:
+            # The same folder is the same run, from wherever it is named; `predict` looks at what is in it.
+            options["directory"] = str(Path(directory).resolve())
         config = Config(
             revision=PREDICT_REVISION,
             dataset=dataset.fingerprint,
@@ -169,13 +178,13 @@ class Run:
             split=split,
             seed=seed,
             method=spec.name,
-            options=_all_options(spec),
+            options=options,
             weights={name: weights.entry(name).sha256 for name in info.weights},
+            files={} if directory is not None else _named_files(spec),
             code=_code_sha256(type(method)),
         )
-        directory = spec.options.get("directory")
-        if "names" in info.capabilities and directory is not None:
-            label = stem = Path(str(directory)).name
+        if directory is not None:
+            label = stem = Path(options["directory"]).name
         else:
             given = ",".join(f"{key}={value}" for key, value in spec.options.items())
             label, stem = f"{spec.name}:{given}" if given else spec.name, spec.name
@@ -272,6 +281,7 @@ class Run:
             config=self.config,
             config_hash=self.config.hash,
             device=self.method.device,
+            environment=describe(self.method.device),
             metrics=metrics,
             paste_dilation=dilation,
             sessions=[] if earlier is None else earlier.sessions,
@@ -318,6 +328,23 @@ def _all_options(spec: MethodSpec) -> dict[str, str]:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _named_files(spec: MethodSpec) -> dict[str, str]:
+    """Fingerprints of the files and folders that options name: train on, and it is another run.
+
+    A file counts by its content; a folder, which may hold many gigabytes, by names, sizes and times of change,
+    and only when it is written as a path, so that `variant=tiny` is no folder that happens to be called so.
+    """
+    found = {}
+    for key, value in spec.options.items():
+        path = Path(str(value))
+        if path.is_file():
+            found[key] = file_sha256(path)
+        elif path.is_dir() and len(Path(str(value)).parts) > 1:
+            facts = [(str(file.relative_to(path)), file.stat()) for file in sorted(path.rglob("*"))]
+            found[key] = fingerprint([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
+    return found
 
 
 def _code_sha256(kind: type[EraseMethod]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.evaluation import panel as panels
 from mildbench.evaluation.aggregate import aggregate
@@ -76,18 +76,23 @@ def evaluate(
     kinds, lacking = panels.find(metrics)
     runs = _runs(out, dataset, task, split, specs, seed, device)
 
-    records = {
-        run.folder: run.new_record(
+    left = [pending(run, ids) for run in runs]
+    for run, names in zip(runs, left, strict=True):
+        if names:
+            for weight in run.method.info.weights:
+                weights.resolve(
+                    weight
+                )  # the last method's missing weights are told before the first one's hours
+    records = []
+    for run, names in zip(runs, left, strict=True):
+        record = run.new_record(
             dataset,
             limit=limit if len(ids) < len(every) else None,
             samples=len(ids),
             metrics={kind.info.name: kind.info.id for kind in kinds},
             dilation=paste_dilation,
         )
-        for run in runs
-    }
-    for run in runs:
-        _predict(run, records[run.folder], dataset, ids, batch_size, progress)
+        records.append(_predict(run, record, dataset, names, batch_size, progress))
     panel = panels.load(kinds, device, lacking)
     score(
         runs,
@@ -99,7 +104,7 @@ def evaluate(
         device=device,
         show=progress,
     )
-    summaries = [aggregate(run, _written(run), panel) for run in runs]
+    summaries = [aggregate(run, record, panel) for run, record in zip(runs, records, strict=True)]
     compare(task_folder(out, dataset, task) / "comparison.json", runs, summaries, panel)
     return summaries
 
@@ -121,23 +126,16 @@ def _runs(
 
 
 def _predict(
-    run: Run, record: RunRecord, dataset: TripletSource, ids: Sequence[str], batch_size: int, show: bool
-) -> None:
-    """Make what predictions are missing; the method is loaded only if there are any."""
-    left = pending(run, ids)
-    if left:
+    run: Run, record: RunRecord, dataset: TripletSource, names: Sequence[str], batch_size: int, show: bool
+) -> RunRecord:
+    """Make the predictions that are missing; the method is loaded only if there are any."""
+    if names:
         run.method.load()
     run.write_record(record)
-    if left:
-        with tracking(f"predict {run.label}", len(left), show=show) as advance:
-            predict(run, record, dataset, left, batch_size=batch_size, advance=advance)
-
-
-def _written(run: Run) -> RunRecord:
-    record = run.read_record()
-    if record is None:
-        raise FileNotFoundError(os.fspath(run.folder / "run.json"))
-    return record
+    if not names:
+        return record
+    with tracking(f"predict {run.label}", len(names), show=show) as advance:
+        return predict(run, record, dataset, names, batch_size=batch_size, advance=advance)
 
 
 def _at_least(what: str, value: int, least: int) -> None:

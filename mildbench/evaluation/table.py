@@ -193,7 +193,8 @@ def _notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:
 
 
 def _failures(summary: RunSummary, name: str) -> str:
-    shown = "; ".join(f"{item.sample_id}: {item.reason}" for item in summary.failures[:_NAMED])
+    named = [(item.sample_id, item.reason.partition("\n")[0]) for item in summary.failures[:_NAMED]]
+    shown = "; ".join(f"{sample_id}: {reason}" for sample_id, reason in named)
     more = len(summary.failures) - _NAMED
     rest = f"; and {more} more (all in summary.json)" if more > 0 else ""
     count = f"{len(summary.failures)} of {summary.samples} samples have no score"

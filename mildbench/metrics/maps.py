@@ -8,7 +8,7 @@ it is done in torch, for the whole batch at once. The arithmetic is written once
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -19,12 +19,15 @@ Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
 def channel_sums(
-    compare: Callable[[Array, Array], Array], pairs: Pairs
+    compare: Callable[[Any, Any], Any], pairs: Pairs
 ) -> Iterator[np.ndarray] | Iterator[torch.Tensor]:
-    """Per sample the sum over RGB of `compare(output, truth)`, called with float32[..., H, W] in 0 .. 255."""
+    """Per sample the sum over RGB of `compare(output, truth)`, called with float32[..., H, W] in 0 .. 255.
+
+    `compare` maps two `Array`s of one kind to a third.
+    """
     if pairs.outputs.device.type == "cpu":
-        return numpy_sums(compare, pairs.outputs.numpy(), pairs.truths.numpy())  # type: ignore[arg-type]
-    return iter(torch_sums(compare, pairs.outputs, pairs.truths))  # type: ignore[arg-type]
+        return numpy_sums(compare, pairs.outputs.numpy(), pairs.truths.numpy())
+    return iter(torch_sums(compare, pairs.outputs, pairs.truths))
 
 
 def numpy_sums(

@@ -13,7 +13,7 @@ from mildbench.evaluation.summary import RunSummary
 from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
 
-FAKE_METHODS = {"noise": "Noise", "copy": "Copy", "oracle": "Oracle"}
+FAKE_METHODS = {"noise": "Noise", "copy": "Copy", "oracle": "Oracle", "unweighted": "Unweighted"}
 FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
 
 
@@ -22,7 +22,7 @@ def _points(names: dict[str, str]) -> dict[str, EntryPoint]:
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our fakes, and the two real metrics that need no weights."""
     methods = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METHODS.items()}
     methods |= {"precomputed": "baselines.precomputed:Precomputed", "telea": "baselines.opencv:Telea"}
@@ -30,6 +30,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics |= {"psnr": "mildbench.metrics.psnr:Psnr", "ssim": "mildbench.metrics.ssim:Ssim"}
     monkeypatch.setattr(METHODS, "_targets", _points(methods), raising=False)
     monkeypatch.setattr(METRICS, "_targets", _points(metrics), raising=False)
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "no-weights"))
     Calls.clear()
 
 

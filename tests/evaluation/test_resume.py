@@ -14,6 +14,7 @@ from mildbench import files
 from mildbench.evaluation import rows
 from mildbench.evaluation.run import RunRecord, read_model
 from mildbench.evaluation.summary import RunSummary
+from mildbench.weights import WeightsMissing
 
 Run = Callable[..., list[RunSummary]]
 
@@ -182,6 +183,26 @@ def test_options_given_as_their_defaults_are_the_same_run(run: Run, tmp_path: Pa
     run("noise", seed=1)
     assert len(Calls.erased) == 12
     assert len(list(tmp_path.glob("*/*/noise@*"))) == 3
+
+
+def test_a_checkpoint_trained_on_is_another_run(run: Run, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "mine.pth"
+    for content in (b"first", b"second", b"first"):
+        checkpoint.write_bytes(content)
+        run(f"noise:checkpoint={checkpoint}", out=tmp_path / "runs")
+    assert len(Calls.erased) == 12
+    folder = tmp_path / "folder"
+    for content in (b"first", b"another"):
+        folder.mkdir(exist_ok=True)
+        (folder / "unet.pth").write_bytes(content)
+        run(f"noise:checkpoint={folder}", out=tmp_path / "runs")
+    assert len(Calls.erased) == 24
+
+
+def test_missing_weights_of_the_last_method_are_told_before_the_first_runs(run: Run) -> None:
+    with pytest.raises(WeightsMissing, match="mildbench weights fetch lama-big"):
+        run("noise", "unweighted")
+    assert Calls.erased == []
 
 
 def test_same_method_twice_is_one_run(run: Run) -> None:

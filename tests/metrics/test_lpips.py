@@ -106,7 +106,7 @@ def test_missing_weights_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_photograph(metric: Lpips) -> None:
-    (truth,) = photos(1, 128)
+    (truth,) = photos(1, 96)
     pairs = pairs_of([damaged(truth, 0)], [truth])
     expected = reference(metric, pairs, spatial=False).ravel()
     np.testing.assert_allclose(metric.score(pairs)["full"], expected, rtol=0, atol=TOLERANCE)

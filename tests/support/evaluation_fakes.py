@@ -88,9 +88,10 @@ class Noise(EraseMethod):
 
     info = MethodInfo("noise", "reimplementation", "noise in the mask", pad_multiple=8)
 
-    def __init__(self, strength: int = 16, quiet: bool = False) -> None:
+    def __init__(self, strength: int = 16, quiet: bool = False, checkpoint: str = "") -> None:
         self.strength = strength
         self.quiet = quiet
+        self.checkpoint = checkpoint
 
     def load(self) -> None:
         Calls.loaded.append("noise")
@@ -106,6 +107,12 @@ class Noise(EraseMethod):
             noise = np.random.default_rng(seed).integers(100, 100 + self.strength, image.shape, np.uint8)
             image[mask] = noise[mask]
         return EraseResult(images)
+
+
+class Unweighted(Noise):
+    """Needs weights that are not here."""
+
+    info = MethodInfo("unweighted", "official", "cannot run", weights=("lama-big",))
 
 
 class Copy(EraseMethod):

@@ -9,61 +9,29 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from small import draw_sources, small_recipe
 
-from synth.recipe import Recipe, load
-
-
-def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:
-    """uint8[h, w, 4] RGBA: a head and a body of random colour and proportions."""
-    width = int(height * rng.uniform(0.3, 0.5))
-    rgba = np.zeros((height, width, 4), np.uint8)
-    colour = tuple(int(c) for c in rng.integers(20, 235, 3))
-    radius = width // 5
-    cv2.circle(rgba, (width // 2, radius), radius, (*colour, 255), -1, cv2.LINE_AA)
-    cv2.ellipse(
-        rgba,
-        (width // 2, int(height * 0.6)),
-        (width // 2 - 1, int(height * 0.39)),
-        0,
-        0,
-        360,
-        (*colour, 255),
-        -1,
-    )
-    return rgba
+from synth.recipe import Recipe
 
 
 @pytest.fixture(scope="session")
-def cutouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cutouts")
-    rng = np.random.default_rng(1)
-    for index in range(12):
-        cv2.imwrite(str(folder / f"{index:02d}.png"), draw_person(rng))
-    return folder
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return draw_sources(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture(scope="session")
-def backgrounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("backgrounds")
-    rng = np.random.default_rng(2)
-    for index in range(9):
-        noise = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
-        cv2.imwrite(
-            str(folder / f"{index}.png"), cv2.resize(noise, (330, 280), interpolation=cv2.INTER_CUBIC)
-        )
-    return folder
+def cutouts(drawn: tuple[Path, Path]) -> Path:
+    return drawn[0]
+
+
+@pytest.fixture(scope="session")
+def backgrounds(drawn: tuple[Path, Path]) -> Path:
+    return drawn[1]
 
 
 @pytest.fixture
-def recipe(cutouts: Path, backgrounds: Path) -> Recipe:
-    changes = {
-        "people": [f"folder:{cutouts}"],
-        "backgrounds": [f"folder:{backgrounds}"],
-        "count": 20,
-        "size": 128,
-        "splits": {"train": 1, "test": 1},
-    }
-    return Recipe.model_validate(load("multi-ip").model_dump() | changes)
+def recipe(drawn: tuple[Path, Path]) -> Recipe:
+    return small_recipe(*drawn)
 
 
 KEYPOINTS = [

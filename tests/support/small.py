@@ -1,0 +1,57 @@
+"""A small data set that builds in a second: drawn people on drawn backgrounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mildbench.executors import SerialExecutor
+from synth.build import build
+from synth.recipe import Recipe, load
+
+
+def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:
+    """uint8[h, w, 4] RGBA: a head and a body of random colour and proportions."""
+    width = int(height * rng.uniform(0.3, 0.5))
+    rgba = np.zeros((height, width, 4), np.uint8)
+    colour = tuple(int(c) for c in rng.integers(20, 235, 3))
+    radius = width // 5
+    cv2.circle(rgba, (width // 2, radius), radius, (*colour, 255), -1, cv2.LINE_AA)
+    axes = (width // 2 - 1, int(height * 0.39))
+    cv2.ellipse(rgba, (width // 2, int(height * 0.6)), axes, 0, 0, 360, (*colour, 255), -1)
+    return rgba
+
+
+def draw_sources(folder: Path) -> tuple[Path, Path]:
+    """Folders of 12 cut-outs and 9 backgrounds."""
+    people, backgrounds = folder / "cutouts", folder / "backgrounds"
+    people.mkdir(parents=True)
+    backgrounds.mkdir()
+    rng = np.random.default_rng(1)
+    for index in range(12):
+        cv2.imwrite(str(people / f"{index:02d}.png"), draw_person(rng))
+    for index in range(9):
+        noise = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
+        picture = cv2.resize(noise, (330, 280), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(backgrounds / f"{index}.png"), picture)
+    return people, backgrounds
+
+
+def small_recipe(people: Path, backgrounds: Path) -> Recipe:
+    """20 scenes of 128 px in two splits."""
+    changes = {
+        "people": [f"folder:{people}"],
+        "backgrounds": [f"folder:{backgrounds}"],
+        "count": 20,
+        "size": 128,
+        "splits": {"train": 1, "test": 1},
+    }
+    return Recipe.model_validate(load("multi-ip").model_dump() | changes)
+
+
+def small_dataset(folder: Path) -> Path:
+    """Build it; returns the data set's folder."""
+    build(small_recipe(*draw_sources(folder)), 0, folder / "data", SerialExecutor(1), lambda count: None)
+    return folder / "data"
