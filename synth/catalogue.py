@@ -20,6 +20,7 @@ from synth.rng import generator, unit
 from synth.sources.base import (
     BACKGROUNDS,
     PEOPLE,
+    Background,
     BackgroundRef,
     Cutout,
     PersonRef,
@@ -100,6 +101,7 @@ class Catalogue:
         self._cutout = lru_cache(maxsize=256)(self._read_cutout)
         self._figure = lru_cache(maxsize=64)(self._fit)
         self._view = lru_cache(maxsize=64)(self._read_view)
+        self._background = lru_cache(maxsize=16)(self._read_background)
 
     def _check(self, people: int, backgrounds: int) -> None:
         needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)
@@ -177,10 +179,12 @@ class Catalogue:
         """Crop `number` of a background; raises `Rejected`."""
         return self._view(source, key, number)
 
+    def _read_background(self, source: int, key: str) -> Background:
+        return self._background_sources[source].background(key)
+
     def _read_view(self, source: int, key: str, number: int) -> View:
-        origin = self._background_sources[source]
-        background = origin.background(key)
-        rng = generator(self.seed, "view", origin.name, key, number)
+        background = self._background(source, key)
+        rng = generator(self.seed, "view", self._background_sources[source].name, key, number)
         height, width = background.image.shape[:2]
         side = round(min(height, width) / rng.uniform(*self.recipe.background_zoom))
         left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))

@@ -108,7 +108,8 @@ def check(content: dict[str, object], where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key also leaves its right name missing; the misspelling is what to tell.
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             known = Band.model_fields if len(first["loc"]) > 1 else Recipe.model_fields

@@ -27,12 +27,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["evaluate", "--method", "telea"], "data set not found: data/demo: make it with: mildbench build-dataset"),
+        (
+            ["evaluate", "--method", "telea"],
+            "data set not found: data/demo: make it with: mildbench build-dataset",
+        ),
         (["evaluate", "--method", "telea", "--dataset", "empty"], "is not a finished data set"),
         (["evaluate", "--method", "tela", "--dataset", "DATA"], "did you mean 'telea'"),
         (["evaluate", "--method", "telea:radios=3", "--dataset", "DATA"], "did you mean 'radius'"),
         (["evaluate", "--method", "telea", "--metric", "pnsr", "--dataset", "DATA"], "did you mean 'psnr'"),
-        (["evaluate", "--method", "telea", "--task", "erase-al", "--dataset", "DATA"], "did you mean 'erase-all'"),
+        (
+            ["evaluate", "--method", "telea", "--task", "erase-al", "--dataset", "DATA"],
+            "did you mean 'erase-all'",
+        ),
         (["evaluate", "--method", "telea", "--split", "tset", "--dataset", "DATA"], "it has"),
         (["evaluate", "--method", "telea", "--device", "cuda:99", "--dataset", "DATA"], "cuda"),
         (["evaluate", "--dataset", "DATA"], "nothing to evaluate"),
@@ -68,7 +74,7 @@ def test_the_main_job_from_build_to_table(built: Path, tmp_path: Path) -> None:
     command = ["evaluate", "--dataset", str(built), "--task", "erase-all", "--task", "erase-one"]
     done = run(*command, "--method", "telea", "--method", "copy", "--method", "oracle", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in ("telea", "copy", "oracle", "psnr", "weights missing: mildbench weights fetch lpips-alex"):
+    for name in ("telea", "copy", "oracle", "PSNR", "weights missing: mildbench weights fetch lpips-alex"):
         assert name in done.stdout
     summaries = list(tmp_path.glob("runs/*/*/*/summary.json"))
     assert len(summaries) == 6

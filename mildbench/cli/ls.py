@@ -15,6 +15,7 @@ def ls(
     """List what is installed, plug-ins included."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     listings = {
         "methods": _methods,
@@ -31,7 +32,7 @@ def ls(
     header, *rows = listings[what]()
     table = Table(*header, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # Text: an id's square brackets are not markup
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mildbench import weights
@@ -77,12 +78,10 @@ def evaluate(
     runs = _runs(out, dataset, task, split, specs, seed, device)
 
     left = [pending(run, ids) for run in runs]
-    for run, names in zip(runs, left, strict=True):
-        if names:
-            for weight in run.method.info.weights:
-                weights.resolve(
-                    weight
-                )  # the last method's missing weights are told before the first one's hours
+    # The last method's missing weights are told before the first one's hours.
+    for run in (run for run, names in zip(runs, left, strict=True) if names):
+        for weight in run.method.info.weights:
+            weights.resolve(weight)
     records = []
     for run, names in zip(runs, left, strict=True):
         record = run.new_record(
@@ -129,13 +128,15 @@ def _predict(
     run: Run, record: RunRecord, dataset: TripletSource, names: Sequence[str], batch_size: int, show: bool
 ) -> RunRecord:
     """Make the predictions that are missing; the method is loaded only if there are any."""
-    if names:
-        run.method.load()
-    run.write_record(record)
     if not names:
+        run.write_record(record)
         return record
+    # An instance of its own, gone afterwards: of several big methods only one is in memory at a time.
+    loaded = replace(run, method=run.spec.create(run.method.device))
+    loaded.method.load()
+    run.write_record(record)
     with tracking(f"predict {run.label}", len(names), show=show) as advance:
-        return predict(run, record, dataset, names, batch_size=batch_size, advance=advance)
+        return predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
 
 
 def _at_least(what: str, value: int, least: int) -> None:

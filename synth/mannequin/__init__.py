@@ -1,1 +1,1 @@
-"""The embedded source of people and backgrounds: procedural, offline, with exact labels."""
+"""Procedural people: articulated, shaded, clothed figures with exact pose, parsing and outline."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mildbench.errors import UserError
 from mildbench.scene import Provenance
 from synth.mannequin.figure import render_person
-from synth.mannequin.scenery import render_scenery
+from synth.scenery.render import render_scenery
 from synth.sources.base import (
     Background,
     BackgroundRef,

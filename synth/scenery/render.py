@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin import interiors, landscapes, townscapes
-from synth.mannequin.lighting import cloudy_sky, irradiance
-from synth.mannequin.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
-from synth.mannequin.textures import F32, f32
-from synth.mannequin.world import World
+from synth.scenery import interiors, landscapes, townscapes
+from synth.scenery.lighting import cloudy_sky, irradiance
+from synth.scenery.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
+from synth.scenery.textures import F32, f32
+from synth.scenery.world import World
 
 KINDS: dict[str, Callable[[np.random.Generator], World]] = {
     "street": townscapes.street,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.mannequin import bitmaps, props, textures
-from synth.mannequin.raycast import Decal, Material, box
-from synth.mannequin.room import CLOTHS, WALLS, WOODS, Room, floor, outlook, wall_cover
-from synth.mannequin.textures import F32, Colour, pick, shade
-from synth.mannequin.world import Frame, World
+from synth.scenery import bitmaps, props, textures
+from synth.scenery.raycast import Decal, Material, box
+from synth.scenery.room import CLOTHS, WALLS, WOODS, Room, floor, outlook, wall_cover
+from synth.scenery.textures import F32, Colour, pick, shade
+from synth.scenery.world import Frame, World
 
 
 def living_room(rng: np.random.Generator) -> World:

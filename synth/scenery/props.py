@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from synth.mannequin import bitmaps, textures
-from synth.mannequin.raycast import Material, Solid, column
-from synth.mannequin.textures import Colour, f32, make_texture
-from synth.mannequin.world import Frame
+from synth.scenery import bitmaps, textures
+from synth.scenery.raycast import Material, Solid, column
+from synth.scenery.textures import Colour, f32, make_texture
+from synth.scenery.world import Frame
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin.textures import F32, Colour, Texture, f32, hue, make_texture, mix, noise, shade
+from synth.scenery.textures import F32, Colour, Texture, f32, hue, make_texture, mix, noise, shade
 
 
 def _fill(image: NDArray, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from synth.mannequin.textures import F32, Texture, f32
+from synth.scenery.textures import F32, Texture, f32
 
 FACES = 32  # surface number = solid index * FACES + face index
 NOTHING = -1

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from synth.mannequin import bitmaps, foliage, props, textures
-from synth.mannequin.lighting import Lamp, Light, Portal, Sun
-from synth.mannequin.raycast import Decal, Material, Sprite, box, ground
-from synth.mannequin.textures import Colour, pick, shade
-from synth.mannequin.world import Frame, View, World
+from synth.scenery import bitmaps, foliage, props, textures
+from synth.scenery.lighting import Lamp, Light, Portal, Sun
+from synth.scenery.raycast import Decal, Material, Sprite, box, ground
+from synth.scenery.textures import Colour, pick, shade
+from synth.scenery.world import Frame, View, World
 
 WALLS: tuple[Colour, ...] = (
     (0.86, 0.83, 0.77),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.mannequin import bitmaps, props, textures
-from synth.mannequin.buildings import facades, house
-from synth.mannequin.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
-from synth.mannequin.raycast import Decal, Material, box
-from synth.mannequin.textures import F32, Colour, f32, noise, pick, shade
-from synth.mannequin.world import Frame, World
+from synth.scenery import bitmaps, props, textures
+from synth.scenery.buildings import facades, house
+from synth.scenery.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
+from synth.scenery.raycast import Decal, Material, box
+from synth.scenery.textures import F32, Colour, f32, noise, pick, shade
+from synth.scenery.world import Frame, World
 
 CARS: tuple[Colour, ...] = (
     (0.75, 0.76, 0.77),

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin.raycast import FACES, NOTHING, Buffers, Solid, Sprite
-from synth.mannequin.textures import F32, Colour, f32, noise
+from synth.scenery.raycast import FACES, NOTHING, Buffers, Solid, Sprite
+from synth.scenery.textures import F32, Colour, f32, noise
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.mannequin import foliage
-from synth.mannequin.lighting import Light, Sun
-from synth.mannequin.raycast import Decal, Material, Sprite, ground
-from synth.mannequin.textures import Texture, pick
-from synth.mannequin.world import Region, Sky, View, World
+from synth.scenery import foliage
+from synth.scenery.lighting import Light, Sun
+from synth.scenery.raycast import Decal, Material, Sprite, ground
+from synth.scenery.textures import Texture, pick
+from synth.scenery.world import Region, Sky, View, World
 
 
 @dataclass(frozen=True)

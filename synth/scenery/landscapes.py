@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.mannequin import bitmaps, foliage, props, textures
-from synth.mannequin.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
-from synth.mannequin.raycast import Decal, Material, Sprite, box
-from synth.mannequin.textures import F32, Colour, f32, noise, pick
-from synth.mannequin.world import Frame, World
+from synth.scenery import bitmaps, foliage, props, textures
+from synth.scenery.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
+from synth.scenery.raycast import Decal, Material, Sprite, box
+from synth.scenery.textures import F32, Colour, f32, noise, pick
+from synth.scenery.world import Frame, World
 
 
 def park(rng: np.random.Generator) -> World:

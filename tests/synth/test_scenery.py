@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synth.mannequin.scenery import KINDS, Scenery, render_scenery
+from synth.scenery.render import KINDS, Scenery, render_scenery
 
 SIZE = 96
 

@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.mannequin.lighting import Light
-from synth.mannequin.raycast import Material, Solid, Sprite, box, hull
-from synth.mannequin.textures import Colour
+from synth.scenery.lighting import Light
+from synth.scenery.raycast import Material, Solid, Sprite, box, hull
+from synth.scenery.textures import Colour
 
 Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.mannequin import bitmaps, props, textures
-from synth.mannequin.raycast import Material
-from synth.mannequin.textures import F32, Colour, Texture, f32, noise, pick, shade
-from synth.mannequin.world import Frame, World
+from synth.scenery import bitmaps, props, textures
+from synth.scenery.raycast import Material
+from synth.scenery.textures import F32, Colour, Texture, f32, noise, pick, shade
+from synth.scenery.world import Frame, World
 
 STUCCO: tuple[Colour, ...] = (
     (0.84, 0.78, 0.66),

@@ -1,0 +1,1 @@
+"""Rendered places without people: streets, parks, beaches, plazas and rooms, with a known camera and ground."""
