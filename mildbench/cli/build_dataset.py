@@ -43,8 +43,8 @@ def build_dataset(
     """
     from rich.console import Console
 
-    from mildbench.evaluation.progress import tracking
     from mildbench.executors import EXECUTORS
+    from mildbench.progress import tracking
     from synth import recipe as recipes
     from synth.build import build
     from synth.catalogue import Catalogue

@@ -16,7 +16,7 @@ def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data se
 
     from mildbench.dataset import Dataset
     from mildbench.dataset.validate import validate as check
-    from mildbench.evaluation.progress import tracking
+    from mildbench.progress import tracking
 
     opened = Dataset.open(dataset)
     samples = sum(opened.info.samples.values())

@@ -17,11 +17,11 @@ import numpy as np
 import mildbench
 from mildbench.evaluation import environment
 from mildbench.evaluation.data import Buckets, TripletSource, as_batch, read_ahead
-from mildbench.evaluation.progress import Advance
 from mildbench.evaluation.run import Run, RunRecord, Session
 from mildbench.files import write_bytes
 from mildbench.images import encode_png
 from mildbench.method import EraseBatch, collate
+from mildbench.progress import Advance
 
 _THREADS = 2
 """Readers and writers of files; a GPU has the next batch ready when it is done with this one."""

@@ -14,11 +14,11 @@ from mildbench.evaluation.compare import compare
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import resolve_device
 from mildbench.evaluation.predict import pending, predict
-from mildbench.evaluation.progress import tracking
 from mildbench.evaluation.run import Run, RunRecord, task_folder
 from mildbench.evaluation.score import score
 from mildbench.evaluation.summary import RunSummary
 from mildbench.method import MethodSpec
+from mildbench.progress import tracking
 
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""

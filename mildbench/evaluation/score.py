@@ -20,12 +20,12 @@ import torch
 from mildbench.evaluation.data import STRATA, Buckets, TripletSource, read_ahead
 from mildbench.evaluation.features import FeatureStore, pixel_sha256
 from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.progress import tracking
 from mildbench.evaluation.rows import Row, Rows, columns
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import VARIANTS
 from mildbench.evaluation.workers import Keep, Workers, workers_for
 from mildbench.metrics.base import Pairs
+from mildbench.progress import tracking
 from mildbench.regions import paste, regions
 from mildbench.scene import Triplet
 

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from mildbench.evaluation import table
 from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.progress import tracking
 from mildbench.evaluation.run import read_model
 from mildbench.evaluation.summary import RunSummary
+from mildbench.progress import tracking
 
 Run = Callable[..., list[RunSummary]]
 
