@@ -26,6 +26,11 @@ def over(canvas: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
         colour: uint8[h, w, 3], straight (not premultiplied).
         alpha: uint8[h, w].
     """
+    rows = np.flatnonzero(alpha.any(axis=1))  # a shadow or a padded layer leaves most rows as they are
+    if rows.size == 0:
+        return
+    band = slice(rows[0], rows[-1] + 1)
+    canvas, colour, alpha = canvas[band], colour[band], alpha[band]
     weight = alpha[..., None].astype(np.uint16)
     mixed = colour * weight
     mixed += canvas * (255 - weight)
@@ -140,13 +145,12 @@ class People:
         somebody = self.amodal.sum(axis=0, dtype=np.uint8) > 1
         crossing = self.amodal[:, somebody].astype(np.float32)  # sums stay exact below 2^24 pixels
         shared = crossing @ crossing.T
-        area = np.maximum(self.amodal.sum(axis=(1, 2)), 1)
+        area = np.maximum(_areas(self.amodal), 1)
         return np.tril(shared / area[None, :], k=-1).astype(np.float64)
 
     def visible_ratio(self) -> np.ndarray:
         """float64[K]: visible area over amodal area inside the frame; 1 where nobody is in front."""
-        amodal = self.amodal.sum(axis=(1, 2))
-        return self.visible.sum(axis=(1, 2)) / np.maximum(amodal, 1)
+        return _areas(self.visible) / np.maximum(_areas(self.amodal), 1)
 
     def instance_map(self) -> np.ndarray:
         """uint8[H, W]: the id of whoever is seen at a pixel, 0 for the background."""
@@ -264,6 +268,11 @@ class Scene:
             people=self.people(),
             targets=tuple(k for k, name in enumerate(ids) if name in erased),
         )
+
+
+def _areas(masks: np.ndarray) -> np.ndarray:
+    """int64[K]: pixels of each mask of bool[K, H, W]."""
+    return np.array([np.count_nonzero(mask) for mask in masks], dtype=np.int64)
 
 
 def _keypoints_on_canvas(layer: Layer, in_front: np.ndarray) -> np.ndarray:

@@ -101,7 +101,7 @@ class Catalogue:
         self._cutout = lru_cache(maxsize=256)(self._read_cutout)
         self._figure = lru_cache(maxsize=64)(self._fit)
         self._view = lru_cache(maxsize=64)(self._read_view)
-        self._background = lru_cache(maxsize=16)(self._read_background)
+        self._background = lru_cache(maxsize=48)(self._read_background)
 
     def _check(self, people: int, backgrounds: int) -> None:
         needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)

@@ -76,16 +76,34 @@ def guided_filter(guide: np.ndarray, source: np.ndarray, radius: int, epsilon: f
         return cv2.boxFilter(values, cv2.CV_32F, window, borderType=cv2.BORDER_REFLECT)
 
     mean_guide, mean_source = mean(guide), mean(source)
-    covariance = np.empty((*source.shape, 3, 3), dtype=np.float32)
-    for i in range(3):
-        for j in range(i, 3):
-            product = mean(guide[..., i] * guide[..., j]) - mean_guide[..., i] * mean_guide[..., j]
-            covariance[..., i, j] = covariance[..., j, i] = product
-    covariance += epsilon * np.eye(3, dtype=np.float32)
+    covariance = {
+        (i, j): mean(guide[..., i] * guide[..., j])
+        - mean_guide[..., i] * mean_guide[..., j]
+        + epsilon * (i == j)
+        for i in range(3)
+        for j in range(i, 3)
+    }
     cross = mean(guide * source[..., None]) - mean_guide * mean_source[..., None]
-    slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
+    slope = _solve(covariance, cross)
     offset = mean_source - (slope * mean_guide).sum(axis=-1)
     return (mean(slope) * guide).sum(axis=-1) + mean(offset)
+
+
+def _solve(matrix: dict[tuple[int, int], np.ndarray], right: np.ndarray) -> np.ndarray:
+    """float32[h, w, 3]: x with A x = right at every pixel, A symmetric 3x3 given by its upper triangle.
+
+    By cofactors: several times faster than a batched LAPACK call on matrices this small.
+    """
+    a, b, c = matrix[0, 0], matrix[0, 1], matrix[0, 2]
+    d, e, f = matrix[1, 1], matrix[1, 2], matrix[2, 2]
+    rows = (
+        (d * f - e * e, c * e - b * f, b * e - c * d),
+        (c * e - b * f, a * f - c * c, b * c - a * e),
+        (b * e - c * d, b * c - a * e, a * d - b * b),
+    )
+    determinant = a * rows[0][0] + b * rows[0][1] + c * rows[0][2]
+    x, y, z = right[..., 0], right[..., 1], right[..., 2]
+    return np.dstack([(p * x + q * y + r * z) / determinant for p, q, r in rows])
 
 
 def estimate_foreground(image: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:

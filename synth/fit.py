@@ -73,18 +73,21 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
     top, bottom = int(rows[0]), int(rows[-1])
     height = bottom - top + 1
     depth = max(2, round(height * 0.10))
+    wide, narrow = max(1.0, height * 0.018), max(0.8, height * 0.007)
     flat = cv2.resize(
         mask[top : bottom + 1].astype(np.float32), (mask.shape[1], depth), interpolation=cv2.INTER_AREA
     )
-    laid = np.zeros(mask.shape, dtype=np.float32)
     end = min(bottom + 1 + depth // 4, mask.shape[0])
-    laid[end - depth : end] = flat * np.linspace(0.25, 1, depth, dtype=np.float32)[:, None]
-    touching = np.zeros(mask.shape, dtype=np.float32)
+    start = max(end - depth - round(4 * wide), 0)  # above this row the blurred shadow is gone
+    laid = np.zeros((mask.shape[0] - start, mask.shape[1]), dtype=np.float32)
+    laid[end - depth - start : end - start] = flat * np.linspace(0.25, 1, depth, dtype=np.float32)[:, None]
     sole = max(2, round(height * 0.025))
-    touching[bottom + 1 - sole : bottom + 1] = mask[bottom + 1 - sole : bottom + 1]
-    soft = cv2.GaussianBlur(laid, (0, 0), max(1.0, height * 0.018))
-    core = cv2.GaussianBlur(touching, (0, 0), max(0.8, height * 0.007))
-    shadow = np.rint(255 * opacity * np.clip(0.75 * soft + core, 0, 1)).astype(np.uint8)
+    touching = np.zeros_like(laid)
+    touching[bottom + 1 - sole - start : bottom + 1 - start] = mask[bottom + 1 - sole : bottom + 1]
+    soft = cv2.GaussianBlur(laid, (0, 0), wide)
+    core = cv2.GaussianBlur(touching, (0, 0), narrow)
+    shadow = np.zeros(mask.shape, dtype=np.uint8)
+    shadow[start:] = np.rint(255 * opacity * np.clip(0.75 * soft + core, 0, 1))
     shadow[shadow < FAINTEST] = 0
     return shadow
 
@@ -97,6 +100,9 @@ def _resize(rgba: np.ndarray, scale: float) -> np.ndarray:
 
 def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Nearest labels inside `mask`; a pixel of the mask that falls on no label takes the closest one."""
+    highest = int(labels.max())
+    if not ((labels > 0) & (labels < highest)).any():  # a source without parsing has one label only
+        return np.where(mask, labels.dtype.type(highest), labels.dtype.type(0))
     resized = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     missing = mask & (resized == 0)
     if missing.any() and resized.any():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -75,7 +76,8 @@ def _annotation_id(image_id: int, person: int) -> int:
 
 
 def _mask_fields(mask: np.ndarray) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    # Column-major, as COCO counts; OpenCV transposes several times faster than NumPy copies.
+    rle = coco_mask.encode(cv2.transpose(mask.view(np.uint8)).T)
     return {
         "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
         "area": int(coco_mask.area(rle)),

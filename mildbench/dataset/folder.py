@@ -66,7 +66,7 @@ def write_scene(
     for k, layer in enumerate(scene.layers):
         person = layer.person
         stem = f"{split}/layers/{scene.id}-{person.id}"
-        whole = int(layer.mask.sum())
+        whole = np.count_nonzero(layer.mask)
         persons.append(
             {
                 "id": person.id,
@@ -76,7 +76,7 @@ def write_scene(
                 "shadow": None if layer.shadow is None else save(f"{stem}.shadow.png", layer.shadow),
                 "keypoints": [float(value) for value in person.keypoints.ravel()],
                 "visible_ratio": float(ratios[k]),
-                "in_frame_ratio": float(people.amodal[k].sum() / max(whole, 1)),
+                "in_frame_ratio": int(np.count_nonzero(people.amodal[k])) / max(int(whole), 1),
                 "asked_visible_ratio": asked.get(person.id),
                 "provenance": asdict(person.provenance),
             }
