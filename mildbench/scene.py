@@ -68,6 +68,8 @@ class Person:
     """uint8[h, w], the *whole* person: CIHP-20 labels, 255 for a pixel of the layer without a class, 0 outside.
     `parsing > 0` is the person's binary amodal mask."""
     provenance: Provenance
+    carried: tuple[str, ...] = ()
+    """Names of the objects (bag, bicycle ...) that are part of the layer; their pixels have no parsing class."""
 
 
 @dataclass(frozen=True, eq=False)

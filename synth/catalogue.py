@@ -157,9 +157,9 @@ class Catalogue:
             ),
         ]
 
-    def provenance(self, source: int, key: str) -> Provenance:
-        """Where a person comes from; raises `Rejected`."""
-        return self._cutout(source, key).provenance
+    def cutout(self, source: int, key: str) -> Cutout:
+        """The person at source size; raises `Rejected`."""
+        return self._cutout(source, key)
 
     def _read_cutout(self, source: int, key: str) -> Cutout:
         cutout = self._people_sources[source].cutout(key)

@@ -15,8 +15,8 @@ def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, View]:
         figure = catalogue.figure(
             planned.source, planned.key, planned.scale, planned.mirrored, planned.shadow
         )
-        provenance = catalogue.provenance(planned.source, planned.key)
-        person = Person(planned.id, figure.keypoints, figure.parsing, provenance)
+        cutout = catalogue.cutout(planned.source, planned.key)
+        person = Person(planned.id, figure.keypoints, figure.parsing, cutout.provenance, cutout.carried)
         layers.append(Layer(figure.rgba, planned.origin, person, figure.shadow))
     return Scene(sample_id(plan.index), view.image, tuple(layers)), view
 

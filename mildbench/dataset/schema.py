@@ -96,6 +96,7 @@ _PERSON = pa.struct(
         ("visible_ratio", pa.float64()),
         ("in_frame_ratio", pa.float64()),
         ("asked_visible_ratio", pa.float64()),
+        ("carried", pa.list_(pa.string())),
         ("provenance", _PROVENANCE),
     ]
 )

@@ -64,6 +64,8 @@ class Cutout:
     keypoints: np.ndarray
     """float32[17, 3]: x, y, COCO visibility."""
     provenance: Provenance
+    carried: tuple[str, ...] = ()
+    """Names of the objects that were cut out along with the person."""
 
 
 @dataclass(frozen=True)
