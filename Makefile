@@ -4,9 +4,9 @@ READY := .venv/.ready
 
 .PHONY: demo test setup clean
 
-demo: $(READY)  ## build the embedded data set, erase with three methods, print the tables
+demo: $(READY)  ## build the embedded data set, erase with the controls, print the tables
 	$(BIN)/mildbench build-dataset
-	$(BIN)/mildbench evaluate --method telea --method copy --method oracle --task erase-all --task erase-one
+	$(BIN)/mildbench evaluate --method telea --method navier-stokes --method copy --method oracle --task erase-all --task erase-one
 
 test: $(READY)  ## lint, types, tests
 	$(BIN)/ruff check .
