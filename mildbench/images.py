@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
@@ -16,40 +18,67 @@ MAX_PIXELS = 178_956_970
 
 def read_rgb(path: Path, what: str = "image") -> np.ndarray:
     """uint8[H, W, 3], RGB, EXIF orientation applied. Raises `UserError` when it cannot be read."""
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR, what), cv2.COLOR_BGR2RGB)
+    return decode_rgb(_load(path, what), f"{what} {path}")
 
 
 def read_rgba(path: Path, what: str = "image") -> np.ndarray:
     """uint8[H, W, 4], RGBA with straight alpha. Raises `UserError` for a file without an alpha channel."""
-    pixels = _read(path, cv2.IMREAD_UNCHANGED, what)
-    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
-        raise UserError(f"{what} {path} has no 8-bit alpha channel: give an RGBA picture")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    return decode_rgba(_load(path, what), f"{what} {path}")
 
 
 def read_labels(path: Path, what: str = "mask") -> np.ndarray:
     """uint8[H, W]: one channel, values as stored. Raises `UserError` when it cannot be read."""
-    pixels = _read(path, cv2.IMREAD_UNCHANGED, what)
+    return decode_labels(_load(path, what), f"{what} {path}")
+
+
+def decode_rgb(data: bytes, what: str) -> np.ndarray:
+    """`read_rgb` of a file's bytes; `what` names the picture in errors."""
+    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR, what), cv2.COLOR_BGR2RGB)
+
+
+def decode_rgba(data: bytes, what: str) -> np.ndarray:
+    """`read_rgba` of a file's bytes; `what` names the picture in errors."""
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, what)
+    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
+        raise UserError(f"{what} has no 8-bit alpha channel: give an RGBA picture")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+
+
+def decode_labels(data: bytes, what: str) -> np.ndarray:
+    """`read_labels` of a file's bytes; `what` names the picture in errors."""
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, what)
     if pixels.ndim == 3:
         pixels = pixels.max(axis=2)
     if pixels.dtype != np.uint8:
-        raise UserError(f"{what} {path} is {pixels.dtype}: give an 8-bit picture")
+        raise UserError(f"{what} is {pixels.dtype}: give an 8-bit picture")
     return pixels
 
 
-def _read(path: Path, flags: int, what: str) -> np.ndarray:
+def _load(path: Path, what: str) -> bytes:
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
+
+
+def _decode(data: bytes, flags: int, what: str) -> np.ndarray:
+    unreadable = UserError(f"{what} cannot be read: broken, too large, or not a picture")
     try:
-        pixels = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # raised for pictures over OpenCV's own pixel limit
-        pixels = None
+        # The header alone: a small file can hold a picture that fills the memory before anyone looks at its size.
+        with Image.open(io.BytesIO(data)) as header:
+            width, height = header.size
+    except Image.DecompressionBombError:
+        width = height = MAX_PIXELS
+    except Exception:  # Pillow's parsers raise whatever a broken header makes them stumble over
+        raise unreadable from None
+    if width * height > MAX_PIXELS:
+        raise UserError(f"{what} has more than {MAX_PIXELS} pixels; refused")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    except cv2.error:
+        raise unreadable from None
     if pixels is None:
-        raise UserError(f"{what} {path} cannot be read: broken, too large, or not a picture")
-    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise UserError(f"{what} {path} has more than {MAX_PIXELS} pixels; refused")
+        raise unreadable
     return pixels
 
 

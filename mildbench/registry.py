@@ -44,10 +44,14 @@ class Registry(Generic[T]):
         """All registered names, sorted; imports nothing."""
         return sorted(self._targets)
 
-    def load(self, name: str) -> type[T]:
-        """The class registered as `name`; raises `UserError` for an unknown name or a missing extra."""
+    def check(self, name: str) -> None:
+        """Raise `UserError`, with a suggestion, for an unknown name; imports nothing."""
         if name not in self._targets:
             raise UserError(f"unknown {self.kind} {name!r}: {did_you_mean(name, self._targets)}")
+
+    def load(self, name: str) -> type[T]:
+        """The class registered as `name`; raises `UserError` for an unknown name or a missing extra."""
+        self.check(name)
         try:
             target: type[T] = self._targets[name].load()
         except ModuleNotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -15,9 +16,11 @@ from mildbench.images import encode_png
 from mildbench.scene import Provenance
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
+from synth.near_duplicates import difference_hash
 from synth.recipe import Recipe
 from synth.rng import generator, unit
 from synth.sources.base import (
+    ADULT_METRES,
     BACKGROUNDS,
     PEOPLE,
     Background,
@@ -47,27 +50,31 @@ class BackgroundChoice:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A square crop of a background, at scene size, and what is known of its camera."""
+class Backdrop:
+    """A square crop of a background, at scene size."""
 
     image: np.ndarray
     """uint8[size, size, 3]."""
     provenance: Provenance
+    hash: int
+    """Perceptual hash of the whole background."""
+
+    @cached_property
+    def png(self) -> bytes:
+        """The image as a file, encoded once for all the scenes that use this crop."""
+        return encode_png(self.image)
+
+
+@dataclass(frozen=True, eq=False)
+class View(Backdrop):
+    """A backdrop on whose ground people can stand."""
+
     horizon: float
     """Row of the horizon, in pixels."""
     camera_height: float
     """In statures: a person whose feet are at row y is (y - horizon) / camera_height pixels tall."""
     ground: np.ndarray | None
     """bool[size, size]: where feet may stand, None when unknown."""
-
-    @cached_property
-    def png(self) -> bytes:
-        """The image as a file, encoded once for all the scenes that use this view."""
-        return encode_png(self.image)
-
-
-ADULT = 1.7
-"""Metres; the stature that turns a camera height in metres into one in statures."""
 
 
 class Catalogue:
@@ -108,6 +115,14 @@ class Catalogue:
         for split, share in self.recipe.splits.items():
             if share <= 0:
                 continue
+            if self.recipe.families.get("entanglement", 0) > 0 and not any(
+                choice.ref.carries for choice in self.people[split]
+            ):
+                raise UserError(
+                    f"recipe {self.recipe.name}: split {split!r} has nobody who carries anything, which its family "
+                    "entanglement needs: add such a source (mannequin:?carrying=0.5, coco:, ccp:), use fewer "
+                    "splits, or change families"
+                )
             have = len({choice.ref.group for choice in self.people[split]})
             if have < needed:
                 raise UserError(
@@ -120,17 +135,8 @@ class Catalogue:
                     f"recipe {self.recipe.name}: split {split!r} has no background ({backgrounds} usable in all "
                     "sources): add background sources, or use fewer splits"
                 )
-        for source in (*self._people_sources, *self._background_sources):
-            rejected = source.rejections.counts
-            total = sum(rejected.values())
-            usable = people if source in self._people_sources else backgrounds
-            if total > self.recipe.max_rejected_share * (total + usable):
-                reason, count = rejected.most_common(1)[0]
-                raise UserError(
-                    f"source {source.name}: {total} of {total + usable} items are broken, more than the recipe's "
-                    f"max_rejected_share {self.recipe.max_rejected_share}; most often: {reason} ({count}x, "
-                    f"e.g. {source.rejections.examples[reason]}): repair the source"
-                )
+        check_rejections(self.recipe, self._people_sources, people)
+        check_rejections(self.recipe, self._background_sources, backgrounds)
 
     def sources(self) -> list[SourceInfo]:
         """What each source gave, for the data card."""
@@ -186,30 +192,75 @@ class Catalogue:
         background = self._background(source, key)
         rng = generator(self.seed, "view", self._background_sources[source].name, key, number)
         height, width = background.image.shape[:2]
-        side = round(min(height, width) / rng.uniform(*self.recipe.background_zoom))
-        left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
-        mirrored = bool(rng.random() < 0.5)
-        window = np.s_[top : top + side, left : left + side]
-        size = self.recipe.size
-        shrink = side > size
-        image = cv2.resize(
-            background.image[window],
-            (size, size),
-            interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC,
-        )
-        ground = background.ground
-        if ground is not None:
-            plane = ground[window].astype(np.uint8)
-            ground = cv2.resize(plane, (size, size), interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        if mirrored:
-            image = np.ascontiguousarray(image[:, ::-1])
-            ground = None if ground is None else ground[:, ::-1]
+        cut = cut_square(rng, height, width, self.recipe)
         drawn = rng.uniform(*self.recipe.horizon), rng.uniform(*self.recipe.camera_height)
-        horizon, camera = drawn[0] * size, drawn[1]
+        horizon, camera = drawn[0] * self.recipe.size, drawn[1]
         if background.horizon is not None and background.camera_height is not None:
-            horizon = (background.horizon * height - top) * size / side
-            camera = background.camera_height / ADULT
-        return View(image, background.provenance, float(horizon), float(camera), ground)
+            horizon = (background.horizon * height - cut.top) * self.recipe.size / cut.side
+            camera = background.camera_height / ADULT_METRES
+        ground = None if background.ground is None else cut.mask(background.ground)
+        return View(
+            cut.image(background.image),
+            background.provenance,
+            difference_hash(background.image),
+            float(horizon),
+            float(camera),
+            ground,
+        )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A square cut out of a picture and brought to scene size, mirrored or not."""
+
+    left: int
+    top: int
+    side: int
+    mirrored: bool
+    size: int
+
+    @property
+    def _window(self) -> tuple[slice, slice]:
+        return np.s_[self.top : self.top + self.side, self.left : self.left + self.side]
+
+    def image(self, picture: np.ndarray) -> np.ndarray:
+        """uint8[size, size, 3]."""
+        method = cv2.INTER_AREA if self.side > self.size else cv2.INTER_CUBIC
+        return self._turned(cv2.resize(picture[self._window], (self.size, self.size), interpolation=method))
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """bool[size, size]."""
+        plane = mask[self._window].astype(np.uint8)
+        method = cv2.INTER_NEAREST_EXACT
+        return self._turned(cv2.resize(plane, (self.size, self.size), interpolation=method) > 0)
+
+    def contains(self, mask: np.ndarray) -> bool:
+        """Whether all of a mask lies inside the square."""
+        return np.count_nonzero(mask[self._window]) == np.count_nonzero(mask)
+
+    def _turned(self, plane: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(plane[:, ::-1]) if self.mirrored else plane
+
+
+def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe) -> Cut:
+    """Draw a square cut of a picture."""
+    side = round(min(height, width) / rng.uniform(*recipe.background_zoom))
+    left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
+    return Cut(left, top, side, bool(rng.random() < 0.5), recipe.size)
+
+
+def check_rejections(recipe: Recipe, sources: Sequence[Source], usable: int) -> None:
+    """Raise `UserError` when more items are broken than the recipe allows; `usable` is how many are not."""
+    for source in sources:
+        rejected = source.rejections.counts
+        total = sum(rejected.values())
+        if total > recipe.max_rejected_share * (total + usable):
+            reason, count = rejected.most_common(1)[0]
+            raise UserError(
+                f"source {source.name}: {total} of {total + usable} items are broken, more than the recipe's "
+                f"max_rejected_share {recipe.max_rejected_share}; most often: {reason} ({count}x, "
+                f"e.g. {source.rejections.examples[reason]}): repair the source"
+            )
 
 
 def divide(groups: list[str], splits: dict[str, float], seed: int) -> dict[str, str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mildbench.errors import UserError, did_you_mean
+from synth.blend import BLENDS
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -18,7 +20,7 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-K = TypeVar("K", int, str)
+K = TypeVar("K", bound=int | str)
 
 
 def _sorted(weights: dict[K, float]) -> dict[K, float]:
@@ -32,6 +34,11 @@ Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+Family = Literal["occlusion", "entanglement", "camouflage", "olrd"]
+"""Scenario families: people who hide people; people with what they carry or ride; people placed where the
+background looks like their clothes; an object of the picture itself, moved (MagicEraser's OLRD)."""
+
+
 class Band(BaseModel):
     """A range of visible ratios and how often it is asked for."""
 
@@ -41,37 +48,64 @@ class Band(BaseModel):
 
 
 class Recipe(BaseModel):
-    """What scenes to make."""
+    """What scenes to make. Only `name`, `description` and `backgrounds` have no default."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(description="name of the data set")
     description: str = Field(description="one sentence for the data card")
-    family: str = Field(description="scenario family recorded with every scene")
-    people: list[str] = Field(min_length=1, description="people sources, SCHEME:PATH?OPTION=VALUE")
-    backgrounds: list[str] = Field(min_length=1, description="background sources")
-    count: int = Field(gt=0, description="number of scenes")
-    size: int = Field(ge=64, le=4096, description="width and height of a scene, in pixels")
+    families: Annotated[dict[Family, Weight], AfterValidator(_sorted)] = Field(
+        default={"occlusion": 1}, min_length=1, description="scenario family -> weight; olrd stands alone"
+    )
+    people: list[str] = Field(
+        default=[], description="people sources, SCHEME:PATH?OPTION=VALUE; none for olrd"
+    )
+    backgrounds: list[str] = Field(
+        min_length=1, description="background sources; pictures with panoptic segments for olrd"
+    )
+    count: int = Field(default=500, gt=0, description="number of scenes")
+    size: int = Field(default=512, ge=64, le=4096, description="width and height of a scene, in pixels")
     splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
-        min_length=1, description="split -> share of the scenes"
+        default={"test": 1}, min_length=1, description="split -> share of the scenes"
     )
     crowd: Annotated[dict[int, Weight], AfterValidator(_sorted)] = Field(
-        min_length=1, description="people in a scene -> weight"
+        default={2: 1}, min_length=1, description="people in a scene -> weight"
     )
-    occlude: Share = Field(description="how often a further person is placed to hide somebody")
+    occlude: Share = Field(default=0.9, description="how often a further person is placed to hide somebody")
     visible_ratio: list[Band] = Field(
-        min_length=1, description="visible ratios to ask for, of the person who gets hidden"
+        default=[Band(range=(0.25, 0.95), weight=1)],
+        min_length=1,
+        description="visible ratios to ask for, of the person who gets hidden",
     )
-    min_visible_ratio: Share = Field(description="nobody ends up less visible than this")
-    tolerance: Share = Field(description="largest accepted |achieved - asked| visible ratio")
-    stature: Range = Field(description="a standing person's height, as a share of the scene's height")
-    max_upscale: float = Field(gt=0, description="largest enlargement of a cut-out")
-    horizon: Range = Field(description="horizon row as a share of the height, where the source knows none")
-    camera_height: Range = Field(description="camera height in statures, where the source knows none")
-    background_views: int = Field(gt=0, description="different crops taken of one background")
-    background_zoom: Range = Field(description="enlargement of a crop over the largest square")
-    shadow: Range = Field(description="opacity of the contact shadow")
-    max_rejected_share: Share = Field(description="more broken inputs than this share fail the build")
+    min_visible_ratio: Share = Field(default=0.15, description="nobody ends up less visible than this")
+    tolerance: Share = Field(default=0.05, description="largest accepted |achieved - asked| visible ratio")
+    stature: Range = Field(
+        default=(0.4, 1.0), description="a standing person's height, as a share of the scene's height"
+    )
+    max_upscale: float = Field(default=1.5, gt=0, description="largest enlargement of a cut-out")
+    horizon: Range = Field(
+        default=(0.38, 0.48), description="horizon row as a share of the height, where the source knows none"
+    )
+    camera_height: Range = Field(
+        default=(0.85, 1.05), description="camera height in statures, where the source knows none"
+    )
+    background_views: int = Field(default=3, gt=0, description="different crops taken of one background")
+    background_zoom: Range = Field(
+        default=(1.0, 1.25), description="enlargement of a crop over the largest square"
+    )
+    shadow: Range = Field(default=(0.35, 0.6), description="opacity of the contact shadow; [0, 0] for none")
+    blends: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
+        default={"alpha": 1}, min_length=1, description="blend -> weight (mildbench ls blends)"
+    )
+    colour_match: Range = Field(
+        default=(0, 0), description="strength of the Lab colour transfer toward the surroundings, in 0..1"
+    )
+    match_blur: bool = Field(default=False, description="soften a person that is sharper than the background")
+    match_noise: bool = Field(default=False, description="give a person the background's noise")
+    jpeg: Share = Field(default=0, description="how often a person goes through a JPEG of quality 60..95")
+    max_rejected_share: Share = Field(
+        default=0.2, description="more broken inputs than this share fail the build"
+    )
 
 
 def names() -> list[str]:
@@ -116,18 +150,36 @@ def check(content: dict[str, object], where: str) -> Recipe:
             suggestion = did_you_mean(str(first["loc"][-1]), known)
             raise UserError(f"recipe {where}: unknown key {key!r}: {suggestion}") from None
         raise UserError(f"recipe {where}: {key}: {first['msg']} (got {first['input']!r})") from None
-    for key, weights in (("splits", recipe.splits.values()), ("crowd", recipe.crowd.values())):
-        if sum(weights) <= 0:
+    _check_weights(recipe, where)
+    if "olrd" in recipe.families and len(recipe.families) > 1:
+        raise UserError(f"recipe {where}: families: olrd is made differently and cannot be mixed with others")
+    if "olrd" not in recipe.families and not recipe.people:
+        raise UserError(f"recipe {where}: people: no source given: name at least one, e.g. mannequin:")
+    for name in recipe.splits:
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise UserError(
-                f"recipe {where}: {key}: all weights are zero: give at least one a positive weight"
+                f"recipe {where}: splits: {name!r} names a folder: use letters, digits and _ only"
             )
-    if sum(band.weight for band in recipe.visible_ratio) <= 0:
-        raise UserError(
-            f"recipe {where}: visible_ratio: all weights are zero: give at least one a positive weight"
-        )
     if not all(1 <= count <= 32 for count in recipe.crowd):
         raise UserError(f"recipe {where}: crowd: the number of people must lie in 1..32")
     return recipe
+
+
+def _check_weights(recipe: Recipe, where: str) -> None:
+    bands = dict(enumerate(band.weight for band in recipe.visible_ratio))
+    for name in recipe.blends:
+        BLENDS.check(name)
+    for key, weights in (
+        ("families", recipe.families),
+        ("splits", recipe.splits),
+        ("crowd", recipe.crowd),
+        ("blends", recipe.blends),
+        ("visible_ratio", bands),
+    ):
+        if sum(weights.values()) <= 0:
+            raise UserError(
+                f"recipe {where}: {key}: all weights are zero: give at least one a positive weight"
+            )
 
 
 def _shipped() -> Path:

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from mildbench.scene import Layer, Person, Scene
-from synth.catalogue import Catalogue, View
-from synth.plan import Plan
+from synth.blend import BLENDS
+from synth.catalogue import Backdrop, Catalogue
+from synth.harmonise import Harmony, harmonise
+from synth.olrd import OlrdCatalogue
+from synth.plan import Finish, Plan
+from synth.rng import generator
 
 
-def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, View]:
-    """The scene of a plan, and the view that its background is."""
-    view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
+def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, Backdrop]:
+    """The scene of a plan, and the backdrop it stands on."""
+    backdrop = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
+    # What is behind a person matters to blends and harmonisation only; without them the scene composes itself.
+    behind = None if all(_is_plain(planned.finish) for planned in plan.people) else backdrop.image.copy()
     layers = []
     for planned in plan.people:
-        figure = catalogue.figure(
-            planned.source, planned.key, planned.scale, planned.mirrored, planned.shadow
-        )
+        finish = planned.finish
+        figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, finish.shadow)
+        if behind is not None:
+            rng = generator(catalogue.seed, "noise", plan.index, planned.id)
+            figure = harmonise(figure, behind, planned.origin, finish.harmony, rng)
+            figure = BLENDS.load(finish.blend)().blend(figure, behind, planned.origin)
         cutout = catalogue.cutout(planned.source, planned.key)
         person = Person(planned.id, figure.keypoints, figure.parsing, cutout.provenance, cutout.carried)
-        layers.append(Layer(figure.rgba, planned.origin, person, figure.shadow))
-    return Scene(sample_id(plan.index), view.image, tuple(layers)), view
+        layer = Layer(figure.rgba, planned.origin, person, figure.shadow)
+        if behind is not None:
+            layer.paint(behind)
+        layers.append(layer)
+    return Scene(sample_id(plan.index), backdrop.image, tuple(layers)), backdrop
+
+
+def _is_plain(finish: Finish) -> bool:
+    return finish.blend == "alpha" and finish.harmony == Harmony()
 
 
 def sample_id(index: int) -> str:

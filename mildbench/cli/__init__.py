@@ -24,10 +24,12 @@ INTERRUPTED = 130
 
 
 def _register() -> None:
-    from mildbench.cli import build_dataset, doctor, evaluate, ls, validate, weights
+    from mildbench.cli import build_dataset, doctor, evaluate, export, import_pairs, ls, validate, weights
 
     app.command("build-dataset")(build_dataset.build_dataset)
     app.command("validate")(validate.validate)
+    app.command("export")(export.export)
+    app.add_typer(import_pairs.app, name="import")
     app.command("evaluate")(evaluate.evaluate)
     app.command("ls")(ls.ls)
     app.add_typer(weights.app, name="weights")

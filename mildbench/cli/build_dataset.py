@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mildbench.dataset.schema import DatasetInfo
+    from synth.recipe import Recipe
 
 
 def build_dataset(
@@ -29,6 +34,7 @@ def build_dataset(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes other scenes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/RECIPE]")] = None,
+    format: Annotated[str, typer.Option(help="folder (loose files) or webdataset (tar files).")] = "folder",
     workers: Annotated[
         int | None, typer.Option(help="Shards made at a time. [default: the machine's cores]")
     ] = None,
@@ -41,49 +47,71 @@ def build_dataset(
 
     Without options: the embedded demo, offline. Interrupted, the same command resumes.
     """
-    from rich.console import Console
-
+    from mildbench.dataset.writers import check_format
     from mildbench.executors import EXECUTORS
     from mildbench.progress import tracking
     from synth import recipe as recipes
     from synth.build import build
-    from synth.catalogue import Catalogue
 
+    layout = check_format(format)
     wanted = recipe or ("multi-ip" if people or backgrounds else "demo")
-    chosen = recipes.load(wanted)
     changes = {"people": people, "backgrounds": backgrounds, "count": count, "size": size}
-    content = chosen.model_dump() | {key: value for key, value in changes.items() if value is not None}
+    content = recipes.load(wanted).model_dump()
+    content |= {key: value for key, value in changes.items() if value is not None}
     chosen = recipes.check(content, wanted)
     target = out or Path("data") / chosen.name
-    console = Console()
     if dry_run:
-        catalogue = Catalogue(chosen, seed)
-        for source in catalogue.sources():
-            console.print(
-                f"{source.role}: {source.name}: {source.items} usable, {sum(source.rejected.values())} rejected"
-            )
-        for split in chosen.splits:
-            console.print(
-                f"split {split}: {len(catalogue.people[split])} people, {len(catalogue.backgrounds[split])} backgrounds"
-            )
-        console.print(f"would make {chosen.count} scenes of {chosen.size} x {chosen.size} in {target}")
+        for line in _preview(chosen, seed):
+            typer.echo(line)
+        typer.echo(f"would make {chosen.count} scenes of {chosen.size} x {chosen.size} in {target}")
         return
     engine = EXECUTORS.load(executor)(workers if workers is not None else os.cpu_count() or 1)
     with tracking("scenes", chosen.count, show=True) as advance:
-        info = build(chosen, seed, target, engine, advance)
+        info = build(chosen, seed, target, engine, advance, format=layout)
+    for line in _account(info, target):
+        typer.echo(line)
+
+
+def _preview(recipe: Recipe, seed: int) -> Iterator[str]:
+    """What the sources hold, split by split."""
+    from synth.build import open_planner
+
+    catalogue = open_planner(recipe, seed).catalogue
+    for source in catalogue.sources():
+        rejected = sum(source.rejected.values())
+        yield f"{source.role}: {source.name}: {source.items} usable, {rejected} rejected"
+    people = getattr(catalogue, "people", None)  # olrd has pictures only
+    for split in recipe.splits:
+        found = "" if people is None else f"{len(people[split])} people, "
+        yield f"split {split}: {found}{len(catalogue.backgrounds[split])} backgrounds"
+
+
+def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
+    """What was made, and what could not be made as asked."""
     scenes = ", ".join(f"{count} {name}" for name, count in info.samples.items())
-    console.print(
-        f"{target}: {sum(info.samples.values())} scenes ({scenes}), {sum(info.people.values())} people"
-    )
+    yield f"{target}: {sum(info.samples.values())} scenes ({scenes}), {sum(info.people.values())} people"
     ratio = info.report["visible_ratio"]
     if ratio["asked_for"]:
-        console.print(
-            f"visible ratios asked for {ratio['asked_for']} people: achieved within {ratio['mean_difference']} on "
-            f"average, {ratio['largest_difference']} at most"
+        yield (
+            f"visible ratios: {ratio['asked_for']} asked for, met within {ratio['mean_difference']} on average and "
+            f"{ratio['largest_difference']} at most"
         )
-    rejected = sum(
-        (sum(s.rejected.values()) for s in info.sources), sum(info.report["rejected_while_building"].values())
-    )
-    if rejected:
-        console.print(f"{rejected} inputs rejected; reasons in {target / 'dataset.json'}")
-    console.print(f"fingerprint {info.fingerprint[:12]}")
+        yield f"  asked for  {_bars(ratio['asked_histogram'])}"
+        yield (
+            f"  achieved   {_bars(ratio['achieved_histogram'])}  Wasserstein-1 to the wishes "
+            f"{ratio['wasserstein_asked_achieved']}, to the recipe {ratio['wasserstein_recipe_achieved']}"
+        )
+    for wish, times in info.report["unmet_wishes"].items():
+        yield f"{times}x {wish}"
+    rejected = [source.rejected for source in info.sources] + [info.report["rejected_while_building"]]
+    if total := sum(sum(reasons.values()) for reasons in rejected):
+        yield f"{total} inputs rejected; reasons in {target / 'dataset.json'}"
+    if twins := info.report["near_duplicates"]:
+        first = " and ".join(twins[0]["files"])
+        yield f"warning: {len(twins)} pairs of nearly equal source pictures are in different splits, e.g. {first}"
+    yield f"fingerprint {info.fingerprint[:12]}"
+
+
+def _bars(counts: list[int]) -> str:
+    """Ten bins of [0, 1] as numbers; narrow enough for a terminal."""
+    return " ".join(f"{count:4d}" for count in counts)

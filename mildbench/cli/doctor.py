@@ -86,9 +86,10 @@ def _plugins() -> Iterator[str]:
     from mildbench.executors import EXECUTORS
     from mildbench.method import METHODS
     from mildbench.metrics.base import METRICS
-    from synth.sources.base import BACKGROUNDS, PEOPLE
+    from synth.blend import BLENDS
+    from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
-    for registry in (METHODS, METRICS, PEOPLE, BACKGROUNDS, EXECUTORS):
+    for registry in (METHODS, METRICS, PEOPLE, BACKGROUNDS, SEGMENTED, BLENDS, EXECUTORS):
         for name in registry.names():
             try:
                 registry.load(name)

@@ -9,7 +9,10 @@ import typer
 
 def ls(
     what: Annotated[
-        str, typer.Argument(help="methods, metrics, sources, recipes, tasks or executors", show_default=False)
+        str,
+        typer.Argument(
+            help="methods, metrics, sources, recipes, blends, tasks or executors", show_default=False
+        ),
     ],
 ) -> None:
     """List what is installed, plug-ins included."""
@@ -22,6 +25,7 @@ def ls(
         "metrics": _metrics,
         "sources": _sources,
         "recipes": _recipes,
+        "blends": _blends,
         "tasks": _tasks,
         "executors": _executors,
     }
@@ -52,6 +56,11 @@ def _loaded(registry, describe) -> Rows:  # type: ignore[no-untyped-def]
     return rows
 
 
+def _summary(plugin: type) -> tuple[str]:
+    """The first line of the class's docstring."""
+    return ((plugin.__doc__ or "").strip().splitlines()[0],)
+
+
 def _methods() -> Rows:
     from mildbench.method import METHODS
 
@@ -70,14 +79,24 @@ def _metrics() -> Rows:
 
 
 def _sources() -> Rows:
-    from synth.sources.base import BACKGROUNDS, PEOPLE
+    from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
-    def summary(source: type) -> tuple[str]:
-        return ((source.__doc__ or "").strip().splitlines()[0],)
+    found = [
+        (f"{name}:", gives, *rest)
+        for gives, registry in (
+            ("people", PEOPLE),
+            ("backgrounds", BACKGROUNDS),
+            ("segmented pictures", SEGMENTED),
+        )
+        for name, *rest in _loaded(registry, _summary)
+    ]
+    return [("source", "gives", "what it is"), *found]
 
-    people = [(f"{name}:", "people", *rest) for name, *rest in _loaded(PEOPLE, summary)]
-    backgrounds = [(f"{name}:", "backgrounds", *rest) for name, *rest in _loaded(BACKGROUNDS, summary)]
-    return [("source", "gives", "what it is"), *people, *backgrounds]
+
+def _blends() -> Rows:
+    from synth.blend import BLENDS
+
+    return [("blend", "what it does"), *_loaded(BLENDS, _summary)]
 
 
 def _recipes() -> Rows:
@@ -96,7 +115,4 @@ def _tasks() -> Rows:
 def _executors() -> Rows:
     from mildbench.executors import EXECUTORS
 
-    return [
-        ("executor", "what it is"),
-        *_loaded(EXECUTORS, lambda engine: ((engine.__doc__ or "").strip().splitlines()[0],)),
-    ]
+    return [("executor", "what it is"), *_loaded(EXECUTORS, _summary)]

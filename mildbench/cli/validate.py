@@ -15,13 +15,14 @@ def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data se
     from rich.console import Console
 
     from mildbench.dataset import Dataset
+    from mildbench.dataset.validate import steps
     from mildbench.dataset.validate import validate as check
     from mildbench.progress import tracking
 
     opened = Dataset.open(dataset)
     samples = sum(opened.info.samples.values())
     problems: list[str] = []
-    with tracking("samples", samples, show=True) as advance:
+    with tracking("files and samples", steps(opened), show=True) as advance:
         for found in check(opened):
             problems += found
             advance(1)
@@ -33,4 +34,9 @@ def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data se
             console.print(f"... and {len(problems) - SHOWN} more")
         console.print(f"{dataset}: {len(problems)} problems: rebuild it, or restore the files named above")
         raise typer.Exit(2)
-    console.print(f"{dataset}: valid: {samples} samples recompose bit for bit, truth and annotations agree")
+    outcome = (
+        "recompose bit for bit, truth and annotations agree"
+        if opened.info.source == "scenes"
+        else "can be read and are of one size each"
+    )
+    console.print(f"{dataset}: valid: {samples} samples {outcome}")

@@ -1,38 +1,51 @@
-"""Read a data set: scenes and the tasks that follow from them."""
+"""Read a data set: scenes, or imported pairs, and the tasks that follow from them."""
 
 from __future__ import annotations
 
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
+from mildbench.dataset.storage import Storage
 from mildbench.dataset.tasks import TASKS
 from mildbench.errors import UserError, did_you_mean
-from mildbench.files import inside
-from mildbench.images import read_labels, read_rgb, read_rgba
+from mildbench.images import decode_labels, decode_rgb, decode_rgba
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_GROUPS = 8
+"""Row groups of `samples.parquet` that are kept decoded."""
+
 
 class Dataset:
-    """A finished data set. Open with `Dataset.open(path)`."""
+    """A finished data set. Open with `Dataset.open(path)`; safe to read from several threads at once."""
 
     def __init__(self, root: Path, info: DatasetInfo) -> None:
         self.root = root
         self.info = info
-        path = root / SAMPLES
-        if not path.is_file():
-            raise UserError(f"data set {root} has no {SAMPLES}: rebuild it")
-        self._table = pq.read_table(path, schema=SAMPLE_SCHEMA)
-        if self._table.num_rows == 0:
+        self.storage = Storage(root)
+        self._table = _open_table(root)
+        self._lock = threading.Lock()
+        ids = self._table.read(["id"])["id"].to_pylist()
+        if not ids:
             raise UserError(f"data set {root} has no samples: rebuild it with --count of at least 1")
-        self._rows = {name: i for i, name in enumerate(self._table["id"].to_pylist())}
+        self._places = {name: place for place, name in enumerate(ids)}
+        sizes = [
+            self._table.metadata.row_group(group).num_rows for group in range(self._table.num_row_groups)
+        ]
+        self._starts = [0, *accumulate(sizes)]
+        self._group = lru_cache(maxsize=_GROUPS)(self._read_group)
         # Tasks of one scene come one after another: keep the last few scenes decoded.
         self._scene = lru_cache(maxsize=4)(self._read_scene)
 
@@ -40,7 +53,8 @@ class Dataset:
     def open(cls, path: Path | str) -> Dataset:
         """Open a data set's folder; raises `UserError` when it is missing, unfinished or of another version."""
         root = Path(path)
-        return cls(root, read_info(root))
+        info = read_info(root)
+        return Dataset(root, info) if info.source == "scenes" else PairDataset(root, info)
 
     @property
     def name(self) -> str:
@@ -53,49 +67,36 @@ class Dataset:
 
     @property
     def samples(self) -> pd.DataFrame:
-        """One row a sample, as in `samples.parquet`."""
-        return self._table.to_pandas()
+        """One row a sample, as in `samples.parquet`, all in memory; `rows` and `row` need little."""
+        with self._lock:
+            return self._table.read().to_pandas()
+
+    def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of `samples.parquet` in order, a few at a time in memory; all columns unless some are named."""
+        for group in range(self._table.num_row_groups):
+            with self._lock:
+                table = self._table.read_row_group(group, columns)
+            yield from table.to_pylist()
 
     def row(self, sample_id: str) -> dict[str, Any]:
         """One row of `samples.parquet`; raises `UserError` for an unknown id."""
-        if sample_id not in self._rows:
+        if sample_id not in self._places:
             raise UserError(f"data set {self.root} has no sample {sample_id!r}")
-        return self._table.slice(self._rows[sample_id], 1).to_pylist()[0]
+        place = self._places[sample_id]
+        group = bisect_right(self._starts, place) - 1
+        return self._group(group).slice(place - self._starts[group], 1).to_pylist()[0]
 
     def scene(self, sample_id: str) -> Scene:
-        """The scene as layers; it recomposes the stored composite bit for bit."""
+        """The scene as layers; it recomposes the stored composite bit for bit.
+
+        Raises `UserError` for an unknown id, and in imported pairs, which have no layers.
+        """
         return self._scene(sample_id)
-
-    def _read_scene(self, sample_id: str) -> Scene:
-        row = self.row(sample_id)
-        layers = tuple(self._layer(person) for person in row["persons"])
-        return Scene(sample_id, read_rgb(self._file(row["background"]), "background"), layers)
-
-    def _layer(self, row: dict[str, Any]) -> Layer:
-        rgba = read_rgba(self._file(row["rgba"]), "layer")
-        labels = read_labels(self._file(row["labels"]), "layer labels")
-        shadow = None if row["shadow"] is None else read_labels(self._file(row["shadow"]), "layer shadow")
-        for name, plane in (("labels", labels), ("shadow", shadow)):
-            if plane is not None and plane.shape != rgba.shape[:2]:
-                raise UserError(
-                    f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it"
-                )
-        keypoints = np.asarray(row["keypoints"], dtype=np.float32).reshape(17, 3)
-        person = Person(row["id"], keypoints, labels, Provenance(**row["provenance"]), tuple(row["carried"]))
-        return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow)
-
-    def _file(self, name: str) -> Path:
-        return inside(self.root, name, f"data set {self.root}")
 
     def task_ids(self, task: str, split: str) -> list[str]:
         """The ids of a task's triplets, in the data set's order. Raises `UserError` for an unknown task or split."""
-        if task not in TASKS:
-            raise UserError(f"unknown task {task!r}: {did_you_mean(task, TASKS)}")
-        if split not in self.info.samples:
-            have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
-            raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
-        columns = self._table.select(["id", "split", "persons"]).to_pylist()
-        rows = [row for row in columns if row["split"] == split]
+        self._check_task(task, split)
+        rows = (row for row in self.rows(["id", "split", "persons.list.element.id"]) if row["split"] == split)
         if task == "erase-all":
             return [row["id"] for row in rows if row["persons"]]
         return [
@@ -119,6 +120,7 @@ class Dataset:
             "scene": sample_id,
             "split": row["split"],
             "family": row["family"],
+            "difficulty": row["difficulty"],
             "people": row["people"],
             "visible_ratio": _hardest_ratio(triplet),
             "mask_share": float(triplet.mask.mean()),
@@ -126,6 +128,91 @@ class Dataset:
         return Triplet(
             triplet_id, triplet.image, triplet.mask, triplet.truth, triplet.people, triplet.targets, meta
         )
+
+    def picture(self, name: str, what: str) -> np.ndarray:
+        """uint8[H, W, 3]: a file by the name that a row has for it; `what` says in errors what it is."""
+        return decode_rgb(self.storage.read(name), self._called(what, name))
+
+    def labels(self, name: str, what: str) -> np.ndarray:
+        """uint8[H, W]: the same for a map or mask."""
+        return decode_labels(self.storage.read(name), self._called(what, name))
+
+    def _called(self, what: str, name: str) -> str:
+        return f"{what} {self.root / name}"
+
+    def _check_task(self, task: str, split: str) -> None:
+        if task not in TASKS:
+            raise UserError(f"unknown task {task!r}: {did_you_mean(task, TASKS)}")
+        if split not in self.info.samples:
+            have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
+            raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
+
+    def _read_group(self, group: int) -> pa.Table:
+        with self._lock:  # a ParquetFile has one position for all threads
+            return self._table.read_row_group(group)
+
+    def _read_scene(self, sample_id: str) -> Scene:
+        row = self.row(sample_id)
+        layers = tuple(self._layer(person) for person in row["persons"])
+        return Scene(sample_id, self.picture(row["background"], "background"), layers)
+
+    def _layer(self, row: dict[str, Any]) -> Layer:
+        rgba = decode_rgba(self.storage.read(row["rgba"]), self._called("layer", row["rgba"]))
+        labels = self.labels(row["labels"], "layer labels")
+        shadow = None if row["shadow"] is None else self.labels(row["shadow"], "layer shadow")
+        for name, plane in (("labels", labels), ("shadow", shadow)):
+            if plane is not None and plane.shape != rgba.shape[:2]:
+                raise UserError(
+                    f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it"
+                )
+        keypoints = np.asarray(row["keypoints"], dtype=np.float32).reshape(17, 3)
+        person = Person(row["id"], keypoints, labels, Provenance(**row["provenance"]), tuple(row["carried"]))
+        return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow)
+
+
+class PairDataset(Dataset):
+    """Imported inputs, masks and truths. Who is in them is unknown: only `erase-all` can be asked."""
+
+    def scene(self, sample_id: str) -> Scene:
+        raise self._unknown("a scene's layers")
+
+    def task_ids(self, task: str, split: str) -> list[str]:
+        self._check_task(task, split)
+        if task != "erase-all":
+            raise self._unknown(f"the task {task}")
+        return [row["id"] for row in self.rows(["id", "split"]) if row["split"] == split]
+
+    def triplet(self, task: str, triplet_id: str) -> Triplet:
+        if task != "erase-all":
+            raise self._unknown(f"the task {task}")
+        row = self.row(triplet_id)
+        image, truth = self.picture(row["composite"], "input"), self.picture(row["background"], "truth")
+        mask = self.labels(row["mask"], "mask") > 127
+        if not image.shape == truth.shape == (*mask.shape, 3):
+            raise UserError(
+                f"data set {self.root}: the files of {triplet_id} differ in size: import it again"
+            )
+        meta = {"scene": triplet_id, "split": row["split"], "mask_share": row["mask_share"]}
+        return Triplet(triplet_id, image, mask, truth, meta=meta)
+
+    def _unknown(self, what: str) -> UserError:
+        return UserError(
+            f"data set {self.root}: people are unknown in an imported data set: {what} needs them; "
+            "use --task erase-all, or build scenes with mildbench build-dataset"
+        )
+
+
+def _open_table(root: Path) -> pq.ParquetFile:
+    path = root / SAMPLES
+    if not path.is_file():
+        raise UserError(f"data set {root} has no {SAMPLES}: rebuild it")
+    try:
+        table = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} cannot be read ({error}): restore or rebuild it") from None
+    if not table.schema_arrow.equals(SAMPLE_SCHEMA):
+        raise UserError(f"{path} has other columns than this mildbench reads: rebuild it")
+    return table
 
 
 def _hardest_ratio(triplet: Triplet) -> float:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mildbench.dataset.writers import Format
 from mildbench.errors import UserError
 from mildbench.files import read_json
 
@@ -16,17 +17,18 @@ INFO = "dataset.json"
 SAMPLES = "samples.parquet"
 CHECKSUMS = "checksums.txt"
 CARD = "README.md"
+CROISSANT = "croissant.json"
 
 
 class SourceInfo(BaseModel):
     """One source that went into a data set."""
 
     model_config = ConfigDict(extra="forbid")
-    role: Literal["people", "backgrounds"]
+    role: Literal["people", "backgrounds", "pairs"]
     name: str
     licence: str
     items: int
-    """Usable people or backgrounds found in it."""
+    """Usable people, backgrounds or pairs found in it."""
     rejected: dict[str, int]
     """Broken items left out, by reason."""
 
@@ -38,15 +40,22 @@ class DatasetInfo(BaseModel):
     schema_version: Literal[1]
     name: str
     mildbench_version: str
-    format: Literal["folder"]
-    seed: int
-    size: int
+    source: Literal["scenes", "pairs"]
+    """Scenes made of layers, or pairs of pictures imported from elsewhere, in which people are unknown."""
+    description: str
+    """One sentence for the data card."""
+    format: Format
+    seed: int | None
+    """None for pairs, like `size`."""
+    size: int | None
+    """Width and height of every scene, in pixels."""
     recipe: dict[str, Any]
+    """Empty for pairs, like `report`."""
     sources: list[SourceInfo]
     samples: dict[str, int]
-    """Scenes by split."""
+    """Samples by split."""
     people: dict[str, int]
-    """People by split."""
+    """People by split; empty for pairs."""
     report: dict[str, Any]
     """What the build found: rejections by reason, asked-for and achieved visible ratios."""
     fingerprint: str
@@ -106,6 +115,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("id", pa.string()),
         ("split", pa.string()),
         ("family", pa.string()),
+        ("difficulty", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("people", pa.int16()),
@@ -116,12 +126,16 @@ SAMPLE_SCHEMA = pa.schema(
         ("background", pa.string()),
         ("instances", pa.string()),
         ("parsing", pa.string()),
+        ("mask", pa.string()),
         ("background_provenance", _PROVENANCE),
         ("persons", pa.list_(_PERSON)),
         ("plan", pa.string()),
     ]
 )
-"""One row a sample, in order. File names are relative to the data set's folder.
+"""One row a sample, in order. `mildbench.dataset.storage` reads the files by the names given here.
+
+In a pair, `composite` is the input, `background` the truth and `mask` what to erase; all that takes knowing the
+people is null. In a scene `mask` is null: it follows from the layers.
 
 `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
 where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.

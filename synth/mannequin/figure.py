@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.mannequin.belongings import bring, take_up
 from synth.mannequin.body import BONE, Body, draw_body
 from synth.mannequin.fabric import TOPS
 from synth.mannequin.face import face_piece
@@ -23,6 +24,10 @@ from synth.mannequin.shade import Light, bumped, draw_light, light_up, occlusion
 from synth.mannequin.wardrobe import Outfit, draw_outfit, garment_piece
 
 _BORDER = 2
+_THIN = 0.9
+"""Smallest radius of a thin thing in output pixels: what is thinner would break up."""
+_SHOWN = 6e-4
+"""Smallest visible area of a thing that counts as carried, in square statures: a third of a phone."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Figure:
     """One rendered person, cropped tightly with a border of 2 px.
 
     rgba: uint8[h, w, 4] straight alpha, RGB order. parsing: uint8[h, w] CIHP-20 labels, > 0 exactly where
-    alpha >= 128. keypoints: float32[17, 3] COCO-17 as x, y in crop pixels (centres at integers) and v: 2
-    visible, 1 hidden behind the person's own body. stance: the pose's name; upright: stands at full stature;
-    yaw: degrees the person is turned to their left, 0 faces the camera.
+    alpha >= 128, and 255 where a carried thing is seen. keypoints: float32[17, 3] COCO-17 as x, y in crop
+    pixels (centres at integers) and v: 2 visible, 1 hidden behind the person's own body or what they carry.
+    stance: the pose's name; upright: stands at full stature; yaw: degrees the person is turned to their left,
+    0 faces the camera. carried: names of the things that show, COCO's where COCO has one.
     """
 
     rgba: NDArray[np.uint8]
@@ -41,6 +47,7 @@ class Figure:
     stance: str
     upright: bool
     yaw: float
+    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,20 @@ class _Camera:
         return np.stack([v[:, 0] * zoom, -y, v[:, 2]], axis=1).astype(np.float32)
 
 
-def render_person(seed: int, height: int) -> Figure:
-    """Draw and render the person of `seed`; `height` is the pixel height of the full standing stature."""
+def render_person(seed: int, height: int, carrying: bool = False) -> Figure:
+    """Draw and render the person of `seed`; `height` is the pixel height of the full standing stature.
+
+    With `carrying`, the same person carries one thing or two, and holds their arms for it.
+    """
+    figure = _render(seed, height, carrying=carrying)
+    if carrying and not figure.carried:
+        # Their own back hides all they hold.
+        return _render(seed, height, carrying=True, plain=True)
+    return figure
+
+
+def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> Figure:
+    """The person of `seed`; `plain` has them carry a thing that shows from every side."""
     rng = np.random.Generator(np.random.Philox(seed))
     body = draw_body(rng)
     pose = draw_pose(rng)
@@ -73,14 +92,23 @@ def render_person(seed: int, height: int) -> Figure:
     head = draw_head(rng, body, any(g.name in ("scarf", "sweater") for g in outfit.garments) or outfit.gloves)
     light = draw_light(rng)
     noise = Noise(rng)
+    # Things are drawn apart, so that they change nothing else about the person.
+    luggage = np.random.Generator(np.random.Philox(seed).jumped())
+    loads = take_up(luggage, body, pose, yaw, plain=plain) if carrying else ()
     pieces = _dress_up(rng, body, pose, outfit, head, noise)
     bones = transforms(body, pose)
+    posed = [_skin(p, p.weights, bones) for p in pieces if p.weights is not None]
+    things = bring(luggage, loads, body, pose, bones, pieces, posed, noise, _THIN / height)
+    own = len(pieces)
+    for thing in things:
+        pieces += thing
+        posed += [piece.verts for piece in thing]
     # Labels and thin parts need enough pixels to be drawn at all, so small figures are rendered larger.
     factor = max(2, int(np.ceil(440 / height)))
     camera = _Camera(
         rotation(0, yaw, 0), float(rng.uniform(3.2, 6.0)), float(rng.uniform(0.6, 1.0)), height * factor
     )
-    views = [camera.view(_skin(p, bones)) for p in pieces]
+    views = [camera.view(p) for p in posed]
     buffer, origin = _rasterise(pieces, views, camera, factor)
     colour, label, group = _shade(pieces, views, buffer, light, camera)
     rgba, parsing = _compose(colour, label, buffer, factor)
@@ -90,7 +118,16 @@ def render_person(seed: int, height: int) -> Figure:
     top, left = int(rows[0]) - _BORDER, int(cols[0]) - _BORDER
     box = slice(top, int(rows[-1]) + _BORDER + 1), slice(left, int(cols[-1]) + _BORDER + 1)
     keypoints[:, :2] -= np.array([left, top], np.float32)
-    return Figure(rgba[box].copy(), parsing[box].copy(), keypoints, pose.name, pose.name in UPRIGHT, yaw)
+    shown = np.bincount(buffer.piece[buffer.piece >= 0], minlength=len(pieces))
+    ends = own + np.cumsum([0] + [len(thing) for thing in things])
+    carried = tuple(
+        load.kind.name
+        for load, first, last in zip(loads, ends[:-1], ends[1:], strict=True)
+        if shown[first:last].sum() >= _SHOWN * camera.scale**2
+    )
+    return Figure(
+        rgba[box].copy(), parsing[box].copy(), keypoints, pose.name, pose.name in UPRIGHT, yaw, carried
+    )
 
 
 def _draw_yaw(rng: np.random.Generator) -> float:
@@ -123,9 +160,9 @@ def _dress_up(
     return pieces
 
 
-def _skin(piece: Piece, bones: F32) -> F32:
+def _skin(piece: Piece, weights: F32, bones: F32) -> F32:
     """Posed vertices: each follows the weighted mean of its bones' transforms."""
-    m = (piece.weights @ bones.reshape(len(bones), 12)).reshape(-1, 3, 4)
+    m = (weights @ bones.reshape(len(bones), 12)).reshape(-1, 3, 4)
     return (np.einsum("nij,nj->ni", m[:, :, :3], piece.verts) + m[:, :, 3]).astype(np.float32)
 
 

@@ -75,11 +75,16 @@ def _rigid(mesh: Mesh, joint: F32, bone: str, limb: int, paint: Paint, keep: Kee
     )
 
 
+def hand_size(body: Body) -> float:
+    """Length of the hand in statures, which is the unit of its model."""
+    return 0.105 * float(np.linalg.norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
+
+
 def hand_piece(
     body: Body, sign: int, curl: float, outfit: Outfit, skin: F32, glove: F32, noise: Noise
 ) -> Piece:
     """A hand around the wrist: fingers -y, palm z, thumb x * sign; `curl` 0 flat .. 1 fist."""
-    size = 0.105 * float(np.linalg.norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
+    size = hand_size(body)
     thick = 1.25 if outfit.gloves else 1.0
     parts = [
         Part(loft((0, 0.16, 0), (0, -0.1, 0), [0.15, 0.155, 0.17], [0.135, 0.125, 0.115], cap=0.05)),

@@ -47,9 +47,10 @@ class Look:
     sheen: F32
 
 
-# Limb groups: which part of the person a pixel shows.
+# Limb groups: which part of the person a pixel shows, or that it shows what the person carries.
 TRUNK, HEAD = 0, 5
 ARM, LEG = (1, 2), (3, 4)
+CARRIED = 6
 
 Keep = Callable[[Points], NDArray[np.bool_]]
 Paint = Callable[[Points], Look]
@@ -59,16 +60,17 @@ Paint = Callable[[Points], Look]
 class Piece:
     """One surface of the figure: rest geometry, how it follows the bones, and how it looks.
 
-    coords: float32[n, 3] painter coordinates per vertex; weights: float32[n, 19]; keep: which points exist;
-    paint: their look; closed: back faces are never seen; limb: the group of the whole piece, or None where
-    the coordinates are the body's and tell; split: height below which such a piece is a leg.
+    coords: float32[n, 3] painter coordinates per vertex; weights: float32[n, 19], or None where the vertices
+    are posed already; keep: which points exist; paint: their look; closed: back faces are never seen; limb:
+    the group of the whole piece, or None where the coordinates are the body's and tell; split: height below
+    which such a piece is a leg.
     """
 
     verts: F32
     faces: I32
     coords: F32
     arm: F32
-    weights: F32
+    weights: F32 | None
     keep: Keep | None
     paint: Paint
     closed: bool = True

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,10 @@ import numpy as np
 from mildbench.errors import UserError, did_you_mean
 from mildbench.registry import Registry
 from mildbench.scene import Provenance
+from synth.near_duplicates import difference_hash
+
+ADULT_METRES = 1.7
+"""The stature that turns a camera height in metres into one in statures."""
 
 
 class Rejected(Exception):
@@ -51,6 +56,8 @@ class PersonRef:
     """Height in source pixels."""
     cut_at_bottom: bool = False
     """The source image ends below the hips or knees; such a person can only stand at the frame's lower edge."""
+    carries: bool = False
+    """Whether an object that the person carries or rides is part of the cut-out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +74,15 @@ class Cutout:
     carried: tuple[str, ...] = ()
     """Names of the objects that were cut out along with the person."""
 
+    @cached_property
+    def hash(self) -> int:
+        """Perceptual hash (64 bits) of the person on grey."""
+        return difference_hash(self.rgba)
+
 
 @dataclass(frozen=True)
 class BackgroundRef:
-    """One clean background of a source, before any pixel is read."""
+    """One background of a source, before any pixel is read."""
 
     key: str
     group: str
@@ -89,6 +101,29 @@ class Background:
     """Metres above the ground, or None when unknown."""
     ground: np.ndarray | None = None
     """bool[H, W]: where feet may stand, or None when unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment of a panoptic segmentation."""
+
+    id: int
+    category: str
+    is_thing: bool
+    """A countable object; otherwise a part of the background (COCO's "stuff")."""
+    is_crowd: bool
+    mask: np.ndarray
+    """bool[H, W]."""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedImage:
+    """A picture and its panoptic segmentation; a pixel in no segment is unlabelled."""
+
+    image: np.ndarray
+    """uint8[H, W, 3]."""
+    segments: tuple[Segment, ...]
+    provenance: Provenance
 
 
 class Source(ABC):
@@ -130,6 +165,18 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
+class SegmentedSource(Source):
+    """Pictures whose every object and background region is known: what OLRD moves objects in."""
+
+    @abstractmethod
+    def images(self) -> Sequence[BackgroundRef]:
+        """All usable pictures, in a stable order. Raises `UserError` when the source cannot be read."""
+
+    @abstractmethod
+    def image(self, key: str) -> SegmentedImage:
+        """Read one. Raises `Rejected` when it cannot be used."""
+
+
 S = TypeVar("S", bound=Source)
 
 
@@ -153,12 +200,23 @@ def open_source(text: str, registry: Registry[S]) -> S:
             raise UserError(f"source {scheme}: has no option {key!r}: {did_you_mean(key, parameters)}")
         default = parameters[key].default
         try:
-            options[key] = type(default)(value)
+            options[key] = _as(type(default), value)
         except ValueError:
             kind = type(default).__name__
             raise UserError(f"source {scheme}: option {key}={value!r} is not a {kind}") from None
     return target(path, **options)
 
 
+def _as(kind: type, text: str) -> Any:
+    """An option's text as a value; `bool("false")` would be True."""
+    if kind is not bool:
+        return kind(text)
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
 PEOPLE: Registry[PeopleSource] = Registry("people source", "people")
 BACKGROUNDS: Registry[BackgroundSource] = Registry("background source", "backgrounds")
+SEGMENTED: Registry[SegmentedSource] = Registry("source of segmented pictures", "segmented")

@@ -6,21 +6,15 @@ in `FOLDER/SPLIT/`.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside, read_json
-from mildbench.images import read_rgb
-from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
-from synth.cutout import refine
 from synth.sources.base import (
     Background,
     BackgroundRef,
@@ -31,74 +25,54 @@ from synth.sources.base import (
     Rejected,
     Rejections,
 )
+from synth.sources.carried import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from synth.sources.coco_folder import (
+    CocoFolder,
+    check_box,
+    check_segmentation,
+    decode,
+    group_of,
+    image_records,
+    licence_names,
+)
+from synth.sources.crop import cut_out, main_piece
+from synth.sources.posture import feet, hidden_leg, seated
 
-PERSON = 1
-LEFT_ANKLE, RIGHT_ANKLE = 15, 16
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""
-
-
-class _CocoFolder:
-    """One split of a COCO folder: annotation files, image records, images."""
-
-    def __init__(self, path: str, split: str) -> None:
-        self.root = Path(path)
-        self.split = split
-        if not self.root.is_dir():
-            raise UserError(
-                f"source coco: the folder {self.root} does not exist: give the folder that holds annotations/"
-            )
-        self.name = f"coco?split={split}"
-        self.licence = "annotations CC-BY-4.0; each photo under its own Flickr licence"
-
-    def read(self, kind: str) -> dict[str, Any]:
-        path = self.root / "annotations" / f"{kind}_{self.split}.json"
-        content = read_json(path, f"COCO annotations of split {self.split!r}")
-        if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-            raise UserError(f"{path} is not a COCO file: it has no 'images' and 'annotations'")
-        return content
-
-    def licence_of(self, record: dict[str, Any], content: dict[str, Any]) -> str:
-        names = {item["id"]: item["name"] for item in content.get("licenses") or []}
-        return str(names.get(record.get("license"), self.licence))
-
-    def image(self, record: dict[str, Any]) -> tuple[np.ndarray, str]:
-        """The image and its sha256; raises `Rejected` when it is missing, broken or of another size."""
-        name = record["file_name"]
-        path = inside(self.root / self.split, name, "COCO file_name")
-        try:
-            image = read_rgb(path)
-        except UserError as error:
-            raise Rejected("image missing or unreadable", str(error)) from None
-        if image.shape[:2] != (record["height"], record["width"]):
-            said = f"{record['width']}x{record['height']}"
-            raise Rejected("image of another size than its annotations", f"{name}: annotations say {said}")
-        return image, file_sha256(path)
-
-
-def _group(record: dict[str, Any]) -> str:
-    # COCO's file names are unique over all its splits, so subsets kept in several folders share groups.
-    return f"coco/{Path(record['file_name']).name}"
+IN_ONE_PIECE = 0.97
+"""Smallest share of a person in one piece; a bar, a table or another person cuts others in two."""
 
 
 class CocoPeople(PeopleSource):
-    """People with keypoints, filtered to those that can stand alone.
+    """People with keypoints, filtered to those that can stand alone, with what they wear, hold or ride.
 
     Args:
         path: the COCO folder.
         split: part of the file names, e.g. `train2017`.
         min_height: smallest person taken, in source pixels.
         min_keypoints: fewest labelled keypoints; an occluded or cropped person has few.
+        carried: cut out bags, rackets, bicycles and the like along with their person; needs
+            `instances_SPLIT.json`.
     """
 
     def __init__(
-        self, path: str, split: str = "train2017", min_height: int = 96, min_keypoints: int = 8
+        self,
+        path: str,
+        split: str = "train2017",
+        min_height: int = 96,
+        min_keypoints: int = 8,
+        carried: bool = True,
     ) -> None:
-        self._folder = _CocoFolder(path, split)
+        self._folder = CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_height = min_height
         self.min_keypoints = min_keypoints
+        self.carried = carried
         self.rejections = Rejections()
+        self._broken_things: set[tuple[str, str]] = set()
+        # The people of an image follow each other, and all of them are needed to share out its things.
+        self._belongings = lru_cache(maxsize=8)(self._share_out)
 
     @cached_property
     def _content(self) -> dict[str, Any]:
@@ -106,73 +80,143 @@ class CocoPeople(PeopleSource):
 
     @cached_property
     def _records(self) -> dict[int, dict[str, Any]]:
-        return {record["id"]: record for record in self._content["images"]}
+        return image_records(self._content)
+
+    @cached_property
+    def _licences(self) -> dict[int, str]:
+        return licence_names(self._content)
 
     @cached_property
     def _annotations(self) -> dict[str, dict[str, Any]]:
         return {str(item["id"]): item for item in self._content["annotations"]}
 
+    @cached_property
+    def _keys_of(self) -> dict[int, list[str]]:
+        """Image id -> keys of its single people."""
+        keys = defaultdict[int, list[str]](list)
+        for key, item in self._annotations.items():
+            if not item.get("iscrowd"):
+                keys[_image_id(item)].append(key)
+        return keys
+
+    @cached_property
+    def _things(self) -> dict[int, list[dict[str, Any]]]:
+        """Image id -> annotations of things of a carried kind."""
+        if not self.carried:
+            return {}
+        return {
+            image: kept
+            for image, items in self._folder.instances().things.items()
+            if (kept := [item for item in items if item["name"] in CARRIED])
+        }
+
     def people(self) -> Sequence[PersonRef]:
         found = []
-        for key, item in sorted(self._annotations.items(), key=lambda pair: int(pair[0])):
-            if item.get("iscrowd") or not item.get("num_keypoints"):
-                continue
-            try:
-                ref = self._check(key, item)
-            except Rejected as rejected:
-                self.rejections.add(rejected)
-                continue
-            if ref is not None:
-                found.append(ref)
-        return found
+        for keys in self._keys_of.values():
+            for key in keys:
+                item = self._annotations[key]
+                if not item.get("num_keypoints"):
+                    continue
+                try:
+                    ref = self._check(key, item)
+                except Rejected as rejected:
+                    self.rejections.add(rejected)
+                    continue
+                if ref is not None:
+                    found.append(ref)
+        return sorted(found, key=lambda ref: int(ref.key))
 
     def _check(self, key: str, item: dict[str, Any]) -> PersonRef | None:
         """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
         where = f"annotation {key}"
-        record = self._records.get(item["image_id"])
-        if record is None:
-            raise Rejected("annotation without an image", where)
+        record = self._record(item, where)
         width, height = record["width"], record["height"]
-        keypoints = np.asarray(item["keypoints"], dtype=np.float64)
-        if keypoints.shape != (51,) or not np.isfinite(keypoints).all():
-            raise Rejected("keypoints broken or not finite", where)
-        x, y, visible = keypoints.reshape(17, 3).T
-        known = visible > 0
-        if ((x < -1) | (x > width + 1) | (y < -1) | (y > height + 1))[known].any():
+        points = _keypoints(item, where)
+        known = points[:, 2] > 0
+        x, y = points[known, 0], points[known, 1]
+        if ((x < -1) | (x > width + 1) | (y < -1) | (y > height + 1)).any():
             raise Rejected("keypoint outside the image", where)
-        _check_segmentation(item["segmentation"], width, height, where)
-        left, top, w, h = item["bbox"]
+        check_segmentation(item.get("segmentation"), width, height, where)
+        left, top, w, h = check_box(item.get("bbox"), where)
         cut_at_bottom = top + h >= height - BORDER
         cut_elsewhere = left <= BORDER or top <= BORDER or left + w >= width - BORDER
-        on_own_feet = (visible[[LEFT_ANKLE, RIGHT_ANKLE]] == 2).any()
-        suitable = (
-            h >= self.min_height
-            and not cut_elsewhere
-            and known.sum() >= self.min_keypoints
+        if (
+            h < self.min_height
+            or cut_elsewhere
+            or known.sum() < self.min_keypoints
             # Legs hidden by a table look cut off anywhere but at the frame's lower edge.
-            and (on_own_feet or cut_at_bottom)
-        )
-        return PersonRef(key, _group(record), round(h), cut_at_bottom) if suitable else None
+            or not (cut_at_bottom or feet(points) > 0)
+        ):
+            return None
+        mask, belongings = self._cut_mask(key, item)
+        if not _is_whole(mask, belongings, points, h, cut_at_bottom):
+            return None
+        return PersonRef(key, group_of(record), round(h), cut_at_bottom, carries=bool(belongings.things))
+
+    def _record(self, item: dict[str, Any], where: str) -> dict[str, Any]:
+        record = self._records.get(_image_id(item))
+        if record is None:
+            raise Rejected("annotation without an image", where)
+        return record
+
+    def _cut_mask(self, key: str, item: dict[str, Any]) -> tuple[np.ndarray, Belongings]:
+        """bool[H, W]: what is cut out for this person, and the things in it."""
+        image_id, where = item["image_id"], f"annotation {key}"
+        mask = self._mask(item, image_id, where)
+        if not mask.any():
+            raise Rejected("empty mask", where)
+        belongings = self._belongings(image_id).get(key) if image_id in self._things else None
+        belongings = belongings or Belongings()
+        return union(mask, belongings.things), belongings
+
+    def _share_out(self, image_id: int) -> dict[str, Belongings]:
+        """By key, the belongings of those people of an image who may have any."""
+        boxes = {}
+        for key in self._keys_of[image_id]:
+            # A person with a broken annotation is counted where the person is looked at.
+            with contextlib.suppress(Rejected):
+                boxes[key] = check_box(self._annotations[key].get("bbox"), key)
+        things, beside = [], set[str]()
+        for item in self._things[image_id]:
+            where = f"annotation {item['id']}"
+            try:
+                box = check_box(item.get("bbox"), where)
+                near = {key for key, other in boxes.items() if _near(box, other)}
+                if near:
+                    mask = self._mask(item, image_id, where)
+                    things.append(Thing(str(item["id"]), item["name"], mask))
+                    beside |= near
+            except Rejected as rejected:
+                reason = f"carried object: {rejected.reason}"
+                if (reason, where) not in self._broken_things:
+                    self._broken_things.add((reason, where))
+                    self.rejections.add(Rejected(reason, where))
+        bodies = []
+        for key in boxes.keys() & beside:
+            item = self._annotations[key]
+            with contextlib.suppress(Rejected):
+                mask = self._mask(item, image_id, key)
+                bodies.append(Body(key, mask, _keypoints(item, key), boxes[key][3]))
+        return share_out(sorted(bodies, key=lambda body: int(body.key)), things)
+
+    def _mask(self, item: dict[str, Any], image_id: int, where: str) -> np.ndarray:
+        """bool[H, W] of one annotation; raises `Rejected`."""
+        height, width = self._records[image_id]["height"], self._records[image_id]["width"]
+        check_segmentation(item.get("segmentation"), width, height, where)
+        return decode(item["segmentation"], height, width, where)
 
     def cutout(self, key: str) -> Cutout:
         item = self._annotations[key]
-        record = self._records[item["image_id"]]
+        record = self._record(item, f"annotation {key}")
         image, sha256 = self._folder.image(record)
-        mask = _decode(item["segmentation"], record["height"], record["width"])
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size == 0:
-            raise Rejected("empty mask", f"annotation {key}")
-        margin = max(4, round((rows[-1] - rows[0]) / 20))
-        top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
-        window = np.s_[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
-        rgba = refine(image[window], mask[window])
-        keypoints = np.asarray(item["keypoints"], dtype=np.float32).reshape(17, 3).copy()
-        keypoints[keypoints[:, 2] > 0, :2] -= (left, top)
-        parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
-        licence = self._folder.licence_of(record, self._content)
-        return Cutout(
-            rgba, parsing, keypoints, Provenance(self.name, record["file_name"], sha256, licence, key)
-        )
+        mask, belongings = self._cut_mask(key, item)
+        rgba, parsing, (left, top) = cut_out(image, _main(mask, item["bbox"][3]))
+        points = _keypoints(item, f"annotation {key}").astype(np.float32)
+        points[points[:, 2] > 0, :2] -= (left, top)
+        licence = self._folder.licence_of(record, self._licences)
+        annotation = "+".join([key, *(thing.key for thing in belongings.things)])
+        provenance = Provenance(self.name, record["file_name"], sha256, licence, annotation)
+        return Cutout(rgba, parsing, points, provenance, tuple(thing.name for thing in belongings.things))
 
 
 class CocoBackgrounds(BackgroundSource):
@@ -185,58 +229,67 @@ class CocoBackgrounds(BackgroundSource):
     """
 
     def __init__(self, path: str, split: str = "train2017", min_side: int = 256) -> None:
-        self._folder = _CocoFolder(path, split)
+        self._folder = CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_side = min_side
         self.rejections = Rejections()
 
-    @cached_property
-    def _content(self) -> dict[str, Any]:
-        return self._folder.read("instances")
-
-    @cached_property
-    def _records(self) -> dict[str, dict[str, Any]]:
-        return {str(record["id"]): record for record in self._content["images"]}
-
     def backgrounds(self) -> Sequence[BackgroundRef]:
-        categories: dict[str, set[int]] = defaultdict(set)
-        for item in self._content["annotations"]:
-            categories[str(item["image_id"])].add(item["category_id"])
+        instances = self._folder.instances()
         return [
-            BackgroundRef(key, _group(record))
-            for key, record in sorted(self._records.items(), key=lambda pair: int(pair[0]))
-            if PERSON not in categories[key] and min(record["width"], record["height"]) >= self.min_side
+            BackgroundRef(str(number), group_of(record))
+            for number, record in sorted(instances.records.items())
+            if number not in instances.with_people and min(record["width"], record["height"]) >= self.min_side
         ]
 
     def background(self, key: str) -> Background:
-        record = self._records[key]
+        instances = self._folder.instances()
+        record = instances.records[int(key)]
         image, sha256 = self._folder.image(record)
-        licence = self._folder.licence_of(record, self._content)
+        licence = self._folder.licence_of(record, instances.licences)
         return Background(image, Provenance(self.name, record["file_name"], sha256, licence))
 
 
-def _check_segmentation(segmentation: Any, width: int, height: int, where: str) -> None:
-    if isinstance(segmentation, dict):
-        if segmentation.get("size") != [height, width]:
-            raise Rejected("mask of another size than its image", where)
-        return
-    if not isinstance(segmentation, list) or not segmentation:
-        raise Rejected("no segmentation", where)
-    for polygon in segmentation:
-        points = np.asarray(polygon, dtype=np.float64) if isinstance(polygon, list) else np.empty(0)
-        if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
-            raise Rejected("broken polygon", where)
-        x, y = points[0::2], points[1::2]
-        if x.min() < -1 or y.min() < -1 or x.max() > width + 1 or y.max() > height + 1:
-            raise Rejected("polygon out of the image's bounds", where)
+def _is_whole(
+    mask: np.ndarray, belongings: Belongings, points: np.ndarray, height: float, cut_at_bottom: bool
+) -> bool:
+    """Does a person of `height` pixels look complete, cut out by `mask` with these belongings?"""
+    rides = belongings.rides
+    # Somebody who ends at the lower border may carry a bag that ends there too; a wheel may not.
+    cut_thing = any(thing.cut_by_border for thing in belongings.things)
+    return (
+        not belongings.lost_ride
+        and not (cut_thing and (rides or not cut_at_bottom))
+        # A rider's other foot is behind the wheel, and a rider sits on what comes along.
+        and (rides or cut_at_bottom or feet(points) == 2)
+        and (rides or not seated(points))
+        and not hidden_leg(points, mask, height)
+        and bool(_main(mask, height).sum() >= IN_ONE_PIECE * mask.sum())
+    )
 
 
-def _decode(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """bool[H, W] from COCO polygons, uncompressed or compressed RLE."""
-    if isinstance(segmentation, list):
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    else:
-        rle = segmentation
-    return coco_mask.decode(rle).astype(bool)
+def _main(mask: np.ndarray, height: float) -> np.ndarray:
+    """bool[H, W]: the mask without specks that float beside the person."""
+    return main_piece(mask, gap=max(1, round(height / 100)))
+
+
+def _image_id(item: dict[str, Any]) -> int:
+    """The id of an annotation's image, -1 when there is none."""
+    number = item.get("image_id")
+    return number if isinstance(number, int) else -1
+
+
+def _keypoints(item: dict[str, Any], where: str) -> np.ndarray:
+    """float64[17, 3]; raises `Rejected`."""
+    try:
+        numbers = np.asarray(item.get("keypoints"), dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (51,) or not np.isfinite(numbers).all():
+        raise Rejected("keypoints broken or not finite", where)
+    return numbers.reshape(17, 3)
+
+
+def _near(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    """Can things in these boxes (x, y, w, h) touch?"""
+    return all(a[i] <= b[i] + b[i + 2] + TOUCH and b[i] <= a[i] + a[i + 2] + TOUCH for i in (0, 1))

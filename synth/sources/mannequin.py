@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 from mildbench.errors import UserError
@@ -41,22 +42,37 @@ class MannequinPeople(PeopleSource):
         path: must be empty.
         count: how many different people there are.
         seed: another seed gives other people.
+        carrying: share of the people who carry something, 0..1.
     """
 
-    def __init__(self, path: str, count: int = 96, seed: int = 0) -> None:
+    def __init__(self, path: str, count: int = 96, seed: int = 0, carrying: float = 0.0) -> None:
+        if not 0 <= carrying <= 1:
+            raise UserError(
+                f"source mannequin: carrying={carrying} is not a share: give a number from 0 to 1"
+            )
         self.name = f"mannequin?count={count}&seed={seed}"
+        if carrying:
+            self.name += f"&carrying={carrying}"
         self.licence = LICENCE
         self.rejections = Rejections()
         self._seed = seed
+        self._carrying = carrying
         self._keys = _keys(path, count)
 
     def people(self) -> Sequence[PersonRef]:
-        return [PersonRef(key, f"mannequin-person/{self._seed}/{key}", STATURE) for key in self._keys]
+        return [
+            PersonRef(key, f"mannequin-person/{self._seed}/{key}", STATURE, carries=self._carries(key))
+            for key in self._keys
+        ]
 
     def cutout(self, key: str) -> Cutout:
-        figure = render_person(_number(self._seed, key), STATURE)
+        figure = render_person(_number(self._seed, key), STATURE, self._carries(key))
         provenance = Provenance(self.name, key, pixels_sha256(figure.rgba), self.licence)
-        return Cutout(figure.rgba, figure.parsing, figure.keypoints, provenance)
+        return Cutout(figure.rgba, figure.parsing, figure.keypoints, provenance, figure.carried)
+
+    def _carries(self, key: str) -> bool:
+        """Whether this person carries something: a larger share adds people and takes nobody's things away."""
+        return zlib.crc32(f"{self._seed}/{key}/carries".encode()) < self._carrying * 2**32
 
 
 class MannequinBackgrounds(BackgroundSource):

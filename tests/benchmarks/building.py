@@ -4,64 +4,101 @@
 
 The floor decodes every source file that the build used once and encodes and writes every output file once, from
 pixels already in memory, on one core: what any implementation that makes these files has to do.
+
+One-worker build, floor and two-worker build take turns, and medians are shown: other load on the machine then
+falls on all three. CPU seconds say what was computed, seconds on the clock also what was waited for.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 
 from mildbench.dataset import Dataset
-from mildbench.dataset.validate import read_checksums
-from mildbench.executors import ProcessExecutor, SerialExecutor
+from mildbench.dataset.validate import checksums
+from mildbench.executors import ProcessExecutor, SerialExecutor, Spec
 from mildbench.files import write_bytes
 from mildbench.images import encode_png, read_rgb
 from synth import build as building
-from synth.build import build
 from synth.catalogue import Catalogue
 from synth.recipe import Recipe, check, load
 
 
-def timed_build(recipe: Recipe, out: Path, workers: int) -> float:
-    """Seconds from the first shard to the finished data set; workers start and read their sources before."""
-    building._catalogue.cache_clear()
-    cv2.setNumThreads(1)
+@dataclass(frozen=True)
+class Times:
+    """Seconds on the clock, and CPU seconds of this process and of the children that it waited for."""
+
+    clock: float
+    cpu: float
+
+
+def timed(work: Callable[[], object]) -> Times:
+    def cpu() -> float:
+        own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+    start, used = time.perf_counter(), cpu()
+    work()
+    return Times(time.perf_counter() - start, cpu() - used)
+
+
+def median(times: list[Times]) -> Times:
+    return Times(statistics.median(t.clock for t in times), statistics.median(t.cpu for t in times))
+
+
+def build(recipe: Recipe, out: Path, workers: int) -> None:
+    """From nothing to the finished data set."""
+    building._planner_of.cache_clear()
     engine = SerialExecutor(1) if workers == 1 else ProcessExecutor(workers)
-    start = time.perf_counter()
-    build(recipe, 0, out, engine, lambda count: None)
-    return time.perf_counter() - start
+    building.build(recipe, 0, out, engine, lambda count: None)
 
 
-def floor(recipe: Recipe, built: Path, out: Path) -> float:
-    """Seconds to decode the sources and to encode and write the outputs of a built data set."""
-    dataset = Dataset.open(built)
-    outputs = {}
-    for name in read_checksums(built):
-        if name.endswith(".png"):
-            outputs[name] = cv2.imread(str(built / name), cv2.IMREAD_UNCHANGED)
-            if outputs[name].ndim == 3:
-                code = cv2.COLOR_BGR2RGB if outputs[name].shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-                outputs[name] = cv2.cvtColor(outputs[name], code)
-    catalogue = Catalogue(recipe, 0)
-    used = {
-        ("b", p["background"]["source"], p["background"]["key"])
-        for p in map(json.loads, dataset.samples["plan"])
-    }
-    for plan in map(json.loads, dataset.samples["plan"]):
-        used |= {("p", person["source"], person["key"]) for person in plan["people"]}
-    files = {source_file(catalogue, *item) for item in used}
-    start = time.perf_counter()
-    for path in files:
-        read_rgb(path)
-    for name, pixels in outputs.items():
-        write_bytes(out / name, encode_png(pixels))
-    return time.perf_counter() - start
+def open_sources(spec: Spec) -> None:
+    """What a worker does before its first scene."""
+    Catalogue(Recipe.model_validate(spec["recipe"]), 0)
+
+
+def start_up(recipe: Recipe, workers: int) -> None:
+    """What a build does before its first scene: workers start, everybody opens the sources."""
+    spec: Spec = {"recipe": recipe.model_dump(mode="json")}
+    open_sources(spec)
+    if workers > 1:
+        list(ProcessExecutor(workers).run(open_sources, [spec] * workers))
+
+
+class Floor:
+    """The pixels of a built data set's files, and the source pictures they were made from."""
+
+    def __init__(self, recipe: Recipe, built: Path) -> None:
+        self.outputs = {}
+        for name, _ in checksums(built):
+            if name.endswith(".png"):
+                pixels = cv2.imread(str(built / name), cv2.IMREAD_UNCHANGED)
+                if pixels.ndim == 3:
+                    code = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+                    pixels = cv2.cvtColor(pixels, code)
+                self.outputs[name] = pixels
+        catalogue = Catalogue(recipe, 0)
+        plans = [json.loads(plan) for plan in Dataset.open(built).samples["plan"]]
+        used = {("b", p["background"]["source"], p["background"]["key"]) for p in plans}
+        used |= {("p", person["source"], person["key"]) for plan in plans for person in plan["people"]}
+        self.sources = {source_file(catalogue, *item) for item in used}
+
+    def run(self, out: Path) -> None:
+        for path in self.sources:
+            read_rgb(path)
+        for name, pixels in self.outputs.items():
+            write_bytes(out / name, encode_png(pixels))
 
 
 def source_file(catalogue: Catalogue, role: str, source: int, key: str) -> Path:
@@ -79,23 +116,52 @@ def main() -> None:
     )
     parser.add_argument("--people", action="append", required=True, help="a coco: source; repeatable")
     parser.add_argument("--backgrounds", action="append", required=True, help="a folder: source; repeatable")
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     content = load("multi-ip").model_dump() | vars(arguments)
+    repeats = content.pop("repeats")
     recipe = check(content, "benchmark")
+    cv2.setNumThreads(1)
     folder = Path(tempfile.mkdtemp())
+    found: dict[str, list[Times]] = {}
+
+    def measure(name: str, work: Callable[[], object]) -> None:
+        found.setdefault(name, []).append(timed(work))
+
     try:
-        one = timed_build(recipe, folder / "one", 1)
-        lowest = floor(recipe, folder / "one", folder / "floor")
-        two = timed_build(recipe, folder / "two", 2)
-        print(f"{recipe.count} scenes of {recipe.size} px, multi-ip, one core unless said otherwise")
-        print(f"build  {one / recipe.count * 1000:7.1f} ms/scene   {recipe.count / one:6.1f} scenes/s")
-        print(f"floor  {lowest / recipe.count * 1000:7.1f} ms/scene   {recipe.count / lowest:6.1f} scenes/s")
-        print(f"build / floor             {one / lowest:5.2f}   (aim: at most 1.5)")
-        print(f"two workers / one worker  {one / two:5.2f}   (aim: at least 1.8)")
+        build(recipe, folder / "first", 1)  # sources come into the file cache
+        floor = Floor(recipe, folder / "first")
+        for _ in range(repeats):
+            measure("start 1", lambda: start_up(recipe, 1))
+            measure("build 1", lambda: build(recipe, folder / "one", 1))
+            measure("floor", lambda: floor.run(folder / "floor"))
+            measure("start 2", lambda: start_up(recipe, 2))
+            measure("build 2", lambda: build(recipe, folder / "two", 2))
+            for name in ("one", "floor", "two"):
+                shutil.rmtree(folder / name)
     finally:
         shutil.rmtree(folder)
+    report(recipe, {name: median(times) for name, times in found.items()}, repeats)
+
+
+def report(recipe: Recipe, found: dict[str, Times], repeats: int) -> None:
+    one, two, floor = found["build 1"], found["build 2"], found["floor"]
+    print(f"{recipe.count} scenes of {recipe.size} px, multi-ip; medians of {repeats}")
+    print("                     ms/scene    CPU ms/scene   scenes/s")
+    for name, times in (("build, 1 worker", one), ("floor, 1 core", floor), ("build, 2 workers", two)):
+        per_scene = times.clock / recipe.count * 1000, times.cpu / recipe.count * 1000
+        print(f"  {name:17} {per_scene[0]:9.1f} {per_scene[1]:15.1f} {recipe.count / times.clock:10.1f}")
+    print(
+        f"start-up, in the above: {found['start 1'].clock:.2f} s, with 2 workers {found['start 2'].clock:.2f} s"
+    )
+    print(f"build / floor             {one.clock / floor.clock:5.2f}   (CPU {one.cpu / floor.cpu:.2f})")
+    steady = (one.clock - found["start 1"].clock) / (two.clock - found["start 2"].clock)
+    print(f"two workers / one worker  {one.clock / two.clock:5.2f}   (without start-up {steady:.2f})")
+    print(
+        f"CPU of two / of one       {two.cpu / one.cpu:5.2f}   (above 1: cores share, or work is done twice)"
+    )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -22,13 +24,16 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mildbench.dataset import Dataset
+from mildbench.dataset.annotations import AnnotationWriter
 from mildbench.dataset.schema import annotation_file
 from mildbench.dataset.validate import validate
+from mildbench.dataset.writers import SCENES, Format
 from mildbench.errors import UserError
 from mildbench.executors import ProcessExecutor, SerialExecutor
 from synth.build import STATE, build
 from synth.catalogue import Catalogue, divide, split_of_sample
-from synth.plan import Plan, Planner
+from synth.plan import Plan
+from synth.planner import Planner
 from synth.recipe import Recipe, check, load, names
 from synth.render import render
 
@@ -43,15 +48,48 @@ def tree(root: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three shards of 20 scenes in both formats."""
+    monkeypatch.setitem(SCENES, "webdataset", 8)
+
+
 @pytest.fixture
-def built(recipe: Recipe, tmp_path: Path) -> Path:
-    build(recipe, 0, tmp_path / "built", SerialExecutor(1), quiet)
+def layout(request: pytest.FixtureRequest) -> Format:
+    """The format; `folder` unless a test asks for both."""
+    return getattr(request, "param", "folder")
+
+
+both_formats = pytest.mark.parametrize("layout", SCENES, indirect=True)
+
+
+@pytest.fixture
+def built(recipe: Recipe, tmp_path: Path, layout: Format) -> Path:
+    build(recipe, 0, tmp_path / "built", SerialExecutor(1), quiet, format=layout)
     return tmp_path / "built"
 
 
-def test_any_number_of_workers_gives_the_same_bytes(recipe: Recipe, built: Path, tmp_path: Path) -> None:
-    build(recipe, 0, tmp_path / "two", ProcessExecutor(2), quiet)
+@both_formats
+def test_any_number_of_workers_gives_the_same_bytes(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    build(recipe, 0, tmp_path / "two", ProcessExecutor(2), quiet, format=layout)
     assert tree(tmp_path / "two") == tree(built)
+
+
+def test_tar_files_are_numbered_without_gaps(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a shard has no sample of a split: streaming readers count from 000000 up."""
+    monkeypatch.setitem(SCENES, "webdataset", 2)
+    rare = recipe.model_copy(update={"splits": {"test": 1, "train": 4}, "crowd": {1: 1}})
+    build(rare, 0, tmp_path / "out", SerialExecutor(1), quiet, format="webdataset")
+    counts = {}
+    for split in ("test", "train"):
+        names = sorted(path.name for path in (tmp_path / "out" / split).iterdir())
+        assert names == [f"{split}-{number:06d}.tar" for number in range(len(names))]
+        counts[split] = len(names)
+    assert counts["test"] < counts["train"] == 10
 
 
 def test_another_seed_makes_other_scenes(recipe: Recipe, built: Path, tmp_path: Path) -> None:
@@ -59,22 +97,34 @@ def test_another_seed_makes_other_scenes(recipe: Recipe, built: Path, tmp_path: 
     assert other.fingerprint != Dataset.open(built).fingerprint
 
 
-def test_a_prefix_of_a_larger_build_is_the_smaller_build(recipe: Recipe, built: Path, tmp_path: Path) -> None:
-    build(recipe.model_copy(update={"count": 8}), 0, tmp_path / "small", SerialExecutor(1), quiet)
+@both_formats
+def test_a_prefix_of_a_larger_build_is_the_smaller_build(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    fewer = recipe.model_copy(update={"count": 8})
+    build(fewer, 0, tmp_path / "small", SerialExecutor(1), quiet, format=layout)
     small, large = Dataset.open(tmp_path / "small"), Dataset.open(built)
     for sample_id in small.samples["id"]:
         assert small.row(sample_id) == large.row(sample_id)
 
 
+SMALL_SHARDS = (
+    "from mildbench.dataset.writers import SCENES; SCENES['webdataset'] = 8; "
+    "from mildbench.cli import main; main()"
+)
+
+
+@both_formats
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_build_resumes_to_the_same_bytes(
-    recipe: Recipe, built: Path, tmp_path: Path, kill: int
+    recipe: Recipe, built: Path, tmp_path: Path, kill: int, layout: Format
 ) -> None:
     """The whole process group is killed once at least one shard is complete and before all are."""
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "mildbench", "build-dataset", "--recipe", str(file), "--out", str(out)]
+    command = [sys.executable, "-c", SMALL_SHARDS, "build-dataset", "--recipe", str(file), "--out", str(out)]
+    command += ["--format", layout]
     process = subprocess.Popen(
         [*command, "--executor", "serial"], start_new_session=True, stderr=subprocess.PIPE
     )
@@ -88,10 +138,13 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     if kill == signal.SIGINT:
         assert b"same command resumes" in stderr
         assert b"Traceback" not in stderr
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    suffix = "*.png" if layout == "folder" else "*.tar"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob(suffix)}
+    (out / "train").mkdir(exist_ok=True)
+    (out / "train" / ".00000003.1234.tmp.png").write_bytes(b"half")  # as a killed writer leaves it
     subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
     assert tree(out) == tree(built)
-    kept = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
+    kept = [path for path, stamp in before.items() if path.exists() and path.stat().st_mtime_ns == stamp]
     assert kept, "nothing of the first run was kept"
 
 
@@ -115,45 +168,104 @@ def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
     assert tree(out) == tree(built)
 
 
-def test_a_tampered_or_foreign_shard_is_made_again(recipe: Recipe, built: Path, tmp_path: Path) -> None:
+@both_formats
+def test_a_tampered_or_foreign_shard_is_made_again(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    """One shard's output is cut short, one's record is cut short, one's record is of another recipe."""
     out = tmp_path / "tampered"
+
+    def stop(count: int) -> None:
+        if len(list((out / STATE).glob("*.json"))) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(recipe, 0, out, SerialExecutor(1), stop, format=layout)
+    first, second, third = sorted((out / STATE).glob("*.json"))
+    name = next(iter(json.loads(third.read_text())["files"]))
+    (out / name).write_bytes((out / name).read_bytes()[:100])
+    record = json.loads(second.read_text())
+    second.write_text(json.dumps(record | {"identity": "of another recipe"}))
+    first.write_text(first.read_text()[:200])
+    made: list[int] = []
+    build(recipe, 0, out, SerialExecutor(1), made.append, format=layout)
+    assert made == [0, 8, 8, 4]  # nothing was good, so every shard was made again
+    assert tree(out) == tree(built)
+
+
+@both_formats
+def test_a_truncated_output_is_made_again_and_nothing_else(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    out = tmp_path / "truncated"
 
     def stop(count: int) -> None:
         if len(list((out / STATE).glob("*.json"))) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(recipe, 0, out, SerialExecutor(1), stop)
-    first, second = sorted((out / STATE).glob("*.json"))
-    picture = next(out.glob("*/composite/*.png"))
-    picture.write_bytes(picture.read_bytes()[:100])
-    record = json.loads(second.read_text())
-    second.write_text(json.dumps(record | {"identity": "of another recipe"}))
-    first.write_text(first.read_text()[:200])
-    build(recipe, 0, out, SerialExecutor(1), quiet)
+        build(recipe, 0, out, SerialExecutor(1), stop, format=layout)
+    record = sorted((out / STATE).glob("*.json"))[1]
+    path = out / list(json.loads(record.read_text())["files"])[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    made: list[int] = []
+    build(recipe, 0, out, SerialExecutor(1), made.append, format=layout)
+    assert made == [8, 8, 4]
     assert tree(out) == tree(built)
 
 
+@both_formats
 def test_a_full_disk_loses_nothing(
-    recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Format
 ) -> None:
     out = tmp_path / "full"
-    write, written = Path.write_bytes, 0
+    write, append, written = Path.write_bytes, tarfile.TarFile.addfile, 0
 
-    def fill_up(self: Path, data: bytes) -> int:
+    def full() -> bool:
         nonlocal written
         written += 1
-        if written > 70:
+        return written > 70
+
+    def fill_up(self: Path, data: bytes) -> int:
+        if full():
             write(self, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device", str(self))
         return write(self, data)
 
+    def fill_up_tar(self: tarfile.TarFile, member: tarfile.TarInfo, data: BinaryIO) -> None:
+        if full():
+            self.fileobj.write(data.read(100))
+            raise OSError(errno.ENOSPC, "No space left on device", self.name)
+        append(self, member, data)
+
     monkeypatch.setattr(Path, "write_bytes", fill_up)
+    monkeypatch.setattr(tarfile.TarFile, "addfile", fill_up_tar)
+    with pytest.raises(OSError, match="No space left"):
+        build(recipe, 0, out, SerialExecutor(1), quiet, format=layout)
+    monkeypatch.undo()
+    monkeypatch.setitem(SCENES, "webdataset", 8)
+    assert not list(out.rglob("*.tmp*")), "half-written files were left behind"
+    build(recipe, 0, out, SerialExecutor(1), quiet, format=layout)
+    assert tree(out) == tree(built)
+
+
+def test_a_full_disk_while_the_index_is_written_loses_nothing(
+    recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "full"
+
+    def fill_up(self: AnnotationWriter, image: object, annotations: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(AnnotationWriter, "add", fill_up)
     with pytest.raises(OSError, match="No space left"):
         build(recipe, 0, out, SerialExecutor(1), quiet)
     monkeypatch.undo()
-    assert not list(out.rglob("*.tmp*")), "half-written files were left behind"
-    build(recipe, 0, out, SerialExecutor(1), quiet)
+    assert not (out / "dataset.json").exists()
+    assert not [path for path in out.rglob("*") if path.name.startswith(".") and path.name != STATE]
+    made: list[int] = []
+    build(recipe, 0, out, SerialExecutor(1), made.append)
+    assert made == [20]
     assert tree(out) == tree(built)
 
 
@@ -163,8 +275,10 @@ def test_a_finished_build_is_not_made_again_and_others_are_refused(
     stamps = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
     build(recipe, 0, built, SerialExecutor(1), quiet)
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == stamps
-    with pytest.raises(UserError, match="another recipe, count or seed"):
+    with pytest.raises(UserError, match="another recipe, count, seed or format"):
         build(recipe, 1, built, SerialExecutor(1), quiet)
+    with pytest.raises(UserError, match="another recipe, count, seed or format"):
+        build(recipe, 0, built, SerialExecutor(1), quiet, format="webdataset")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="is not a data set"):

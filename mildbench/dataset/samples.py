@@ -1,79 +1,73 @@
-"""The folder format: every file loose, one folder a kind, a background stored once however often it is used."""
+"""A scene as files, a row and annotations, whatever the format."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mildbench.dataset.coco import image_record, person_annotations
-from mildbench.files import write_bytes
+from mildbench.dataset.writers import ShardWriter
 from mildbench.images import encode_png
 from mildbench.scene import Provenance, Scene
 
+PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask")
+"""The columns of a row that name a file."""
+LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow"}
+"""The fields of a person that name a file -> what the part's name ends in."""
+
 
 def write_scene(
-    root: Path,
+    shard: ShardWriter,
     scene: Scene,
     index: int,
     *,
     split: str,
     family: str,
+    difficulty: float,
     background_png: bytes,
     background_provenance: Provenance,
     asked: dict[int, float],
     plan: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write one scene's files, atomically each.
+    """Write one scene's files.
 
     Args:
-        root: the data set's folder.
+        shard: where to.
         scene: its id is the sample's id.
         index: position in the data set; COCO's image id is `index + 1`.
-        split: the folder under `root`.
+        split: the split it belongs to.
         family: scenario family, a stratum.
+        difficulty: 0..1, in the family's own measure; a stratum.
         background_png: the scene's background as a PNG file, encoded by the caller, who may use it many times.
         background_provenance: where the background comes from.
         asked: person id -> visible ratio the recipe asked for.
         plan: what the scene was rendered from; JSON values.
 
     Returns:
-        A JSON value with `row` (for `samples.parquet`), `image` and `annotations` (for COCO) and `files`
-        (relative name -> sha256).
+        A JSON value with `row` (for `samples.parquet`), `image` and `annotations` (for COCO).
     """
     people = scene.people()
-    files: dict[str, str] = {}
 
-    def save(name: str, pixels: np.ndarray) -> str:
-        files[name] = write_bytes(root / name, encode_png(pixels))
-        return name
-
-    def save_once(data: bytes) -> str:
-        sha256 = hashlib.sha256(data).hexdigest()
-        # Named by content: whoever writes it writes the same bytes, so workers need not agree who does.
-        name = f"{split}/background/{sha256[:20]}.png"
-        if not (root / name).exists():
-            write_bytes(root / name, data)
-        files[name] = sha256
-        return name
+    def save(part: str, pixels: np.ndarray) -> str:
+        return shard.add(split, scene.id, part, encode_png(pixels))
 
     persons = []
     ratios, shares = people.visible_ratio(), people.occlusion()
     for k, layer in enumerate(scene.layers):
         person = layer.person
-        stem = f"{split}/layers/{scene.id}-{person.id}"
+        part = f"layer-{person.id}"
         whole = np.count_nonzero(layer.mask)
         persons.append(
             {
                 "id": person.id,
                 "origin": list(layer.origin),
-                "rgba": save(f"{stem}.png", layer.rgba),
-                "labels": save(f"{stem}.labels.png", person.parsing),
-                "shadow": None if layer.shadow is None else save(f"{stem}.shadow.png", layer.shadow),
+                "rgba": save(part, layer.rgba),
+                "labels": save(f"{part}.labels", person.parsing),
+                "shadow": None if layer.shadow is None else save(f"{part}.shadow", layer.shadow),
                 "keypoints": [float(value) for value in person.keypoints.ravel()],
                 "visible_ratio": float(ratios[k]),
                 "in_frame_ratio": int(np.count_nonzero(people.amodal[k])) / max(int(whole), 1),
@@ -87,27 +81,43 @@ def write_scene(
         "id": scene.id,
         "split": split,
         "family": family,
+        "difficulty": difficulty,
         "width": width,
         "height": height,
         "people": len(persons),
         "min_visible_ratio": float(ratios.min(initial=1.0)),
         "occlusion_depth": occlusion_depth(shares),
         "mask_share": float(people.visible.any(axis=0).mean()),
-        "composite": save(f"{split}/composite/{scene.id}.png", scene.composite()),
-        "background": save_once(background_png),
-        "instances": save(f"{split}/instances/{scene.id}.png", people.instance_map()),
-        "parsing": save(f"{split}/parsing/{scene.id}.png", people.parsing),
+        "composite": save("composite", scene.composite()),
+        "background": shard.add_shared(split, scene.id, "background", background_png),
+        "instances": save("instances", people.instance_map()),
+        "parsing": save("parsing", people.parsing),
+        "mask": None,
         "background_provenance": asdict(background_provenance),
         "persons": persons,
         "plan": json.dumps(plan, separators=(",", ":"), allow_nan=False),
     }
+    shard.end(row)
     image_id = index + 1
     return {
         "row": row,
         "image": image_record(image_id, row["composite"], people, shares, sample_id=scene.id, family=family),
         "annotations": person_annotations(image_id, people),
-        "files": files,
     }
+
+
+def with_files(row: dict[str, Any], move: Callable[[str, str], str]) -> dict[str, Any]:
+    """A copy of a row in which `move(part, name)` replaces the name of every file."""
+
+    def moved(part: str, name: str | None) -> str | None:
+        return None if name is None else move(part, name)
+
+    persons = row["persons"] and [
+        person
+        | {key: moved(f"layer-{person['id']}{ending}", person[key]) for key, ending in LAYER_PARTS.items()}
+        for person in row["persons"]
+    ]
+    return row | {part: moved(part, row[part]) for part in PLAIN_PARTS} | {"persons": persons}
 
 
 def occlusion_depth(shares: np.ndarray) -> int:

@@ -1,0 +1,53 @@
+"""Where a data set's files are: loose, or members of tar files. Readers need not know which."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from mildbench.dataset.tarfiles import Index, read_index
+from mildbench.errors import UserError
+from mildbench.files import inside
+
+MEMBER = "!"
+"""`train/train-000003.tar!00000012.composite.png` is a member of a tar file."""
+_INDEXES = 64
+"""Tar files whose index is kept: some 10^5 names."""
+
+
+class Storage:
+    """The files under a data set's folder, by the names that `samples.parquet` has for them.
+
+    Safe to read from several threads at once.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._index = lru_cache(maxsize=_INDEXES)(self._read_index)
+
+    def read(self, name: str) -> bytes:
+        """A file's content.
+
+        Raises `UserError` when it is missing, and for a name that leaves the folder or a tar file that is unsafe.
+        """
+        file, bang, member = name.partition(MEMBER)
+        if not bang:
+            try:
+                return self._path(file).read_bytes()
+            except (FileNotFoundError, IsADirectoryError):
+                raise UserError(f"data set {self.root}: {name} is missing: rebuild it") from None
+        index = self._index(file)
+        if member not in index:
+            raise UserError(f"data set {self.root}: {name} is missing: rebuild it")
+        offset, size = index[member]
+        with self._path(file).open(
+            "rb"
+        ) as stream:  # opened anew: a shared one has one position for all threads
+            stream.seek(offset)
+            return stream.read(size)
+
+    def _path(self, name: str) -> Path:
+        return inside(self.root, name, f"data set {self.root}")
+
+    def _read_index(self, file: str) -> Index:
+        return read_index(self._path(file))

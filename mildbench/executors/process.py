@@ -1,0 +1,64 @@
+"""Engines that need nothing installed: this process, or worker processes on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any
+
+import cv2
+
+from mildbench.errors import UserError
+from mildbench.executors.base import Executor, Spec, Work
+
+
+class SerialExecutor(Executor):
+    """One shard after another in this process: for debugging and for tests."""
+
+    def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
+        yield from map(work, specs)
+
+
+class ProcessExecutor(Executor):
+    """Worker processes on this machine. Ctrl-C lets the shards in flight finish."""
+
+    def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
+        # Spawned, not forked: OpenCV's and torch's thread pools do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
+        waiting: set[Future[Any]] = set()
+        left = iter(specs)
+        try:
+            # One shard more than it is working on for each worker: none waits for this process.
+            waiting = {pool.submit(work, spec) for spec in islice(left, 2 * self.workers)}
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                waiting |= {pool.submit(work, spec) for spec in islice(left, len(done))}
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed (out of memory?): what is done is kept; "
+                "run the same command again, with fewer --workers if memory is short"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)  # the processes are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it lets shards in flight finish
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's worker would wait for ever, and keep its memory, after its parent was killed."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

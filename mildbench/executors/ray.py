@@ -1,0 +1,99 @@
+"""Shards as Ray Core tasks: on this machine, or on the cluster that RAY_ADDRESS names."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from types import ModuleType
+from typing import Any
+
+import cv2
+
+from mildbench import extras
+from mildbench.errors import UserError
+from mildbench.executors.base import Executor, Spec, Work
+
+RETRIES = 3
+"""How often Ray runs a shard again whose worker or node was lost. An exception of the shard is never retried."""
+
+
+class RayExecutor(Executor):
+    """Ray tasks of one CPU each, at most `workers` in flight. Ctrl-C lets the shards in flight finish.
+
+    Joins the running cluster that RAY_ADDRESS names (or the one that this process has already joined);
+    otherwise starts Ray on this machine, without a dashboard, and stops it at the end. On a cluster, the
+    sources and the output folder must lie on a file system that all nodes share.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self._ray = extras.require("ray", "executor 'ray'")
+
+    def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
+        ray = self._ray
+        left = iter(specs)
+        waiting: list[Any] = []
+        with _cluster(ray, self.workers):
+            task = ray.remote(num_cpus=1, max_retries=RETRIES)(_run)
+            try:
+                waiting = [task.remote(work, spec) for spec in islice(left, self.workers)]
+                while waiting:
+                    (done,), waiting = ray.wait(waiting, num_returns=1)
+                    waiting += [task.remote(work, spec) for spec in islice(left, 1)]
+                    yield ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                raise UserError(
+                    f"Ray lost a shard for good, after {RETRIES} retries if its worker or node was lost "
+                    f"({type(error).__name__}; out of memory?): what is done is kept; "
+                    "run the same command again, with fewer --workers if memory is short"
+                ) from None
+            finally:
+                if waiting and ray.is_initialized():
+                    ray.wait(waiting, num_returns=len(waiting))
+
+
+def _run(work: Work, spec: Spec) -> Any:
+    cv2.setNumThreads(1)  # the tasks are the parallelism
+    return work(spec)
+
+
+@contextmanager
+def _cluster(ray: ModuleType, workers: int) -> Iterator[None]:
+    """Ray connected; disconnected, and stopped if it was started here, at the end."""
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        if address:
+            _probe(address)
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        else:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless it is told not to
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
+        raise UserError(f"{where} cannot be reached or started: {reason}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """Raise OSError when nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

@@ -1,0 +1,208 @@
+"""OLRD: an object of a picture, moved onto the background of the same picture.
+
+After MagicEraser (ECCV 2024, arXiv 2410.10207), whose data sets are triplets of object, mask and clean background
+with object and scene from one image. Ours keeps the original object in place and known, moves only whole objects,
+and only to where the whole footprint lies on what the panoptic segmentation calls background: never over another
+object, never across the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mildbench.dataset.schema import SourceInfo
+from mildbench.labels import UNLABELLED
+from mildbench.scene import Provenance
+from synth.catalogue import Backdrop, BackgroundChoice, check_rejections, cut_square, divide, split_of_sample
+from synth.cutout import refine
+from synth.fit import SizedFigure, fit
+from synth.near_duplicates import difference_hash
+from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
+from synth.recipe import Recipe
+from synth.rng import generator
+from synth.sources.base import SEGMENTED, Cutout, Rejected, Segment, open_source
+
+OBJECT_SHARE = (0.004, 0.2)
+"""Area of a movable object, as a share of the frame."""
+SOLID = 0.35
+"""Least share of its bounding box that a movable object fills: thin or scattered masks are poor cut-outs."""
+COARSE = 4
+"""Places are searched on a grid of so many pixels, then checked to the pixel."""
+PLACES_TRIED = 32
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """A crop of a segmented picture at scene size."""
+
+    backdrop: Backdrop
+    objects: tuple[Segment, ...]
+    """What can be moved: whole, solid things inside the crop."""
+    free: np.ndarray
+    """bool[size, size]: background, with no object on it."""
+
+
+class OlrdCatalogue:
+    """Opens a recipe's segmented pictures and divides them over its splits.
+
+    Stands in for `synth.catalogue.Catalogue` when scenes are rendered: a layer's key is `IMAGE/VIEW/SEGMENT`.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self._sources = [open_source(text, SEGMENTED) for text in recipe.backgrounds]
+        choices = [
+            BackgroundChoice(i, ref) for i, source in enumerate(self._sources) for ref in source.images()
+        ]
+        split_of = divide([choice.ref.group for choice in choices], recipe.splits, seed)
+        self.backgrounds = {
+            name: [c for c in choices if split_of[c.ref.group] == name] for name in recipe.splits
+        }
+        check_rejections(recipe, self._sources, len(choices))
+        self._picture = lru_cache(maxsize=32)(self._read_picture)
+
+    def sources(self) -> list[SourceInfo]:
+        """What each source gave, for the data card."""
+        return [
+            SourceInfo(
+                role="backgrounds",
+                name=source.name,
+                licence=source.licence,
+                items=sum(choice.source == i for pool in self.backgrounds.values() for choice in pool),
+                rejected=dict(sorted(source.rejections.counts.items())),
+            )
+            for i, source in enumerate(self._sources)
+        ]
+
+    def view(self, source: int, key: str, number: int) -> Backdrop:
+        """Crop `number` of a picture; raises `Rejected`."""
+        return self._picture(source, key, number).backdrop
+
+    def picture(self, source: int, key: str, number: int) -> _Picture:
+        """The same crop with its objects; raises `Rejected`."""
+        return self._picture(source, key, number)
+
+    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
+        """The object at scene size; raises `Rejected`."""
+        return fit(self.cutout(source, key), scale, mirrored, shadow)
+
+    def cutout(self, source: int, key: str) -> Cutout:
+        """The object as it is in the crop; raises `Rejected`."""
+        image_key, view, segment_id = key.rsplit("/", 2)
+        picture = self._picture(source, image_key, int(view))
+        segment = next(item for item in picture.objects if item.id == int(segment_id))
+        rows, columns = np.flatnonzero(segment.mask.any(axis=1)), np.flatnonzero(segment.mask.any(axis=0))
+        margin = max(4, round(len(rows) / 20))
+        window = np.s_[
+            max(rows[0] - margin, 0) : rows[-1] + 1 + margin,
+            max(columns[0] - margin, 0) : columns[-1] + 1 + margin,
+        ]
+        rgba = refine(picture.backdrop.image[window], segment.mask[window])
+        parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
+        origin = picture.backdrop.provenance
+        annotation = f"segment {segment.id} ({segment.category})"
+        provenance = Provenance(origin.source, origin.file, origin.sha256, origin.licence, annotation)
+        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance)
+
+    def _read_picture(self, source: int, key: str, number: int) -> _Picture:
+        origin = self._sources[source]
+        segmented = origin.image(key)
+        height, width = segmented.image.shape[:2]
+        cut = cut_square(generator(self.seed, "view", origin.name, key, number), height, width, self.recipe)
+        backdrop = Backdrop(
+            cut.image(segmented.image), segmented.provenance, difference_hash(segmented.image)
+        )
+        free = np.zeros(backdrop.image.shape[:2], dtype=bool)
+        objects = []
+        for segment in segmented.segments:
+            mask = cut.mask(segment.mask)
+            if not segment.is_thing:
+                free |= mask
+            elif not segment.is_crowd and _movable(mask) and cut.contains(segment.mask):
+                objects.append(Segment(segment.id, segment.category, True, False, mask))
+        return _Picture(backdrop, tuple(objects), free)
+
+
+def _movable(mask: np.ndarray) -> bool:
+    share = np.count_nonzero(mask) / mask.size
+    if not OBJECT_SHARE[0] <= share <= OBJECT_SHARE[1]:
+        return False
+    if mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any():
+        return False  # cut off by the frame
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+    parts, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = stats[1:, cv2.CC_STAT_AREA].max() if parts > 1 else 0
+    whole = largest >= 0.95 * np.count_nonzero(mask)
+    return bool(whole and np.count_nonzero(mask) >= SOLID * box)
+
+
+class OlrdPlanner:
+    """Plans the scenes of one OLRD catalogue: one moved object a scene. Difficulty: its share of the frame."""
+
+    def __init__(self, catalogue: OlrdCatalogue) -> None:
+        self.catalogue = catalogue
+        self.recipe = catalogue.recipe
+
+    def plan(self, index: int) -> tuple[Plan, Notes]:
+        """The plan of scene `index`; raises `AllRejected` when no picture of the split has a movable object."""
+        rng, notes = generator(self.catalogue.seed, "olrd", index), Notes()
+        split = split_of_sample(index, self.recipe.splits)
+        pool = self.catalogue.backgrounds[split]
+        for position in rng.permutation(len(pool)):
+            choice = pool[position]
+            number = int(rng.integers(self.recipe.background_views))
+            try:
+                person = self._moved_object(rng, choice, number)
+            except Rejected as rejected:
+                notes.rejections.add(rejected)
+                continue
+            if person is None:
+                notes.unmet["a picture passed over: no whole object that fits elsewhere in it"] += 1
+                continue
+            background: dict[str, Any] = {"source": choice.source, "key": choice.ref.key, "view": number}
+            planned, share = person
+            return Plan(index, split, "olrd", round(share, 6), background, [planned]), notes
+        raise AllRejected(f"no picture of split {split!r} has an object to move", notes.rejections)
+
+    def _moved_object(
+        self, rng: np.random.Generator, choice: BackgroundChoice, number: int
+    ) -> tuple[PlannedPerson, float] | None:
+        picture = self.catalogue.picture(choice.source, choice.ref.key, number)
+        for position in rng.permutation(len(picture.objects)):
+            segment = picture.objects[position]
+            key = f"{choice.ref.key}/{number}/{segment.id}"
+            scale, mirrored = round(float(rng.uniform(0.8, 1.1)), 4), bool(rng.random() < 0.5)
+            figure = self.catalogue.figure(choice.source, key, scale, mirrored, 0.0)
+            origin = _place(rng, figure.rgba[..., 3] > 0, picture.free)
+            if origin is not None:
+                share = np.count_nonzero(figure.mask) / picture.free.size
+                return PlannedPerson(1, choice.source, key, scale, mirrored, origin, Finish()), share
+        return None
+
+
+def _place(rng: np.random.Generator, footprint: np.ndarray, free: np.ndarray) -> tuple[int, int] | None:
+    """A random origin at which the whole footprint is inside the frame and on free ground, or None."""
+    height, width = footprint.shape
+    if height >= free.shape[0] or width >= free.shape[1]:
+        return None
+
+    def coarse(mask: np.ndarray) -> np.ndarray:
+        size = (max(1, mask.shape[1] // COARSE), max(1, mask.shape[0] // COARSE))
+        return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+
+    covered = cv2.matchTemplate(coarse(~free), coarse(footprint), cv2.TM_CCORR)
+    rows, columns = np.nonzero(covered <= 0.5)
+    for position in rng.permutation(len(rows))[:PLACES_TRIED]:
+        x, y = int(columns[position]) * COARSE, int(rows[position]) * COARSE
+        if y + height <= free.shape[0] and x + width <= free.shape[1]:
+            under = free[y : y + height, x : x + width]
+            if under[footprint].all():
+                return x, y
+    return None

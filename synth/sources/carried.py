@@ -1,0 +1,160 @@
+"""Which objects belong to which person: worn, held or ridden things join the cut-out (human-object entanglement)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from synth.sources.posture import ANKLES, ELBOWS, HIPS, KNEES, WRISTS, distance_to
+
+
+class Rule(Enum):
+    """How an object has to touch a person so that it goes where the person goes."""
+
+    WORN = "worn"
+    """Touches the person anywhere."""
+    HELD = "held"
+    """Touches the person, and lies within a hand's length of an annotated wrist (of an elbow, where the wrist
+    of that arm is not annotated)."""
+    STOOD_ON = "stood on"
+    """Touches the person, and lies within `LEG_REACH` of an annotated ankle."""
+    RIDDEN = "ridden"
+    """Touches the person, and lies within `LEG_REACH` of at least two annotated hips, knees or ankles."""
+
+
+WORN, HELD, STOOD_ON, RIDDEN = Rule.WORN, Rule.HELD, Rule.STOOD_ON, Rule.RIDDEN
+
+CARRIED: dict[str, tuple[Rule, ...]] = {
+    **dict.fromkeys(("backpack", "handbag", "tie"), (WORN,)),
+    **dict.fromkeys(("umbrella", "suitcase", "frisbee", "sports ball", "kite", "teddy bear"), (HELD,)),
+    **dict.fromkeys(("baseball bat", "baseball glove", "tennis racket"), (HELD,)),
+    **dict.fromkeys(("bottle", "wine glass", "cup", "fork", "knife", "spoon"), (HELD,)),
+    **dict.fromkeys(("banana", "apple", "sandwich", "orange", "carrot", "hot dog"), (HELD,)),
+    **dict.fromkeys(("pizza", "donut", "cake"), (HELD,)),
+    **dict.fromkeys(("remote", "cell phone", "book", "scissors", "hair drier", "toothbrush"), (HELD,)),
+    **dict.fromkeys(("skis", "snowboard", "skateboard", "surfboard"), (HELD, STOOD_ON)),
+    **dict.fromkeys(("bicycle", "motorcycle", "horse"), (RIDDEN,)),
+}
+"""COCO category -> any of the rules that make it part of a person. Furniture, vehicles with a cabin, pets, bowls
+and laptops are not here: they rest on something that stays behind."""
+
+TOUCH = 3
+"""Masks closer than this many pixels touch: COCO's outlines leave gaps of that size."""
+LEAST_CONTACT = 8
+"""Pixels of the object within `TOUCH` of the person; fewer is a coincidence of outlines."""
+HAND = 0.12
+"""How far from a wrist a held thing may begin, as a share of the person's height: a hand's length (0.11)."""
+FOREARM = 0.22
+"""The same from an elbow."""
+LEG_REACH = 0.1
+"""How far from a hip, knee or ankle a ridden or stood-on thing may be, as a share of the person's height."""
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One person of an image."""
+
+    key: str
+    mask: np.ndarray
+    """bool[H, W]."""
+    points: np.ndarray
+    """float[17, 3]: x, y, visibility."""
+    height: float
+    """Pixels."""
+
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """bool[H, W]: the mask and everything that touches it."""
+        return cv2.dilate(self.mask.astype(np.uint8), _disc(TOUCH)) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """One object of an image."""
+
+    key: str
+    name: str
+    mask: np.ndarray
+    """bool[H, W]."""
+
+    @property
+    def cut_by_border(self) -> bool:
+        """Does the image end within the object?"""
+        m = self.mask
+        return bool(m[:2].any() or m[-2:].any() or m[:, :2].any() or m[:, -2:].any())
+
+
+@dataclass
+class Belongings:
+    """What one person of an image takes along."""
+
+    things: list[Thing] = field(default_factory=list)
+    lost_ride: bool = False
+    """Rides something that went to another person, as the second of two riders."""
+
+    @property
+    def rides(self) -> bool:
+        """Is one of the things a vehicle or a horse?"""
+        return any(RIDDEN in CARRIED[thing.name] for thing in self.things)
+
+
+def share_out(bodies: Sequence[Body], things: Sequence[Thing]) -> dict[str, Belongings]:
+    """Who of an image's people takes what: each thing goes to the one it touches most among those it fits.
+
+    Returns an entry for every body, by key.
+    """
+    owned = {body.key: Belongings() for body in bodies}
+    for thing in things:
+        contact = {body.key: _contact(body, thing) for body in bodies}
+        # Ties go to the body that comes first, so that the result does not depend on anything else.
+        takers = sorted((body.key for body in bodies if contact[body.key]), key=lambda k: -contact[k])
+        if not takers:
+            continue
+        owned[takers[0]].things.append(thing)
+        if RIDDEN in CARRIED[thing.name]:
+            for key in takers[1:]:
+                owned[key].lost_ride = True
+    return owned
+
+
+def _contact(body: Body, thing: Thing) -> int:
+    """Pixels of the thing that touch the body, 0 where none of its rules fits."""
+    contact = int(np.count_nonzero(body.reach & thing.mask))
+    if contact < LEAST_CONTACT or not any(_fits(rule, body, thing) for rule in CARRIED[thing.name]):
+        return 0
+    return contact
+
+
+def _fits(rule: Rule, body: Body, thing: Thing) -> bool:
+    if rule is WORN:
+        return True
+    away = distance_to(thing.mask, body.points[:, :2]) / body.height
+    known = body.points[:, 2] > 0
+    if rule is STOOD_ON:
+        return any(known[ankle] and away[ankle] <= LEG_REACH for ankle in ANKLES)
+    if rule is RIDDEN:
+        legs = [joint for joint in (*HIPS, *KNEES, *ANKLES) if known[joint]]
+        return sum(away[joint] <= LEG_REACH for joint in legs) >= 2
+    return any(
+        away[wrist] <= HAND if known[wrist] else known[elbow] and away[elbow] <= FOREARM
+        for wrist, elbow in zip(WRISTS, ELBOWS, strict=True)
+    )
+
+
+def union(mask: np.ndarray, things: Sequence[Thing]) -> np.ndarray:
+    """bool[H, W]: the person and the things, with the slit between their outlines closed."""
+    whole = mask.copy()
+    disc = _disc(TOUCH)
+    around = cv2.dilate(mask.astype(np.uint8), disc) > 0
+    for thing in things:
+        whole |= thing.mask | (around & (cv2.dilate(thing.mask.astype(np.uint8), disc) > 0))
+    return whole
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

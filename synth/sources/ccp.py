@@ -1,0 +1,152 @@
+"""`ccp:FOLDER`: full-body people with parsing from Clothing Co-Parsing (Yang, Luo and Lin, CVPR 2014).
+
+Layout as published: `photos/NNNN.jpg`, `annotations/pixel-level/NNNN.mat` (a variable `groundtruth`), and
+`label_list.mat` with the names of the 59 tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat, whosmat
+
+from mildbench.errors import UserError, did_you_mean
+from mildbench.files import file_sha256, inside
+from mildbench.images import MAX_PIXELS, read_rgb
+from mildbench.scene import Provenance
+from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections
+from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
+from synth.sources.crop import cut_out, main_piece
+
+ANNOTATIONS = "annotations/pixel-level"
+BORDER = 2
+"""A mask within so many pixels of the photo's border counts as cut by it."""
+IN_ONE_PIECE = 0.95
+"""Smallest share of a mask in one piece; in the few below it a garment was not annotated at all."""
+
+
+class CcpPeople(PeopleSource):
+    """Street fashion: one person a photo, head to toe, with CIHP-20 parsing and without keypoints.
+
+    Args:
+        path: the folder that holds `photos/`, `annotations/` and `label_list.mat`.
+        min_height: smallest person taken, in pixels.
+    """
+
+    def __init__(self, path: str, min_height: int = 96) -> None:
+        self.root = Path(path)
+        self.name = "ccp"
+        self.licence = "Apache-2.0"
+        self.min_height = min_height
+        self.rejections = Rejections()
+        if not (self.root / ANNOTATIONS).is_dir():
+            raise UserError(
+                f"source ccp: {self.root} has no {ANNOTATIONS}: give the folder of Clothing Co-Parsing"
+            )
+
+    @cached_property
+    def _tags(self) -> tuple[str, ...]:
+        """Names of the tags, by value."""
+        path = self.root / "label_list.mat"
+        try:
+            names = tuple(str(cell[0]) for cell in _variable(path, "label_list").ravel())
+        except (Rejected, IndexError, TypeError) as error:
+            raise UserError(
+                f"source ccp: {path} cannot be read ({error}): restore it from the published data set"
+            ) from None
+        for name in names:
+            if name not in CLASSES:
+                raise UserError(
+                    f"source ccp: {path} has an unknown tag {name!r}: {did_you_mean(name, CLASSES)}"
+                )
+        if names[:1] != ("null",) or set(names) != set(CLASSES):
+            raise UserError(f"source ccp: {path} is not CCP's list of {len(CLASSES)} tags, 'null' first")
+        return names
+
+    def people(self) -> Sequence[PersonRef]:
+        files = sorted((self.root / ANNOTATIONS).glob("*.mat"))
+        if not files:
+            raise UserError(f"source ccp: {self.root / ANNOTATIONS} holds no .mat files")
+        found = []
+        for path in files:
+            try:
+                ref = self._check(path.stem)
+            except Rejected as rejected:
+                self.rejections.add(rejected)
+                continue
+            if ref is not None:
+                found.append(ref)
+        return found
+
+    def _check(self, key: str) -> PersonRef | None:
+        """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
+        tags = self._annotation(key)
+        if not self._photo(key).is_file():
+            raise Rejected("annotation without a photo", key)
+        mask = tags > 0
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        height, width = mask.shape
+        stature = int(rows[-1] - rows[0] + 1)
+        within = (
+            rows[0] >= BORDER
+            and rows[-1] < height - BORDER
+            and columns[0] >= BORDER
+            and columns[-1] < width - BORDER
+        )
+        suitable = stature >= self.min_height and within and _main(mask).sum() >= IN_ONE_PIECE * mask.sum()
+        return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags))) if suitable else None
+
+    def _annotation(self, key: str) -> np.ndarray:
+        """uint8[H, W], indices of `_tags`, not all 0; raises `Rejected`."""
+        tags = _variable(inside(self.root, f"{ANNOTATIONS}/{key}.mat", "CCP annotation"), "groundtruth")
+        if tags.ndim != 2 or tags.dtype.kind not in "uif":
+            raise Rejected("annotation is not a matrix of numbers", key)
+        if not np.isin(tags, np.arange(len(self._tags))).all():
+            raise Rejected("annotation has values that are no tags", key)
+        if not tags.any():
+            raise Rejected("empty mask", key)
+        return tags.astype(np.uint8)
+
+    def _carried(self, tags: np.ndarray) -> tuple[str, ...]:
+        return tuple(name for name in CARRIED if (tags == self._tags.index(name)).any())
+
+    def _photo(self, key: str) -> Path:
+        return inside(self.root, f"photos/{key}.jpg", "CCP photo")
+
+    def cutout(self, key: str) -> Cutout:
+        tags = self._annotation(key)
+        path = self._photo(key)
+        try:
+            image = read_rgb(path)
+        except UserError as error:
+            raise Rejected("image missing or unreadable", str(error)) from None
+        if image.shape[:2] != tags.shape:
+            raise Rejected("annotation of another size than its photo", key)
+        tags = np.where(_main(tags > 0), tags, 0).astype(np.uint8)
+        rgba, parsing, _ = cut_out(image, tags > 0, to_cihp(tags, self._tags))
+        provenance = Provenance(self.name, f"photos/{key}.jpg", file_sha256(path), self.licence, key)
+        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance, self._carried(tags))
+
+
+def _main(mask: np.ndarray) -> np.ndarray:
+    """bool[H, W]: the person without stray specks of the annotation."""
+    return main_piece(mask, gap=max(1, int(mask.any(axis=1).sum()) // 100))
+
+
+def _variable(path: Path, name: str) -> Any:
+    """One variable of a MATLAB file; raises `Rejected`. Nothing in such a file is executed."""
+    try:
+        shapes = {found: shape for found, shape, _ in whosmat(path)}
+        if name not in shapes:
+            raise Rejected(f"annotation without {name!r}", path.name)
+        if np.prod(shapes[name], dtype=np.float64) > MAX_PIXELS:  # refused before it is unpacked
+            raise Rejected("annotation too large", path.name)
+        return loadmat(path, variable_names=[name])[name]
+    except Rejected:
+        raise
+    except Exception as error:  # on broken bytes scipy raises nearly anything
+        raise Rejected("annotation unreadable", f"{path.name}: {error}") from None

@@ -1,0 +1,196 @@
+"""`cihp:FOLDER`: people with parsing from Crowd Instance-level Human Parsing (Gong et al., ECCV 2018).
+
+Layout as published, for one split: `Images/ID.jpg`, `Category_ids/ID.png` (CIHP-20 labels) and `Human_ids/ID.png`
+(who each pixel belongs to, 0 for nobody). The CIHP_PGN repository's `images/` and `labels/`, without people's
+ids, are read too: then only a piece of the label map that is clearly one person is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mildbench.errors import UserError
+from mildbench.files import file_sha256, inside
+from mildbench.images import read_labels, read_rgb
+from mildbench.labels import PARSING, UNLABELLED
+from mildbench.scene import Provenance
+from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections
+from synth.sources.crop import cut_out, main_piece
+
+LICENCE = "CIHP's terms: non-commercial research and education"
+IMAGES, LABELS, PEOPLE_IDS = ("Images", "images"), ("Category_ids", "labels"), ("Human_ids",)
+BORDER = 2
+"""A mask within so many pixels of the image border counts as cut by it."""
+IN_ONE_PIECE = 0.95
+"""Smallest share of a mask in one piece; bars and other people cut the others in two."""
+ENTANGLED = 0.15
+"""Somebody with a larger share of the outline against other people is partly hidden, or hides and is fused."""
+FEET = 0.1
+"""Somebody with a shoe, a sock or a bare leg in the lowest share of their rows stands on feet that can be seen."""
+HEADS_TALL = 6
+"""So does somebody, in long trousers, who is so many heads tall: adults are 7 to 8, and 5.5 down to the knees."""
+
+FOOT_LABELS = [PARSING.index(name) for name in ("socks", "left-leg", "right-leg", "left-shoe", "right-shoe")]
+HEAD_LABELS = [PARSING.index(name) for name in ("hat", "hair", "sunglasses", "face")]
+FACE = PARSING.index("face")
+PART_OF_ANOTHER = 0.2
+"""A patch of face or head smaller than this share of the largest one is a fragment of it, not a second head."""
+
+
+class CihpPeople(PeopleSource):
+    """People of crowded photos with CIHP-20 parsing and without keypoints.
+
+    Args:
+        path: the folder of one split, e.g. `.../instance-level_human_parsing/Training`.
+        ids: a file inside the folder with the ids to use, one a line, e.g. `train_id.txt`; all if empty.
+        min_height: smallest person taken, in pixels.
+    """
+
+    def __init__(self, path: str, ids: str = "", min_height: int = 96) -> None:
+        self.root = Path(path)
+        self.name = f"cihp:{self.root.name}"
+        self.licence = LICENCE
+        self.ids = ids
+        self.min_height = min_height
+        self.rejections = Rejections()
+        self._images, self._labels = self._folder(IMAGES), self._folder(LABELS)
+        self._owners = next((name for name in PEOPLE_IDS if (self.root / name).is_dir()), None)
+        # The people of one image are asked for one after the other.
+        self._masks = lru_cache(maxsize=4)(self._read)
+
+    def _folder(self, names: tuple[str, ...]) -> str:
+        for name in names:
+            if (self.root / name).is_dir():
+                return name
+        raise UserError(
+            f"source cihp: {self.root} has none of the folders {', '.join(names)}: give the folder of one split, "
+            "e.g. instance-level_human_parsing/Training"
+        )
+
+    def _stems(self) -> list[str]:
+        if not self.ids:
+            stems = sorted(path.stem for path in (self.root / self._labels).glob("*.png"))
+        else:
+            try:
+                stems = inside(self.root, self.ids, "CIHP list of ids").read_text().split()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"source cihp: the list {self.ids} cannot be read ({error})") from None
+        if not stems:
+            raise UserError(
+                f"source cihp: {self.root} holds no labels: {self.ids or self._labels + '/*.png'} is empty"
+            )
+        return stems
+
+    def people(self) -> Sequence[PersonRef]:
+        found = []
+        for stem in self._stems():
+            try:
+                labels, owners = self._masks(stem)
+            except Rejected as rejected:
+                self.rejections.add(rejected)
+                continue
+            for owner in np.unique(owners[owners > 0]).tolist():
+                try:
+                    ref = self._check(f"{stem}/{owner}", labels, owners, owner)
+                except Rejected as rejected:
+                    self.rejections.add(rejected)
+                    continue
+                if ref is not None:
+                    found.append(ref)
+        return found
+
+    def _read(self, stem: str) -> tuple[np.ndarray, np.ndarray]:
+        """uint8[H, W] CIHP-20 labels and int32[H, W] owners, 0 for nobody; raises `Rejected`."""
+        labels = self._plane(self._labels, stem, "labels")
+        if labels.max() >= len(PARSING):
+            raise Rejected("labels that CIHP-20 does not have", stem)
+        if self._owners is None:
+            return labels, cv2.connectedComponents((labels > 0).astype(np.uint8), connectivity=8)[1]
+        owners = self._plane(self._owners, stem, "human ids")
+        if owners.shape != labels.shape:
+            raise Rejected("human ids of another size than the labels", stem)
+        return labels, owners.astype(np.int32)
+
+    def _plane(self, folder: str, stem: str, what: str) -> np.ndarray:
+        path = inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}")
+        try:
+            return read_labels(path, what)
+        except UserError as error:
+            raise Rejected(f"{what} missing or unreadable", str(error)) from None
+
+    def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef | None:
+        """The person if usable, None if merely unsuitable; raises `Rejected` for a piece that is several people."""
+        mask = owners == owner
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        stature = int(rows[-1] - rows[0] + 1)
+        if stature < self.min_height:
+            return None
+        if self._owners is None and _heads(np.where(mask, labels, 0)) > 1:
+            raise Rejected("several people in one piece, and no human ids", key)
+        height, width = mask.shape
+        cut_at_bottom = bool(rows[-1] >= height - BORDER)
+        suitable = (
+            rows[0] >= BORDER
+            and columns[0] >= BORDER
+            and columns[-1] < width - BORDER
+            and (cut_at_bottom or _down_to_the_feet(np.where(mask, labels, 0), stature))
+            and _main(mask).sum() >= IN_ONE_PIECE * mask.sum()
+            and _share_against(mask, (owners > 0) & ~mask) <= ENTANGLED
+        )
+        stem = key.partition("/")[0]
+        return PersonRef(key, f"cihp/{stem}", stature, cut_at_bottom) if suitable else None
+
+    def cutout(self, key: str) -> Cutout:
+        stem, _, owner = key.partition("/")
+        labels, owners = self._masks(stem)
+        file = f"{self._images}/{stem}.jpg"
+        path = inside(self.root, file, "CIHP image")
+        try:
+            image = read_rgb(path)
+        except UserError as error:
+            raise Rejected("image missing or unreadable", str(error)) from None
+        if image.shape[:2] != labels.shape:
+            raise Rejected("labels of another size than their image", stem)
+        mask = _main(owners == int(owner))
+        # A pixel that is somebody's without a class is a gap between two annotated parts.
+        own = np.where(mask & (labels == 0), UNLABELLED, labels).astype(np.uint8)
+        rgba, parsing, _ = cut_out(image, mask, own)
+        provenance = Provenance(self.name, file, file_sha256(path), self.licence, key)
+        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance)
+
+
+def _main(mask: np.ndarray) -> np.ndarray:
+    """bool[H, W]: the person without stray specks of the annotation."""
+    return main_piece(mask, gap=max(1, int(mask.any(axis=1).sum()) // 100))
+
+
+def _down_to_the_feet(labels: np.ndarray, stature: int) -> bool:
+    """Does one person's uint8[H, W] labels, `stature` rows in all, reach the ground?"""
+    last = int(np.flatnonzero(labels.any(axis=1))[-1])
+    lowest = labels[last - round(FEET * stature) : last + 1]
+    head = int(np.isin(labels, HEAD_LABELS).any(axis=1).sum())
+    return bool(np.isin(lowest, FOOT_LABELS).any()) or 0 < head * HEADS_TALL <= stature
+
+
+def _heads(labels: np.ndarray) -> int:
+    """How many heads or faces, whichever are more, uint8[H, W] CIHP-20 labels show."""
+    return max(_patches(np.isin(labels, HEAD_LABELS)), _patches(labels == FACE))
+
+
+def _patches(mask: np.ndarray) -> int:
+    """How many pieces a bool[H, W] mask has, fragments left out."""
+    boxes = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2]
+    sizes = boxes[1:, cv2.CC_STAT_AREA]
+    return int((sizes >= PART_OF_ANOTHER * sizes.max(initial=0)).sum())
+
+
+def _share_against(mask: np.ndarray, others: np.ndarray) -> float:
+    """Share of the outline of bool[H, W] `mask` that lies within 3 px of `others`."""
+    outline = mask & ~(cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    near = cv2.dilate(others.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    return np.count_nonzero(outline & near) / np.count_nonzero(outline)

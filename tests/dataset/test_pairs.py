@@ -1,0 +1,209 @@
+"""Importing pairs: all or nothing, every mistake named, and what can be asked of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mildbench.cli.import_pairs import app
+from mildbench.dataset import Dataset
+from mildbench.dataset.export import exporter
+from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.schema import DatasetInfo
+from mildbench.dataset.validate import steps, validate
+from mildbench.errors import UserError
+from mildbench.evaluation.runner import evaluate
+from mildbench.images import read_rgb, write_png
+from mildbench.method import MethodSpec
+
+
+def quiet(count: int) -> None:
+    pass
+
+
+def take(root: Path, out: Path, **patterns: str) -> DatasetInfo:
+    folders = (Folder(role, root / role, patterns.get(role, "*")) for role in ("input", "mask", "truth"))
+    return import_pairs(find_pairs(*folders), out, name="theirs", licence="CC0-1.0", advance=quiet)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """Three pairs of different sizes, masks of different kinds, and a file that is no picture."""
+    rng = np.random.default_rng(5)
+    root = tmp_path / "theirs"
+    for number, size in enumerate([(20, 30), (24, 24), (16, 40)]):
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        truth = image.copy()
+        truth[4:9, 5:10] = 0
+        mask = np.zeros(size, np.uint8)
+        mask[4:9, 5:10] = (128, 255, 255)[number]
+        write_png(root / "input" / f"photo {number}.v2.png", image)
+        write_png(root / "truth" / f"photo {number}.v2.png", truth)
+        red = np.stack([mask, 0 * mask, 0 * mask, np.full_like(mask, 255)], axis=2)
+        write_png(root / "mask" / f"photo {number}.v2.png", red if number == 2 else mask)
+    (root / "input" / "LICENSE").write_text("free")
+    return root
+
+
+def test_pairs_are_stored_losslessly_and_can_be_asked_for(theirs: Path, tmp_path: Path) -> None:
+    info = take(theirs, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert (info.source, info.samples, info.people) == ("pairs", {"test": 3}, {})
+    ids = dataset.task_ids("erase-all", "test")
+    assert ids == [f"photo_{n}_v2" for n in range(3)]
+    for number, name in enumerate(ids):
+        triplet = dataset.triplet("erase-all", name)
+        assert np.array_equal(triplet.image, read_rgb(theirs / "input" / f"photo {number}.v2.png"))
+        assert np.array_equal(triplet.truth, read_rgb(theirs / "truth" / f"photo {number}.v2.png"))
+        assert triplet.people is None
+        assert triplet.overlap is None
+        assert triplet.mask.sum() == 25
+        assert triplet.mask[4:9, 5:10].all()
+    assert len(found := list(validate(dataset))) == steps(dataset)
+    assert not any(found)
+
+
+def test_what_needs_people_says_so(theirs: Path, tmp_path: Path) -> None:
+    take(theirs, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    message = "people are unknown in an imported data set"
+    for ask in (
+        lambda: dataset.task_ids("erase-one", "test"),
+        lambda: dataset.triplet("erase-one", "photo_0_v2-p1"),
+        lambda: dataset.scene("photo_0_v2"),
+        lambda: exporter("coco")(dataset, tmp_path / "coco", quiet),
+    ):
+        with pytest.raises(UserError, match=message):
+            ask()
+    with pytest.raises(UserError, match="did you mean 'erase-all'"):
+        dataset.task_ids("erase-al", "test")
+
+
+@pytest.mark.parametrize("target", ["webdataset", "huggingface"])
+def test_pairs_can_be_exported(theirs: Path, tmp_path: Path, target: str) -> None:
+    take(theirs, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    exporter(target)(dataset, tmp_path / "export", quiet)
+    if target == "webdataset":
+        tars = Dataset.open(tmp_path / "export")
+        assert not any(validate(tars))
+        for name in dataset.task_ids("erase-all", "test"):
+            ours, theirs_again = (source.triplet("erase-all", name) for source in (dataset, tars))
+            assert np.array_equal(ours.image, theirs_again.image)
+            assert np.array_equal(ours.mask, theirs_again.mask)
+
+
+def test_names_are_matched_by_pattern(theirs: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one"
+    for role, name in (("input", "in_{}.png"), ("mask", "{}_mask.png"), ("truth", "{}.png")):
+        for number in range(3):
+            (one / role).mkdir(parents=True, exist_ok=True)
+            source = theirs / role / f"photo {number}.v2.png"
+            shutil.copy(source, one / role / name.format(number))
+    (one / "mask" / "other.png").write_bytes(b"does not fit the pattern")
+    info = take(one, tmp_path / "out", input="in_*", mask="*_mask")
+    assert info.samples == {"test": 3}
+    with pytest.raises(UserError, match="needs exactly one"):
+        take(one, tmp_path / "out2", input="in_")
+    for role in ("input", "mask", "truth"):
+        (tmp_path / "none" / role).mkdir(parents=True)
+    with pytest.raises(UserError, match="no pictures with a stem like"):
+        take(tmp_path / "none", tmp_path / "out2")
+
+
+def write(path: Path, data: bytes | np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data) if isinstance(data, bytes) else cv2.imwrite(str(path), data)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            lambda r: (r / "mask" / "photo 1.v2.png").unlink(),
+            r"1 of 3 samples .*'photo 1.v2', has no mask in",
+        ),
+        (lambda r: shutil.rmtree(r / "truth"), "truth folder not found"),
+        (lambda r: write(r / "truth" / "x.png", b""), r"1 of 4 samples lack .* 'x', has no input"),
+        (
+            lambda r: write(r / "mask" / "photo 1.v2.png", np.full((9, 9), 255)),
+            r"1 of 3 pairs .*mask .*photo 1.v2.png is 9x9, its input 24x24",
+        ),
+        (
+            lambda r: [write(r / "truth" / f"photo {n}.v2.png", np.zeros((5, 6, 3))) for n in (0, 2)],
+            r"2 of 3 pairs .* the first: truth .*photo 0.v2.png is 6x5, its input 30x20",
+        ),
+        (
+            lambda r: write(r / "mask" / "photo 2.v2.png", np.ones((16, 40))),
+            r"photo 2.v2.png is empty: no pixel is above 127",
+        ),
+        (
+            lambda r: write(r / "input" / "photo 0.v2.png", b"<html>"),
+            r"1 of 3 .*photo 0.v2.png cannot be read",
+        ),
+        (lambda r: write(r / "mask" / "photo 0.v2.jpg", np.ones((20, 30))), "are both named 'photo 0.v2'"),
+        (
+            lambda r: [shutil.copy(p, p.with_name("photo_0_v2.png")) for p in r.glob("*/photo 0.v2.png")],
+            "would both be called 'photo_0_v2'",
+        ),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_left(
+    theirs: Path, tmp_path: Path, harm: Callable[[Path], object], message: str
+) -> None:
+    harm(theirs)
+    with pytest.raises(UserError, match=message) as error:
+        take(theirs, tmp_path / "deep" / "out")
+    assert "\n" not in str(error.value)
+    assert not list((tmp_path / "deep").glob("*")) if (tmp_path / "deep").exists() else True
+
+
+def test_a_full_folder_is_left_alone(theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="exists already"):
+        take(theirs, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_importing_twice_gives_the_same_bytes(theirs: Path, tmp_path: Path) -> None:
+    assert take(theirs, tmp_path / "a").fingerprint == take(theirs, tmp_path / "b").fingerprint
+
+
+def test_the_command(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = typer.Typer()
+    root.add_typer(app, name="import")
+    folders = ["--images", "theirs/input", "--masks", "theirs/mask", "--truth", "theirs/truth"]
+    done = CliRunner().invoke(root, ["import", "pairs", *folders])
+    assert done.exit_code == 0, done.output
+    assert "data/theirs: 3 pairs" in done.output
+    assert Dataset.open(tmp_path / "data" / "theirs").name == "theirs"
+
+
+def test_a_public_benchmark_is_imported_and_scored(testdata: Path, tmp_path: Path) -> None:
+    root = testdata / "smarteraser_examples"
+    if not root.is_dir():
+        pytest.skip(f"no {root}")
+    pairs = find_pairs(
+        Folder("input", root / "paste"), Folder("mask", root / "mask"), Folder("truth", root / "gt")
+    )
+    import_pairs(pairs, tmp_path / "data", name="smarteraser", licence="MIT and others", advance=quiet)
+    dataset = Dataset.open(tmp_path / "data")
+    methods = [MethodSpec.parse(name) for name in ("copy", "oracle", "telea")]
+    copy, oracle, telea = evaluate(
+        dataset, "erase-all", "test", methods, out=tmp_path / "runs", metrics=["psnr"], device="cpu"
+    )
+
+    column = "psnr.mask.raw"
+    values = [summary.estimate(column).value for summary in (copy, telea, oracle)]
+    assert copy.samples == oracle.samples == 3
+    assert values == sorted(values)
+    assert values[2] == float("inf")

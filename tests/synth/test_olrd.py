@@ -1,0 +1,78 @@
+"""OLRD: the public scripts' faults do not come along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+
+from mildbench.scene import Provenance
+from synth.olrd import OlrdCatalogue, OlrdPlanner
+from synth.plan import Plan
+from synth.recipe import load
+from synth.render import render
+from synth.sources.base import BackgroundRef, Rejections, Segment, SegmentedImage, SegmentedSource
+
+
+class Drawn(SegmentedSource):
+    """A ring of ground (its centroid is not on it) around a lake with a boat, another boat, and two stones."""
+
+    name, licence = "drawn", "CC0-1.0"
+
+    def __init__(self) -> None:
+        self.rejections = Rejections()
+
+    def images(self) -> Sequence[BackgroundRef]:
+        return [BackgroundRef(str(number), str(number)) for number in range(6)]
+
+    def image(self, key: str) -> SegmentedImage:
+        rng = np.random.default_rng(int(key))
+        image = cv2.resize(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8), (200, 200))
+        yy, xx = np.mgrid[:200, :200]
+        distance = np.hypot(yy - 100, xx - 100)
+        boat, cut = (abs(yy - 100) < 9) & (abs(xx - 100) < 14), (yy < 12) & (xx < 30)
+        stone = np.hypot(yy - 30, xx - 150) < 9
+        ring = (distance > 55) & ~stone & ~cut
+        masks = [("boat", True, boat), ("boat", True, cut), ("stone", True, stone), ("sand", False, ring)]
+        segments = tuple(
+            Segment(number, category, thing, False, mask)
+            for number, (category, thing, mask) in enumerate(masks, start=1)
+        )
+        return SegmentedImage(image, segments, Provenance("drawn", key, key, "CC0-1.0"))
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> OlrdCatalogue:
+    monkeypatch.setattr("synth.olrd.open_source", lambda text, registry: Drawn())
+    changes = {"size": 160, "background_zoom": (1.0, 1.0), "splits": {"test": 1.0}}
+    return OlrdCatalogue(load("olrd").model_copy(update=changes), 0)
+
+
+def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: OlrdCatalogue) -> None:
+    planner = OlrdPlanner(catalogue)
+    origins = set()
+    for index in range(30):
+        plan, _ = planner.plan(index)
+        scene, _ = render(plan, catalogue)
+        picture = catalogue.picture(0, plan.background["key"], plan.background["view"])
+        footprint = scene.footprint([1])
+        (layer,) = scene.layers
+        assert np.count_nonzero(footprint) == np.count_nonzero(layer.rgba[..., 3]), "cut off by the frame"
+        assert (picture.free >= footprint).all(), "lies on an object or on nothing known"
+        assert np.array_equal(scene.erase([1]).truth, picture.backdrop.image), (
+            "the original object was touched"
+        )
+        assert "segment 2" not in str(layer.person.provenance.annotation), (
+            "an object cut off by the frame moved"
+        )
+        origins.add(layer.origin)
+    assert len(origins) > 20
+
+
+def test_plans_render_from_json_to_the_same_bytes(catalogue: OlrdCatalogue) -> None:
+    plan, _ = OlrdPlanner(catalogue).plan(3)
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert np.array_equal(render(plan, catalogue)[0].composite(), render(again, catalogue)[0].composite())

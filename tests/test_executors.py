@@ -1,0 +1,319 @@
+"""Executors: whatever runs the shards, the same files; whatever goes wrong, one clear line and nothing lost."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+import shard_work
+import slurm_fakes
+import yaml
+from small import draw_sources, small_recipe
+
+from mildbench.errors import UserError
+from mildbench.executors import Executor, ProcessExecutor, SerialExecutor, Spec
+from mildbench.executors.ray import RayExecutor
+from mildbench.executors.slurm import VARIABLE, SlurmExecutor
+from synth.build import STATE, build
+from synth.recipe import Recipe
+
+SUPPORT = Path(__file__).parent / "support"
+
+
+def without(module: str) -> pytest.MarkDecorator:
+    missing = importlib.util.find_spec(module) is None
+    return pytest.mark.skipif(missing, reason=f"the package {module!r} is not installed")
+
+
+RAY = pytest.param(RayExecutor, marks=[without("ray"), pytest.mark.slow], id="ray")
+SLURM = pytest.param(SlurmExecutor, marks=without("submitit"), id="slurm")
+PROCESS = pytest.param(ProcessExecutor, id="process")
+SERIAL = pytest.param(SerialExecutor, id="serial")
+
+Engine = Callable[[int], Executor]
+
+
+def specs(number: int) -> list[Spec]:
+    return [{"n": n} for n in range(number)]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    return small_recipe(*draw_sources(tmp_path_factory.mktemp("drawn")))
+
+
+@pytest.fixture(scope="module")
+def expected(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("expected") / "data"
+    build(recipe, 0, out, SerialExecutor(1), lambda count: None)
+    return tree(out)
+
+
+@pytest.fixture(autouse=True)
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """submitit's jobs are processes on this machine; logs go to the test's folder; workers find `shard_work`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "cluster=local,timeout_min=2")
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM])
+def test_every_engine_makes_the_same_files_and_counts_every_scene_once(
+    engine: Engine, recipe: Recipe, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    advances: list[int] = []
+    build(recipe, 0, tmp_path / "data", engine(2), advances.append)
+    assert tree(tmp_path / "data") == expected
+    assert sorted(advances) == [0, 4, 8, 8]
+
+
+@without("submitit")
+def test_submitit_in_this_process_makes_the_same_files(
+    recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "cluster=debug")
+    build(recipe, 0, tmp_path / "data", SlurmExecutor(2), lambda count: None)
+    assert tree(tmp_path / "data") == expected
+
+
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY])
+def test_specs_are_drawn_as_they_are_needed(engine: Engine) -> None:
+    """A hundred thousand shards must not be in memory, nor in Ray's, before the first has run."""
+    drawn = 0
+
+    def endless() -> Iterator[Spec]:
+        nonlocal drawn
+        for drawn in count(1):
+            yield {"n": drawn}
+
+    results = engine(2).run(shard_work.square, endless())
+    assert len(set(islice(results, 10))) == 10
+    assert drawn <= 10 + 2 * 2 + 1
+    results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM])
+def test_no_shards_is_no_work(engine: Engine) -> None:
+    assert list(engine(2).run(shard_work.square, [])) == []
+
+
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM])
+def test_a_users_mistake_in_a_shard_stays_one_line(engine: Engine) -> None:
+    with pytest.raises(UserError) as caught:
+        list(engine(2).run(shard_work.mistake, specs(3)))
+    assert str(caught.value) == "shard 3: the folder /x is missing: give another"
+
+
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY])
+def test_a_bug_in_a_shard_is_raised_as_it_is(engine: Engine) -> None:
+    with pytest.raises(ZeroDivisionError, match="two\nlines"):
+        list(engine(2).run(shard_work.bug, specs(3)))
+
+
+@without("submitit")
+def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError) as caught:
+        list(SlurmExecutor(1).run(shard_work.bug, specs(3)))
+    message = str(caught.value)
+    assert "ZeroDivisionError: two lines" in message
+    assert "\n" not in message
+    log = re.search(r"its log is (\S+);", message)
+    assert log is not None
+    assert "ZeroDivisionError" in Path(log.group(1)).read_text()
+
+    import submitit
+
+    monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0)
+    with pytest.raises(UserError, match=r"^Slurm job \d+ failed \(killed\? .* without a result\).*resumes$"):
+        list(SlurmExecutor(1).run(shard_work.die, specs(1)))
+
+
+@without("ray")
+@pytest.mark.slow
+def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
+    recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth.build.run_shard", shard_work.build_shard_after_dying_once)
+    out = tmp_path / "data"
+    build(recipe, 0, out, RayExecutor(2), lambda count: None)
+    assert (tmp_path / "died").exists()
+    made = tree(out)
+    left_over = [name for name in made if ".tmp" in name]  # nobody can tidy up after SIGKILL
+    assert len(left_over) <= 1
+    assert {name: data for name, data in made.items() if name not in left_over} == expected
+
+
+@without("ray")
+@pytest.mark.slow
+def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line() -> None:
+    with pytest.raises(UserError, match=r"after 3 retries.*what is done is kept"):
+        list(RayExecutor(1).run(shard_work.die, specs(1)))
+
+
+@without("ray")
+@pytest.mark.slow
+def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    try:
+        node = ray.get_runtime_context().get_node_id()
+        assert sorted(RayExecutor(2).run(shard_work.square, specs(4))) == [0, 1, 4, 9]
+        assert ray.get_runtime_context().get_node_id() == node
+        monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        code = (
+            "import shard_work, ray; from mildbench.executors.ray import RayExecutor\n"
+            "results = RayExecutor(2).run(shard_work.square, [{'n': 3}])\n"
+            "print(next(results), ray.get_runtime_context().get_node_id())"
+        )
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert shown.stdout.split() == ["9", node]
+        assert ray.cluster_resources()["CPU"] == 1
+    finally:
+        ray.shutdown()
+
+
+@without("ray")
+def test_a_ray_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:9 cannot be reached.*refused"):
+        list(RayExecutor(1).run(shard_work.square, specs(1)))
+
+
+@without("submitit")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "no Slurm here"),
+        ("cluster=local,partitoin=cpu", "Unknown argument 'partitoin'"),
+        ("cluster=local,mem_gb=lots", '"mem_gb" expected type'),
+        ("cluster=local,nodes=2", "nodes cannot be set: --workers"),
+        ("cluster=loco", "give slurm, local or debug"),
+        ("partition", "is not NAME=VALUE"),
+    ],
+)
+def test_bad_slurm_parameters_are_told_before_anything_runs(
+    options: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, options)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        SlurmExecutor(1)
+    assert "\n" not in str(caught.value)
+
+
+@without("submitit")
+def test_slurm_gets_arrays_with_the_users_parameters(
+    recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way through sbatch, against commands that run an array's jobs here and now."""
+    log = slurm_fakes.install(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv(VARIABLE, "partition=cpu, exclude=n1,n2, mem_gb=3, folder=logs")
+    monkeypatch.setattr("mildbench.executors.slurm.POLL", {"slurm": 0.1})
+    build(recipe, 0, tmp_path / "data", SlurmExecutor(2), lambda count: None)
+    assert tree(tmp_path / "data") == expected
+    asked = log.read_text()
+    for line in ("--array=0-2%2", "--partition=cpu", "--exclude=n1,n2", "--mem=3GB", "--time=240"):
+        assert f"#SBATCH {line}\n" in asked, line
+    assert len(list((tmp_path / "logs").glob("*_[012]"))) == 3
+
+    with pytest.raises(UserError, match="the folder /x is missing"):
+        list(SlurmExecutor(2).run(shard_work.mistake, specs(9)))
+
+
+@without("submitit")
+def test_a_preempted_slurm_job_goes_on_where_it_was() -> None:
+    from mildbench.executors.slurm import _Chunk
+
+    calls: list[int] = []
+
+    def work(spec: Spec) -> int:
+        calls.append(spec["n"])
+        if calls == [0, 1, 2]:
+            raise SystemExit  # as submitit's signal handler leaves the job
+        return shard_work.square(spec)
+
+    chunk = _Chunk(work, specs(4))
+    with pytest.raises(SystemExit):
+        chunk()
+    assert chunk.checkpoint().result() == ([0, 1, 4, 9], None)
+    assert calls == [0, 1, 2, 2, 3]
+
+
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    code = (
+        "import shard_work; from mildbench.executors import ProcessExecutor\n"
+        "if __name__ == '__main__':\n"
+        "    results = ProcessExecutor(1).run(shard_work.process_id, [{}] * 9)\n"
+        "    print(next(results), flush=True)\n"
+        "    input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(worker)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there and not merely waiting to be buried."""
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("engine", ["process", "ray", "slurm"])
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(
+    engine: str, recipe: Recipe, tmp_path: Path
+) -> None:
+    module = {"process": "cv2", "ray": "ray", "slurm": "submitit"}[engine]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"the package {module!r} is not installed")
+    from mildbench.executors import EXECUTORS
+
+    if engine not in EXECUTORS.names():
+        pytest.skip(f"the executor {engine!r} is not registered: reinstall the package")
+    long = recipe.model_copy(update={"count": 200})
+    file, out = tmp_path / "recipe.yaml", tmp_path / "data"
+    file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
+    command = [sys.executable, "-m", "mildbench", "build-dataset", "--recipe", str(file), "--out", str(out)]
+    command += ["--executor", engine, "--workers", "2"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((out / STATE).glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "mildbench: interrupted: the same command resumes where it stopped" in stderr.splitlines()
+    kept = len(list((out / STATE).glob("*.json")))
+    assert 0 < kept < 25
+    build(long, 0, out, SerialExecutor(1), lambda count: None)
+    build(long, 0, tmp_path / "whole", SerialExecutor(1), lambda count: None)
+    assert tree(out) == tree(tmp_path / "whole")
