@@ -51,7 +51,7 @@ def across_splits(pictures: Iterable[Hashed]) -> list[tuple[Hashed, Hashed]]:
     buckets: dict[tuple[str, int, int], list[Hashed]] = defaultdict(list)
     width = -(-64 // BANDS)
     pairs = set()
-    for picture in dict.fromkeys(pictures):
+    for picture in sorted(set(pictures)):
         for band in range(BANDS):
             bits = (picture.hash >> (band * width)) & ((1 << width) - 1)
             bucket = buckets[picture.role, band, bits]
