@@ -45,7 +45,7 @@ class _Log:
         self._console = console
         self._what = what
         self._total = total
-        self._done = 0
+        self._done = self._told_done = 0
         self._start = self._told = time.monotonic()
 
     def advance(self, count: int) -> None:
@@ -54,11 +54,12 @@ class _Log:
             self.line()
 
     def line(self) -> None:
-        self._told = time.monotonic()
-        seconds = max(self._told - self._start, 1e-9)
-        rate = self._done / seconds
-        left = (self._total - self._done) / rate if rate else 0.0
-        end = f"{left:.0f} s left" if left else f"{seconds:.1f} s"
+        """Done, the rate since the last line (what an earlier run had done passes quickly), and the time left."""
+        now = time.monotonic()
+        rate = (self._done - self._told_done) / max(now - self._told, 1e-9)
+        self._told, self._told_done = now, self._done
+        left = self._total - self._done
+        end = f"{left / rate:.0f} s left" if left and rate else f"{now - self._start:.1f} s"
         self._console.print(
             f"{self._what}: {self._done}/{self._total}, {rate:.1f}/s, {end}", markup=False, highlight=False
         )

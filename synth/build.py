@@ -58,13 +58,9 @@ def build(
         return finished
     _claim(out, identity)
     catalogue = _planner(job).catalogue
-    specs = list(_specs(job, identity, out))
-    missing = [spec for spec in specs if not _is_done(spec)]
-    left = sum(spec["stop"] - spec["start"] for spec in missing)
-    advance(recipe.count - left)
-    for scenes in executor.run(run_shard, missing):
+    for scenes in executor.run(run_shard, _specs(job, identity, out)):
         advance(scenes)
-    return _finish(job, out, specs, catalogue)
+    return _finish(job, out, _specs(job, identity, out), catalogue)
 
 
 def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:
@@ -87,7 +83,9 @@ def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:
 
 
 def run_shard(spec: Spec) -> int:
-    """Make one shard's scenes and, last, its completion record. Returns the number of scenes."""
+    """Make one shard's scenes and, last, its completion record, unless that is done. Returns how many scenes."""
+    if _is_done(spec):
+        return int(spec["stop"] - spec["start"])
     planner = _planner(spec["job"])
     entries, rejected, examples, unmet = [], Counter[str](), dict[str, str](), Counter[str]()
     hashed: set[Hashed] = set()
@@ -216,7 +214,7 @@ def _hashes(
 
 
 def _finish(
-    job: dict[str, Any], out: Path, specs: list[Spec], catalogue: Catalogue | OlrdCatalogue
+    job: dict[str, Any], out: Path, specs: Iterator[Spec], catalogue: Catalogue | OlrdCatalogue
 ) -> DatasetInfo:
     """Merge the completion records into the index, one at a time."""
     recipe = Recipe.model_validate(job["recipe"])

@@ -16,7 +16,6 @@ from mildbench.images import encode_png
 from mildbench.scene import Provenance
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
-from synth.near_duplicates import difference_hash
 from synth.recipe import Recipe
 from synth.rng import generator, unit
 from synth.sources.base import (
@@ -202,7 +201,7 @@ class Catalogue:
         return View(
             cut.image(background.image),
             background.provenance,
-            difference_hash(background.image),
+            background.hash,
             float(horizon),
             float(camera),
             ground,

@@ -27,8 +27,14 @@ LOUDEST = 4.0
 """Largest noise, in grey levels, that is put on a figure."""
 CALMEST = 0.81
 """What the calmest 5 % of windows show of pure white noise, as a share of its mean."""
+SAMPLE = 7
+"""One pixel in so many is looked at for a quantile: it is the same to a few parts in a thousand."""
 REBLUR = 1.0
 """Sigma of the extra blur by which an edge's own blur is told."""
+
+
+_Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(colours: uint8[h, w, 3], mask: bool[h, w], the person's) -> [h, w, 3] in 0..255 of any dtype."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +74,16 @@ def harmonise(
         rng: used for the noise alone; the same state gives the same bytes.
     """
     around = backdrop(replace(figure, shadow=None), canvas, origin)
+    steps: list[_Step] = []
     if settings.colour > 0:
-        figure = match_colour(figure, around, settings.colour)
+        steps.append(_transfer(around, settings.colour))
     if settings.blur:
-        figure = match_sharpness(figure, around)
+        steps.append(_soften(around))
     if settings.noise:
-        figure = match_noise(figure, around, rng)
+        steps.append(_sprinkle(around, rng))
     if settings.jpeg is not None:
-        figure = jpeg_history(figure, settings.jpeg)
-    return figure
+        steps.append(_compress(settings.jpeg))
+    return _recolour(figure, *steps) if steps else figure
 
 
 def match_colour(figure: SizedFigure, around: np.ndarray, strength: float) -> SizedFigure:
@@ -89,7 +96,10 @@ def match_colour(figure: SizedFigure, around: np.ndarray, strength: float) -> Si
         around: uint8[h, w, 3], the background around and behind the figure.
         strength: 0 leaves the figure as it is, 1 is the full (bounded) transfer.
     """
+    return _recolour(figure, _transfer(around, strength))
 
+
+def _transfer(around: np.ndarray, strength: float) -> _Step:
     def transfer(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
         # A quarter of the pixels tells mean and spread as well.
@@ -100,10 +110,13 @@ def match_colour(figure: SizedFigure, around: np.ndarray, strength: float) -> Si
         shift = np.clip((mean - own_mean).ravel(), -bound, bound) * strength
         gain = np.clip((spread / np.maximum(own_spread, 1)).ravel(), *GAIN) ** strength
         offset = own_mean.ravel() * (1 - gain) + shift
-        lab = lab * gain.astype(np.float32) + offset.astype(np.float32)
-        return cv2.cvtColor(lab, cv2.COLOR_Lab2RGB) * 255
+        lab *= gain.astype(np.float32)
+        lab += offset.astype(np.float32)
+        rgb = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
+        rgb *= 255
+        return rgb
 
-    return _recolour(figure, transfer)
+    return transfer
 
 
 def match_sharpness(figure: SizedFigure, around: np.ndarray) -> SizedFigure:
@@ -113,7 +126,10 @@ def match_sharpness(figure: SizedFigure, around: np.ndarray) -> SizedFigure:
         figure: at scene scale.
         around: uint8[h, w, 3], the background around and behind the figure.
     """
+    return _recolour(figure, _soften(around))
 
+
+def _soften(around: np.ndarray) -> _Step:
     def soften(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         own = edge_blur(_grey(colours), _interior(mask))
         place = edge_blur(_grey(around), np.ones(around.shape[:2], dtype=bool))
@@ -121,7 +137,7 @@ def match_sharpness(figure: SizedFigure, around: np.ndarray) -> SizedFigure:
             return colours
         return cv2.GaussianBlur(colours, (0, 0), min(float(np.sqrt(place**2 - own**2)), SOFTEST))
 
-    return _recolour(figure, soften)
+    return soften
 
 
 def match_noise(figure: SizedFigure, around: np.ndarray, rng: np.random.Generator) -> SizedFigure:
@@ -134,7 +150,10 @@ def match_noise(figure: SizedFigure, around: np.ndarray, rng: np.random.Generato
         around: uint8[h, w, 3], the background around and behind the figure.
         rng: gives the noise.
     """
+    return _recolour(figure, _sprinkle(around, rng))
 
+
+def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
     def sprinkle(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         own = noise_sigma(_grey(colours), _interior(mask))
         grey = _grey(around)
@@ -146,7 +165,7 @@ def match_noise(figure: SizedFigure, around: np.ndarray, rng: np.random.Generato
         sigma = min(float(np.sqrt(place**2 - own**2)), LOUDEST)
         return colours + sigma * rng.standard_normal((*mask.shape, 1), dtype=np.float32)
 
-    return _recolour(figure, sprinkle)
+    return sprinkle
 
 
 def jpeg_history(figure: SizedFigure, quality: int) -> SizedFigure:
@@ -157,14 +176,17 @@ def jpeg_history(figure: SizedFigure, quality: int) -> SizedFigure:
         figure: at scene scale.
         quality: 1..100.
     """
+    return _recolour(figure, _compress(quality))
 
+
+def _compress(quality: int) -> _Step:
     def code(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         _, data = cv2.imencode(".jpg", colours[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
         assert decoded is not None  # these are our own bytes
         return decoded[..., ::-1]
 
-    return _recolour(figure, code)
+    return code
 
 
 def edge_blur(grey: np.ndarray, mask: np.ndarray) -> float | None:
@@ -182,7 +204,7 @@ def edge_blur(grey: np.ndarray, mask: np.ndarray) -> float | None:
     steep = sharp[mask]
     if steep.size < 400:
         return None
-    least = max(float(np.quantile(steep, 0.95)), 12.0)  # fainter gradients are noise
+    least = max(float(np.quantile(steep[::SAMPLE], 0.95)), 12.0)  # fainter gradients are noise
     edge = mask & (sharp >= least)
     if np.count_nonzero(edge) < 20:
         return None
@@ -205,23 +227,23 @@ def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
     usable = mask & (grey > 8) & (grey < 247)
     if np.count_nonzero(usable) < 400:
         return None
-    calm = np.quantile(response[usable], 0.05)
+    calm = np.quantile(response[usable][::SAMPLE], 0.05)
     return float(calm / CALMEST * np.sqrt(np.pi / 2) / 6)
 
 
-def _recolour(figure: SizedFigure, function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> SizedFigure:
-    """Apply `function(colours, mask)` to the figure's extended colours, in the rectangle where it is seen.
-
-    colours: uint8[h, w, 3]; mask: bool[h, w], the person's; result: [h, w, 3] in 0..255 of any dtype.
-    """
+def _recolour(figure: SizedFigure, *steps: _Step) -> SizedFigure:
+    """Apply the steps, one after another, to the figure's extended colours, in the rectangle where it is seen."""
     x, y, w, h = cv2.boundingRect((figure.rgba[..., 3] > 0).astype(np.uint8))
     window = np.s_[y : y + h, x : x + w]
     mask = figure.mask[window]
     if not mask.any():
         return figure
     colours = np.ascontiguousarray(extend_colours(figure.rgba[window])[..., :3])
+    for step in steps:
+        # Rounds half to even and saturates, like rint and clip, several times faster.
+        colours = cv2.add(step(colours, mask), 0, dtype=cv2.CV_8U)  # type: ignore[call-overload]
     rgba = figure.rgba.copy()
-    rgba[window][..., :3] = np.clip(np.rint(function(colours, mask)), 0, 255)
+    rgba[window][..., :3] = colours
     return replace(figure, rgba=rgba)
 
 
@@ -246,7 +268,7 @@ def _textured_throughout(grey: np.ndarray) -> bool:
     """
     flicker = _flicker(grey)
     coarse = cv2.blur(_gradient(cv2.GaussianBlur(grey, (0, 0), 1.5)), (9, 9))
-    calm = flicker <= np.quantile(flicker, 0.05)
+    calm = flicker <= np.quantile(flicker.ravel()[::SAMPLE], 0.05)
     return bool(np.median(coarse[calm]) > 1.5 * np.median(flicker[calm]))
 
 

@@ -33,11 +33,11 @@ def difference_hash(image: np.ndarray) -> int:
     Args:
         image: uint8[H, W, 3], or [H, W, 4] with straight alpha, laid on mid grey.
     """
-    pixels: np.ndarray = image[..., :3].astype(np.float32)
+    grey: np.ndarray = cv2.cvtColor(image[..., :3], cv2.COLOR_RGB2GRAY).astype(np.float32)
     if image.shape[2] == 4:
-        alpha = image[..., 3:].astype(np.float32) / 255
-        pixels = alpha * pixels + (1 - alpha) * 128
-    cells = cv2.resize(pixels.mean(axis=2), (9, 8), interpolation=cv2.INTER_AREA)
+        alpha = image[..., 3].astype(np.float32) / 255
+        grey = alpha * grey + (1 - alpha) * 128
+    cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
     rises = cells[:, 1:] > cells[:, :-1]
     return int.from_bytes(np.packbits(rises).tobytes(), "big")
 

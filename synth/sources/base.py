@@ -102,6 +102,11 @@ class Background:
     ground: np.ndarray | None = None
     """bool[H, W]: where feet may stand, or None when unknown."""
 
+    @cached_property
+    def hash(self) -> int:
+        """Perceptual hash (64 bits) of the picture."""
+        return difference_hash(self.image)
+
 
 @dataclass(frozen=True, eq=False)
 class Segment:
