@@ -35,8 +35,13 @@ def die(spec: Spec) -> int:
 def build_shard_after_dying_once(spec: Spec) -> int:
     """The first worker to get here dies in the middle of its shard's files."""
     marker = Path(spec["out"]).parent / "died"
-    if not marker.exists():
-        marker.touch()
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        first = False
+    else:
+        first = True
+    if first:
         write = Path.write_bytes
 
         def write_half(self: Path, data: bytes) -> int:
