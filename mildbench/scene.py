@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 
@@ -31,9 +32,9 @@ def over(canvas: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
         return
     band = slice(rows[0], rows[-1] + 1)
     canvas, colour, alpha = canvas[band], colour[band], alpha[band]
-    weight = alpha[..., None].astype(np.uint16)
-    mixed = colour * weight
-    mixed += canvas * (255 - weight)
+    weight = cv2.merge((alpha, alpha, alpha))
+    behind = cv2.multiply(canvas, cv2.bitwise_not(weight), dtype=cv2.CV_16U)
+    mixed: np.ndarray = cv2.add(cv2.multiply(colour, weight, dtype=cv2.CV_16U), behind)
     # Exact rounded division by 255 of any value up to 255 * 255 without leaving 16 bits.
     mixed += 128
     mixed += mixed >> 8

@@ -170,12 +170,12 @@ class Catalogue:
         cutout = self._people_sources[source].cutout(key)
         return replace(cutout, rgba=extend_colours(cutout.rgba))
 
-    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
-        """The person at scene size; raises `Rejected`."""
+    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
+        """The person at scene size, with room for a shadow if there will be one; raises `Rejected`."""
         return self._figure(source, key, scale, mirrored, shadow)
 
-    def _fit(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
-        figure = fit(self._cutout(source, key), scale, mirrored, shadow)
+    def _fit(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
+        figure = fit(self._cutout(source, key), scale, mirrored, room_for_shadow=shadow)
         if not figure.mask.any():
             raise Rejected("person vanishes at scene size", f"{key} at scale {scale:.3f}")
         return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ class SizedFigure:
     keypoints: np.ndarray
     """float32[17, 3]."""
     shadow: np.ndarray | None
-    """uint8[h, w]."""
+    """uint8[h, w]; None until `cast_shadow`, and for a person who casts none."""
     foot: tuple[int, int]
     """(x, y) in layer pixels: the middle of the lowest part of the person."""
 
@@ -34,8 +34,8 @@ class SizedFigure:
         return self.parsing > 0
 
 
-def fit(cutout: Cutout, scale: float, mirrored: bool, shadow_opacity: float) -> SizedFigure:
-    """Scale a cut-out by `scale`, mirror it if asked, and give it a contact shadow (none if opacity is 0)."""
+def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) -> SizedFigure:
+    """Scale a cut-out by `scale`, mirror it if asked, and leave a margin if a shadow is to fall on it."""
     rgba = _resize(cutout.rgba, scale)
     height, width = rgba.shape[:2]
     # Half coverage of the area-averaged matte is the resampled binary mask.
@@ -49,15 +49,20 @@ def fit(cutout: Cutout, scale: float, mirrored: bool, shadow_opacity: float) -> 
         keypoints = keypoints[list(KEYPOINT_FLIP)]
         keypoints[:, 0] = width - 1 - keypoints[:, 0]
     keypoints[keypoints[:, 2] == 0] = 0
-    pad = 0
-    shadow = None
-    if shadow_opacity > 0:
+    if room_for_shadow:
         pad = max(4, round(height * 0.08))
-        border = ((pad, pad), (pad, pad))
-        rgba, parsing = np.pad(rgba, (*border, (0, 0))), np.pad(parsing, border)
+        border = (pad, pad, pad, pad, cv2.BORDER_CONSTANT)
+        rgba = cv2.copyMakeBorder(rgba, *border, value=(0, 0, 0, 0))
+        parsing = cv2.copyMakeBorder(parsing, *border, value=0)
         keypoints[keypoints[:, 2] > 0, :2] += pad
-        shadow = contact_shadow(parsing > 0, shadow_opacity)
-    return SizedFigure(rgba, parsing, np.round(keypoints, 2), shadow, _foot(parsing > 0))
+    return SizedFigure(rgba, parsing, np.round(keypoints, 2), None, _foot(parsing > 0))
+
+
+def cast_shadow(figure: SizedFigure, opacity: float) -> SizedFigure:
+    """The figure with a contact shadow, or as it is for an opacity of 0."""
+    if opacity <= 0:
+        return figure
+    return replace(figure, shadow=contact_shadow(figure.mask, opacity))
 
 
 def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:

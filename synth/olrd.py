@@ -88,9 +88,9 @@ class OlrdCatalogue:
         """The same crop with its objects; raises `Rejected`."""
         return self._picture(source, key, number)
 
-    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: float) -> SizedFigure:
+    def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
         """The object at scene size; raises `Rejected`."""
-        return fit(self.cutout(source, key), scale, mirrored, shadow)
+        return fit(self.cutout(source, key), scale, mirrored, room_for_shadow=shadow)
 
     def cutout(self, source: int, key: str) -> Cutout:
         """The object as it is in the crop; raises `Rejected`."""
@@ -179,7 +179,7 @@ class OlrdPlanner:
             segment = picture.objects[position]
             key = f"{choice.ref.key}/{number}/{segment.id}"
             scale, mirrored = round(float(rng.uniform(0.8, 1.1)), 4), bool(rng.random() < 0.5)
-            figure = self.catalogue.figure(choice.source, key, scale, mirrored, 0.0)
+            figure = self.catalogue.figure(choice.source, key, scale, mirrored, False)
             origin = _place(rng, figure.rgba[..., 3] > 0, picture.free)
             if origin is not None:
                 share = np.count_nonzero(figure.mask) / picture.free.size

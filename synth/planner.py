@@ -145,7 +145,10 @@ class _Scene:
         """
         if self.canvas.standing and self.family != "camouflage" and self.rng.random() < self.recipe.occlude:
             ratio = round(_draw_ratio(self.rng, self.recipe.visible_ratio), 3)
-            for candidate in self._candidates(stature, front):
+            hidden = min(
+                (other.visible_area - ratio * other.amodal_area for other in self._victims()), default=np.inf
+            )
+            for candidate in self._candidates(stature, front, least_area=hidden):
                 place = self._in_front_of_somebody(candidate, ratio)
                 if place is not None:
                     self._put(candidate, place)
@@ -183,8 +186,11 @@ class _Scene:
         self.last_foot_row = candidate.foot_row
         self.canvas.add(person, candidate.figure.mask)
 
-    def _candidates(self, stature: float, front: bool) -> Iterator[_Candidate]:
-        """People of the split in random order, brought to size, as far as they fit this place of the scene."""
+    def _candidates(self, stature: float, front: bool, least_area: float = 0) -> Iterator[_Candidate]:
+        """People of the split in random order, brought to size, as far as they fit this place of the scene.
+
+        Whoever covers fewer than `least_area` pixels is passed over before any work is done on them.
+        """
         pool = self.catalogue.people[self.split]
         if self.family == "entanglement":
             pool = [choice for choice in pool if choice.ref.carries]
@@ -195,7 +201,7 @@ class _Scene:
             if choice.ref.group in self.groups:  # nobody meets a copy of themselves
                 continue
             try:
-                yield self._candidate(choice, stature, front)
+                yield self._candidate(choice, stature, front, least_area)
             except Unsuitable:
                 continue
             except Rejected as rejected:
@@ -203,7 +209,7 @@ class _Scene:
                 continue
             tried += 1
 
-    def _candidate(self, choice: PersonChoice, stature: float, front: bool) -> _Candidate:
+    def _candidate(self, choice: PersonChoice, stature: float, front: bool, least_area: float) -> _Candidate:
         size, ref = self.recipe.size, choice.ref
         stature = min(stature, self.recipe.max_upscale * ref.height)
         if stature < self.recipe.stature[0] * size:
@@ -221,7 +227,9 @@ class _Scene:
         if self.canvas.standing and foot_row < self.last_foot_row:
             raise Unsuitable  # too small to stand in front of somebody
         scale = round(float(stature / ref.height), 4)
-        figure = self.catalogue.figure(choice.source, ref.key, scale, mirrored, finish.shadow)
+        if least_area > 0 and self.catalogue.cutout(choice.source, ref.key).area * scale**2 < least_area:
+            raise Unsuitable
+        figure = self.catalogue.figure(choice.source, ref.key, scale, mirrored, finish.shadow > 0)
         if foot_row - figure.foot[1] > (1 - MARGIN) * size:
             raise Unsuitable  # nothing but the hair would show
         return _Candidate(choice, figure, scale, mirrored, finish, foot_row)
@@ -239,10 +247,13 @@ class _Scene:
             ),
         )
 
+    def _victims(self) -> list[Standing]:
+        """Those of whom no visible ratio has been asked for yet."""
+        return [standing for standing in self.canvas.standing if standing.asked is None]
+
     def _in_front_of_somebody(self, candidate: _Candidate, ratio: float) -> _Place | None:
         """A place at which somebody behind keeps this visible ratio, or None."""
-        victims = [standing for standing in self.canvas.standing if standing.asked is None]
-        pairs = [(victim, side) for victim in victims for side in (-1, 1)]
+        pairs = [(victim, side) for victim in self._victims() for side in (-1, 1)]
         for position in self.rng.permutation(len(pairs)):
             victim, side = pairs[position]
             origin = self.canvas.offset_for(candidate.figure.mask, candidate.row, victim, ratio, side)

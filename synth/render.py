@@ -5,6 +5,7 @@ from __future__ import annotations
 from mildbench.scene import Layer, Person, Scene
 from synth.blend import BLENDS
 from synth.catalogue import Backdrop, Catalogue
+from synth.fit import cast_shadow
 from synth.harmonise import Harmony, harmonise
 from synth.olrd import OlrdCatalogue
 from synth.plan import Finish, Plan
@@ -19,7 +20,9 @@ def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, Bac
     layers = []
     for planned in plan.people:
         finish = planned.finish
-        figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, finish.shadow)
+        shadow = finish.shadow
+        figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, shadow > 0)
+        figure = cast_shadow(figure, shadow)
         if behind is not None:
             rng = generator(catalogue.seed, "noise", plan.index, planned.id)
             figure = harmonise(figure, behind, planned.origin, finish.harmony, rng)

@@ -75,6 +75,11 @@ class Cutout:
     """Names of the objects that were cut out along with the person."""
 
     @cached_property
+    def area(self) -> int:
+        """Pixels of the binary mask."""
+        return int(np.count_nonzero(self.parsing))
+
+    @cached_property
     def hash(self) -> int:
         """Perceptual hash (64 bits) of the person on grey."""
         return difference_hash(self.rgba)

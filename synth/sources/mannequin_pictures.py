@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mildbench.scene import Provenance, over
-from synth.fit import fit
+from synth.fit import cast_shadow, fit
 from synth.rng import generator
 from synth.sources.base import (
     ADULT_METRES,
@@ -60,7 +60,8 @@ class MannequinPictures(SegmentedSource):
         for number in range(PEOPLE):
             stature = rng.uniform(0.3, 0.55) * side
             cutout = self._people.cutout(str(3 * int(key) + number))
-            figure = fit(cutout, stature / self._people.people()[0].height, False, 0.5)
+            scale = stature / self._people.people()[0].height
+            figure = cast_shadow(fit(cutout, scale, False, room_for_shadow=True), 0.5)
             foot_y = round(place.horizon * side + stature * place.camera_height / ADULT_METRES)
             height, width = figure.mask.shape
             for _ in range(TRIES):

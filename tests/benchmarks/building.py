@@ -119,9 +119,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--harmonise", action="store_true", help="with the recipe's colour, blur and noise match"
+    )
     arguments = parser.parse_args()
     content = load("multi-ip").model_dump() | vars(arguments)
     repeats = content.pop("repeats")
+    if not content.pop("harmonise"):
+        content |= {"colour_match": (0, 0), "match_blur": False, "match_noise": False}
     recipe = check(content, "benchmark")
     cv2.setNumThreads(1)
     folder = Path(tempfile.mkdtemp())

@@ -73,7 +73,7 @@ def test_camouflage_chooses_places_that_look_like_the_clothes(recipe: Recipe) ->
         view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
         (person,) = plan.people
         figure = catalogue.figure(
-            person.source, person.key, person.scale, person.mirrored, person.finish.shadow
+            person.source, person.key, person.scale, person.mirrored, person.finish.shadow > 0
         )
         window, part = Canvas(recipe.size).clip(figure.mask, person.origin)
         return Surroundings(view.image).distance(figure, part, window)
