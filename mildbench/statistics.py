@@ -226,6 +226,7 @@ UNKNOWN = "n/a"
 """The stratum of a sample whose value is not known (imported pairs without people, say)."""
 
 _RATIO_EDGES = [tenth / 10 for tenth in range(1, 10)]
+_FIFTHS = [fifth / 5 for fifth in range(1, 5)]
 _AREA_EDGES = [0.05, 0.10, 0.20, 0.40]
 _MOST_PEOPLE = 7
 
@@ -233,26 +234,35 @@ STRATA: dict[str, tuple[str, ...]] = {
     "visible_ratio": tuple(f"{low / 10:.1f}-{(low + 1) / 10:.1f}" for low in range(10)),
     "people": (*map(str, range(_MOST_PEOPLE)), f"{_MOST_PEOPLE}+"),
     "mask_share": ("<5%", "5-10%", "10-20%", "20-40%", ">=40%"),
+    "difficulty": tuple(f"{low / 5:.1f}-{(low + 1) / 5:.1f}" for low in range(5)),
 }
 """Stratification -> its strata in the order of tables. A bin holds its lower edge, the last one also 1."""
 
 
 def strata(
-    visible_ratio: float | None, people: int | None, mask_share: float, family: str | None
+    visible_ratio: float | None,
+    people: int | None,
+    mask_share: float,
+    family: str | None,
+    difficulty: float | None,
 ) -> dict[str, str]:
-    """The stratum of one sample in each stratification of `STRATA` and by `family`; `UNKNOWN` for None.
+    """The stratum of one sample in each stratification; `UNKNOWN` for None.
 
     Args:
         visible_ratio: of the person in question, 0 to 1.
         people: in the picture.
         mask_share: the mask's share of the picture, 0 to 1.
         family: of the scenario, as the data set names it; kept as it is.
+        difficulty: in the family's own measure, 0 to 1; fifths of it are strata of their family.
     """
     return {
         "visible_ratio": _binned("visible_ratio", _RATIO_EDGES, visible_ratio),
         "people": UNKNOWN if people is None else STRATA["people"][min(people, _MOST_PEOPLE)],
         "mask_share": _binned("mask_share", _AREA_EDGES, mask_share),
         "family": UNKNOWN if family is None else family,
+        "difficulty": UNKNOWN
+        if difficulty is None
+        else f"{family or UNKNOWN} {_binned('difficulty', _FIFTHS, difficulty)}",
     }
 
 

@@ -52,6 +52,10 @@ class Scores:
         return self._table.column(name).to_pylist()
 
 
+STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty")
+"""Columns of the scores by which aggregates are split, in the order of `statistics.strata`'s arguments."""
+
+
 def headline_columns(panel: Panel, task: str) -> list[str]:
     """The score columns that tables show and strata and comparisons are made for, in order."""
     found = []
@@ -124,12 +128,10 @@ def _estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) ->
 
 def _strata(panel: Panel, scores: Scores, headline: Sequence[str]) -> list[Stratum]:
     """Per stratification and stratum, in the order of tables; strata without samples are left out."""
-    facts = zip(
-        *(scores.column(name) for name in ("visible_ratio", "people", "mask_share", "family")), strict=True
-    )
+    facts = zip(*(scores.column(name) for name in STRATIFIED), strict=True)
     labels = [statistics.strata(*fact) for fact in facts]
     found = []
-    for by in ("visible_ratio", "people", "mask_share", "family"):
+    for by in STRATIFIED:
         mine = np.array([label[by] for label in labels])
         present = sorted(set(mine[scores.scored].tolist()), key=_order(by))
         for label in present:

@@ -31,6 +31,7 @@ FIXED = pa.schema(
         ("people", pa.int64()),
         ("visible_ratio", pa.float64()),
         ("mask_share", pa.float64()),
+        ("difficulty", pa.float64()),
         ("error", pa.string()),
         ("prediction_sha256", pa.string()),
         ("raw_sha256", pa.string()),

@@ -99,7 +99,7 @@ class Stratum(Strict):
     """The headline columns over a part of the samples."""
 
     by: str
-    """`visible_ratio`, `people`, `mask_share` or `family`."""
+    """`visible_ratio`, `people`, `mask_share`, `family` or `difficulty`."""
     label: str
     samples: int
     estimates: list[Estimate]
