@@ -7,6 +7,7 @@ import numpy as np
 
 from mildbench.labels import PARSING
 from synth.fit import SizedFigure
+from synth.harmonise import gradient
 
 SKIN_AND_HAIR = [
     PARSING.index(name)
@@ -48,10 +49,8 @@ class Surroundings:
 def _planes(image: np.ndarray) -> np.ndarray:
     """uint8[h, w, 4]: Lab, and the gradient's magnitude."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    grey = lab[..., 0]
-    dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     # Logarithmic: whether there is fine texture matters more than how strong the strongest edge is.
-    edges = np.clip(np.log1p(cv2.magnitude(dx, dy)) * (255 / np.log(1025)), 0, 255)
+    edges = np.clip(np.log1p(gradient(lab[..., 0])) * (255 / np.log(1025)), 0, 255)
     return np.dstack([lab, edges.astype(np.uint8)])
 
 

@@ -200,7 +200,7 @@ def edge_blur(grey: np.ndarray, mask: np.ndarray) -> float | None:
         grey: float32[h, w] in 0..255.
         mask: bool[h, w], where to look.
     """
-    sharp, soft = _gradient(grey), _gradient(cv2.GaussianBlur(grey, (0, 0), REBLUR))
+    sharp, soft = gradient(grey), gradient(cv2.GaussianBlur(grey, (0, 0), REBLUR))
     steep = sharp[mask]
     if steep.size < 400:
         return None
@@ -251,8 +251,15 @@ def _grey(colours: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
-def _gradient(grey: np.ndarray) -> np.ndarray:
-    return cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+def gradient(grey: np.ndarray) -> np.ndarray:
+    """float32[h, w]: magnitude of the Sobel gradient.
+
+    Not by `cv2.magnitude`: with Intel's IPP its last bit depends on where in memory the arrays lie, and a
+    threshold further on makes whole pixels of that.
+    """
+    dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    magnitude: np.ndarray = np.sqrt(dx * dx + dy * dy)
+    return magnitude
 
 
 def _flicker(grey: np.ndarray) -> np.ndarray:
@@ -267,7 +274,7 @@ def _textured_throughout(grey: np.ndarray) -> bool:
     The factor lies between what noisy photos show (0.2 to 0.9) and what foliage and facades do (2 to 4).
     """
     flicker = _flicker(grey)
-    coarse = cv2.blur(_gradient(cv2.GaussianBlur(grey, (0, 0), 1.5)), (9, 9))
+    coarse = cv2.blur(gradient(cv2.GaussianBlur(grey, (0, 0), 1.5)), (9, 9))
     calm = flicker <= np.quantile(flicker.ravel()[::SAMPLE], 0.05)
     return bool(np.median(coarse[calm]) > 1.5 * np.median(flicker[calm]))
 
