@@ -25,10 +25,9 @@ Provenance = Literal["official", "port", "reimplementation", "reported", "contro
 """Where a method's numbers come from: the authors' code and weights; a port of them; ours from the paper's
 description; a number copied from a paper; a control; images that somebody else made."""
 
-Capability = Literal["device", "layers", "attention", "truth", "names"]
-"""`device`: runs on the given torch device. `layers`: returns completed layers and amodal masks.
-`attention`: returns an attention record (for CAG). `truth`: is shown the answer (controls only).
-`names`: looks results up by sample id, so the pixels it is shown do not matter."""
+Capability = Literal["device", "truth", "names"]
+"""`device`: runs on the given torch device. `truth`: is shown the answer (controls only). `names`: looks results
+up by sample id, so the pixels it is shown do not matter."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class EraseMethod(ABC):
 
 
 def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
-    """Pad below and to the right: images mirrored (as LaMa's authors do), masks and labels with zero."""
+    """Pad below and to the right: images and masks mirrored (as LaMa's authors do), labels with zero."""
     if not (bottom or right):
         return batch
     plane = ((0, 0), (0, bottom), (0, right))

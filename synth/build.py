@@ -14,7 +14,7 @@ from typing import Any
 import mildbench
 from mildbench.dataset.index import IndexWriter
 from mildbench.dataset.samples import write_scene
-from mildbench.dataset.schema import INFO, DatasetInfo, read_info
+from mildbench.dataset.schema import INFO, DatasetInfo, SourceInfo, read_info
 from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
@@ -46,21 +46,29 @@ def build(
 
     Raises `UserError` for anything the user can mend; what is already made is kept.
     """
-    job: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json"),
-        "seed": seed,
-        "format": format,
-        "version": mildbench.__version__,
-    }
-    identity = fingerprint(job)
-    if finished := _finished(out, job):
+    job: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "format": format}
+    _planner_of.cache_clear()  # the sources may have changed since this process last opened them
+    catalogue = _planner(job).catalogue
+    sources = catalogue.sources()
+    public = _public(recipe, sources)
+    # Paths are left out and contents are in: a source may move between two runs, but must not change.
+    scenes = {"recipe": public, "seed": seed, "version": mildbench.__version__}
+    identity = fingerprint(scenes | {"sources": [source.model_dump() for source in sources]})
+    if finished := _finished(out, identity, format):
         advance(recipe.count)
         return finished
-    _claim(out, identity)
-    catalogue = _planner(job).catalogue
+    _claim(out, f"{format} {identity}")
     for scenes in executor.run(run_shard, _specs(job, identity, out)):
         advance(scenes)
-    return _finish(job, out, _specs(job, identity, out), catalogue)
+    return _finish(job, identity, public, out, _specs(job, identity, out), catalogue)
+
+
+def _public(recipe: Recipe, sources: list[SourceInfo]) -> dict[str, Any]:
+    """The recipe with its sources by name: no path of this machine gets into a data set or its identity."""
+    named: dict[str, list[str]] = {"people": [], "backgrounds": []}
+    for source in sources:
+        named[source.role].append(source.name)
+    return recipe.model_dump(mode="json") | named
 
 
 def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:
@@ -87,7 +95,8 @@ def run_shard(spec: Spec) -> int:
     if _is_done(spec):
         return int(spec["stop"] - spec["start"])
     planner = _planner(spec["job"])
-    entries, rejected, examples, unmet = [], Counter[str](), dict[str, str](), Counter[str]()
+    entries, unmet = [], Counter[str]()
+    broken: set[tuple[str, str]] = set()
     hashed: set[Hashed] = set()
     with new_shard(spec["job"]["format"], Path(spec["out"]), spec["numbers"]) as shard:
         for index in range(spec["start"], spec["stop"]):
@@ -111,16 +120,14 @@ def run_shard(spec: Spec) -> int:
                     plan=plan.to_json(),
                 )
             )
-            rejected += notes.rejections.counts
-            examples = notes.rejections.examples | examples
+            broken |= notes.rejections.items
             unmet += notes.unmet
     record = {
         "identity": spec["identity"],
         "scenes": entries,
         "files": shard.files,
         "shared": shard.shared,
-        "rejected": dict(rejected),
-        "examples": examples,
+        "broken": sorted(broken),
         "unmet": dict(unmet),
         "hashed": [astuple(picture) for picture in sorted(hashed)],
     }
@@ -150,28 +157,28 @@ def _record_path(spec: Spec) -> Path:
     return Path(spec["out"]) / STATE / f"{spec['start']:08d}.json"
 
 
-def _finished(out: Path, job: dict[str, Any]) -> DatasetInfo | None:
+def _finished(out: Path, identity: str, format: Format) -> DatasetInfo | None:
     """The data set already in `out` if it is the one asked for; `UserError` if it is another."""
     if not (out / INFO).is_file():
         return None
     info = read_info(out)
-    if (info.recipe, info.seed, info.format) != (job["recipe"], job["seed"], job["format"]):
+    if (info.build, info.format) != (identity, format):
         raise UserError(
-            f"{out} already holds the data set {info.name!r} of another recipe, count, seed or format: "
-            "choose another --out, or delete that folder"
+            f"{out} already holds the data set {info.name!r} of another recipe, count, seed, format or mildbench "
+            "version, or its sources have changed since: choose another --out, or delete that folder"
         )
     shutil.rmtree(out / STATE, ignore_errors=True)  # left behind if we were stopped while tidying up
     return info
 
 
-def _claim(out: Path, identity: str) -> None:
-    """Make `out` the place of this build; refuse a folder that holds anything else."""
+def _claim(out: Path, what: str) -> None:
+    """Make `out` the place of this build, of which `what` tells format and identity; refuse any other folder."""
     claim = out / STATE / "identity"
     if claim.is_file():
-        if claim.read_text() != identity:
+        if claim.read_text() != what:
             raise UserError(
-                f"{out} holds an unfinished build of another recipe, count, seed, format or mildbench version: "
-                "choose another --out, or delete that folder"
+                f"{out} holds an unfinished build of another recipe, count, seed, format or mildbench version, "
+                "or its sources have changed since: choose another --out, or delete that folder"
             )
         for leftover in out.rglob(".*.tmp*"):  # of a process that was killed while it wrote
             leftover.unlink(missing_ok=True)
@@ -180,7 +187,7 @@ def _claim(out: Path, identity: str) -> None:
     elif out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: choose another --out")
     else:
-        write_bytes(claim, identity.encode())
+        write_bytes(claim, what.encode())
 
 
 def _is_done(spec: Spec) -> bool:
@@ -201,6 +208,17 @@ def _is_done(spec: Spec) -> bool:
     )
 
 
+def _check_broken(recipe: Recipe, broken: set[tuple[str, str]], used: int) -> None:
+    """Fail a build of which too many inputs turned out broken only when they were read; `used` is how many not."""
+    read = len(broken) + used
+    if len(broken) > recipe.max_rejected_share * read:
+        reason, example = min(broken)
+        raise UserError(
+            f"{len(broken)} of the {read} people and backgrounds read are broken, more than the recipe's "
+            f"max_rejected_share {recipe.max_rejected_share}; e.g. {reason}: {example}: repair the sources"
+        )
+
+
 def _hashes(
     plan: Plan, scene: Scene, backdrop: Backdrop, catalogue: Catalogue | OlrdCatalogue
 ) -> Iterator[Hashed]:
@@ -214,12 +232,17 @@ def _hashes(
 
 
 def _finish(
-    job: dict[str, Any], out: Path, specs: Iterator[Spec], catalogue: Catalogue | OlrdCatalogue
+    job: dict[str, Any],
+    identity: str,
+    public: dict[str, Any],
+    out: Path,
+    specs: Iterator[Spec],
+    catalogue: Catalogue | OlrdCatalogue,
 ) -> DatasetInfo:
     """Merge the completion records into the index, one at a time."""
     recipe = Recipe.model_validate(job["recipe"])
-    rejected, unmet, crowd = Counter[str](), Counter[str](), Counter[int]()
-    examples: dict[str, str] = {}
+    unmet, crowd = Counter[str](), Counter[int]()
+    broken: set[tuple[str, str]] = set()
     ratios = VisibleRatios()
     hashed: set[Hashed] = set()
     description = {
@@ -229,7 +252,8 @@ def _finish(
         "format": job["format"],
         "seed": job["seed"],
         "size": recipe.size,
-        "recipe": job["recipe"],
+        "recipe": public,
+        "build": identity,
         "sources": [source.model_dump() for source in catalogue.sources()],
     }
     splits = [name for name, share in recipe.splits.items() if share > 0]
@@ -246,13 +270,13 @@ def _finish(
                         ratios.add(person["asked_visible_ratio"], person["visible_ratio"])
             index.add_files(record["files"], record["shared"])
             hashed.update(Hashed(*picture) for picture in record["hashed"])
-            rejected += Counter(record["rejected"])
+            broken.update((reason, example) for reason, example in record["broken"])
             unmet += Counter(record["unmet"])
-            examples = record["examples"] | examples
+        _check_broken(recipe, broken, len({(picture.role, picture.file) for picture in hashed}))
         info = index.finish(
             {
-                "rejected_while_building": dict(sorted(rejected.items())),
-                "rejected_examples": examples,
+                "rejected_while_building": dict(sorted(Counter(reason for reason, _ in broken).items())),
+                "rejected_examples": dict(sorted(broken, reverse=True)),
                 "unmet_wishes": dict(sorted(unmet.items())),
                 "people_per_scene": {str(count): crowd[count] for count in sorted(crowd)},
                 "visible_ratio": ratios.report(recipe.visible_ratio),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property, lru_cache
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 
 from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
+from mildbench.files import fingerprint
 from mildbench.images import encode_png
 from mildbench.scene import Provenance
 from synth.cutout import extend_colours
@@ -26,7 +27,6 @@ from synth.sources.base import (
     BackgroundRef,
     Cutout,
     PersonRef,
-    Rejected,
     Source,
     open_source,
 )
@@ -102,8 +102,10 @@ class Catalogue:
         self.backgrounds = {
             name: [c for c in backgrounds if split_of[c.ref.group] == name] for name in recipe.splits
         }
+        check_rejections(recipe, self._people_sources, Counter(c.source for c in people))
+        check_rejections(recipe, self._background_sources, Counter(c.source for c in backgrounds))
         self._check(len(people), len(backgrounds))
-        # Scenes draw at random, so a worker keeps what it has cut out and scaled for as long as memory allows.
+        # Scenes draw at random: a worker keeps the last so many of what it has read, cut out and scaled.
         self._cutout = lru_cache(maxsize=256)(self._read_cutout)
         self._figure = lru_cache(maxsize=64)(self._fit)
         self._view = lru_cache(maxsize=64)(self._read_view)
@@ -134,32 +136,12 @@ class Catalogue:
                     f"recipe {self.recipe.name}: split {split!r} has no background ({backgrounds} usable in all "
                     "sources): add background sources, or use fewer splits"
                 )
-        check_rejections(self.recipe, self._people_sources, people)
-        check_rejections(self.recipe, self._background_sources, backgrounds)
 
     def sources(self) -> list[SourceInfo]:
-        """What each source gave, for the data card."""
-        people = Counter(c.source for pool in self.people.values() for c in pool)
-        backgrounds = Counter(c.source for pool in self.backgrounds.values() for c in pool)
-
-        def info(role: str, source: Source, items: int) -> SourceInfo:
-            counts = dict(sorted(source.rejections.counts.items()))
-            return SourceInfo.model_validate(
-                {
-                    "role": role,
-                    "name": source.name,
-                    "licence": source.licence,
-                    "items": items,
-                    "rejected": counts,
-                }
-            )
-
+        """What each source gave, for the data card and for telling whether it has changed."""
         return [
-            *(info("people", source, people[i]) for i, source in enumerate(self._people_sources)),
-            *(
-                info("backgrounds", source, backgrounds[i])
-                for i, source in enumerate(self._background_sources)
-            ),
+            *describe("people", self._people_sources, self.people),
+            *describe("backgrounds", self._background_sources, self.backgrounds),
         ]
 
     def cutout(self, source: int, key: str) -> Cutout:
@@ -175,10 +157,7 @@ class Catalogue:
         return self._figure(source, key, scale, mirrored, shadow)
 
     def _fit(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
-        figure = fit(self._cutout(source, key), scale, mirrored, room_for_shadow=shadow)
-        if not figure.mask.any():
-            raise Rejected("person vanishes at scene size", f"{key} at scale {scale:.3f}")
-        return figure
+        return fit(self._cutout(source, key), scale, mirrored, room_for_shadow=shadow)
 
     def view(self, source: int, key: str, number: int) -> View:
         """Crop `number` of a background; raises `Rejected`."""
@@ -248,15 +227,42 @@ def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe
     return Cut(left, top, side, bool(rng.random() < 0.5), recipe.size)
 
 
-def check_rejections(recipe: Recipe, sources: Sequence[Source], usable: int) -> None:
-    """Raise `UserError` when more items are broken than the recipe allows; `usable` is how many are not."""
-    for source in sources:
+def describe(
+    role: str, sources: Sequence[Source], pools: Mapping[str, Sequence[PersonChoice | BackgroundChoice]]
+) -> list[SourceInfo]:
+    """One entry a source; `pools` holds what is used of them, by split."""
+    refs: dict[int, list[PersonRef | BackgroundRef]] = {i: [] for i in range(len(sources))}
+    for pool in pools.values():
+        for choice in pool:
+            refs[choice.source].append(choice.ref)
+    return [
+        SourceInfo.model_validate(
+            {
+                "role": role,
+                "name": source.name,
+                "licence": source.licence,
+                "items": len(refs[i]),
+                "rejected": dict(sorted(source.rejections.counts.items())),
+                "fingerprint": fingerprint(sorted(list(astuple(ref)) for ref in refs[i])),
+            }
+        )
+        for i, source in enumerate(sources)
+    ]
+
+
+def check_rejections(recipe: Recipe, sources: Sequence[Source], usable: Mapping[int, int]) -> None:
+    """Raise `UserError` when more of a source is broken than the recipe allows.
+
+    `usable`: index of the source -> items of it that are not broken.
+    """
+    for i, source in enumerate(sources):
         rejected = source.rejections.counts
-        total = sum(rejected.values())
-        if total > recipe.max_rejected_share * (total + usable):
+        broken = sum(rejected.values())
+        total = broken + usable.get(i, 0)
+        if broken > recipe.max_rejected_share * total:
             reason, count = rejected.most_common(1)[0]
             raise UserError(
-                f"source {source.name}: {total} of {total + usable} items are broken, more than the recipe's "
+                f"source {source.name}: {broken} of {total} items are broken, more than the recipe's "
                 f"max_rejected_share {recipe.max_rejected_share}; most often: {reason} ({count}x, "
                 f"e.g. {source.rejections.examples[reason]}): repair the source"
             )

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mildbench.labels import KEYPOINT_FLIP, PARSING_FLIP
-from synth.sources.base import Cutout
+from synth.sources.base import Cutout, Rejected
 
 FAINTEST = 4
 """Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""
@@ -35,11 +35,16 @@ class SizedFigure:
 
 
 def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) -> SizedFigure:
-    """Scale a cut-out by `scale`, mirror it if asked, and leave a margin if a shadow is to fall on it."""
+    """Scale a cut-out by `scale`, mirror it if asked, and leave a margin if a shadow is to fall on it.
+
+    Raises `Rejected` when nothing is left of the person at that size.
+    """
     rgba = _resize(cutout.rgba, scale)
     height, width = rgba.shape[:2]
     # Half coverage of the area-averaged matte is the resampled binary mask.
     parsing = _resize_labels(cutout.parsing, rgba[..., 3] >= 128)
+    if not parsing.any():
+        raise Rejected("person vanishes at scene size", f"{cutout.provenance.file} at scale {scale:.3f}")
     keypoints = cutout.keypoints.copy()
     ratio = np.array([width / cutout.rgba.shape[1], height / cutout.rgba.shape[0]], dtype=np.float32)
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) * ratio - 0.5

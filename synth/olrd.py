@@ -8,6 +8,7 @@ object, never across the frame.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,15 @@ import numpy as np
 from mildbench.dataset.schema import SourceInfo
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
-from synth.catalogue import Backdrop, BackgroundChoice, check_rejections, cut_square, divide, split_of_sample
+from synth.catalogue import (
+    Backdrop,
+    BackgroundChoice,
+    check_rejections,
+    cut_square,
+    describe,
+    divide,
+    split_of_sample,
+)
 from synth.cutout import refine
 from synth.fit import SizedFigure, fit
 from synth.near_duplicates import difference_hash
@@ -64,21 +73,12 @@ class OlrdCatalogue:
         self.backgrounds = {
             name: [c for c in choices if split_of[c.ref.group] == name] for name in recipe.splits
         }
-        check_rejections(recipe, self._sources, len(choices))
+        check_rejections(recipe, self._sources, Counter(choice.source for choice in choices))
         self._picture = lru_cache(maxsize=32)(self._read_picture)
 
     def sources(self) -> list[SourceInfo]:
-        """What each source gave, for the data card."""
-        return [
-            SourceInfo(
-                role="backgrounds",
-                name=source.name,
-                licence=source.licence,
-                items=sum(choice.source == i for pool in self.backgrounds.values() for choice in pool),
-                rejected=dict(sorted(source.rejections.counts.items())),
-            )
-            for i, source in enumerate(self._sources)
-        ]
+        """What each source gave, for the data card and for telling whether it has changed."""
+        return describe("backgrounds", self._sources, self.backgrounds)
 
     def view(self, source: int, key: str, number: int) -> Backdrop:
         """Crop `number` of a picture; raises `Rejected`."""

@@ -85,6 +85,10 @@ class Unsuitable(Exception):
     """This item does not fit this scene; nothing is wrong with it."""
 
 
+class CoversTooLittle(Unsuitable):
+    """Somebody who was read in vain: they cannot hide as much as was asked."""
+
+
 class AllRejected(Exception):
     """Nothing of a pool can be used; the shard reports why."""
 

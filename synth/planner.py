@@ -18,13 +18,15 @@ from synth.canvas import Canvas, Standing
 from synth.catalogue import Catalogue, PersonChoice, View, split_of_sample
 from synth.fit import SizedFigure
 from synth.harmonise import Harmony
-from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson, Unsuitable
+from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, Plan, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import generator
 from synth.sources.base import Rejected
 
 PEOPLE_TRIED = 12
 """People tried for one place of a scene before a wish is given up."""
+PEOPLE_READ = 48
+"""People read in vain, because they cover too little or are broken, before a wish is given up."""
 PEOPLE_COMPARED = 4
 """People of whom the best camouflaged is taken, or the first for whom there is room."""
 PLACES_TRIED = 24
@@ -194,20 +196,23 @@ class _Scene:
         pool = self.catalogue.people[self.split]
         if self.family == "entanglement":
             pool = [choice for choice in pool if choice.ref.carries]
-        tried = 0
+        tried = read = 0
         for choice in _draws(self.rng, pool):
-            if tried == PEOPLE_TRIED:
+            if tried == PEOPLE_TRIED or read == PEOPLE_READ:
                 return
             if choice.ref.group in self.groups:  # nobody meets a copy of themselves
                 continue
             try:
                 yield self._candidate(choice, stature, front, least_area)
+            except CoversTooLittle:
+                read += 1
             except Unsuitable:
                 continue
             except Rejected as rejected:
                 self.notes.rejections.add(rejected)
-                continue
-            tried += 1
+                read += 1
+            else:
+                tried += 1
 
     def _candidate(self, choice: PersonChoice, stature: float, front: bool, least_area: float) -> _Candidate:
         size, ref = self.recipe.size, choice.ref
@@ -226,9 +231,11 @@ class _Scene:
             finish = replace(finish, shadow=0.0)
         if self.canvas.standing and foot_row < self.last_foot_row:
             raise Unsuitable  # too small to stand in front of somebody
+        if foot_row - stature > (1 - MARGIN) * size:
+            raise Unsuitable  # told before any pixel is read
         scale = round(float(stature / ref.height), 4)
         if least_area > 0 and self.catalogue.cutout(choice.source, ref.key).area * scale**2 < least_area:
-            raise Unsuitable
+            raise CoversTooLittle
         figure = self.catalogue.figure(choice.source, ref.key, scale, mirrored, finish.shadow > 0)
         if foot_row - figure.foot[1] > (1 - MARGIN) * size:
             raise Unsuitable  # nothing but the hair would show

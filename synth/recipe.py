@@ -28,10 +28,14 @@ def _sorted(weights: dict[K, float]) -> dict[K, float]:
     return dict(sorted(weights.items()))
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-"""Lower and upper bound of a uniform draw."""
-Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=10)]
+Zoom = Annotated[float, Field(ge=1, le=100)]
+UnitRange = Annotated[tuple[Share, Share], AfterValidator(_ordered)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+ZoomRange = Annotated[tuple[Zoom, Zoom], AfterValidator(_ordered)]
+"""Lower and upper bound of a uniform draw."""
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 Family = Literal["occlusion", "entanglement", "camouflage", "olrd"]
@@ -43,7 +47,7 @@ class Band(BaseModel):
     """A range of visible ratios and how often it is asked for."""
 
     model_config = ConfigDict(extra="forbid")
-    range: Annotated[Range, Field(description="visible ratio, from and to, in 0..1")]
+    range: Annotated[UnitRange, Field(description="visible ratio, from and to, in 0..1")]
     weight: Weight
 
 
@@ -77,27 +81,33 @@ class Recipe(BaseModel):
         min_length=1,
         description="visible ratios to ask for, of the person who gets hidden",
     )
-    min_visible_ratio: Share = Field(default=0.15, description="nobody ends up less visible than this")
+    min_visible_ratio: Share = Field(
+        default=0.15, description="nobody ends up less visible, but those of whom less was asked for"
+    )
     tolerance: Share = Field(default=0.05, description="largest accepted |achieved - asked| visible ratio")
-    stature: Range = Field(
+    stature: PositiveRange = Field(
         default=(0.4, 1.0), description="a standing person's height, as a share of the scene's height"
     )
-    max_upscale: float = Field(default=1.5, gt=0, description="largest enlargement of a cut-out")
-    horizon: Range = Field(
+    max_upscale: float = Field(
+        default=1.5, gt=0, allow_inf_nan=False, description="largest enlargement of a cut-out"
+    )
+    horizon: UnitRange = Field(
         default=(0.38, 0.48), description="horizon row as a share of the height, where the source knows none"
     )
-    camera_height: Range = Field(
+    camera_height: PositiveRange = Field(
         default=(0.85, 1.05), description="camera height in statures, where the source knows none"
     )
     background_views: int = Field(default=3, gt=0, description="different crops taken of one background")
-    background_zoom: Range = Field(
+    background_zoom: ZoomRange = Field(
         default=(1.0, 1.25), description="enlargement of a crop over the largest square"
     )
-    shadow: Range = Field(default=(0.35, 0.6), description="opacity of the contact shadow; [0, 0] for none")
+    shadow: UnitRange = Field(
+        default=(0.35, 0.6), description="opacity of the contact shadow; [0, 0] for none"
+    )
     blends: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
         default={"alpha": 1}, min_length=1, description="blend -> weight (mildbench ls blends)"
     )
-    colour_match: Range = Field(
+    colour_match: UnitRange = Field(
         default=(0, 0), description="strength of the Lab colour transfer toward the surroundings, in 0..1"
     )
     match_blur: bool = Field(default=False, description="soften a person that is sharper than the background")

@@ -24,8 +24,8 @@ def is_torchscript(path: Path) -> bool:
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:
     """The module, on the CPU, called as `module(image, mask)` like `LamaNetwork`.
 
-    TorchScript is a language of its own with its own interpreter and a restricted unpickler, not Python's
-    pickle: loading it runs no Python code. Raises `UserError` for a damaged file.
+    TorchScript is a language of its own, with a restricted unpickler, and runs no Python; but its programs can
+    run on loading and write files. So this is for files whose sha256 is known. Raises `UserError` for a damaged one.
     """
     with warnings.catch_warnings():
         # Deprecated in torch 2.15 and still working; `LamaNetwork` is there for when it goes.

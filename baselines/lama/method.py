@@ -38,8 +38,8 @@ class Lama(EraseMethod):
 
         Args:
             variant: `big` or `tiny`.
-            weights: a file to use instead of the official one: TorchScript, or a state dict of `LamaNetwork`
-                (.safetensors, .ckpt, .pth).
+            weights: a state dict of `LamaNetwork` (.safetensors, .ckpt, .pth) to use instead of the official
+                file. TorchScript is not taken from just anybody: its programs can write files when loaded.
         """
         if variant not in VARIANTS:
             raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
@@ -52,22 +52,29 @@ class Lama(EraseMethod):
 
     def load(self) -> None:
         """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""
-        path = self._file()
-        model = load_torchscript(path) if is_torchscript(path) else load_network(path, VARIANTS[self.variant])
-        self._model: torch.nn.Module = model.to(self.device)
-
-    def _file(self) -> Path:
         if self.weights:
-            path = Path(self.weights)
-            if not path.is_file():
-                raise UserError(f"lama weights not found: {path}")
-            return path
-        if self.variant != "big":
+            model: torch.nn.Module = load_network(self._given(), VARIANTS[self.variant])
+        elif self.variant == "big":
+            model = load_torchscript(
+                resolve("lama-big")
+            )  # size and sha256 are checked before anything is read
+        else:
             raise UserError(
                 f"no weights for lama {self.variant} are shipped yet: give yours, "
                 f"lama:variant={self.variant},weights=FILE"
             )
-        return resolve("lama-big")  # size and sha256 are checked before anything is read
+        self._model = model.to(self.device)
+
+    def _given(self) -> Path:
+        path = Path(self.weights)
+        if not path.is_file():
+            raise UserError(f"lama weights not found: {path}")
+        if is_torchscript(path):
+            raise UserError(
+                f"{path} is a TorchScript program, which could do more than hold weights: give a state dict "
+                "(.safetensors, .ckpt, .pth), or add the official file: mildbench weights add lama-big FILE"
+            )
+        return path
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """Inpaint; outside the mask the pixels are the input's, because LaMa's own composition keeps them."""

@@ -68,8 +68,10 @@ class IndexWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with self._checksums:
+        try:
             self._parts.__exit__(*error)
+        finally:
+            self._checksums.__exit__(*error)
 
     def add(self, row: dict[str, Any]) -> None:
         """A sample: its row of `samples.parquet`."""

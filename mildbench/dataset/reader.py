@@ -216,11 +216,14 @@ def _open_table(root: Path) -> pq.ParquetFile:
 
 
 def _hardest_ratio(triplet: Triplet) -> float:
-    """The smallest visible ratio among those whom an erased person covers, 1 if they cover nobody.
-
-    With everybody erased that is the most hidden person of the scene; with one erased, the one who must be
-    completed most.
+    """With everybody erased, the visible ratio of the most hidden person; otherwise the smallest share of a kept
+    person that is not behind what is erased: how much of the one who must be completed most was seen.
     """
-    assert triplet.people is not None
-    covered = triplet.people.occlusion()[list(triplet.targets)].max(axis=0, initial=0) > 0
-    return float(triplet.people.visible_ratio()[covered].min(initial=1.0))
+    people = triplet.people
+    assert people is not None
+    kept = [k for k in range(len(people.ids)) if k not in triplet.targets]
+    if not kept:
+        return float(people.visible_ratio().min(initial=1.0))
+    erased = people.visible[list(triplet.targets)].any(axis=0)
+    shares = (people.amodal[k][erased].sum() / max(int(people.amodal[k].sum()), 1) for k in kept)
+    return 1.0 - float(max(shares))

@@ -31,6 +31,8 @@ class SourceInfo(BaseModel):
     """Usable people, backgrounds or pairs found in it."""
     rejected: dict[str, int]
     """Broken items left out, by reason."""
+    fingerprint: str = ""
+    """sha256 of what the source lists: a source that has changed is another source."""
 
 
 class DatasetInfo(BaseModel):
@@ -58,6 +60,8 @@ class DatasetInfo(BaseModel):
     """People by split; empty for pairs."""
     report: dict[str, Any]
     """What the build found: rejections by reason, asked-for and achieved visible ratios."""
+    build: str = ""
+    """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for pairs."""
     fingerprint: str
     """sha256 of `checksums.txt`, which lists the sha256 of every other file: the data set's identity."""
 

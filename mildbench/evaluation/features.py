@@ -27,7 +27,7 @@ _FILE = 512
 
 
 class FeatureStore:
-    """One network's features: `FOLDER/<network>/00000.npz`, ... of keys (U64[n]), features (float32[n, D]).
+    """One network's features: `FOLDER/<network>/<sha256 of the keys>.npz` of keys (U64[n]), features (float32[n, D]).
 
     Files are only ever added. A key is the picture's `pixel_sha256`, so nothing in here can go stale.
     """
@@ -36,7 +36,7 @@ class FeatureStore:
         self._folder = folder / re.sub(r"[^A-Za-z0-9._-]+", "-", network)
         self._known: dict[str, np.ndarray] = {}
         self._unsaved: list[str] = []
-        self._files = sorted(self._folder.glob("[0-9]*.npz"))
+        self._files = sorted(self._folder.glob("[0-9a-f]*.npz"))
         for path in self._files:
             try:
                 with np.load(path, allow_pickle=False) as archive:
@@ -60,8 +60,9 @@ class FeatureStore:
         """Write what is not on disk yet, atomically."""
         if not self._unsaved:
             return
-        number = int(self._files[-1].stem) + 1 if self._files else 0
-        path = self._folder / f"{number:05d}.npz"
+        # Named by content: two runs that share a folder never write over each other's files.
+        name = hashlib.sha256("\0".join(self._unsaved).encode()).hexdigest()[:16]
+        path = self._folder / f"{name}.npz"
         buffer = io.BytesIO()
         np.savez(buffer, keys=np.array(self._unsaved), features=self.stack(self._unsaved))
         write_bytes(path, buffer.getvalue())

@@ -62,8 +62,8 @@ class Config(Strict):
     files: dict[str, str]
     """Option that names a file or a folder (a user's own checkpoint) -> fingerprint of what it holds now."""
     code: str
-    """sha256 of the source files that define the method's class and its bases: after an edit to a method, its
-    old predictions are not taken for new ones."""
+    """sha256 of the source files that define the method's class and its bases, with the rest of its package
+    where it has one of its own: after an edit to a method, its old predictions are not taken for new ones."""
 
     @property
     def hash(self) -> str:
@@ -351,6 +351,11 @@ def _code_sha256(kind: type[EraseMethod]) -> str:
     digest = hashlib.sha256()
     for base in kind.__mro__[: kind.__mro__.index(EraseMethod)]:
         source = inspect.getsourcefile(base)
-        if source is not None:
-            digest.update(Path(source).read_bytes())
+        if source is None:
+            continue
+        # A method in a package of its own (baselines.lama.method) has its network in other files there.
+        own_package = base.__module__.count(".") > 1
+        files = sorted(Path(source).parent.glob("*.py")) if own_package else [Path(source)]
+        for file in files:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -36,12 +36,20 @@ class Rejected(Exception):
 class Rejections:
     """Items left out, counted by reason, with one example of each."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
+    items: set[tuple[str, str]] = field(default_factory=set)
+    """(reason, which item): an item met twice counts once."""
 
     def add(self, rejected: Rejected) -> None:
-        self.counts[rejected.reason] += 1
-        self.examples.setdefault(rejected.reason, rejected.example)
+        self.items.add((rejected.reason, rejected.example))
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(reason for reason, _ in self.items)
+
+    @property
+    def examples(self) -> dict[str, str]:
+        """One of each reason."""
+        return dict(sorted(self.items, reverse=True))
 
 
 @dataclass(frozen=True)

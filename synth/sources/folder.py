@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
-from mildbench.images import read_labels, read_rgb, read_rgba
+from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
 from synth.cutout import refine
@@ -74,16 +75,23 @@ class FolderPeople(PeopleSource):
                 found.append(PersonRef(key, f"{self.name}/{key}", int(rows[-1] - rows[0] + 1), cut))
         return found
 
+    @cached_property
+    def _masks(self) -> dict[str, Path]:
+        """Path under `masks`, without its ending -> file."""
+        root = self.root / "masks"
+        return {str(path.relative_to(root).with_suffix("")): path for path in _pictures(root)}
+
     def _mask(self, path: Path) -> np.ndarray:
         """bool[H, W]; raises `Rejected` for what cannot be used."""
         try:
             if not self._paired:
                 mask = read_rgba(path, "cut-out")[..., 3] >= 128
             else:
-                candidates = sorted((self.root / "masks").glob(f"{path.stem}.*"))
-                if not candidates:
+                name = str(path.relative_to(self.root / "images").with_suffix(""))
+                if name not in self._masks:
                     raise Rejected("image without a mask of the same name", path.name)
-                mask = read_labels(candidates[0]) > 127
+                # Colour channels only: the alpha of an RGBA mask says nothing about the person.
+                mask = read_rgb(self._masks[name], "mask").max(axis=2) > 127
                 if mask.shape != read_rgb(path).shape[:2]:
                     raise Rejected("mask of another size than its image", path.name)
         except UserError as error:
@@ -96,6 +104,8 @@ class FolderPeople(PeopleSource):
         path = self.root / key
         mask = self._mask(path)
         rgba = refine(read_rgb(path), mask) if self._paired else read_rgba(path)
+        if not (rgba[..., 3] >= 128).any():
+            raise Rejected("person too thin to cut out", key)
         rows, columns = np.flatnonzero(rgba[..., 3].any(axis=1)), np.flatnonzero(rgba[..., 3].any(axis=0))
         rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)

@@ -134,8 +134,15 @@ def test_safetensors_load(network, tmp_path):
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in network.state_dict().items())
 
 
-def test_a_torchscript_file_is_run_as_it_is(script):
-    method = Lama(weights=str(script))
+@pytest.fixture
+def official(script, monkeypatch):
+    """LaMa with the small script in the official file's place."""
+    monkeypatch.setattr("baselines.lama.method.resolve", lambda name: script)
+    return Lama()
+
+
+def test_a_torchscript_file_is_run_as_it_is(official):
+    method = official
     method.load()
     samples = batch(2, 33, 48)  # padded to 40x48
     for outcome, image, mask in zip(method.run(samples), samples.images, samples.masks, strict=True):
@@ -143,8 +150,8 @@ def test_a_torchscript_file_is_run_as_it_is(script):
         assert np.array_equal(outcome.image, np.where(mask[..., None], image[:, ::-1], image))
 
 
-def test_every_pixel_value_survives_the_conversion(script):
-    method = Lama(weights=str(script))
+def test_every_pixel_value_survives_the_conversion(official):
+    method = official
     method.load()
     samples = batch(1, 16, 16)
     samples.images[0] = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
@@ -203,11 +210,16 @@ def test_weights_of_another_variant_are_refused(network, tmp_path):
         Lama("big", str(tmp_path / "tiny.pth")).load()
 
 
-def test_a_damaged_torchscript_file_is_one_clear_line(script):
+def test_torchscript_is_not_taken_from_anybody(script):
+    with pytest.raises(UserError, match="is a TorchScript program"):
+        Lama(weights=str(script)).load()
+
+
+def test_a_damaged_torchscript_file_is_one_clear_line(official, script):
     with zipfile.ZipFile(script, "w") as archive:
         archive.writestr("script/constants.pkl", b"nothing")
     with pytest.raises(UserError, match="not a readable TorchScript file") as error:
-        Lama(weights=str(script)).load()
+        official.load()
     assert "\n" not in str(error.value)
 
 

@@ -151,7 +151,7 @@ def test_set_metrics_share_one_pass_and_the_truths(run: Run, tmp_path: Path) -> 
     assert noise.sets[0].value > 0
     assert noise.sets[0].n == 6
     assert {item.note for item in noise.sets if item.metric == "spread"} == {"too few"}
-    assert list(tmp_path.glob("*/erase-all/truth-features/mean-colour-1/00000.npz"))
+    assert list(tmp_path.glob("*/erase-all/truth-features/mean-colour-1/*.npz"))
 
 
 def test_strata_add_up(run: Run) -> None:

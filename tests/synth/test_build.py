@@ -8,6 +8,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,9 +274,9 @@ def test_a_finished_build_is_not_made_again_and_others_are_refused(
     stamps = {path: path.stat().st_mtime_ns for path in built.rglob("*")}
     build(recipe, 0, built, SerialExecutor(1), quiet)
     assert {path: path.stat().st_mtime_ns for path in built.rglob("*")} == stamps
-    with pytest.raises(UserError, match="another recipe, count, seed or format"):
+    with pytest.raises(UserError, match="another recipe, count, seed, format or mildbench version"):
         build(recipe, 1, built, SerialExecutor(1), quiet)
-    with pytest.raises(UserError, match="another recipe, count, seed or format"):
+    with pytest.raises(UserError, match="another recipe, count, seed, format or mildbench version"):
         build(recipe, 0, built, SerialExecutor(1), quiet, format="webdataset")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
@@ -389,3 +390,55 @@ def test_recipes_are_checked() -> None:
             check(content | changes, "mine.yaml")
     with pytest.raises(UserError, match="did you mean 'multi-ip'"):
         load("multi_ip")
+
+
+def test_a_source_that_changed_is_not_mixed_in(recipe: Recipe, cutouts: Path, tmp_path: Path) -> None:
+    """Neither into an unfinished build nor behind a finished one's back."""
+    people = tmp_path / "people"
+    shutil.copytree(cutouts, people)
+    changing = recipe.model_copy(update={"people": [f"folder:{people}"]})
+    out = tmp_path / "out"
+
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(changing, 0, out, SerialExecutor(1), stop)
+    shutil.copy(people / "00.png", people / "zz.png")
+    with pytest.raises(UserError, match="its sources have changed"):
+        build(changing, 0, out, SerialExecutor(1), quiet)
+    (people / "zz.png").unlink()
+    build(changing, 0, out, SerialExecutor(1), quiet)
+    shutil.copy(people / "00.png", people / "zz.png")
+    with pytest.raises(UserError, match="its sources have changed"):
+        build(changing, 0, out, SerialExecutor(1), quiet)
+
+
+def test_no_path_of_the_machine_is_in_a_data_set(
+    recipe: Recipe, drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    info = build(recipe, 0, tmp_path / "here", SerialExecutor(1), quiet)
+    moved = tmp_path / "elsewhere"
+    people, backgrounds = (Path(shutil.copytree(folder, moved / folder.name)) for folder in drawn)
+    elsewhere = recipe.model_copy(
+        update={"people": [f"folder:{people}"], "backgrounds": [f"folder:{backgrounds}"]}
+    )
+    assert build(elsewhere, 0, tmp_path / "there", SerialExecutor(1), quiet) == info
+    assert tree(tmp_path / "here") == tree(tmp_path / "there")
+    for name, data in tree(tmp_path / "here").items():
+        if not name.endswith(".png"):
+            assert str(drawn[0].parent).encode() not in data, name
+
+
+def test_inputs_that_turn_out_broken_while_building_fail_the_build(
+    recipe: Recipe, backgrounds: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backgrounds"
+    shutil.copytree(backgrounds, folder)
+    for index in range(9):
+        (folder / f"bad{index}.png").write_bytes(b"no picture")
+    broken = recipe.model_copy(update={"backgrounds": [f"folder:{folder}"]})
+    with pytest.raises(
+        UserError, match=r"are broken, more than the recipe's max_rejected_share.*image unreadable"
+    ):
+        build(broken, 0, tmp_path / "out", SerialExecutor(1), quiet)
