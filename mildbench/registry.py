@@ -29,16 +29,16 @@ class Registry(Generic[T]):
 
     @cached_property
     def _targets(self) -> dict[str, EntryPoint]:
-        targets: dict[str, EntryPoint] = {}
+        return {point.name: point for point in entry_points(group=self.group)}
+
+    @cached_property
+    def _collisions(self) -> dict[str, set[str]]:
+        """Names that several packages register -> their targets; an error only for whoever wants that name."""
+        values: dict[str, set[str]] = {}
         for point in entry_points(group=self.group):
-            known = targets.setdefault(point.name, point)
             # The same distribution can be listed twice (an editable install beside a built one).
-            if known.value != point.value:
-                raise UserError(
-                    f"two installed packages register the {self.kind} {point.name!r} "
-                    f"({known.value} and {point.value}): uninstall one"
-                )
-        return targets
+            values.setdefault(point.name, set()).add(point.value)
+        return {name: found for name, found in values.items() if len(found) > 1}
 
     def names(self) -> list[str]:
         """All registered names, sorted; imports nothing."""
@@ -48,14 +48,29 @@ class Registry(Generic[T]):
         """Raise `UserError`, with a suggestion, for an unknown name; imports nothing."""
         if name not in self._targets:
             raise UserError(f"unknown {self.kind} {name!r}: {did_you_mean(name, self._targets)}")
+        if found := self._collisions.get(name):
+            raise UserError(
+                f"two installed packages register the {self.kind} {name!r} ({' and '.join(sorted(found))}): "
+                "uninstall one"
+            )
 
     def load(self, name: str) -> type[T]:
         """The class registered as `name`; raises `UserError` for an unknown name or a missing extra."""
         self.check(name)
+        point = self._targets[name]
         try:
-            target: type[T] = self._targets[name].load()
+            target: type[T] = point.load()
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] not in extras.EXTRA_OF:
-                raise
-            raise extras.missing(error.name, f"{self.kind} {name!r}") from error
+            if error.name is not None and error.name.partition(".")[0] in extras.EXTRA_OF:
+                raise extras.missing(error.name, f"{self.kind} {name!r}") from error
+            raise UserError(self._broken(point, error)) from error
+        except Exception as error:  # whatever somebody else's module does when it is imported
+            raise UserError(self._broken(point, error)) from error
         return target
+
+    def _broken(self, point: EntryPoint, error: Exception) -> str:
+        package = point.dist.name if point.dist else "an installed package"
+        return (
+            f"{self.kind} {point.name!r} of {package} cannot be loaded from {point.value} "
+            f"({type(error).__name__}: {error}): repair or uninstall {package}"
+        )

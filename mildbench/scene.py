@@ -69,6 +69,8 @@ class Person:
     """uint8[h, w], the *whole* person: CIHP-20 labels, 255 for a pixel of the layer without a class, 0 outside.
     `parsing > 0` is the person's binary amodal mask."""
     provenance: Provenance
+    category: str = "person"
+    """What the layer shows: a person, or (OLRD) an object of this name."""
     carried: tuple[str, ...] = ()
     """Names of the objects (bag, bicycle ...) that are part of the layer; their pixels have no parsing class."""
 
@@ -138,6 +140,8 @@ class People:
     """float32[K, 17, 3]: x, y in canvas pixels; 2 seen, 1 hidden, 0 unknown or outside the frame."""
     parsing: np.ndarray
     """uint8[H, W]: CIHP-20 labels of whoever is in front, 255 for a person's pixel without a class."""
+    categories: tuple[str, ...]
+    """What each is: `person`, or the name of a moved object."""
 
     def occlusion(self) -> np.ndarray:
         """float64[K, K]: entry [f, b] is the share of b's amodal mask that f, in front of b, covers.
@@ -235,7 +239,8 @@ class Scene:
             keypoints[k] = _keypoints_on_canvas(self.layers[k], in_front)
             in_front |= amodal[k]
         ids = tuple(layer.person.id for layer in self.layers)
-        return People(ids, visible, amodal, keypoints, parsing)
+        categories = tuple(layer.person.category for layer in self.layers)
+        return People(ids, visible, amodal, keypoints, parsing, categories)
 
     def footprint(self, targets: Iterable[int]) -> np.ndarray:
         """bool[H, W]: every pixel that erasing `targets` may change, soft edges and shadows included."""

@@ -108,7 +108,8 @@ class OlrdCatalogue:
         origin = picture.backdrop.provenance
         annotation = f"segment {segment.id} ({segment.category})"
         provenance = Provenance(origin.source, origin.file, origin.sha256, origin.licence, annotation)
-        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance)
+        keypoints = np.zeros((17, 3), np.float32)
+        return Cutout(rgba, parsing, keypoints, provenance, category=segment.category)
 
     def _read_picture(self, source: int, key: str, number: int) -> _Picture:
         origin = self._sources[source]

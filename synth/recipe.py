@@ -56,7 +56,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(description="name of the data set")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the data set, and of its folder"
+    )
     description: str = Field(description="one sentence for the data card")
     families: Annotated[dict[Family, Weight], AfterValidator(_sorted)] = Field(
         default={"occlusion": 1}, min_length=1, description="scenario family -> weight; olrd stands alone"
@@ -134,6 +136,8 @@ def load(name_or_file: str) -> Recipe:
             text = Path(name_or_file).read_text()
         except OSError as error:
             raise UserError(f"recipe {name_or_file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"recipe {name_or_file} is not a text file in UTF-8") from None
     else:
         raise UserError(
             f"unknown recipe {name_or_file!r}: {did_you_mean(name_or_file, names())}, or give a .yaml file"

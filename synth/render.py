@@ -28,7 +28,8 @@ def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, Bac
             figure = harmonise(figure, behind, planned.origin, finish.harmony, rng)
             figure = BLENDS.load(finish.blend)().blend(figure, behind, planned.origin)
         cutout = catalogue.cutout(planned.source, planned.key)
-        person = Person(planned.id, figure.keypoints, figure.parsing, cutout.provenance, cutout.carried)
+        facts = cutout.provenance, cutout.category, cutout.carried
+        person = Person(planned.id, figure.keypoints, figure.parsing, *facts)
         layer = Layer(figure.rgba, planned.origin, person, figure.shadow)
         if behind is not None:
             layer.paint(behind)

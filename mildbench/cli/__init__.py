@@ -44,11 +44,13 @@ def main() -> None:
     except UserError as error:
         _stop(str(error), 2)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno is None:
             raise
         where = f" ({error.filename})" if error.filename else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room" if full else "check that path"
         _stop(
-            f"{error.strerror}{where}: nothing already written is lost; make room, then run the same command",
+            f"{error.strerror}{where}: nothing already written is lost; {remedy}, then run the same command",
             2,
         )
     except SystemExit as stop:

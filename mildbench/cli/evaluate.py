@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mildbench.evaluation.summary import RunSummary
 
 DEFAULT_DATASET = Path("data/demo")
 
@@ -76,6 +79,7 @@ def evaluate(
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)  # a log has no width of its own; 80 columns would break the table
+    lost: list[RunSummary] = []
     for name in tasks:
         summaries = run(
             opened,
@@ -94,5 +98,12 @@ def evaluate(
         folder = task_folder(out, opened, name)
         comparison = read_model(Comparison, folder / "comparison.json", "comparison")
         console.print(table.build(summaries, comparison, console.width))
+        lost += [summary for summary in summaries if summary.scored == 0]
         for summary in summaries:
             console.print(f"{folder / summary.run}", markup=False, highlight=False, soft_wrap=True)
+    if lost:
+        first = lost[0]
+        raise UserError(
+            f"nothing of {first.label} could be scored on {first.task}: {first.failures[0].reason} "
+            f"({first.failures[0].sample_id}); predictions are named <sample id>.png"
+        )

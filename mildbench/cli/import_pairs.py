@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mildbench.errors import UserError
 
 app = typer.Typer(help="Make a data set of pictures that others have made.", no_args_is_help=True)
 
@@ -41,6 +44,10 @@ def pairs(
         Folder("truth", truth, truth_pattern),
     )
     called = name or images.resolve().parent.name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", called):
+        raise UserError(
+            f"the name {called!r} cannot be a folder's: use letters, digits, '.', '_' and '-' (--name)"
+        )
     target = out or Path("data") / called
     with tracking("pairs", len(found), show=True) as advance:
         info = import_pairs(found, target, name=called, licence=licence, advance=advance)

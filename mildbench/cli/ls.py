@@ -57,8 +57,8 @@ def _loaded(registry, describe) -> Rows:  # type: ignore[no-untyped-def]
 
 
 def _summary(plugin: type) -> tuple[str]:
-    """The first line of the class's docstring."""
-    return ((plugin.__doc__ or "").strip().splitlines()[0],)
+    """The first paragraph of the class's docstring."""
+    return (" ".join((plugin.__doc__ or "").strip().split("\n\n")[0].split()),)
 
 
 def _methods() -> Rows:

@@ -11,7 +11,7 @@ from typing import Any
 
 import mildbench
 from mildbench.dataset import jsonstream
-from mildbench.dataset.coco import CATEGORY
+from mildbench.dataset.coco import OBJECT, PERSON
 from mildbench.errors import UserError
 
 
@@ -25,7 +25,7 @@ class AnnotationWriter:
         self._images = path.open("w+", encoding="utf-8")
         self._annotations = path.with_name(f"{path.name}.annotations").open("w+", encoding="utf-8")
         info = {"description": description, "version": mildbench.__version__, "contributor": "mildbench"}
-        head = json.dumps({"info": info, "categories": [CATEGORY]})
+        head = json.dumps({"info": info, "categories": [PERSON, OBJECT]})
         self._images.write(f'{head[:-1]},\n"images": [')
         self._annotations.write('],\n"annotations": [')
         self._empty = {"images": True, "annotations": True}

@@ -3,8 +3,9 @@
 Standard fields mean what COCO says: `segmentation` (compressed RLE), `area` and `bbox` describe what is
 *visible* of a person; keypoint visibility is 0 (unknown or outside the frame), 1 (hidden), 2 (seen).
 Extensions: `amodal_segmentation`, `amodal_area`, `amodal_bbox` (the whole person inside the frame), `z`
-(0 = rearmost), `visible_ratio`, `person_id` (the value in the instance map); on an image, `occlusion`, a
-list of [front annotation, rear annotation, share of the rear person's amodal mask that the front one covers].
+(0 = rearmost), `visible_ratio`, `name` (`person` or the object's), `person_id` (the value in the instance map);
+on an image, `occlusion`, a list of [front annotation, rear annotation, share of the rear person's amodal mask
+that the front one covers].
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from mildbench.scene import People
 IDS_PER_IMAGE = 256
 """Annotation id = image id * 256 + person id: person ids are below 256."""
 
-CATEGORY: dict[str, Any] = {
+PERSON: dict[str, Any] = {
     "id": 1,
     "name": "person",
     "supercategory": "person",
     "keypoints": list(KEYPOINTS),
     "skeleton": [[a + 1, b + 1] for a, b in SKELETON],
 }
+
+OBJECT: dict[str, Any] = {"id": 2, "name": "object", "supercategory": "object"}
+"""A moved object (OLRD); its annotation's `name` says what it is."""
 
 
 def image_record(
@@ -57,7 +61,8 @@ def person_annotations(image_id: int, people: People) -> list[dict[str, Any]]:
         {
             "id": _annotation_id(image_id, person),
             "image_id": image_id,
-            "category_id": CATEGORY["id"],
+            "category_id": PERSON["id"] if people.categories[k] == "person" else OBJECT["id"],
+            "name": people.categories[k],
             "iscrowd": 0,
             **_mask_fields(people.visible[k]),
             **{f"amodal_{name}": value for name, value in _mask_fields(people.amodal[k]).items()},

@@ -166,7 +166,14 @@ class Dataset:
                     f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it"
                 )
         keypoints = np.asarray(row["keypoints"], dtype=np.float32).reshape(17, 3)
-        person = Person(row["id"], keypoints, labels, Provenance(**row["provenance"]), tuple(row["carried"]))
+        person = Person(
+            row["id"],
+            keypoints,
+            labels,
+            Provenance(**row["provenance"]),
+            row["category"],
+            tuple(row["carried"]),
+        )
         return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow)
 
 

@@ -72,6 +72,7 @@ def write_scene(
                 "visible_ratio": float(ratios[k]),
                 "in_frame_ratio": int(np.count_nonzero(people.amodal[k])) / max(int(whole), 1),
                 "asked_visible_ratio": asked.get(person.id),
+                "category": person.category,
                 "carried": list(person.carried),
                 "provenance": asdict(person.provenance),
             }

@@ -109,6 +109,7 @@ _PERSON = pa.struct(
         ("visible_ratio", pa.float64()),
         ("in_frame_ratio", pa.float64()),
         ("asked_visible_ratio", pa.float64()),
+        ("category", pa.string()),
         ("carried", pa.list_(pa.string())),
         ("provenance", _PROVENANCE),
     ]

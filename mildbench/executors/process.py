@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -48,7 +49,16 @@ class ProcessExecutor(Executor):
                 "run the same command again, with fewer --workers if memory is short"
             ) from None
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            workers = list((pool._processes or {}).values())
+            if any(not future.done() for future in waiting):
+                sys.stderr.write("finishing the shards in flight; Ctrl-C again stops at once\n")
+            try:
+                pool.shutdown(wait=True, cancel_futures=True)
+            except KeyboardInterrupt:
+                # Left alone, the workers would be waited for once more when Python exits.
+                for worker in workers:
+                    worker.kill()
+                raise
 
 
 def _start_worker() -> None:

@@ -28,9 +28,9 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
         # weights_only: a pickle may run any code, so nothing but tensors and containers is let through.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        remedy = "give its state dict as .safetensors or .pth"
-        raise UserError(f"{path} is not a checkpoint of plain tensors ({reason}): {remedy}") from None
+        # torch's own words advise to load it unsafely; they stay in the traceback of a debugger.
+        remedy = "give a state dict as .safetensors or .pth"
+        raise UserError(f"{path} is not a checkpoint of plain tensors: {remedy}") from error
     if isinstance(content, dict):
         content = content.get("state_dict", content)
     if not isinstance(content, dict) or not all(isinstance(part, torch.Tensor) for part in content.values()):

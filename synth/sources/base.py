@@ -81,6 +81,8 @@ class Cutout:
     provenance: Provenance
     carried: tuple[str, ...] = ()
     """Names of the objects that were cut out along with the person."""
+    category: str = "person"
+    """What was cut out: a person, or (OLRD) an object of this name."""
 
     @cached_property
     def area(self) -> int:

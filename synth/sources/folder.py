@@ -29,6 +29,12 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 LICENCE = "as the owner of the folder states"
 
 
+def _folder(path: str) -> Path:
+    if not path:
+        raise UserError("source folder: no folder given: write folder:PATH")
+    return Path(path)
+
+
 def _pictures(root: Path) -> list[Path]:
     if not root.is_dir():
         raise UserError(
@@ -52,7 +58,7 @@ class FolderPeople(PeopleSource):
     """
 
     def __init__(self, path: str, min_height: int = 64) -> None:
-        self.root = Path(path)
+        self.root = _folder(path)
         self.name = f"folder:{self.root.name}"
         self.licence = LICENCE
         self.min_height = min_height
@@ -122,7 +128,7 @@ class FolderBackgrounds(BackgroundSource):
     """
 
     def __init__(self, path: str, min_side: int = 256) -> None:
-        self.root = Path(path)
+        self.root = _folder(path)
         self.name = f"folder:{self.root.name}"
         self.licence = LICENCE
         self.min_side = min_side
