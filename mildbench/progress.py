@@ -37,7 +37,7 @@ def tracking(what: str, total: int, *, show: bool) -> Iterator[Advance]:
     else:
         log = _Log(console, what, total)
         yield log.advance
-        log.line()
+        log.end()
 
 
 class _Log:
@@ -58,8 +58,13 @@ class _Log:
         now = time.monotonic()
         rate = (self._done - self._told_done) / max(now - self._told, 1e-9)
         self._told, self._told_done = now, self._done
-        left = self._total - self._done
-        end = f"{left / rate:.0f} s left" if left and rate else f"{now - self._start:.1f} s"
-        self._console.print(
-            f"{self._what}: {self._done}/{self._total}, {rate:.1f}/s, {end}", markup=False, highlight=False
-        )
+        left = f"{(self._total - self._done) / rate:.0f} s left" if rate else "waiting"
+        self._print(f"{rate:.1f}/s, {left}")
+
+    def end(self) -> None:
+        """What was done, and in what time."""
+        self._print(f"{time.monotonic() - self._start:.1f} s")
+
+    def _print(self, how: str) -> None:
+        text = f"{self._what}: {self._done}/{self._total}, {how}"
+        self._console.print(text, markup=False, highlight=False)
