@@ -34,7 +34,6 @@ from mildbench.executors import ProcessExecutor, SerialExecutor
 from synth.build import STATE, build
 from synth.catalogue import Catalogue, divide, split_of_sample
 from synth.plan import Plan
-from synth.planner import Planner
 from synth.recipe import Recipe, check, load, names
 from synth.render import render
 
@@ -344,20 +343,6 @@ def test_rendering_a_plan_from_its_json_gives_the_same_bytes(recipe: Recipe, bui
         plan = Plan.from_json(json.loads(dataset.row(sample_id)["plan"]))
         scene, _ = render(plan, catalogue)
         assert np.array_equal(scene.composite(), dataset.scene(sample_id).composite())
-
-
-def test_asked_for_visible_ratios_are_reached(recipe: Recipe) -> None:
-    planner = Planner(Catalogue(recipe, 0))
-    asked = 0
-    for index in range(40):
-        plan, _ = planner.plan(index)
-        people = render(plan, planner.catalogue)[0].people()
-        achieved = dict(zip(people.ids, people.visible_ratio(), strict=True))
-        for person, ratio in plan.asked.items():
-            assert abs(achieved[person] - ratio) <= recipe.tolerance
-        assert min(achieved.values()) >= recipe.min_visible_ratio
-        asked += len(plan.asked)
-    assert asked > 20
 
 
 def test_too_many_broken_inputs_fail_the_build(recipe: Recipe, cutouts: Path, tmp_path: Path) -> None:
