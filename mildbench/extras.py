@@ -15,6 +15,7 @@ EXTRA_OF: dict[str, str] = {
     "cleanfid": "metrics",
     "torch_fidelity": "metrics",
     "skimage": "metrics",
+    "matplotlib": "metrics",
     "diffusers": "diffusion",
     "transformers": "diffusion",
     "accelerate": "diffusion",

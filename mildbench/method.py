@@ -25,9 +25,10 @@ Provenance = Literal["official", "port", "reimplementation", "reported", "contro
 """Where a method's numbers come from: the authors' code and weights; a port of them; ours from the paper's
 description; a number copied from a paper; a control; images that somebody else made."""
 
-Capability = Literal["device", "truth", "names"]
+Capability = Literal["device", "truth", "names", "layers", "attention"]
 """`device`: runs on the given torch device. `truth`: is shown the answer (controls only). `names`: looks results
-up by sample id, so the pixels it is shown do not matter."""
+up by sample id, so the pixels it is shown do not matter. `layers`: completes the people who stay.
+`attention`: records where its self-attention goes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class MethodInfo:
     pad_multiple: int = 1
     """Images reach `erase` with height and width padded up to a multiple of this."""
     capabilities: frozenset[Capability] = frozenset()
+    untrained: str | None = None
+    """What of the method has random weights, if anything: its numbers mean nothing, and tables say so."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +100,51 @@ class EraseBatch:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class AttentionRecord:
+    """Where the self-attention of one sample went: N entries, one a layer, timestep and pathway.
+
+    Regions are the input's visible masks at the layer's resolution: the background, then the K people in the
+    batch's order. Tokens on a boundary belong to none. Conditional half of classifier-free guidance only.
+    """
+
+    layers: tuple[str, ...]
+    """N names, as the network calls its modules."""
+    pathways: tuple[str, ...]
+    """N names: `background`, or `person <index>`."""
+    timesteps: np.ndarray
+    """float32[N]: 1 is pure noise, 0 the picture."""
+    masses: np.ndarray
+    """float32[N, K + 1, K + 1]: entry [r, s] is the mean over region r's queries of their attention to region
+    s, heads averaged; rows sum to 1 over the regions. NaN in the row of a region without tokens."""
+    tokens: np.ndarray
+    """int32[N, K + 1]: tokens of each region at the layer's resolution."""
+
+
+@dataclass(frozen=True, eq=False)
 class EraseResult:
-    """What `erase` returns."""
+    """What `erase` returns. Everything but the images is optional."""
 
     images: np.ndarray
     """uint8[B, H, W, 3], RGB, the shape of the input."""
+    layers: tuple[dict[int, np.ndarray], ...] | None = None
+    """Per sample: index into `instances` -> uint8[H, W, 4], the whole person as the method completed them, on
+    the canvas, straight alpha. The amodal mask is alpha >= 128. Only people who stay and were completed."""
+    attention: tuple[AttentionRecord | None, ...] | None = None
+    """Per sample; None where people are unknown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
-    """One sample's result: an image, or the reason why there is none."""
+    """One sample's result, or the reason why there is none."""
 
     sample_id: str
     image: np.ndarray | None
+    """uint8[H, W, 3]."""
     error: str | None = None
+    layers: dict[int, np.ndarray] = field(default_factory=dict)
+    """As in `EraseResult`, cropped to the input's size."""
+    attention: AttentionRecord | None = None
 
 
 def sample_seed(run_seed: int, sample_id: str) -> int:
@@ -140,25 +173,46 @@ class EraseMethod(ABC):
     def run(self, batch: EraseBatch) -> list[Outcome]:
         """Pad, erase, crop and check one batch. A sample that fails is reported, the others are not lost."""
         try:
-            images = self._erase_padded(batch)
+            return self._erase_padded(batch)
         except UserError:
             raise
         except Exception as error:  # whatever a plug-in raises concerns its sample only
             if len(batch) == 1:
                 return [Outcome(batch.sample_ids[0], None, f"{type(error).__name__}: {error}")]
             return [outcome for i in range(len(batch)) for outcome in self.run(batch.sample(i))]
-        return [Outcome(name, image) for name, image in zip(batch.sample_ids, images, strict=True)]
 
-    def _erase_padded(self, batch: EraseBatch) -> np.ndarray:
+    def _erase_padded(self, batch: EraseBatch) -> list[Outcome]:
         height, width = batch.images.shape[1:3]
         padded = _pad(batch, -height % self.info.pad_multiple, -width % self.info.pad_multiple)
-        images = self.erase(padded).images
-        if images.dtype != np.uint8 or images.shape != padded.images.shape:
-            raise ValueError(
-                f"{self.info.name} returned {images.dtype}{list(images.shape)}, "
-                f"expected uint8{list(padded.images.shape)}"
+        result = self.erase(padded)
+        self._check("images", result.images, padded.images.shape)
+        layers: Sequence[dict[int, np.ndarray]] = result.layers or [{} for _ in batch.sample_ids]
+        records = result.attention or [None] * len(batch)
+        shape = (*padded.images.shape[1:3], 4)
+        for completed in layers:
+            for layer in completed.values():
+                self._check("a layer", layer, shape)
+        return [
+            Outcome(
+                name,
+                np.ascontiguousarray(image[:height, :width]),
+                layers={
+                    person: np.ascontiguousarray(layer[:height, :width])
+                    for person, layer in completed.items()
+                },
+                attention=record,
             )
-        return np.ascontiguousarray(images[:, :height, :width])
+            for name, image, completed, record in zip(
+                batch.sample_ids, result.images, layers, records, strict=True
+            )
+        ]
+
+    def _check(self, what: str, pixels: np.ndarray, shape: tuple[int, ...]) -> None:
+        if pixels.dtype != np.uint8 or pixels.shape != shape:
+            raise ValueError(
+                f"{self.info.name} returned {what} as {pixels.dtype}{list(pixels.shape)}, "
+                f"expected uint8{list(shape)}"
+            )
 
 
 def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
