@@ -11,15 +11,12 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mildbench.errors import UserError, did_you_mean
 from mildbench.registry import Registry
-
-if TYPE_CHECKING:
-    import torch
 
 Provenance = Literal["official", "port", "reimplementation", "reported", "control", "external"]
 """Where a method's numbers come from: the authors' code and weights; a port of them; ours from the paper's
@@ -78,25 +75,27 @@ class EraseBatch:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
-    def torch_generators(self, device: str = "cpu") -> list[torch.Generator]:
-        """A torch generator per sample, so that no result depends on the batch it was computed in."""
-        import torch
-
-        return [torch.Generator(device).manual_seed(seed) for seed in self.seeds]
-
     def sample(self, index: int) -> EraseBatch:
         """The batch of one that holds sample `index`."""
-        one = slice(index, index + 1)
+        return self.take([index])
+
+    def take(self, indices: Sequence[int]) -> EraseBatch:
+        """The batch of these samples, in this order."""
+        rows = list(indices)
+
+        def chosen(items: tuple | None) -> Any:
+            return None if items is None else tuple(items[row] for row in rows)
+
         return EraseBatch(
-            self.sample_ids[one],
-            self.images[one],
-            self.masks[one],
-            self.seeds[one],
-            None if self.instances is None else self.instances[one],
-            None if self.targets is None else self.targets[one],
-            None if self.keypoints is None else self.keypoints[one],
-            None if self.parsing is None else self.parsing[one],
-            None if self.truths is None else self.truths[one],
+            chosen(self.sample_ids),
+            self.images[rows],
+            self.masks[rows],
+            chosen(self.seeds),
+            chosen(self.instances),
+            chosen(self.targets),
+            chosen(self.keypoints),
+            None if self.parsing is None else self.parsing[rows],
+            None if self.truths is None else self.truths[rows],
         )
 
 
@@ -119,6 +118,23 @@ class AttentionRecord:
     s, heads averaged; rows sum to 1 over the regions. NaN in the row of a region without tokens."""
     tokens: np.ndarray
     """int32[N, K + 1]: tokens of each region at the layer's resolution."""
+
+    def __post_init__(self) -> None:
+        count, regions = len(self.layers), self.tokens.shape[-1]
+        if not count:
+            raise ValueError("an attention record has no entries: return None instead")
+        shapes = {
+            "pathways": ((len(self.pathways),), (count,)),
+            "timesteps": (self.timesteps.shape, (count,)),
+            "masses": (self.masses.shape, (count, regions, regions)),
+            "tokens": (self.tokens.shape, (count, regions)),
+        }
+        for name, (found, expected) in shapes.items():
+            if found != expected:
+                raise ValueError(
+                    f"an attention record of {count} entries has {name} of shape {list(found)}, "
+                    f"expected {list(expected)}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +205,17 @@ class EraseMethod(ABC):
         layers: Sequence[dict[int, np.ndarray]] = result.layers or [{} for _ in batch.sample_ids]
         records = result.attention or [None] * len(batch)
         shape = (*padded.images.shape[1:3], 4)
-        for completed in layers:
-            for layer in completed.values():
+        for index, (completed, record) in enumerate(zip(layers, records, strict=True)):
+            people = 0 if padded.instances is None else len(padded.instances[index])
+            for person, layer in completed.items():
                 self._check("a layer", layer, shape)
+                if not 0 <= person < people:
+                    raise ValueError(f"{self.info.name} returned a layer of person {person} of {people}")
+            if record is not None and record.tokens.shape[1] != people + 1:
+                raise ValueError(
+                    f"{self.info.name} recorded attention of {record.tokens.shape[1]} regions, "
+                    f"expected {people + 1}"
+                )
         return [
             Outcome(
                 name,

@@ -1,0 +1,274 @@
+"""Self-attention by regions at the cost of flash attention: a bias between regions, and where attention goes.
+
+The N x N attention map is never made. The attention mass that a query sends to each region is its attention
+times the regions' indicator columns: these are appended to the values and read off the output. A bias
+`m_i^T W m_j` between the regions m of two tokens has the rank of W: `m W` is appended to the queries, `m` to
+the keys. Both run inside `scaled_dot_product_attention`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mildbench.method import AttentionRecord
+
+Attended = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *,
+    maps: torch.Tensor | None = None,
+    weights: torch.Tensor | None = None,
+    labels: torch.Tensor | None = None,
+) -> Attended:
+    """Scaled dot-product attention with a region bias, and the attention masses of regions.
+
+    Args:
+        query, key, value: float[B, heads, N, D].
+        maps: float[B, N, R], how much of each token is of each region; with `weights`.
+        weights: float[R, R] or [B, R, R]: entry [r, s] is added to the logits from region r to region s.
+        labels: float[B, N, S] of 0 and 1, the regions whose masses are wanted; differentiable like the rest.
+
+    Returns:
+        The output float[B, heads, N, D]; and float[B, N, S], the share of each token's attention that goes to
+        each region, averaged over the heads (None without `labels`). Where a region is empty, the bias and
+        the masses are zero.
+    """
+    heads, width = query.shape[1], query.shape[3]
+    bias = maps.shape[-1] if maps is not None and weights is not None else 0
+    extra = max(bias, 0 if labels is None else labels.shape[-1])
+    if not extra:
+        return F.scaled_dot_product_attention(query, key, value), None
+    scale = width**-0.5
+    # Flash kernels want one width for all three, a multiple of 8.
+    columns = extra + -(width + extra) % 8
+    if bias:
+        assert maps is not None
+        assert weights is not None
+        maps = maps.to(query.dtype)
+        query = _append(query, maps @ (weights / scale).to(query.dtype), columns)
+        key = _append(key, maps, columns)
+    else:
+        query, key = F.pad(query, (0, columns)), F.pad(key, (0, columns))
+    value = F.pad(value, (0, columns)) if labels is None else _append(value, labels, columns)
+    out = F.scaled_dot_product_attention(query, key, value, scale=scale)
+    if labels is None:
+        return out[..., :width], None
+    return out[..., :width], out[..., width : width + labels.shape[-1]].sum(1) / heads
+
+
+def _append(tensor: torch.Tensor, columns: torch.Tensor, total: int) -> torch.Tensor:
+    """float[B, heads, N, D] with float[B, N, C] appended for every head, and zeros up to D + `total`."""
+    padded = F.pad(columns.to(tensor.dtype), (0, total - columns.shape[-1]))
+    return torch.cat([tensor, padded[:, None].expand(-1, tensor.shape[1], -1, -1)], dim=-1)
+
+
+class RegionMaps:
+    """Soft regions of P pathways at every resolution of a UNet.
+
+    `maps` is float[P, R, h, w] at the latents' resolution or finer, for example the share of each pixel that
+    belongs to each region.
+    """
+
+    def __init__(self, maps: torch.Tensor, latent_size: tuple[int, int]) -> None:
+        self._maps = maps
+        self._latent = latent_size
+        self._at: dict[int, torch.Tensor] = {}
+
+    def at(self, tokens: int) -> torch.Tensor:
+        """float[P, N, R] for a layer of N tokens; raises ValueError where no level of the UNet has N tokens."""
+        if tokens not in self._at:
+            averaged = F.adaptive_avg_pool2d(self._maps, self._grid(tokens))
+            self._at[tokens] = self._of(averaged).flatten(2).transpose(1, 2).contiguous()
+        return self._at[tokens]
+
+    def _of(self, averaged: torch.Tensor) -> torch.Tensor:
+        return averaged
+
+    def _grid(self, tokens: int) -> tuple[int, int]:
+        height, width = self._latent
+        while height * width > tokens:
+            height, width = -(-height // 2), -(-width // 2)
+        if height * width != tokens:
+            raise ValueError(f"no level of a UNet over {self._latent} latents has {tokens} tokens")
+        return height, width
+
+
+class RegionLabels(RegionMaps):
+    """The same as 0 or 1: a token belongs to the region that covers `threshold` of it, or to none."""
+
+    threshold = 0.9
+
+    def _of(self, averaged: torch.Tensor) -> torch.Tensor:
+        return (averaged >= self.threshold).to(averaged.dtype)
+
+
+class Modulation(Protocol):
+    """What a method does to self-attention."""
+
+    def attend(
+        self,
+        layer: str,
+        time: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        labels: torch.Tensor | None,
+    ) -> Attended:
+        """As the function `attend`, in the layer named `layer` at `time` float32[B] (1 is noise, 0 the picture).
+
+        Sees the conditional half of classifier-free guidance only: B is the number of pathways.
+        """
+        ...
+
+
+class Recorder:
+    """Collects attention masses by region while a batch of pathways is denoised.
+
+    Args:
+        labels: regions of each pathway, float[P, S, h, w] as in `RegionLabels`: those of its sample.
+        latent_size: height and width of the latents.
+        pathways: P pairs of the pathway's sample (a number) and its name.
+        people: people in each sample; regions beyond a sample's own are padding.
+    """
+
+    def __init__(
+        self,
+        labels: torch.Tensor,
+        latent_size: tuple[int, int],
+        pathways: Sequence[tuple[int, str]],
+        people: Sequence[int],
+    ) -> None:
+        self.labels = RegionLabels(labels, latent_size)
+        self._pathways = pathways
+        self._people = people
+        self._entries: list[tuple[str, float, torch.Tensor, torch.Tensor]] = []
+
+    def add(self, layer: str, time: torch.Tensor, masses: torch.Tensor) -> None:
+        """Take the masses float[P, N, S] of a layer at `time`, one for all pathways."""
+        labels = self.labels.at(masses.shape[1])
+        counts = labels.sum(1)
+        sums = labels.transpose(1, 2).float() @ masses.detach().float()
+        # An empty region's row is 0 / 0: NaN, as the record says.
+        rows = sums / sums.sum(-1, keepdim=True)
+        self._entries.append((layer, float(time[0]), rows, counts))
+
+    def records(self) -> tuple[AttentionRecord, ...]:
+        """One record a sample."""
+        layers = [layer for layer, *_ in self._entries]
+        times = [time for _, time, *_ in self._entries]
+        rows = torch.stack([rows for *_, rows, _ in self._entries]).float().cpu().numpy()
+        counts = torch.stack([counts for *_, counts in self._entries]).int().cpu().numpy()
+        found = []
+        for sample, people in enumerate(self._people):
+            mine = [number for number, (of, _) in enumerate(self._pathways) if of == sample]
+            size = people + 1
+            found.append(
+                AttentionRecord(
+                    layers=tuple(layer for layer in layers for _ in mine),
+                    pathways=tuple(self._pathways[number][1] for _ in layers for number in mine),
+                    timesteps=np.repeat(np.array(times, np.float32), len(mine)),
+                    masses=rows[:, mine, :size, :size].reshape(-1, size, size),
+                    tokens=counts[:, mine, :size].reshape(-1, size),
+                )
+            )
+        return tuple(found)
+
+
+@dataclass(eq=False)
+class _Now:
+    """What the layers are to do in the current forward pass."""
+
+    time: torch.Tensor
+    modulation: Modulation | None
+    recorder: Recorder | None
+
+
+@dataclass(eq=False)
+class RegionAttention:
+    """Replaces the self-attention of a UNet; without anything to do it computes what the UNet did before."""
+
+    unet: Any
+    """diffusers' `UNet2DConditionModel`."""
+    layers: list[str] = field(default_factory=list)
+    """Names of the self-attention modules."""
+    now: _Now | None = None
+
+    def __post_init__(self) -> None:
+        processors = dict(self.unet.attn_processors)
+        for name in processors:
+            layer = name.removesuffix(".processor")
+            if layer.endswith(".attn1"):
+                self.layers.append(layer)
+                processors[name] = _Processor(layer, self)
+        self.unet.set_attn_processor(processors)
+
+    @contextmanager
+    def during(
+        self, time: torch.Tensor, modulation: Modulation | None, recorder: Recorder | None
+    ) -> Iterator[None]:
+        """Within it, forward passes are modulated and recorded.
+
+        `time` is float32[P] on the CPU, one for each pathway. With classifier-free guidance the batch is twice
+        as long, the conditional half last; only that half is touched.
+        """
+        self.now = _Now(time, modulation, recorder)
+        try:
+            yield
+        finally:
+            self.now = None
+
+
+class _Processor:
+    """diffusers' attention processor of one self-attention layer."""
+
+    def __init__(self, layer: str, control: RegionAttention) -> None:
+        self._layer = layer
+        self._control = control
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """float[B, N, C] -> float[B, N, C]."""
+        batch, tokens = hidden_states.shape[:2]
+
+        def heads(projected: torch.Tensor) -> torch.Tensor:
+            return projected.view(batch, tokens, attn.heads, -1).transpose(1, 2)
+
+        query, key, value = (heads(project(hidden_states)) for project in (attn.to_q, attn.to_k, attn.to_v))
+        out = self._attend(query, key, value).transpose(1, 2).reshape(batch, tokens, -1)
+        dropout, projection = attn.to_out[1], attn.to_out[0]
+        return dropout(projection(out))
+
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        now = self._control.now
+        if now is None or (now.modulation is None and now.recorder is None):
+            return attend(query, key, value)[0]
+        first = len(query) - len(now.time)
+        q, k, v = query[first:], key[first:], value[first:]
+        labels = None if now.recorder is None else now.recorder.labels.at(q.shape[2])
+        if now.modulation is None:
+            out, masses = attend(q, k, v, labels=labels)
+        else:
+            out, masses = now.modulation.attend(self._layer, now.time, q, k, v, labels)
+        if now.recorder is not None:
+            assert masses is not None
+            now.recorder.add(self._layer, now.time, masses)
+        if first:
+            out = torch.cat([attend(query[:first], key[:first], value[:first])[0], out])
+        return out

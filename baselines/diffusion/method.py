@@ -1,0 +1,141 @@
+"""The base class of the diffusion methods: the backbone, the canvas, and which samples share a batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from baselines.diffusion.attention import Recorder, RegionAttention
+from baselines.diffusion.backbone import Backbone, load_backbone, untrained
+from baselines.diffusion.canvas import Canvas
+from mildbench import weights
+from mildbench.errors import UserError, did_you_mean
+from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
+
+DEFAULT_BACKBONE = "sd-1.5-inpainting"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class DiffusionMethod(EraseMethod):
+    """A method on a diffusion backbone. A subclass sets `info` and writes `erase_together`.
+
+    On a CPU samples are computed one by one, so that the batch size never changes a result; on a GPU they
+    share a batch, start from the same noise, and may differ from a batch of one in the last bits.
+    """
+
+    def __init__(self, backbone: str, resolution: int, dtype: str) -> None:
+        """Raises `UserError` for an unknown dtype or a bad resolution.
+
+        Args:
+            backbone: see `load_backbone`.
+            resolution: pixels of the longer side at which the picture is shown to the backbone; 0 is the one
+                it was trained at.
+            dtype: `auto` (float32 on a CPU, bfloat16 on a GPU), or a key of `DTYPES`.
+        """
+        if dtype not in ("auto", *DTYPES):
+            raise UserError(
+                f"method {self.info.name!r} has no dtype {dtype!r}: {did_you_mean(dtype, DTYPES)}"
+            )
+        if resolution < 0:
+            raise UserError(f"method {self.info.name!r}: resolution={resolution}: give pixels, or 0")
+        self.backbone_name = backbone
+        self.resolution = resolution
+        self.dtype = dtype
+        # The instance says what it is: which weights it reads, or that they are random.
+        needed = (backbone,) if backbone in weights.checkpoints() else ()
+        self.info = replace(type(self).info, weights=needed, untrained=untrained(backbone))
+
+    def load(self) -> None:
+        """Load the backbone. A subclass with parts of its own calls this first."""
+        if self.dtype == "auto":
+            self.dtype = "float32" if self.device == "cpu" else "bfloat16"
+        self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
+        self.attention = RegionAttention(self.backbone.unet)
+
+    def parts_folder(self, given: str) -> Path | None:
+        """The folder of the method's own trained parts, from its option `weights`; None: random parts.
+
+        Raises `UserError` where there are none for a trained backbone: trained and random weights are not mixed.
+        """
+        if given:
+            if not Path(given).is_dir():
+                raise UserError(f"{self.info.name} weights not found: {given} is not a folder")
+            return Path(given)
+        if untrained(self.backbone_name):
+            return None
+        raise UserError(
+            f"method {self.info.name!r} has no trained parts for the backbone {self.backbone_name}: "
+            f"give a folder with them, {self.info.name}:weights=FOLDER"
+        )
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        """Erase; a sample with nothing to erase is returned as it is."""
+        busy = [index for index in range(len(batch)) if batch.masks[index].any()]
+        images = batch.images.copy()
+        layers: list[dict[int, np.ndarray]] = [{} for _ in batch.sample_ids]
+        records: list[AttentionRecord | None] = [None] * len(batch)
+        together = [busy] if self.device != "cpu" else [[index] for index in busy]
+        for group in together:
+            if not group:
+                continue
+            result = self.erase_together(batch.take(group))
+            for place, index in enumerate(group):
+                images[index] = result.images[place]
+                if result.layers is not None:
+                    layers[index] = result.layers[place]
+                if result.attention is not None:
+                    records[index] = result.attention[place]
+        return EraseResult(images, tuple(layers), tuple(records))
+
+    @abstractmethod
+    def erase_together(self, batch: EraseBatch) -> EraseResult:
+        """Erase from samples of one size, each with something to erase."""
+
+    def canvas(self, batch: EraseBatch) -> Canvas:
+        """The working canvas for pictures of the batch's size."""
+        height, width = batch.images.shape[1:3]
+        return Canvas.of((height, width), self.resolution or self.backbone.resolution, self.backbone.multiple)
+
+    def to_model(self, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+        """P canvas pictures uint8[H, W, 3] -> float[P, 3, H, W] in [-1, 1] on the device."""
+        pixels = torch.from_numpy(np.stack(pictures)).to(self.device).permute(0, 3, 1, 2)
+        return (pixels.to(torch.float32) / 127.5 - 1).to(self.backbone.dtype)
+
+    def holes(self, masks: Sequence[np.ndarray]) -> torch.Tensor:
+        """P canvas masks bool[H, W] -> float[P, 1, H, W] on the device."""
+        return torch.from_numpy(np.stack(masks))[:, None].to(self.device, self.backbone.dtype)
+
+    @staticmethod
+    def to_pictures(pixels: torch.Tensor) -> np.ndarray:
+        """float[P, 3, H, W] in [-1, 1] -> uint8[P, H, W, 3]; raises ValueError for values that are not finite."""
+        if not torch.isfinite(pixels).all():
+            raise ValueError("the decoder returned values that are not finite")
+        scaled = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).byte()
+        return scaled.permute(0, 2, 3, 1).cpu().numpy()
+
+    def recorder(
+        self, batch: EraseBatch, canvas: Canvas, pathways: Sequence[tuple[int, str]]
+    ) -> Recorder | None:
+        """A recorder of attention between the background and the visible people; None where they are unknown.
+
+        `pathways`: the sample's place in the batch and the pathway's name, in the pathways' order.
+        """
+        if batch.instances is None:
+            return None
+        people = [len(masks) for masks in batch.instances]
+        height, width = canvas.padded
+        labels = np.zeros((len(batch), max(people) + 1, height, width), np.float32)
+        for sample, masks in enumerate(batch.instances):
+            for place, mask in enumerate(masks):
+                labels[sample, place + 1] = canvas.coverage(mask)
+            labels[sample, 0] = 1 - labels[sample, 1:].sum(0)
+            labels[sample, 0, canvas.scaled[0] :] = 0  # padding belongs to no region
+            labels[sample, 0, :, canvas.scaled[1] :] = 0
+        of = [sample for sample, _ in pathways]
+        latent = (height // self.backbone.factor, width // self.backbone.factor)
+        return Recorder(torch.from_numpy(labels[of]).to(self.device), latent, pathways, people)

@@ -1,0 +1,71 @@
+"""Stable Diffusion inpainting, as its pipeline does it: one pathway, nothing added."""
+
+from __future__ import annotations
+
+from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines.diffusion.sampler import Pathways, Settings, denoise
+from mildbench.method import EraseBatch, EraseResult, MethodInfo
+
+
+class SdInpaint(DiffusionMethod):
+    """Inpainting by a latent diffusion model (Rombach et al., CVPR 2022), stock weights, empty prompt."""
+
+    info = MethodInfo(
+        "sd-inpaint",
+        "official",
+        "Stable Diffusion inpainting, stock weights",
+        paper="Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022",
+        licence="the checkpoint's",
+        capabilities=frozenset({"device", "attention"}),
+    )
+
+    def __init__(
+        self,
+        backbone: str = DEFAULT_BACKBONE,
+        prompt: str = "",
+        negative_prompt: str = "",
+        steps: int = 30,
+        guidance: float = 7.5,
+        resolution: int = 0,
+        dtype: str = "auto",
+    ) -> None:
+        """Raises `UserError` for options out of range.
+
+        Args:
+            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            prompt: what to paint, the same for every picture.
+            negative_prompt: what to be guided away from.
+            steps: of the checkpoint's own scheduler.
+            guidance: scale of classifier-free guidance; without effect where both prompts are the same.
+            resolution: see `DiffusionMethod`.
+            dtype: see `DiffusionMethod`.
+        """
+        super().__init__(backbone, resolution, dtype)
+        self.prompt, self.negative_prompt = prompt, negative_prompt
+        # Guidance between equal prompts is no guidance: half the work, the same picture.
+        self.settings = Settings.checked(
+            self.info.name, steps, 1.0 if prompt == negative_prompt else guidance
+        )
+
+    def erase_together(self, batch: EraseBatch) -> EraseResult:
+        """One pathway a sample."""
+        canvas = self.canvas(batch)
+        pathways = Pathways(
+            self.to_model([canvas.picture(image) for image in batch.images]),
+            self.holes([canvas.hole(mask) for mask in batch.masks]),
+            self.backbone.text([self.prompt] * len(batch)),
+            batch.seeds,
+        )
+        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
+        latents = denoise(
+            self.backbone,
+            pathways,
+            self.settings,
+            negative=self.backbone.text([self.negative_prompt] * len(batch)),
+            attention=self.attention,
+            recorder=recorder,
+        )
+        pictures = self.to_pictures(self.backbone.decode(latents))
+        return EraseResult(
+            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
+        )

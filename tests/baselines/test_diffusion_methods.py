@@ -1,0 +1,104 @@
+"""What holds for every diffusion method, on a backbone with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from people import crowd, reordered
+
+from mildbench.errors import UserError
+from mildbench.method import EraseMethod, MethodSpec
+from mildbench.regions import paste
+
+METHODS = {
+    "sd-inpaint": "sd-inpaint:backbone=tiny,steps=2,resolution=64",
+}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def method(request: pytest.FixtureRequest) -> Iterator[EraseMethod]:
+    loaded = MethodSpec.parse(METHODS[request.param]).create()
+    loaded.load()
+    yield loaded
+
+
+def test_batch_size_never_changes_a_result(method: EraseMethod) -> None:
+    together = method.run(crowd(2))
+    for index, outcome in enumerate(together):
+        (alone,) = method.run(crowd(2).sample(index))
+        assert outcome.error is None, outcome.error
+        assert np.array_equal(outcome.image, alone.image)
+        assert outcome.layers.keys() == alone.layers.keys()
+        for person, layer in outcome.layers.items():
+            assert np.array_equal(layer, alone.layers[person])
+        if outcome.attention is not None:
+            assert alone.attention is not None
+            assert np.array_equal(outcome.attention.masses, alone.attention.masses, equal_nan=True)
+    assert not np.array_equal(together[0].image, together[1].image)
+
+
+def test_erasing_nobody_returns_the_input(method: EraseMethod) -> None:
+    people = crowd(1)
+    nobody = replace(people, masks=np.zeros_like(people.masks), targets=((),))
+    (outcome,) = method.run(nobody)
+    assert np.array_equal(outcome.image, people.images[0])
+
+
+def test_pasted_pixels_outside_the_mask_are_the_inputs(method: EraseMethod) -> None:
+    people = crowd(1)
+    (outcome,) = method.run(people)
+    assert outcome.image is not None
+    pasted = paste(outcome.image, people.images[0], people.masks[0], 0)
+    assert np.array_equal(pasted[~people.masks[0]], people.images[0][~people.masks[0]])
+    assert not np.array_equal(pasted, people.images[0])
+
+
+def test_the_order_of_instances_does_not_change_the_result(method: EraseMethod) -> None:
+    # The first two do not touch each other, so that either may be listed as the one further back.
+    people = crowd(1)
+    (first,) = method.run(people)
+    (second,) = method.run(reordered(people, (1, 0, 2)))
+    assert first.image is not None
+    assert second.image is not None
+    assert np.abs(first.image.astype(int) - second.image.astype(int)).max() <= 1
+    assert {1 - person for person in first.layers} == set(second.layers)
+
+
+def test_attention_is_recorded_for_every_layer_and_step(method: EraseMethod) -> None:
+    (outcome,) = method.run(crowd(1))
+    record = outcome.attention
+    assert record is not None
+    assert record.masses.shape[1:] == (4, 4)
+    seen = record.tokens[:, :, None] * np.ones((1, 1, 4)) > 0
+    assert np.isfinite(record.masses[seen]).all()
+    rows = record.masses.sum(-1)[record.tokens > 0]
+    np.testing.assert_allclose(rows, 1, atol=1e-3)
+    assert ((record.timesteps > 0) & (record.timesteps <= 1)).all()
+
+
+def test_random_weights_are_owned_up_to(method: EraseMethod) -> None:
+    assert method.info.untrained is not None
+    assert "random weights" in method.info.untrained
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_missing_checkpoint_names_the_one_command(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="mildbench weights fetch sd-1.5-inpainting"):
+        MethodSpec(name, {"backbone": "sd-1.5-inpainting"}).create().load()
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="hf download some/checkpoint"):
+        MethodSpec(name, {"backbone": "some/checkpoint"}).create().load()
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("option", "value"), [("steps", 0), ("dtype", "float99"), ("resolution", -1), ("backbone", "nonsense")]
+)
+def test_bad_options_are_refused_in_one_line(name: str, option: str, value: object) -> None:
+    with pytest.raises(UserError) as error:
+        MethodSpec(name, {"backbone": "tiny", option: str(value)}).create().load()
+    assert "\n" not in str(error.value)
