@@ -11,6 +11,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
 
@@ -21,6 +22,9 @@ class _Inpaint(EraseMethod):
 
     def __init__(self, radius: float = 3.0) -> None:
         """`radius`: in pixels, of the neighbourhood that fills a pixel (3 as in OpenCV's tutorial)."""
+        least, most = 1, 100  # OpenCV moves others there, and says nothing
+        if not least <= radius <= most:
+            raise UserError(f"{self.info.name}: the radius is {radius}: give {least} to {most} pixels")
         self.radius = radius
 
     def erase(self, batch: EraseBatch) -> EraseResult:

@@ -20,6 +20,7 @@ EXTRA_OF: dict[str, str] = {
     "transformers": "diffusion",
     "accelerate": "diffusion",
     "peft": "diffusion",
+    "huggingface_hub": "diffusion",
     "safetensors": "torch",
     "ai_edge_litert": "annotate",
     "fiftyone": "browse",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
+from isal import isal_zlib
 from PIL import Image
 
 from mildbench.errors import UserError
@@ -14,6 +17,8 @@ from mildbench.files import write_bytes
 
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused as decompression bombs (Pillow's error limit)."""
+_COLOUR_TYPES: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
+"""PNG's colour type by an array's shape beyond height and width."""
 
 
 def read_rgb(path: Path, what: str = "image") -> np.ndarray:
@@ -83,13 +88,43 @@ def _decode(data: bytes, flags: int, what: str) -> np.ndarray:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Lossless bytes of uint8[H, W], [H, W, 3] RGB or [H, W, 4] RGBA; OpenCV's default is the fastest here."""
-    if pixels.ndim == 3:
-        order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-        pixels = cv2.cvtColor(pixels, order)
-    done, data = cv2.imencode(".png", pixels)
-    if not done:
+    """Lossless bytes of uint8[H, W], [H, W, 3] RGB or [H, W, 4] RGBA, as a PNG file (ISO/IEC 15948).
+
+    Written out here because deflating is most of the cost: by ISA-L, photos and layers take a quarter of the time
+    that OpenCV's zlib needs, and are a little smaller. The bytes depend on the version of `isal`.
+
+    Raises ValueError for an array of another kind, or an empty one.
+    """
+    if (
+        pixels.dtype != np.uint8
+        or pixels.ndim not in (2, 3)
+        or pixels.shape[2:] not in _COLOUR_TYPES
+        or not pixels.size
+    ):
         raise ValueError(f"cannot encode {pixels.dtype}{list(pixels.shape)} as PNG")
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1)
+    scanlines = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    # The filter "up", each row less the one above, is one fast subtraction, and best or near it for every part.
+    scanlines[:, 0] = 2
+    scanlines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=scanlines[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[pixels.shape[2:]], 0, 0, 0)
+    data = isal_zlib.compress(scanlines, 1)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
+
+
+def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    """Lossy bytes of uint8[H, W, 3] RGB as a JPEG file (4:2:0); `quality` 1..100."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), settings)
+    if not done:
+        raise ValueError(f"cannot encode {pixels.dtype}{list(pixels.shape)} as JPEG")
     return data.tobytes()
 
 

@@ -9,8 +9,8 @@ and y down. Labels come from the binary mask (`Person.parsing > 0`), never from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -179,17 +179,22 @@ class Triplet:
     people: People | None = None
     targets: tuple[int, ...] = ()
     """Indices into `people` of those to erase."""
+    subject: int | None = None
+    """Index into `people` of the one person whom erasing the targets uncovers, in a task that asks for one."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Strata: scenario family, visible ratio and the like; JSON values."""
 
     @property
     def overlap(self) -> np.ndarray | None:
-        """bool[H, W]: where an erased person covers a kept one (the multi-IP zone); None if people are unknown."""
+        """bool[H, W]: where an erased person covers a kept one (the multi-IP zone), or the subject where there is
+        one; None if people are unknown.
+        """
         if self.people is None:
             return None
         erased = np.zeros(len(self.people.ids), dtype=bool)
         erased[list(self.targets)] = True
-        kept_whole: np.ndarray = np.any(self.people.amodal[~erased], axis=0)
+        uncovered = ~erased if self.subject is None else [self.subject]
+        kept_whole: np.ndarray = np.any(self.people.amodal[uncovered], axis=0)
         seen: np.ndarray = np.any(self.people.visible[erased], axis=0)
         return kept_whole & seen
 
@@ -265,16 +270,36 @@ class Scene:
         ValueError for an id that is not in the scene.
         """
         erased = frozenset(targets)
-        ids = tuple(layer.person.id for layer in self.layers)
-        if unknown := erased.difference(ids):
-            raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {list(ids)}")
+        self._check(erased)
+        return self._task(erased, self.people())
+
+    def deocclude(self, person: int) -> Triplet:
+        """The task of completing the person with this id: erase exactly those who cover them, nobody else.
+
+        The truth then shows them whole, and `Triplet.subject` is their index. Raises ValueError for an id that
+        is not in the scene, and for a person whom nobody covers.
+        """
+        self._check([person])
+        people = self.people()
+        subject = people.ids.index(person)
+        in_front = np.flatnonzero(people.occlusion()[:, subject])
+        if not in_front.size:
+            raise ValueError(f"scene {self.id}: nobody covers person {person}")
+        return replace(self._task([people.ids[k] for k in in_front], people), subject=subject)
+
+    def _check(self, persons: Iterable[int]) -> None:
+        ids = [layer.person.id for layer in self.layers]
+        if unknown := set(persons).difference(ids):
+            raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {ids}")
+
+    def _task(self, erased: Collection[int], people: People) -> Triplet:
         return Triplet(
             id=self.id,
             image=self.composite(),
             mask=self.footprint(erased),
             truth=self.composite(without=erased),
-            people=self.people(),
-            targets=tuple(k for k, name in enumerate(ids) if name in erased),
+            people=people,
+            targets=tuple(k for k, name in enumerate(people.ids) if name in erased),
         )
 
 

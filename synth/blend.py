@@ -131,22 +131,14 @@ def backdrop(figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -
 
     Beyond the frame the canvas is mirrored, so that a person cut by the frame is blended with likely colours.
     """
-    (x, y), (h, w) = origin, figure.rgba.shape[:2]
-    rows, columns = (
-        mirrored(np.arange(y, y + h), canvas.shape[0]),
-        mirrored(np.arange(x, x + w), canvas.shape[1]),
-    )
-    behind = canvas[rows[:, None], columns]
+    (x, y), (h, w), (height, width) = origin, figure.rgba.shape[:2], canvas.shape[:2]
+    top, bottom = max(-y, 0), max(y + h - height, 0)
+    left, right = max(-x, 0), max(x + w - width, 0)
+    wide = cv2.copyMakeBorder(canvas, top, bottom, left, right, cv2.BORDER_REFLECT_101)
+    behind = wide[top + y : top + y + h, left + x : left + x + w].copy()
     if figure.shadow is not None:
         over(behind, np.zeros_like(behind), figure.shadow)
     return behind
-
-
-def mirrored(index: np.ndarray, size: int) -> np.ndarray:
-    """int[n]: indices of any value folded into 0 .. size - 1, as by cv2.BORDER_REFLECT_101."""
-    period = max(2 * (size - 1), 1)
-    folded = np.mod(index, period)
-    return np.minimum(folded, period - folded) if size > 1 else np.zeros_like(index)
 
 
 def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: int) -> np.ndarray:

@@ -17,6 +17,16 @@ LAB_BINS = (8, 8, 8)
 EDGE_BINS = 8
 
 
+Look = tuple[np.ndarray, np.ndarray]
+"""Normalised histograms: of colour, float32[8, 8, 8], and of texture, float32[8, 1]."""
+
+
+def look_of_clothes(figure: SizedFigure) -> Look:
+    """How a person is dressed; the whole person where parsing is unknown."""
+    clothes = figure.mask & ~np.isin(figure.parsing, SKIN_AND_HAIR)
+    return _histograms(_planes(figure.rgba[..., :3]), clothes if clothes.any() else figure.mask)
+
+
 class Surroundings:
     """A background prepared for many comparisons."""
 
@@ -24,24 +34,22 @@ class Surroundings:
         """`image`: uint8[H, W, 3] RGB."""
         self._planes = _planes(image)
 
-    def distance(self, figure: SizedFigure, mask: np.ndarray, window: tuple[slice, slice]) -> float:
+    def distance(self, clothes: Look, mask: np.ndarray, window: tuple[slice, slice]) -> float:
         """Between a person's clothes and what lies under their footprint, 0 (alike) to 1 (nothing in common).
 
         Two thirds colour (Lab, 8x8x8 bins), one third texture (gradient magnitude), each the Hellinger
         distance of normalised histograms.
 
         Args:
-            figure: the person, whose clothes count; the whole person where parsing is unknown.
+            clothes: from `look_of_clothes`.
             mask: bool[h, w], the part of the person's mask inside the frame.
             window: where that part lies.
         """
         if not mask.any():
             return 1.0
-        clothes = figure.mask & ~np.isin(figure.parsing, SKIN_AND_HAIR)
-        worn = _histograms(_planes(figure.rgba[..., :3]), clothes if clothes.any() else figure.mask)
         under = _histograms(self._planes[window], mask)
         colour, texture = (
-            cv2.compareHist(a, b, cv2.HISTCMP_BHATTACHARYYA) for a, b in zip(worn, under, strict=True)
+            cv2.compareHist(a, b, cv2.HISTCMP_BHATTACHARYYA) for a, b in zip(clothes, under, strict=True)
         )
         return float((2 * colour + texture) / 3)
 
@@ -54,7 +62,7 @@ def _planes(image: np.ndarray) -> np.ndarray:
     return np.dstack([lab, edges.astype(np.uint8)])
 
 
-def _histograms(planes: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _histograms(planes: np.ndarray, mask: np.ndarray) -> Look:
     where = mask.astype(np.uint8)
     planes = np.ascontiguousarray(planes)
     colour = cv2.calcHist([planes], [0, 1, 2], where, list(LAB_BINS), [0, 256] * 3)

@@ -210,14 +210,14 @@ class Cut:
         """bool[size, size]."""
         plane = mask[self._window].astype(np.uint8)
         method = cv2.INTER_NEAREST_EXACT
-        return self._turned(cv2.resize(plane, (self.size, self.size), interpolation=method) > 0)
+        return self._turned(cv2.resize(plane, (self.size, self.size), interpolation=method)) > 0
 
     def contains(self, mask: np.ndarray) -> bool:
         """Whether all of a mask lies inside the square."""
         return np.count_nonzero(mask[self._window]) == np.count_nonzero(mask)
 
     def _turned(self, plane: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(plane[:, ::-1]) if self.mirrored else plane
+        return cv2.flip(plane, 1) if self.mirrored else plane
 
 
 def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe) -> Cut:

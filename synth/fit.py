@@ -12,6 +12,8 @@ from synth.sources.base import Cutout, Rejected
 
 FAINTEST = 4
 """Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""
+SIDES_SWAPPED = np.array([PARSING_FLIP.get(label, label) for label in range(256)], dtype=np.uint8)
+"""Label of a mirrored person's pixel by its label before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class SizedFigure:
     """A person at scene scale, in layer pixels (padded so that the shadow fits)."""
 
     rgba: np.ndarray
-    """uint8[h, w, 4]."""
+    """uint8[h, w, 4]; in the rectangle where alpha is not 0, colours go on under alpha 0."""
     parsing: np.ndarray
     """uint8[h, w]."""
     keypoints: np.ndarray
@@ -49,8 +51,8 @@ def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) 
     ratio = np.array([width / cutout.rgba.shape[1], height / cutout.rgba.shape[0]], dtype=np.float32)
     keypoints[:, :2] = (keypoints[:, :2] + 0.5) * ratio - 0.5
     if mirrored:
-        rgba = np.ascontiguousarray(rgba[:, ::-1])
-        parsing = _swap_sides(parsing[:, ::-1])
+        rgba = cv2.flip(rgba, 1)
+        parsing = cv2.LUT(cv2.flip(parsing, 1), SIDES_SWAPPED)
         keypoints = keypoints[list(KEYPOINT_FLIP)]
         keypoints[:, 0] = width - 1 - keypoints[:, 0]
     keypoints[keypoints[:, 2] == 0] = 0
@@ -125,13 +127,6 @@ def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
         resized[missing] = label_of[index[missing]]
     resized[~mask] = 0
     return resized
-
-
-def _swap_sides(parsing: np.ndarray) -> np.ndarray:
-    table = np.arange(256, dtype=np.uint8)
-    for label, other in PARSING_FLIP.items():
-        table[label] = other
-    return table[parsing]
 
 
 def _foot(mask: np.ndarray) -> tuple[int, int]:

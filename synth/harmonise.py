@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from synth.blend import backdrop
-from synth.cutout import extend_colours
 from synth.fit import SizedFigure
 
 GAIN = (0.75, 1.3)
@@ -73,66 +72,52 @@ def harmonise(
         settings: what to match.
         rng: used for the noise alone; the same state gives the same bytes.
     """
+    if settings == Harmony():
+        return figure
     around = backdrop(replace(figure, shadow=None), canvas, origin)
+    grey = _grey(around)
     steps: list[_Step] = []
     if settings.colour > 0:
         steps.append(_transfer(around, settings.colour))
     if settings.blur:
-        steps.append(_soften(around))
+        steps.append(_soften(grey))
     if settings.noise:
-        steps.append(_sprinkle(around, rng))
+        steps.append(_sprinkle(grey, rng))
     if settings.jpeg is not None:
         steps.append(_compress(settings.jpeg))
-    return _recolour(figure, *steps) if steps else figure
-
-
-def match_colour(figure: SizedFigure, around: np.ndarray, strength: float) -> SizedFigure:
-    """Move mean and spread of the figure's colours toward those around it, in Lab.
-
-    Reinhard et al., "Color Transfer between Images", IEEE CG&A 2001, in CIE Lab, with bounded gains and shifts.
-
-    Args:
-        figure: at scene scale.
-        around: uint8[h, w, 3], the background around and behind the figure.
-        strength: 0 leaves the figure as it is, 1 is the full (bounded) transfer.
-    """
-    return _recolour(figure, _transfer(around, strength))
+    return _recolour(figure, steps)
 
 
 def _transfer(around: np.ndarray, strength: float) -> _Step:
+    """Move mean and spread of the figure's colours toward those of `around`, uint8[h, w, 3], in Lab.
+
+    Reinhard et al., "Color Transfer between Images", IEEE CG&A 2001, in CIE Lab, with bounded gains and shifts.
+    """
+
     def transfer(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-        # A quarter of the pixels tells mean and spread as well.
-        place = cv2.cvtColor(around[::2, ::2].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+        lab = _lab(colours)
         own_mean, own_spread = cv2.meanStdDev(lab, mask=mask.astype(np.uint8))
-        mean, spread = cv2.meanStdDev(place)
+        mean, spread = cv2.meanStdDev(_lab(around[::2, ::2]))  # a quarter of the pixels tells as much
         bound = np.array([SHIFT[0], SHIFT[1], SHIFT[1]])
         shift = np.clip((mean - own_mean).ravel(), -bound, bound) * strength
         gain = np.clip((spread / np.maximum(own_spread, 1)).ravel(), *GAIN) ** strength
         offset = own_mean.ravel() * (1 - gain) + shift
-        lab *= gain.astype(np.float32)
-        lab += offset.astype(np.float32)
-        rgb = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
-        rgb *= 255
-        return rgb
+        moved = cv2.transform(lab, np.column_stack([np.diag(gain), offset]))
+        return cv2.convertScaleAbs(cv2.cvtColor(moved, cv2.COLOR_Lab2RGB), alpha=255)
 
     return transfer
 
 
-def match_sharpness(figure: SizedFigure, around: np.ndarray) -> SizedFigure:
-    """Blur the figure's colours where the background is softer; never sharpens.
-
-    Args:
-        figure: at scene scale.
-        around: uint8[h, w, 3], the background around and behind the figure.
-    """
-    return _recolour(figure, _soften(around))
+def _lab(colours: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.multiply(colours, np.float32(1 / 255), dtype=np.float32), cv2.COLOR_RGB2Lab)
 
 
 def _soften(around: np.ndarray) -> _Step:
+    """Blur the figure's colours where `around`, float32[h, w], is softer; never sharpens."""
+
     def soften(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         own = edge_blur(_grey(colours), _interior(mask))
-        place = edge_blur(_grey(around), np.ones(around.shape[:2], dtype=bool))
+        place = edge_blur(around, np.ones(around.shape, dtype=bool))
         if own is None or place is None or place**2 - own**2 < 0.2:  # less than half a pixel cannot be seen
             return colours
         return cv2.GaussianBlur(colours, (0, 0), min(float(np.sqrt(place**2 - own**2)), SOFTEST))
@@ -140,27 +125,18 @@ def _soften(around: np.ndarray) -> _Step:
     return soften
 
 
-def match_noise(figure: SizedFigure, around: np.ndarray, rng: np.random.Generator) -> SizedFigure:
-    """Add luminance noise to the figure where the background is noisier; never removes any.
+def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
+    """Add luminance noise to the figure where `around`, float32[h, w], is noisier; never removes any.
 
     Nothing is added where the background is textured all over: its noise cannot be told.
-
-    Args:
-        figure: at scene scale.
-        around: uint8[h, w, 3], the background around and behind the figure.
-        rng: gives the noise.
     """
-    return _recolour(figure, _sprinkle(around, rng))
 
-
-def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
     def sprinkle(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         own = noise_sigma(_grey(colours), _interior(mask))
-        grey = _grey(around)
-        place = noise_sigma(grey, np.ones(grey.shape, dtype=bool))
+        place = noise_sigma(around, np.ones(around.shape, dtype=bool))
         if own is None or place is None or place**2 - own**2 < 0.25:  # less than rounding adds
             return colours
-        if _textured_throughout(grey):
+        if _textured_throughout(around):
             return colours
         sigma = min(float(np.sqrt(place**2 - own**2)), LOUDEST)
         return colours + sigma * rng.standard_normal((*mask.shape, 1), dtype=np.float32)
@@ -168,18 +144,9 @@ def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
     return sprinkle
 
 
-def jpeg_history(figure: SizedFigure, quality: int) -> SizedFigure:
-    """Pass the figure's colours through JPEG (4:2:0). They are extended beyond the mask first, so that no edge
-    against an outside rings into the person.
-
-    Args:
-        figure: at scene scale.
-        quality: 1..100.
-    """
-    return _recolour(figure, _compress(quality))
-
-
 def _compress(quality: int) -> _Step:
+    """Pass the figure's colours through JPEG (4:2:0)."""
+
     def code(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         _, data = cv2.imencode(".jpg", colours[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -231,14 +198,14 @@ def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
     return float(calm / CALMEST * np.sqrt(np.pi / 2) / 6)
 
 
-def _recolour(figure: SizedFigure, *steps: _Step) -> SizedFigure:
-    """Apply the steps, one after another, to the figure's extended colours, in the rectangle where it is seen."""
+def _recolour(figure: SizedFigure, steps: list[_Step]) -> SizedFigure:
+    """Apply the steps, one after another, to the figure's colours, in the rectangle where it is seen."""
     x, y, w, h = cv2.boundingRect((figure.rgba[..., 3] > 0).astype(np.uint8))
     window = np.s_[y : y + h, x : x + w]
     mask = figure.mask[window]
     if not mask.any():
         return figure
-    colours = np.ascontiguousarray(extend_colours(figure.rgba[window])[..., :3])
+    colours = np.ascontiguousarray(figure.rgba[window][..., :3])
     for step in steps:
         # Rounds half to even and saturates, like rint and clip, several times faster.
         colours = cv2.add(step(colours, mask), 0, dtype=cv2.CV_8U)  # type: ignore[call-overload]

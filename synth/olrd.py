@@ -28,7 +28,7 @@ from synth.catalogue import (
     divide,
     split_of_sample,
 )
-from synth.cutout import refine
+from synth.cutout import extend_colours, refine
 from synth.fit import SizedFigure, fit
 from synth.near_duplicates import difference_hash
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
@@ -103,7 +103,7 @@ class OlrdCatalogue:
             max(rows[0] - margin, 0) : rows[-1] + 1 + margin,
             max(columns[0] - margin, 0) : columns[-1] + 1 + margin,
         ]
-        rgba = refine(picture.backdrop.image[window], segment.mask[window])
+        rgba = extend_colours(refine(picture.backdrop.image[window], segment.mask[window]))
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         origin = picture.backdrop.provenance
         annotation = f"segment {segment.id} ({segment.category})"

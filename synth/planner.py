@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from synth.camouflage import Surroundings
+from synth.camouflage import Surroundings, look_of_clothes
 from synth.canvas import Canvas, Standing
 from synth.catalogue import Catalogue, PersonChoice, View, split_of_sample
 from synth.fit import SizedFigure
@@ -287,10 +287,10 @@ class _Scene:
     def _camouflaged(self, candidate: _Candidate) -> _Place | None:
         """The place, of those drawn, whose colours and texture are nearest to the clothes."""
         assert self.surroundings is not None
-        places = []
+        places, clothes = [], look_of_clothes(candidate.figure)
         for origin in self._random_places(candidate):
             window, part = self.canvas.clip(candidate.figure.mask, origin)
-            places.append((self.surroundings.distance(candidate.figure, part, window), origin))
+            places.append((self.surroundings.distance(clothes, part, window), origin))
         if not places:
             return None
         distance, origin = min(places)

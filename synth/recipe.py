@@ -115,9 +115,19 @@ class Recipe(BaseModel):
     match_blur: bool = Field(default=False, description="soften a person that is sharper than the background")
     match_noise: bool = Field(default=False, description="give a person the background's noise")
     jpeg: Share = Field(default=0, description="how often a person goes through a JPEG of quality 60..95")
+    train_jpeg: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="JPEG quality of composites and backgrounds of the split train; null: lossless, like the rest",
+    )
     max_rejected_share: Share = Field(
         default=0.2, description="more broken inputs than this share fail the build"
     )
+
+    def jpeg(self, split: str) -> int | None:
+        """JPEG quality at which a split is stored, None for lossless."""
+        return self.train_jpeg if split == "train" else None
 
 
 def names() -> list[str]:
@@ -174,6 +184,11 @@ def check(content: dict[str, object], where: str) -> Recipe:
             raise UserError(
                 f"recipe {where}: splits: {name!r} names a folder: use letters, digits and _ only"
             )
+    if recipe.train_jpeg is not None and not recipe.splits.get("train"):
+        raise UserError(
+            f"recipe {where}: train_jpeg: there is no split 'train', and other splits are always lossless: "
+            "name one in splits, or leave train_jpeg out"
+        )
     if not all(1 <= count <= 32 for count in recipe.crowd):
         raise UserError(f"recipe {where}: crowd: the number of people must lie in 1..32")
     return recipe

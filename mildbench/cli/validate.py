@@ -40,3 +40,5 @@ def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data se
         else "can be read and are of one size each"
     )
     console.print(f"{dataset}: valid: {samples} samples {outcome}")
+    if opened.info.jpeg:
+        console.print(opened.info.lossy(), markup=False, highlight=False, soft_wrap=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from mildbench.weights import Status
+    from mildbench.weights import AnyEntry, Status
 
 app = typer.Typer(
     help="List, fetch, add and verify the weights that methods and metrics read. "
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_() -> None:
-    """Show every known weights file and whether it is here (sizes only; `verify` hashes)."""
+    """Show all known weights, whether they are here (sizes only; `verify` hashes), and what they are held to."""
     from mildbench import weights
 
     _print_table(f"weights in {weights.cache_dir()}", weights.overview())
@@ -40,7 +40,9 @@ def fetch(
     for name in names:
         weights.entry(name)  # a misspelt last name is said before the first download, not after it
     for name in names:
-        with _progress(name) as progress:
+        # A checkpoint comes through huggingface_hub, which shows bars of its own.
+        bar = nullcontext() if name in weights.checkpoints() else _progress(name)
+        with bar as progress:
             path = weights.fetch(name, offline=offline, progress=progress)
         typer.echo(f"{name}: {path}")
 
@@ -48,14 +50,16 @@ def fetch(
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="a name from `mildbench weights list`")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the file, downloaded elsewhere")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="the file, or a checkpoint's folder, downloaded elsewhere")
+    ],
 ) -> None:
-    """Put a file that you have into the cache, after checking it: for machines without a network."""
+    """Put weights that you have into the cache, after checking them: for machines without a network."""
     from mildbench import weights
 
     with _progress(name) as progress:
-        path = weights.add(name, file, progress=progress)
-    typer.echo(f"{name}: {path}")
+        place = weights.add(name, path, progress=progress)
+    typer.echo(f"{name}: {place}")
 
 
 @app.command()
@@ -64,7 +68,7 @@ def verify(
         list[str] | None, typer.Argument(metavar="[NAME...]", help="all when none is given")
     ] = None,
 ) -> None:
-    """Hash the cached files and compare; exits with 2 if one is wrong or a named one is missing."""
+    """Hash what is in the cache and compare; exits with 2 if something is wrong or a named one is missing."""
     from mildbench import weights
     from mildbench.errors import UserError
 
@@ -83,13 +87,27 @@ def _print_table(title: str, states: Iterable[Status]) -> None:
     table.add_column("name", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("held to")
     table.add_column("used for")
     table.add_column("licence")
     for status in states:
         state = status.state if status.problem is None else f"wrong: {status.problem}"
         entry = status.entry
-        table.add_row(entry.name, state, f"{entry.size / 1e6:,.1f}", entry.used_for, entry.licence)
+        size = f"{entry.size / 1e6:,.1f}"
+        table.add_row(entry.name, state, size, _held_to(entry), entry.used_for, entry.licence)
     Console().print(table)
+
+
+def _held_to(entry: AnyEntry) -> str:
+    """What the weights must be: all known beforehand, or in part whatever was fetched first."""
+    from mildbench.weights import Checkpoint
+
+    if not isinstance(entry, Checkpoint):
+        return "sha256"
+    known = sum(file.sha256 is not None for file in entry.files)
+    if known == len(entry.files):
+        return f"sha256 of {known} files"
+    return f"sha256 of {known} of {len(entry.files)} files; the others to what was fetched first"
 
 
 @contextmanager

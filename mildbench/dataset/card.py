@@ -24,6 +24,8 @@ def render(info: DatasetInfo) -> str:
     # their layers; `mildbench export --to huggingface` puts the pictures into a table.
     front = front_matter(info, [{"config_name": "default", "data_files": SAMPLES}])
     parts = [front, f"# {info.name}", info.description, _origin(info), counts(info)]
+    if info.jpeg:
+        parts.append(info.lossy())
     if info.source == "scenes":
         parts += [_visible_ratios(info.report["visible_ratio"]), _rejections(info)]
     parts += ["## Sources", _sharing(info), sources(info), "## Files", _files(info)]

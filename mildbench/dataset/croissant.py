@@ -71,18 +71,16 @@ def describe(info: DatasetInfo, files: dict[str, tuple[Path, str]]) -> dict[str,
         }
         for name, (path, sha256) in files.items()
     ]
-    pattern, encoding = (
-        ("*.tar", "application/x-tar") if info.format == "webdataset" else ("**/*.png", "image/png")
-    )
     sets = [
         {
             "@type": "cr:FileSet",
-            "@id": f"{split}-files",
-            "name": f"{split}-files",
+            "@id": f"{split}-{kind}",
+            "name": f"{split}-{kind}",
             "encodingFormat": encoding,
             "includes": f"{split}/{pattern}",
         }
         for split in info.samples
+        for kind, pattern, encoding in _kinds(info, split)
     ]
     return {
         "@context": _CONTEXT,
@@ -95,6 +93,14 @@ def describe(info: DatasetInfo, files: dict[str, tuple[Path, str]]) -> dict[str,
         "distribution": objects + sets,
         "recordSet": [_samples()],
     }
+
+
+def _kinds(info: DatasetInfo, split: str) -> list[tuple[str, str, str]]:
+    """Of a split's files: what they are called, their pattern and their encoding."""
+    if info.format == "webdataset":
+        return [("files", "*.tar", "application/x-tar")]
+    jpeg = [("photos", "**/*.jpg", "image/jpeg")] if split in info.jpeg else []
+    return [("files", "**/*.png", "image/png"), *jpeg]
 
 
 def _samples() -> dict[str, Any]:

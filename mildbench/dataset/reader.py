@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
 from mildbench.dataset.storage import Storage
-from mildbench.dataset.tasks import TASKS
+from mildbench.dataset.tasks import DEOCCLUDE, LEAST_VISIBLE, MOST_VISIBLE, TASKS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.images import decode_labels, decode_rgb, decode_rgba
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
@@ -96,9 +97,17 @@ class Dataset:
     def task_ids(self, task: str, split: str) -> list[str]:
         """The ids of a task's triplets, in the data set's order. Raises `UserError` for an unknown task or split."""
         self._check_task(task, split)
-        rows = (row for row in self.rows(["id", "split", "persons.list.element.id"]) if row["split"] == split)
+        facts = [f"persons.list.element.{name}" for name in ("id", "visible_ratio")]
+        rows = (row for row in self.rows(["id", "split", *facts]) if row["split"] == split)
         if task == "erase-all":
             return [row["id"] for row in rows if row["persons"]]
+        if task == DEOCCLUDE:
+            return [
+                f"{row['id']}-d{person['id']}"
+                for row in rows
+                for person in row["persons"]
+                if LEAST_VISIBLE <= person["visible_ratio"] <= MOST_VISIBLE
+            ]
         return [
             f"{row['id']}-p{person['id']}"
             for row in rows
@@ -108,13 +117,13 @@ class Dataset:
 
     def triplet(self, task: str, triplet_id: str) -> Triplet:
         """One task: what to erase, and the exact answer. Raises `UserError` for an unknown id."""
-        sample_id, _, person = triplet_id.partition("-p")
+        mark = _PERSON_MARKS.get(task)
+        sample_id, _, person = triplet_id.partition(mark) if mark else (triplet_id, "", "")
         scene = self.scene(sample_id)
-        everybody = [layer.person.id for layer in scene.layers]
-        erased = everybody if task == "erase-all" else [int(person)] if person.isdigit() else []
-        if not erased or not set(erased) <= set(everybody):
-            raise UserError(f"data set {self.root} has no {task} task {triplet_id!r}")
-        triplet = scene.erase(erased)
+        try:
+            triplet = _task(scene, task, person)
+        except ValueError as error:
+            raise UserError(f"data set {self.root} has no {task} task {triplet_id!r}: {error}") from None
         row = self.row(sample_id)
         meta = {
             "scene": sample_id,
@@ -125,9 +134,7 @@ class Dataset:
             "visible_ratio": _hardest_ratio(triplet),
             "mask_share": float(triplet.mask.mean()),
         }
-        return Triplet(
-            triplet_id, triplet.image, triplet.mask, triplet.truth, triplet.people, triplet.targets, meta
-        )
+        return replace(triplet, id=triplet_id, meta=meta)
 
     def picture(self, name: str, what: str) -> np.ndarray:
         """uint8[H, W, 3]: a file by the name that a row has for it; `what` says in errors what it is."""
@@ -222,12 +229,31 @@ def _open_table(root: Path) -> pq.ParquetFile:
     return table
 
 
+_PERSON_MARKS = {"erase-one": "-p", DEOCCLUDE: "-d"}
+"""Task -> what stands between the scene's id and the person's in the id of a triplet."""
+
+
+def _task(scene: Scene, task: str, person: str) -> Triplet:
+    """Raises ValueError where the scene has no such task."""
+    if task == "erase-all":
+        if not scene.layers:
+            raise ValueError("nobody is there")
+        return scene.erase(layer.person.id for layer in scene.layers)
+    if not person.isdigit():
+        raise ValueError("the id names no person")
+    return scene.deocclude(int(person)) if task == DEOCCLUDE else scene.erase([int(person)])
+
+
 def _hardest_ratio(triplet: Triplet) -> float:
-    """With everybody erased, the visible ratio of the most hidden person; otherwise the smallest share of a kept
+    """How much is seen of the person who makes the task hard: the subject's visible ratio where there is one.
+
+    With everybody erased, the visible ratio of the most hidden person; otherwise the smallest share of a kept
     person that is not behind what is erased: how much of the one who must be completed most was seen.
     """
     people = triplet.people
     assert people is not None
+    if triplet.subject is not None:
+        return float(people.visible_ratio()[triplet.subject])
     kept = [k for k in range(len(people.ids)) if k not in triplet.targets]
     if not kept:
         return float(people.visible_ratio().min(initial=1.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from mildbench.dataset.coco import image_record, person_annotations
 from mildbench.dataset.writers import ShardWriter
-from mildbench.images import encode_png
+from mildbench.images import encode_jpeg, encode_png
 from mildbench.scene import Provenance, Scene
 
 PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask")
@@ -28,7 +28,9 @@ def write_scene(
     split: str,
     family: str,
     difficulty: float,
-    background_png: bytes,
+    composite: np.ndarray,
+    jpeg: int | None,
+    background_file: bytes,
     background_provenance: Provenance,
     asked: dict[int, float],
     plan: dict[str, Any],
@@ -42,7 +44,10 @@ def write_scene(
         split: the split it belongs to.
         family: scenario family, a stratum.
         difficulty: 0..1, in the family's own measure; a stratum.
-        background_png: the scene's background as a PNG file, encoded by the caller, who may use it many times.
+        composite: uint8[H, W, 3], the scene's, which the caller has made while rendering.
+        jpeg: quality at which the composite is stored; None: as PNG.
+        background_file: the scene's background as a file of the same kind, encoded by the caller, who may use it
+            many times.
         background_provenance: where the background comes from.
         asked: person id -> visible ratio the recipe asked for.
         plan: what the scene was rendered from; JSON values.
@@ -78,6 +83,9 @@ def write_scene(
             }
         )
     height, width = scene.background.shape[:2]
+    picture, suffix = (
+        (encode_png(composite), ".png") if jpeg is None else (encode_jpeg(composite, jpeg), ".jpg")
+    )
     row = {
         "id": scene.id,
         "split": split,
@@ -89,8 +97,8 @@ def write_scene(
         "min_visible_ratio": float(ratios.min(initial=1.0)),
         "occlusion_depth": occlusion_depth(shares),
         "mask_share": float(people.visible.any(axis=0).mean()),
-        "composite": save("composite", scene.composite()),
-        "background": shard.add_shared(split, scene.id, "background", background_png),
+        "composite": shard.add(split, scene.id, "composite", picture, suffix),
+        "background": shard.add_shared(split, scene.id, "background", background_file, suffix),
         "instances": save("instances", people.instance_map()),
         "parsing": save("parsing", people.parsing),
         "mask": None,

@@ -51,6 +51,8 @@ class DatasetInfo(BaseModel):
     """None for pairs, like `size`."""
     size: int | None
     """Width and height of every scene, in pixels."""
+    jpeg: dict[str, int] = {}
+    """Splits whose composites and backgrounds are stored as JPEG -> its quality. Layers and labels never are."""
     recipe: dict[str, Any]
     """Empty for pairs, like `report`."""
     sources: list[SourceInfo]
@@ -64,6 +66,16 @@ class DatasetInfo(BaseModel):
     """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for pairs."""
     fingerprint: str
     """sha256 of `checksums.txt`, which lists the sha256 of every other file: the data set's identity."""
+
+    def lossy(self) -> str:
+        """A sentence on the splits that are stored as JPEG; empty when there is none."""
+        if not self.jpeg:
+            return ""
+        splits = ", ".join(f"{split} (quality {quality})" for split, quality in self.jpeg.items())
+        return (
+            f"Composites and backgrounds are stored as JPEG in the split {splits}: there, background and layers "
+            "recompose the composite as it was before it was compressed, not bit for bit."
+        )
 
 
 def annotation_file(split: str) -> str:

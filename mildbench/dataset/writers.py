@@ -1,6 +1,6 @@
 """The two formats, as writers behind one interface: loose files, or WebDataset's tar files.
 
-`folder`: `SPLIT/KIND/SAMPLE.png`; a background that many scenes use is stored once.
+`folder`: `SPLIT/KIND/SAMPLE.png` (`.jpg` where a split is stored so); a background that many scenes use is stored once.
 
 `webdataset`: `SPLIT/SPLIT-NNNNNN.tar` with the members `SAMPLE.PART.png` and, last of a sample, `SAMPLE.json` (its
 row of `samples.parquet`), as the `webdataset` library groups them. A shard of a build makes one tar file for each
@@ -40,14 +40,15 @@ class ShardWriter(AbstractContextManager["ShardWriter"], ABC):
         """Files that other shards may make too, with the same content."""
 
     @abstractmethod
-    def add(self, split: str, sample: str, part: str, data: bytes) -> str:
-        """Store a PNG file; returns the name by which `Storage` reads it.
+    def add(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
+        """Store a picture; returns the name by which `Storage` reads it.
 
-        `part` is `composite`, `layer-1`, `layer-1.labels` and the like: after a dash, which of several.
+        `part` is `composite`, `layer-1`, `layer-1.labels` and the like: after a dash, which of several. `suffix` is
+        `.png` or `.jpg`, as the data is.
         """
 
     @abstractmethod
-    def add_shared(self, split: str, sample: str, part: str, data: bytes) -> str:
+    def add_shared(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
         """The same for a file whose content other samples may have too."""
 
     @abstractmethod
@@ -66,16 +67,17 @@ class ShardWriter(AbstractContextManager["ShardWriter"], ABC):
 class FolderShard(ShardWriter):
     """Each file is written at once, atomically."""
 
-    def add(self, split: str, sample: str, part: str, data: bytes) -> str:
+    def add(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
         folder, dash, which = part.partition("-")
-        name = f"{split}/{folder}s/{sample}-{which}.png" if dash else f"{split}/{folder}/{sample}.png"
+        name = f"{split}/{folder}s/{sample}-{which}" if dash else f"{split}/{folder}/{sample}"
+        name += suffix
         self.files[name] = write_bytes(self.root / name, data)
         return name
 
-    def add_shared(self, split: str, sample: str, part: str, data: bytes) -> str:
+    def add_shared(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
         sha256 = hashlib.sha256(data).hexdigest()
         # Named by content: whoever writes it writes the same bytes, so workers need not agree who does.
-        name = f"{split}/{part}/{sha256[:20]}.png"
+        name = f"{split}/{part}/{sha256[:20]}{suffix}"
         if not (self.root / name).exists():
             write_bytes(self.root / name, data)
         self.shared[name] = sha256
@@ -94,11 +96,11 @@ class TarShard(ShardWriter):
         self._open: dict[str, TarWriter] = {}
         self._stack = ExitStack()
 
-    def add(self, split: str, sample: str, part: str, data: bytes) -> str:
-        return self._add(split, f"{sample}.{part}.png", data)
+    def add(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
+        return self._add(split, f"{sample}.{part}{suffix}", data)
 
-    def add_shared(self, split: str, sample: str, part: str, data: bytes) -> str:
-        return self.add(split, sample, part, data)
+    def add_shared(self, split: str, sample: str, part: str, data: bytes, suffix: str = ".png") -> str:
+        return self.add(split, sample, part, data, suffix)
 
     def end(self, row: dict[str, Any]) -> None:
         text = json.dumps(row, separators=(",", ":"), allow_nan=False)

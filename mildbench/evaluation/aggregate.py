@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 import mildbench
 from mildbench import statistics
+from mildbench.errors import UserError
+from mildbench.evaluation import attention_plot
 from mildbench.evaluation.features import FeatureStore
 from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.rows import columns
 from mildbench.evaluation.run import Run, RunRecord, Session, write_model
+from mildbench.evaluation.score import Scored
 from mildbench.evaluation.summary import (
     VARIANTS,
     Estimate,
@@ -23,7 +26,7 @@ from mildbench.evaluation.summary import (
     SetEstimate,
     Stratum,
 )
-from mildbench.metrics.base import PairMetric
+from mildbench.metrics.base import SampleMetric
 
 HEADLINE = "psnr.mask.pasted"
 """The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
@@ -32,10 +35,10 @@ the rest of the picture (the raw columns show that)."""
 
 
 class Scores:
-    """`scores.parquet` of one run, as arrays."""
+    """Rows of one run, as arrays."""
 
-    def __init__(self, run: Run, panel: Panel) -> None:
-        table = pq.read_table(run.scores)
+    def __init__(self, table: pa.Table, panel: Panel) -> None:
+        """`panel`: the part of it that is for the run."""
         text = {name: table.column(name).to_pylist() for name in ("id", "scene", "error")}
         self.ids: list[str] = text["id"]
         self.errors: list[str | None] = text["error"]
@@ -67,18 +70,27 @@ def headline_columns(panel: Panel, task: str) -> list[str]:
             found.append("psnr.outside.raw")
             if task != "erase-all":  # nobody is kept there
                 found.append("psnr.overlap.pasted")
+    for other in (*panel.layers, *panel.attention):
+        found += [f"{other.info.name}.{region}.{VARIANTS[0]}" for region in other.info.regions]
     return found
 
 
-def metric_of(panel: Panel, column: str) -> PairMetric:
+def metric_of(panel: Panel, column: str) -> SampleMetric:
     """The metric that a score column belongs to."""
     name = column.partition(".")[0]
-    return next(metric for metric in panel.pair if metric.info.name == name)
+    return next(metric for metric in panel.samples if metric.info.name == name)
 
 
-def aggregate(run: Run, record: RunRecord, panel: Panel) -> RunSummary:
-    """Compute and write the run's `summary.json`."""
-    scores = Scores(run, panel)
+def aggregate(run: Run, record: RunRecord, panel: Panel, scored: Scored) -> RunSummary:
+    """Summarise the rows, and draw the attention gap where there is one.
+
+    Args:
+        run: its `summary.json` is written, unless that is of more samples than these.
+        record: the run's description.
+        panel: the part of it that is for the run.
+        scored: the rows.
+    """
+    scores = Scores(scored.rows, panel)
     every = scores.scored
     summary = RunSummary(
         mildbench=mildbench.__version__,
@@ -105,17 +117,29 @@ def aggregate(run: Run, record: RunRecord, panel: Panel) -> RunSummary:
                 definition=metric.info.definition,
                 unit=metric.info.unit,
                 higher_is_better=metric.info.higher_is_better,
+                note=metric.info.note,
             )
-            for metric in (*panel.pair, *panel.sets)
+            for metric in (*panel.samples, *panel.sets)
         ],
         unavailable=list(panel.unavailable),
         estimates=[_estimate(panel, scores, column, every) for column in scores.values],
         sets=_sets(run, panel, scores),
         strata=_strata(panel, scores, headline_columns(panel, record.task)),
         **_timing(run, record.sessions),
+        notes=_drawn(run),
     )
-    write_model(run.summary, summary)
+    if scored.current or not run.summary.exists():
+        write_model(run.summary, summary)
     return summary
+
+
+def _drawn(run: Run) -> list[str]:
+    """Draw `attention.png` unless it is newer than the record; what to tell if that cannot be done."""
+    try:
+        attention_plot.draw(run)
+    except UserError as error:  # the plot is an extra: its package may be missing
+        return [str(error)]
+    return []
 
 
 def _estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) -> Estimate:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from mildbench import statistics
 from mildbench.evaluation.aggregate import Scores, headline_columns, metric_of
@@ -62,10 +63,16 @@ class Comparison(Strict):
         return next((item for item in self.columns if item.column == column), None)
 
 
-def compare(path: Path, runs: Sequence[Run], summaries: Sequence[RunSummary], panel: Panel) -> Comparison:
-    """Compare the runs, which hold the same samples, and write the result to `path`."""
+def compare(
+    path: Path,
+    runs: Sequence[Run],
+    tables: Sequence[pa.Table],
+    summaries: Sequence[RunSummary],
+    panel: Panel,
+) -> Comparison:
+    """Compare the runs, whose `tables` hold rows of the same samples, and write the result to `path`."""
     first = summaries[0]
-    scores = {run.folder.name: Scores(run, panel) for run in runs}
+    scores = {run.folder.name: Scores(table, panel.of(run)) for run, table in zip(runs, tables, strict=True)}
     ranked = [summary.run for summary in summaries if summary.ranked]
     clusters = next(iter(scores.values())).clusters
     result = Comparison(
@@ -74,10 +81,10 @@ def compare(path: Path, runs: Sequence[Run], summaries: Sequence[RunSummary], pa
         samples=first.samples,
         runs={summary.run: summary.label for summary in summaries},
         columns=[
-            _column(
-                panel, column, {name: held.values[column] for name, held in scores.items()}, clusters, ranked
-            )
+            _column(panel, column, values, clusters, [name for name in ranked if name in values])
             for column in headline_columns(panel, first.task)
+            # A run whose method cannot have the column is not in it; a column of nobody is none.
+            if (values := {name: s.values[column] for name, s in scores.items() if column in s.values})
         ],
     )
     write_model(path, result)

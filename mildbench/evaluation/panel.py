@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mildbench import extras
+from mildbench.dataset.tasks import DEOCCLUDE
 from mildbench.errors import UserError
+from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import Unavailable
-from mildbench.metrics.base import METRICS, FeatureExtractor, Metric, MetricInfo, PairMetric, SetMetric
+from mildbench.metrics.base import (
+    METRICS,
+    AttentionMetric,
+    FeatureExtractor,
+    LayerMetric,
+    Metric,
+    PairMetric,
+    SampleMetric,
+    SetMetric,
+)
 from mildbench.weights import WeightsMissing
 
 BY_NAME_ONLY = frozenset({"lpips-vgg"})
@@ -19,13 +30,28 @@ BY_NAME_ONLY = frozenset({"lpips-vgg"})
 class Panel:
     """Metrics ready to score."""
 
-    infos: tuple[MetricInfo, ...]
-    """Everything that was asked for, the unavailable included."""
     pair: tuple[PairMetric, ...]
+    layers: tuple[LayerMetric, ...]
+    attention: tuple[AttentionMetric, ...]
     sets: tuple[SetMetric, ...]
     extractors: tuple[FeatureExtractor, ...]
     """One for each network that `sets` need."""
     unavailable: tuple[Unavailable, ...]
+
+    @property
+    def samples(self) -> tuple[SampleMetric, ...]:
+        """The metrics with numbers per sample, in the order of their columns."""
+        return (*self.pair, *self.layers, *self.attention)
+
+    def of(self, run: Run) -> Panel:
+        """The part of it that is for the run: its method is capable of it, and its task asks for it."""
+        able = run.method.info.capabilities
+        completes = "layers" in able and run.config.task == DEOCCLUDE
+        return replace(
+            self,
+            layers=self.layers if completes else (),
+            attention=self.attention if "attention" in able else (),
+        )
 
 
 def find(names: Sequence[str]) -> tuple[list[type[Metric]], list[Unavailable]]:
@@ -54,6 +80,8 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
     Raises `UserError` for weights that are here and wrong.
     """
     pair: list[PairMetric] = []
+    layers: list[LayerMetric] = []
+    attention: list[AttentionMetric] = []
     sets: list[SetMetric] = []
     extractors: dict[type[FeatureExtractor], FeatureExtractor] = {}
     lacking = list(unavailable)
@@ -63,6 +91,10 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
             if isinstance(metric, PairMetric):
                 metric.load()
                 pair.append(metric)
+            elif isinstance(metric, LayerMetric):
+                layers.append(metric)
+            elif isinstance(metric, AttentionMetric):
+                attention.append(metric)
             elif isinstance(metric, SetMetric):
                 if metric.extractor not in extractors:
                     extractor = metric.extractor(device)
@@ -70,7 +102,7 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
                     extractors[metric.extractor] = extractor
                 sets.append(metric)
             else:
-                raise TypeError(f"metric {kind.__name__} is neither a PairMetric nor a SetMetric")
+                raise TypeError(f"metric {kind.__name__} is of none of the kinds in mildbench.metrics.base")
         except UserError as error:
             if isinstance(error, WeightsMissing):
                 reason = f"weights missing: mildbench weights fetch {error.name}"
@@ -79,5 +111,11 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
             else:
                 raise
             lacking.append(Unavailable(name=kind.info.name, id=kind.info.id, reason=reason))
-    infos = tuple(kind.info for kind in kinds)
-    return Panel(infos, tuple(pair), tuple(sets), tuple(extractors.values()), tuple(lacking))
+    return Panel(
+        pair=tuple(pair),
+        layers=tuple(layers),
+        attention=tuple(attention),
+        sets=tuple(sets),
+        extractors=tuple(extractors.values()),
+        unavailable=tuple(lacking),
+    )

@@ -1,8 +1,8 @@
 """Stage one: run the method on every sample that has no prediction yet.
 
-Predictions are written one file a sample, each whole or not at all, so whatever stops the run (Ctrl-C, a full
-disk, a lost machine) the same command goes on from there. A sample that fails is noted, and tried again next
-time.
+Predictions are written one file a sample, each whole or not at all, and after all else that the method returned
+for it, so whatever stops the run (Ctrl-C, a full disk, a lost machine) the same command goes on from there. A
+sample that fails is noted, and tried again next time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 import mildbench
-from mildbench.evaluation import environment
+from mildbench.evaluation import attention, environment
 from mildbench.evaluation.data import Buckets, TripletSource, as_batch, read_ahead
 from mildbench.evaluation.run import Run, RunRecord, Session
-from mildbench.files import write_bytes
-from mildbench.images import encode_png
-from mildbench.method import EraseBatch, collate
+from mildbench.images import write_png
+from mildbench.method import EraseBatch, Outcome, collate
 from mildbench.progress import Advance
 
 _THREADS = 2
@@ -97,15 +96,15 @@ class _Work:
         self._times.append((len(batch), time.perf_counter() - start))
         # The writers may be one batch behind, not more: memory stays bounded and a full disk is noticed.
         self._settle()
-        for outcome in outcomes:
-            path = self._run.prediction(outcome.sample_id)
+        erased: Sequence[tuple[int, ...]] = batch.targets or [()] * len(batch)
+        for outcome, targets in zip(outcomes, erased, strict=True):
             if outcome.image is None:
                 self._failures[outcome.sample_id] = outcome.error or "no reason given"
                 self._failed += 1
-                path.unlink(missing_ok=True)
+                _clear(self._run, outcome.sample_id)
             else:
                 self._failures.pop(outcome.sample_id, None)
-                self._writes.append(pool.submit(_write, path, outcome.image))
+                self._writes.append(pool.submit(_write, self._run, outcome, outcome.image, targets))
         advance(len(batch))
 
     def finish(self) -> None:
@@ -140,5 +139,21 @@ class _Work:
         )
 
 
-def _write(path: Path, image: np.ndarray) -> None:
-    write_bytes(path, encode_png(image))
+def _write(run: Run, outcome: Outcome, image: np.ndarray, targets: tuple[int, ...]) -> None:
+    """Write all that there is of one sample; the prediction, which says that it is done, last."""
+    _clear(run, outcome.sample_id)
+    for person, layer in outcome.layers.items():
+        write_png(run.layers(outcome.sample_id) / f"{person}.png", layer)
+    if outcome.attention is not None:
+        attention.write_part(run, outcome.sample_id, attention.Recorded(outcome.attention, targets))
+    write_png(run.prediction(outcome.sample_id), image)
+
+
+def _clear(run: Run, sample_id: str) -> None:
+    """Remove what an earlier try left of a sample."""
+    for path in (
+        run.prediction(sample_id),
+        run.attention_part(sample_id),
+        *run.layers(sample_id).glob("*.png"),
+    ):
+        path.unlink(missing_ok=True)

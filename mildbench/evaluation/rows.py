@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,12 +15,23 @@ from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import VARIANTS
 from mildbench.files import fingerprint, write_bytes
-from mildbench.metrics.base import REGIONS
 
-SCORE_REVISION = 1
+SCORE_REVISION = 2
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
 
 Row = dict[str, Any]
+
+
+class Inputs(NamedTuple):
+    """What of a run a row was scored from, by sha256; None where there is no such thing, or nothing reads it."""
+
+    prediction_sha256: str | None
+    """Of the file."""
+    layers_sha256: str | None
+    """Of the sample's completed layers together."""
+    attention_sha256: str | None
+    """Of its attention record."""
+
 
 FIXED = pa.schema(
     [
@@ -33,14 +44,14 @@ FIXED = pa.schema(
         ("mask_share", pa.float64()),
         ("difficulty", pa.float64()),
         ("error", pa.string()),
-        ("prediction_sha256", pa.string()),
+        *((name, pa.string()) for name in Inputs._fields),
         ("raw_sha256", pa.string()),
         ("pasted_sha256", pa.string()),
         ("truth_sha256", pa.string()),
     ]
 )
-"""What every row has before its scores. `error` is null for a scored sample. `prediction_sha256` is the
-file's, the other three are `pixel_sha256`. Scores follow as float64 columns `metric.region.variant`; NaN is
+"""What every row has before its scores. `error` is null for a scored sample. The first three sha256 are
+`Inputs`, the others are `pixel_sha256`. Scores follow as float64 columns `metric.region.variant`; NaN is
 undefined."""
 
 _KEY = b"mildbench.scoring"
@@ -49,45 +60,52 @@ _PART = 64
 
 
 def columns(panel: Panel) -> list[str]:
-    """The score columns, in order: metric, region, variant."""
+    """The score columns, in order: metric, region, variant (`raw` alone for what is not a picture's number)."""
     return [
         f"{metric.info.name}.{region}.{variant}"
-        for metric in panel.pair
-        for region in REGIONS
-        if region in metric.info.regions
-        for variant in VARIANTS
+        for metric in panel.samples
+        for region in metric.info.regions
+        for variant in (VARIANTS if metric.needs is None else VARIANTS[:1])
     ]
 
 
 class Rows:
-    """One run's rows, on disk and on their way there."""
+    """One run's rows, on disk and on their way there.
+
+    Rows that were scored alike (same metrics, same dilation) have one key. `scores.parquet` holds those of one
+    key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
+    """
 
     def __init__(self, run: Run, panel: Panel, dilation: int) -> None:
         self._run = run
-        ids = sorted(metric.info.id for metric in panel.pair)
+        ids = sorted(metric.info.id for metric in panel.samples)
         key = fingerprint({"revision": SCORE_REVISION, "metrics": ids, "paste_dilation": dilation})
         scores = [(name, pa.float64()) for name in columns(panel)]
         self._schema = pa.schema([*FIXED, *scores]).with_metadata({_KEY: key.encode()})
-        self._parts = sorted(run.parts.glob("[0-9]*.parquet"))
-        merged = self._read(run.scores) if run.scores.exists() else []
-        self._order = [row["id"] for row in merged]
-        self._rows = {row["id"]: row for row in merged}
+        self._key = key
+        self._rows: dict[str, Row] = {}
+        self._held: list[str] = []
+        self._held_key = key
+        if run.scores.exists():
+            table = _read(run.scores)
+            self._held, self._held_key = table.column("id").to_pylist(), _key(table)
+            if self._held_key == key:
+                self._rows.update(zip(self._held, table.to_pylist(), strict=True))
+        self._parts = _parts(run, key)
         for path in self._parts:
-            self._rows.update((row["id"], row) for row in self._read(path))
+            self._rows.update((row["id"], row) for row in _read(path).to_pylist())
         self._unsaved: list[Row] = []
-        self._added = False
 
-    def holding(self, sample_id: str, prediction_sha256: str | None, failure: str | None) -> Row | None:
-        """The sample's row if it still holds: scored by these metrics, from the very file that is there."""
+    def holding(self, sample_id: str, inputs: Inputs, failure: str | None) -> Row | None:
+        """The sample's row if it still holds: scored by these metrics, from the very files that are there."""
         row = self._rows.get(sample_id)
-        if row is None or row["prediction_sha256"] != prediction_sha256:
+        if row is None or any(row[name] != value for name, value in inputs._asdict().items()):
             return None
-        return row if prediction_sha256 is not None or row["error"] == failure else None
+        return row if inputs.prediction_sha256 is not None or row["error"] == failure else None
 
     def add(self, row: Row) -> None:
         """Take a finished row; every so many go to disk."""
         self._rows[row["id"]] = row
-        self._added = True
         self._unsaved.append(row)
         if len(self._unsaved) >= _PART:
             self.save()
@@ -95,42 +113,68 @@ class Rows:
     def save(self) -> None:
         """Put what is not on disk yet into a part."""
         if self._unsaved:
-            number = int(self._parts[-1].stem) + 1 if self._parts else 0
-            path = self._run.parts / f"{number:05d}.parquet"
+            path = _next_part(self._run, self._key)
             self._write(path, self._unsaved)
             self._parts = [*self._parts, path]
             self._unsaved = []
 
-    def merge(self, ids: Sequence[str]) -> None:
-        """Write `scores.parquet` with exactly the samples `ids`, in order, and clear the parts away.
+    def table(self, ids: Sequence[str]) -> pa.Table:
+        """The rows of these samples, in order; each must be there."""
+        return pa.Table.from_pylist([self._rows[name] for name in ids], self._schema)
 
-        Rows of other samples (an earlier run without the limit) stay behind in a part, so they are not lost.
+    def merge(self, ids: Sequence[str], every: Sequence[str]) -> bool:
+        """Write all rows to `scores.parquet`, in the order of `every`, the task's samples, and clear parts away.
+
+        Whatever has been scored is kept: rows of other samples than `ids` (an evaluation without the limit)
+        stay in the file, and a file of another key becomes a part. But where that file holds samples that
+        `ids` lacks it stays, and the rows of this scoring stay in their parts.
+
+        Returns False where `scores.parquet` is now of more samples than `ids`, or of another key.
         """
-        if not self._added and self._order == list(ids):
-            return
-        wanted = set(ids)
-        others = [row for name, row in self._rows.items() if name not in wanted]
-        done, self._unsaved = self._parts, others
-        self.save()
-        self._write(self._run.scores, [self._rows[name] for name in ids])
+        fuller = not set(self._held) <= set(ids)
+        other = self._held_key != self._key
+        if other and fuller:
+            self.save()
+            return False
+        if other:
+            moved = _next_part(self._run, self._held_key)
+            moved.parent.mkdir(exist_ok=True)
+            self._run.scores.rename(moved)
+        order = [name for name in every if name in self._rows]
+        if self._parts or self._unsaved or other or order != self._held:
+            self._write(self._run.scores, [self._rows[name] for name in order])
         # Only now is everything in its new place.
-        for path in done:
+        for path in self._parts:
             path.unlink()
-        self._parts = self._parts[len(done) :]
-        if not self._parts and self._run.parts.exists():
+        self._parts, self._unsaved = [], []
+        if self._run.parts.exists() and not any(self._run.parts.iterdir()):
             self._run.parts.rmdir()
-
-    def _read(self, path: Path) -> list[Row]:
-        """The rows of a file, or none where they were scored by other metrics or another dilation."""
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"scores {path} are broken ({error}): delete the file to score again") from None
-        known = (table.schema.metadata or {}).get(_KEY)
-        return table.to_pylist() if known == self._schema.metadata[_KEY] else []
+        return not fuller
 
     def _write(self, path: Path, rows: Iterable[Row]) -> None:
         # Through memory, so that a full disk is an OSError of ours, with nothing half written.
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(list(rows), self._schema), buffer)
         write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"scores {path} are broken ({error}): delete the file to score again") from None
+
+
+def _key(table: pa.Table) -> str:
+    return (table.schema.metadata or {}).get(_KEY, b"").decode()
+
+
+def _parts(run: Run, key: str) -> list[Path]:
+    """The parts of one key, oldest first."""
+    return sorted(run.parts.glob(f"{key[:16]}-*.parquet"))
+
+
+def _next_part(run: Run, key: str) -> Path:
+    parts = _parts(run, key)
+    number = int(parts[-1].stem.rpartition("-")[2]) + 1 if parts else 0
+    return run.parts / f"{key[:16]}-{number:05d}.parquet"

@@ -3,8 +3,12 @@
     OUT/<data set fingerprint[:12]>/<task>/<method>@<config hash[:8]>/
       run.json            `RunRecord`
       predictions/        <sample id>.png, the raw outputs; a file's presence says that the sample is done
+      layers/             <sample id>/<person index>.png, RGBA: who the method completed, on the canvas
+      attention.parquet   where its self-attention went, see `mildbench.evaluation.attention`
+      attention-parts/    the same, of the samples that have been predicted since
+      attention.png       the gap over layers and time
       failures.json       sample id -> why there is no prediction
-      parts/              rows scored so far; gone once scores.parquet holds them
+      parts/              rows of a scoring that was stopped, or of earlier ones with other metrics
       scores.parquet      one row a sample
       features/           what the set metrics compare, by network
       summary.json        aggregates, see `mildbench.evaluation.summary`
@@ -82,6 +86,8 @@ class MethodRecord(Strict):
     paper: str | None
     licence: str | None
     capabilities: list[str]
+    untrained: str | None
+    """What of it had random weights: its numbers mean nothing."""
 
 
 class Session(Strict):
@@ -197,6 +203,18 @@ class Run:
         return self.folder / "predictions"
 
     @property
+    def attention(self) -> Path:
+        return self.folder / "attention.parquet"
+
+    @property
+    def attention_parts(self) -> Path:
+        return self.folder / "attention-parts"
+
+    @property
+    def attention_plot(self) -> Path:
+        return self.folder / "attention.png"
+
+    @property
     def scores(self) -> Path:
         return self.folder / "scores.parquet"
 
@@ -225,6 +243,14 @@ class Run:
     def prediction(self, sample_id: str) -> Path:
         """Where the sample's output lies; raises `UserError` for an id that would leave the folder."""
         return inside(self.predictions, f"{sample_id}.png", "sample id")
+
+    def layers(self, sample_id: str) -> Path:
+        """The folder of the sample's completed layers; raises `UserError` like `prediction`."""
+        return inside(self.folder / "layers", sample_id, "sample id")
+
+    def attention_part(self, sample_id: str) -> Path:
+        """Where the sample's attention record lies at first; raises `UserError` like `prediction`."""
+        return inside(self.attention_parts, f"{sample_id}.parquet", "sample id")
 
     def read_failures(self) -> dict[str, str]:
         """Sample id -> why there is no prediction."""
@@ -277,6 +303,7 @@ class Run:
                 paper=info.paper,
                 licence=info.licence,
                 capabilities=sorted(info.capabilities),
+                untrained=info.untrained,
             ),
             config=self.config,
             config_hash=self.config.hash,

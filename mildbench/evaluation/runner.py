@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mildbench import weights
 from mildbench.errors import UserError
+from mildbench.evaluation import attention
 from mildbench.evaluation import panel as panels
 from mildbench.evaluation.aggregate import aggregate
 from mildbench.evaluation.compare import compare
@@ -43,7 +44,7 @@ def evaluate(
 
     Args:
         dataset: a `mildbench.dataset.Dataset`, or anything with its members.
-        task: `erase-all`, `erase-one`, ...
+        task: `erase-all`, `erase-one`, `deocclude`.
         split: `test`, ...
         specs: at least one; a method given twice counts once.
         out: folder of the runs; `comparison.json` of these methods goes beside them.
@@ -92,19 +93,25 @@ def evaluate(
             dilation=paste_dilation,
         )
         records.append(_predict(run, record, dataset, names, batch_size, progress))
+        attention.merge(run, every)
     panel = panels.load(kinds, device, lacking)
-    score(
+    scored = score(
         runs,
         dataset,
         ids,
+        every,
         panel,
         dilation=paste_dilation,
         batch_size=batch_size,
         device=device,
         show=progress,
     )
-    summaries = [aggregate(run, record, panel) for run, record in zip(runs, records, strict=True)]
-    compare(task_folder(out, dataset, task) / "comparison.json", runs, summaries, panel)
+    summaries = [
+        aggregate(run, record, panel.of(run), rows)
+        for run, record, rows in zip(runs, records, scored, strict=True)
+    ]
+    tables = [rows.rows for rows in scored]
+    compare(task_folder(out, dataset, task) / "comparison.json", runs, tables, summaries, panel)
     return summaries
 
 

@@ -15,15 +15,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import torch
 
+from mildbench.errors import UserError
+from mildbench.evaluation.attention import AttentionFile
 from mildbench.evaluation.data import STRATA, Buckets, TripletSource, read_ahead
 from mildbench.evaluation.features import FeatureStore, pixel_sha256
 from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.rows import Row, Rows, columns
+from mildbench.evaluation.rows import Inputs, Row, Rows, columns
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import VARIANTS
 from mildbench.evaluation.workers import Keep, Workers, workers_for
+from mildbench.files import file_sha256
+from mildbench.images import read_rgba
 from mildbench.metrics.base import Pairs
 from mildbench.progress import tracking
 from mildbench.regions import paste, regions
@@ -70,32 +75,47 @@ class _State:
     """What the stage knows of one run."""
 
     run: Run
+    panel: Panel
+    """The part that is for this run."""
     rows: Rows
     failures: dict[str, str]
+    attention: AttentionFile
     stores: list[FeatureStore]
     """Features of outputs, one store for each of the panel's extractors."""
-    wanted: dict[str, str | None] = field(default_factory=dict)
-    """Sample id -> sha256 of its prediction file (None: there is none), where there is work."""
+    wanted: dict[str, Inputs] = field(default_factory=dict)
+    """Sample id -> what there is of it, where there is work."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One run's rows of the samples that were asked for."""
+
+    rows: pa.Table
+    current: bool
+    """False where `scores.parquet` holds more than them, or an earlier scoring of more samples."""
 
 
 def score(
     runs: Sequence[Run],
     dataset: TripletSource,
     ids: Sequence[str],
+    every: Sequence[str],
     panel: Panel,
     *,
     dilation: int,
     batch_size: int,
     device: str,
     show: bool,
-) -> None:
-    """Bring `scores.parquet` and `features/` of every run up to date for the samples `ids`.
+) -> list[Scored]:
+    """Bring `scores.parquet` and `features/` of every run up to date for the samples `ids` of the task's `every`.
+
+    Returns the rows of `ids`, run by run.
 
     A prediction that is missing, broken or of another size than its input becomes a row with an `error`.
     Killed at any time, it goes on from the parts on disk. Raises `UserError` for broken data, OSError for a
     full disk.
     """
-    _Stage(runs, dataset, panel, dilation, batch_size, device).work(ids, show=show)
+    return _Stage(runs, dataset, panel, dilation, batch_size, device).work(ids, every, show=show)
 
 
 class _Stage:
@@ -113,14 +133,15 @@ class _Stage:
         self._dilation = dilation
         self._device = device
         self._task = runs[0].config.task
-        self._columns = columns(panel)
         networks = [extractor.name for extractor in panel.extractors]
         self._truths = [FeatureStore(runs[0].truth_features, network) for network in networks]
         self._states = [
             _State(
                 run,
-                Rows(run, panel, dilation),
+                mine := panel.of(run),
+                Rows(run, mine, dilation),
                 run.read_failures(),
+                AttentionFile(run.attention),
                 [FeatureStore(run.features, network) for network in networks],
             )
             for run in runs
@@ -130,13 +151,13 @@ class _Stage:
         self._queued: set[tuple[FeatureStore, str]] = set()
         self._batch_size = batch_size
 
-    def work(self, ids: Sequence[str], *, show: bool) -> None:
+    def work(self, ids: Sequence[str], every: Sequence[str], *, show: bool) -> list[Scored]:
         with ThreadPoolExecutor(_THREADS) as pool:
             for state in self._states:
-                hashes = read_ahead(pool, partial(_file_sha256, state.run), ids, depth=64)
-                for name, sha256 in zip(ids, hashes, strict=True):
-                    if not self._up_to_date(state, name, sha256):
-                        state.wanted[name] = sha256
+                found = read_ahead(pool, partial(_inputs, state), ids, depth=64)
+                for name, inputs in zip(ids, found, strict=True):
+                    if not self._up_to_date(state, name, inputs):
+                        state.wanted[name] = inputs
             names = [name for name in ids if any(name in state.wanted for state in self._states)]
             total = sum(len(state.wanted) for state in self._states)
             try:
@@ -155,14 +176,13 @@ class _Stage:
                     store.save()
                 for state in self._states:
                     state.rows.save()
-        for state in self._states:
-            state.rows.merge(ids)
+        return [Scored(state.rows.table(ids), state.rows.merge(ids, every)) for state in self._states]
 
     def _stores(self) -> list[FeatureStore]:
         return [*self._truths, *(store for state in self._states for store in state.stores)]
 
-    def _up_to_date(self, state: _State, name: str, sha256: str | None) -> bool:
-        row = state.rows.holding(name, sha256, _why_missing(state.failures, name))
+    def _up_to_date(self, state: _State, name: str, inputs: Inputs) -> bool:
+        row = state.rows.holding(name, inputs, _why_missing(state.failures, name))
         if row is None:
             return False
         if row["error"] is not None:
@@ -187,22 +207,26 @@ class _Stage:
 
     def _job(self, number: int, name: str, triplet: Triplet, truth_sha256: str) -> _Job:
         state = self._states[number]
+        inputs = state.wanted[name]
         row: Row = {
             "id": name,
             **{key: triplet.meta.get(key) for key in STRATA},
             "mask_share": triplet.meta.get("mask_share", float(triplet.mask.mean())),
             "error": None,
-            "prediction_sha256": state.wanted[name],
+            **inputs._asdict(),
             "truth_sha256": truth_sha256,
-            **dict.fromkeys(self._columns, np.nan),
+            **dict.fromkeys(columns(state.panel), np.nan),
         }
-        if state.wanted[name] is None:
+        if inputs.prediction_sha256 is None:
             row["error"] = _why_missing(state.failures, name)
             return _Job(number, row, {}, score=True)
-        known = state.rows.holding(name, state.wanted[name], None)
-        raw = _decode(state.run.prediction(name), triplet.image.shape)
-        if isinstance(raw, str):
-            row["error"] = raw
+        known = state.rows.holding(name, inputs, None)
+        try:
+            raw = _decode(state.run.prediction(name), triplet.image.shape)
+            if known is None:
+                row |= _layer_scores(state, name, triplet) | _attention_scores(state, name)
+        except _Unusable as error:
+            row["error"] = str(error)
             return _Job(number, row, {}, score=True)
         pasted = paste(raw, triplet.image, triplet.mask, self._dilation)
         row["raw_sha256"], row["pasted_sha256"] = pixel_sha256(raw), pixel_sha256(pasted)
@@ -294,21 +318,82 @@ def _why_missing(failures: dict[str, str], name: str) -> str:
     return failures.get(name, "there is no prediction")
 
 
+class _Unusable(Exception):
+    """A file of a prediction that is broken or does not fit; the message names it."""
+
+
+def _inputs(state: _State, name: str) -> Inputs:
+    layers = None
+    if state.panel.layers:
+        digest = hashlib.sha256()
+        for path in sorted(state.run.layers(name).glob("*.png")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        layers = digest.hexdigest()
+    attention = state.attention.sha256(name) if state.panel.attention else None
+    return Inputs(_file_sha256(state.run, name), layers, attention)
+
+
 def _file_sha256(run: Run, name: str) -> str | None:
     try:
-        return hashlib.sha256(run.prediction(name).read_bytes()).hexdigest()
+        return file_sha256(run.prediction(name))
     except FileNotFoundError:
         return None
 
 
-def _decode(path: Path, shape: tuple[int, ...]) -> np.ndarray | str:
-    """uint8[H, W, 3] of a prediction, or what is wrong with the file."""
+def _layer_scores(state: _State, name: str, triplet: Triplet) -> Row:
+    """Score column -> value; raises `_Unusable`."""
+    if not state.panel.layers:
+        return {}
+    people, subject = triplet.people, triplet.subject
+    assert people is not None and subject is not None  # noqa: PT018 - a task that asks for layers has both
+    visible, amodal = people.visible[subject], people.amodal[subject]
+    completed = _completed(state.run.layers(name) / f"{subject}.png", visible)
+    return {
+        f"{metric.info.name}.{region}.raw": value
+        for metric in state.panel.layers
+        for region, value in metric.score(completed, visible, amodal).items()
+    }
+
+
+def _completed(path: Path, visible: np.ndarray) -> np.ndarray:
+    """bool[H, W]: the subject as the method completed it; whom it left as they were is only seen in part."""
+    if not path.exists():
+        return visible
+    try:
+        layer = read_rgba(path, "layer")
+    except UserError as error:
+        raise _Unusable(f"{error}: {_REMEDY}") from None
+    if layer.shape[:2] != visible.shape:
+        raise _Unusable(_misfit(path, layer.shape, visible.shape))
+    completed: np.ndarray = layer[..., 3] >= 128
+    return completed
+
+
+def _attention_scores(state: _State, name: str) -> Row:
+    """Score column -> value; nothing for a sample without a record."""
+    if not state.panel.attention or state.attention.sha256(name) is None:
+        return {}
+    found = state.attention.read(name)
+    return {
+        f"{metric.info.name}.{metric.info.regions[0]}.raw": metric.score(found.record, found.targets)
+        for metric in state.panel.attention
+    }
+
+
+_REMEDY = "delete the prediction to have it made again"
+
+
+def _misfit(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    sizes = f"{found[1]}x{found[0]}, its input is {expected[1]}x{expected[0]}"
+    return f"{path.parent.name}/{path.name} is {sizes}: {_REMEDY}"
+
+
+def _decode(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8[H, W, 3] of a prediction; raises `_Unusable`."""
     data = np.fromfile(path, dtype=np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    file, remedy = f"{path.parent.name}/{path.name}", "delete it to have it predicted again"
     if pixels is None:
-        return f"{file} is broken or cut off: {remedy}"
+        raise _Unusable(f"{path.parent.name}/{path.name} is broken or cut off: {_REMEDY}")
     if pixels.shape != shape:
-        found, expected = (f"{size[1]}x{size[0]}" for size in (pixels.shape, shape))
-        return f"{file} is {found}, its input is {expected}: {remedy}"
+        raise _Unusable(_misfit(path, pixels.shape, shape))
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

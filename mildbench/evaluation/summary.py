@@ -50,6 +50,8 @@ class MetricRecord(Strict):
     definition: str
     unit: str
     higher_is_better: bool
+    note: str | None
+    """What tables say beside the number."""
 
 
 class Unavailable(Strict):
@@ -144,6 +146,8 @@ class RunSummary(Strict):
     """Mean over the sessions; None where images were only copied."""
     device: str | None
     """What `seconds_per_image` was taken on; None when unknown or several."""
+    notes: list[str]
+    """What else there is to know."""
 
     @property
     def control(self) -> bool:
@@ -151,13 +155,16 @@ class RunSummary(Strict):
 
     @property
     def ranked(self) -> bool:
-        """A run is ranked when every sample has a score and the method has not seen the answers."""
-        return not self.failures and self.scored > 0 and "truth" not in self.method.capabilities
+        """A run is ranked when every sample has a score, and the method is trained and has not seen the answers."""
+        fair = self.method.untrained is None and "truth" not in self.method.capabilities
+        return fair and not self.failures and self.scored > 0
 
     @property
     def incomplete(self) -> list[str]:
         """Why the run does not count as a full one; empty when it does."""
         reasons = []
+        if self.method.untrained is not None:
+            reasons.append(f"random weights ({self.method.untrained})")
         if self.failures:
             reasons.append(f"{len(self.failures)} of {self.samples} samples without a score")
         if self.unavailable:

@@ -17,6 +17,7 @@ from mildbench.evaluation.compare import Comparison
 from mildbench.evaluation.summary import MetricRecord, RunSummary
 
 UNDEFINED = "–"
+NOT_POSSIBLE = "n/a"
 _NAMED = 3
 """Failed samples that are named."""
 
@@ -38,7 +39,7 @@ def build(summaries: Sequence[RunSummary], comparison: Comparison, width: int) -
     A table that is wider than `width` characters goes on below itself, whole columns at a time.
     """
     first = summaries[0]
-    metrics = {metric.name: metric for metric in first.metrics}
+    metrics = {metric.name: metric for summary in summaries for metric in summary.metrics}
     columns = [item.column for item in comparison.columns]
     headline = HEADLINE if HEADLINE in columns else next(iter(columns), None)
     rows = _sorted(summaries, headline, metrics)
@@ -58,12 +59,12 @@ def build(summaries: Sequence[RunSummary], comparison: Comparison, width: int) -
         header = f"{item.metric.upper()}\nfull\n{item.variant} {_arrow(metrics[item.metric])}"
         scores.append(_Column(header, [_set(row, item.metric, item.variant) for row in rows]))
     for lacking in first.unavailable:
-        scores.append(_Column(lacking.name.upper(), [Text("n/a", style="dim") for _ in rows]))
+        scores.append(_Column(lacking.name.upper(), [Text(NOT_POSSIBLE, style="dim") for _ in rows]))
     scores.append(_Column("s/image", [Text(_seconds(row)) for row in rows]))
 
     limited = "" if first.limit is None else ": --limit"
     title = f"{first.task} on {first.dataset} ({first.split}, {first.samples} samples{limited})"
-    notes = [*_legend(headline, first), *_notes(rows, names)]
+    notes = [*_legend(headline, first), *_remarks(summaries, columns, metrics), *_notes(rows, names)]
     tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
     return Group(Text(title, style="bold"), *tables, Text("\n".join(notes), style="dim"))
 
@@ -117,17 +118,21 @@ def _names(summaries: Sequence[RunSummary]) -> dict[str, str]:
 def _sorted(
     summaries: Sequence[RunSummary], headline: str | None, metrics: dict[str, MetricRecord]
 ) -> list[RunSummary]:
-    """Best first; runs that lack samples after those that do not; equal ones in the order of the command."""
+    """Best first; runs that lack samples or training after all others; equal ones in the order of the command."""
     if headline is None:
-        return sorted(summaries, key=lambda summary: bool(summary.failures))
+        return sorted(summaries, key=_last)
     sign = -1 if metrics[headline.partition(".")[0]].higher_is_better else 1
 
     def key(summary: RunSummary) -> tuple[bool, float]:
         estimate = summary.estimate(headline)
         value = None if estimate is None else estimate.value
-        return bool(summary.failures), math.inf if value is None else sign * value
+        return _last(summary), math.inf if value is None else sign * value
 
     return sorted(summaries, key=key)
+
+
+def _last(summary: RunSummary) -> bool:
+    return bool(summary.failures) or summary.method.untrained is not None
 
 
 def _rank(summary: RunSummary, ranks: dict[str, int]) -> str:
@@ -139,32 +144,45 @@ def _rank(summary: RunSummary, ranks: dict[str, int]) -> str:
 
 def _method(summary: RunSummary, name: str) -> Text:
     marks = ["control"] if summary.control else []
+    if summary.method.untrained is not None:
+        marks.append("random weights")
     if summary.failures:
         marks.append(f"incomplete: {len(summary.failures)} failed")
     return Text(name).append(f"\n{', '.join(marks)}" if marks else "", style="dim")
 
 
 def _estimate(summary: RunSummary, column: str, metrics: dict[str, MetricRecord]) -> Text:
+    """The value, below it half its interval; or the interval itself where a bound is infinite, too."""
     estimate = summary.estimate(column)
-    if estimate is None or estimate.value is None:
+    if estimate is None:
+        return Text(NOT_POSSIBLE, style="dim")
+    if estimate.value is None:
         return Text(UNDEFINED, style="dim")
     digits = 2 if metrics[estimate.metric].unit == "dB" else 4
     text = Text(f"{estimate.value:.{digits}f}")
-    if estimate.low is not None and estimate.high is not None and math.isfinite(estimate.value):
-        text.append(f"\n±{(estimate.high - estimate.low) / 2:.{digits}f}", style="dim")
-    return text
+    low, high = estimate.low, estimate.high
+    if low is None or high is None or low == high == estimate.value:
+        return text
+    if math.isfinite(low) and math.isfinite(high):
+        return text.append(f"\n±{(high - low) / 2:.{digits}f}", style="dim")
+    return text.append(f"\n{low:.{digits}f} to {high:.{digits}f}", style="dim")
 
 
 def _set(summary: RunSummary, name: str, variant: str) -> Text:
     found = next(item for item in summary.sets if (item.metric, item.variant) == (name, variant))
     if found.value is None:
-        return Text("n/a", style="dim")
+        return Text(NOT_POSSIBLE, style="dim")
     text = Text(f"{found.value:.4g}")
     return text if found.spread is None else text.append(f"\n±{found.spread:.2g}", style="dim")
 
 
 def _seconds(summary: RunSummary) -> str:
-    return UNDEFINED if summary.seconds_per_image is None else f"{summary.seconds_per_image:.2g}"
+    seconds = summary.seconds_per_image
+    if seconds is None:
+        return UNDEFINED
+    if seconds < 0.001:
+        return "<0.001"
+    return f"{seconds:.3f}" if seconds < 1 else f"{seconds:.1f}"
 
 
 def _legend(headline: str | None, summary: RunSummary) -> list[str]:
@@ -179,8 +197,23 @@ def _legend(headline: str | None, summary: RunSummary) -> list[str]:
     return lines
 
 
+def _remarks(
+    summaries: Sequence[RunSummary], columns: Sequence[str], metrics: dict[str, MetricRecord]
+) -> list[str]:
+    """What to know of the columns as such."""
+    shown = dict.fromkeys(column.partition(".")[0] for column in columns)
+    noted: dict[str, list[str]] = {}
+    for name in shown:
+        if (note := metrics[name].note) is not None:
+            noted.setdefault(note, []).append(name.upper())
+    lines = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
+    if any(summary.estimate(column) is None for summary in summaries for column in columns):
+        lines.append("n/a: the method completes no layers, or has no attention to record")
+    return lines
+
+
 def _notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:
-    """What is not available and why; each said once."""
+    """What is not available, or not to be trusted, and why; each said once."""
     lacking = [f"{item.name}: n/a ({item.reason})" for item in summaries[0].unavailable]
     remarks = [
         f"{item.metric}: {item.note}"
@@ -188,8 +221,14 @@ def _notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:
         for item in summary.sets
         if item.note is not None
     ]
+    untrained = [
+        f"{names[summary.run]}: random weights ({summary.method.untrained}): its numbers mean nothing"
+        for summary in summaries
+        if summary.method.untrained is not None
+    ]
     failures = [_failures(summary, names[summary.run]) for summary in summaries if summary.failures]
-    return list(dict.fromkeys([*lacking, *remarks, *failures]))
+    others = [note for summary in summaries for note in summary.notes]
+    return list(dict.fromkeys([*lacking, *remarks, *untrained, *failures, *others]))
 
 
 def _failures(summary: RunSummary, name: str) -> str:

@@ -1,24 +1,31 @@
-"""What a metric implements: one class, a `PairMetric` (picture by picture) or a `SetMetric` (all at once).
+"""What a metric implements: one class of one of four kinds.
+
+    PairMetric        output and truth, picture by picture
+    SetMetric         all outputs and all truths at once
+    LayerMetric       a person as the method completed them
+    AttentionMetric   where the method's self-attention went
 
 A metric's `id` names its exact definition; change what is computed and the number after the @ changes too.
-Every metric receives RGB uint8 and converts for itself, once. Importing this module imports no torch.
+Pictures come as RGB uint8; a metric converts for itself, once. Importing this module imports no torch.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mildbench.method import AttentionRecord, Capability
 from mildbench.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
 REGIONS = ("full", "mask", "outside", "ring", "overlap")
-"""Every region there is (see `mildbench.regions`), in the order in which tables show them."""
+"""The regions of a picture (see `mildbench.regions`), in the order in which tables show them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,9 @@ class MetricInfo:
     weights: tuple[str, ...] = ()
     """Names in the weights manifest that `load` reads."""
     regions: tuple[str, ...] = REGIONS
-    """Where it is defined."""
+    """Where it is defined. The two kinds that do not look at pictures name regions of their own."""
+    note: str | None = None
+    """What tables must say beside the number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +76,7 @@ class Pairs:
 
 
 class Metric(ABC):
-    """What both kinds share."""
+    """What all kinds share."""
 
     info: ClassVar[MetricInfo]
 
@@ -75,7 +84,24 @@ class Metric(ABC):
         self.device = device
 
 
-class PairMetric(Metric):
+class SampleMetric(Metric):
+    """A number per sample, or several: what the kinds but `SetMetric` share."""
+
+    needs: ClassVar[Capability | None] = None
+    """What a method must be capable of to have this number; then it is one of the raw output alone."""
+
+    @staticmethod
+    def to_mean(values: np.ndarray) -> np.ndarray:
+        """Scores -> the scale on which they are averaged (float64, same shape; NaN stays NaN)."""
+        return values
+
+    @staticmethod
+    def from_mean(means: np.ndarray) -> np.ndarray:
+        """The inverse of `to_mean`; monotone, though not necessarily increasing."""
+        return means
+
+
+class PairMetric(SampleMetric):
     """A number per sample and region. Scores never depend on the batch a sample is in."""
 
     def load(self) -> None:
@@ -88,15 +114,32 @@ class PairMetric(Metric):
         NaN, and only NaN, says that a sample has no value there: its region is empty, or it is too small.
         """
 
-    @staticmethod
-    def to_mean(values: np.ndarray) -> np.ndarray:
-        """Scores -> the scale on which they are averaged (float64, same shape; NaN stays NaN)."""
-        return values
 
-    @staticmethod
-    def from_mean(means: np.ndarray) -> np.ndarray:
-        """The inverse of `to_mean`; monotone, though not necessarily increasing."""
-        return means
+class LayerMetric(SampleMetric):
+    """Numbers of the completed subject, in tasks that have one."""
+
+    needs = "layers"
+
+    @abstractmethod
+    def score(self, completed: np.ndarray, visible: np.ndarray, amodal: np.ndarray) -> dict[str, float]:
+        """Each of `info.regions` -> a number; NaN says that there is none.
+
+        Args:
+            completed: bool[H, W], the subject's mask as the method completed it (alpha of 128 or more); the
+                visible mask where the method returned none.
+            visible: bool[H, W], what the input shows of the subject.
+            amodal: bool[H, W], the whole subject.
+        """
+
+
+class AttentionMetric(SampleMetric):
+    """A number of a sample's attention record; `info.regions` has one name."""
+
+    needs = "attention"
+
+    @abstractmethod
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """One number; NaN says that there is none. `targets`: people who are erased, from 0."""
 
 
 class FeatureExtractor(ABC):

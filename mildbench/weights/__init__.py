@@ -2,27 +2,51 @@
 
     path = weights.resolve("lpips-alex")    # verified, or WeightsMissing: never downloads
     state = weights.load_state_dict(path)
+    folder = weights.resolve_folder("sd-1.5-inpainting")
 
-`mildbench weights fetch NAME` fills the cache; `mildbench weights add NAME FILE` does so without a network.
+`mildbench weights fetch NAME` fills the cache; `mildbench weights add NAME PATH` does so without a network.
 Importing this package imports no torch.
 """
 
 from mildbench.weights.fetching import add, fetch
-from mildbench.weights.manifest import Entry, entries, entry
+from mildbench.weights.manifest import (
+    AnyEntry,
+    Checkpoint,
+    CheckpointFile,
+    Entry,
+    checkpoints,
+    entries,
+    entry,
+)
 from mildbench.weights.reading import load_state_dict
-from mildbench.weights.store import Status, WeightsMissing, cache_dir, overview, resolve, verify
+from mildbench.weights.store import (
+    Status,
+    WeightsMissing,
+    cache_dir,
+    digest,
+    overview,
+    resolve,
+    resolve_folder,
+    verify,
+)
 
 __all__ = [
+    "AnyEntry",
+    "Checkpoint",
+    "CheckpointFile",
     "Entry",
     "Status",
     "WeightsMissing",
     "add",
     "cache_dir",
+    "checkpoints",
+    "digest",
     "entries",
     "entry",
     "fetch",
     "load_state_dict",
     "overview",
     "resolve",
+    "resolve_folder",
     "verify",
 ]

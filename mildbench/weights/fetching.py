@@ -1,4 +1,4 @@
-"""Fill the cache, from mirrors or from a file that the user has: whole and verified, or not at all."""
+"""Fill the cache, from mirrors or from what the user has: whole and verified, or not at all."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import IO
 
 from mildbench.errors import UserError
-from mildbench.weights import manifest
-from mildbench.weights.manifest import Entry
-from mildbench.weights.store import (
+from mildbench.weights import hub, manifest
+from mildbench.weights.checks import (
     HTML_PAGE,
-    cache_dir,
     digest_problem,
+    file_problem,
     is_html,
     problem,
     size_problem,
+    write_record,
 )
+from mildbench.weights.manifest import AnyEntry, Checkpoint, Entry
+from mildbench.weights.store import place
 
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all)."""
@@ -41,33 +43,46 @@ class _SourceFailedError(Exception):
 
 
 def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
-    """The verified file of the weights `name`, downloaded if it is not in the cache.
+    """The verified file of the weights `name`, or folder of a checkpoint, downloaded if it is not in the cache.
 
     Mirrors are tried in turn. What arrives is checked (size, sha256) under a temporary name before it takes
-    its place; a wrong file in the cache is replaced. Of several processes one downloads, the others wait.
+    its place; what is wrong in the cache is replaced. Of several processes one downloads, the others wait. A
+    checkpoint that breaks off is gone on with by the next fetch; it shows bars of its own.
 
-    Raises `UserError`: an unknown name, `offline` (or $MILDBENCH_OFFLINE or $HF_HUB_OFFLINE) with the file
-    not here, no room on the disk, or no mirror that gave the right bytes.
+    Raises `UserError`: an unknown name, `offline` (or $MILDBENCH_OFFLINE or $HF_HUB_OFFLINE) with the weights
+    not here, no room on the disk, no mirror that gave the right bytes, or, for a checkpoint, no
+    `huggingface_hub`.
     """
     entry = manifest.entry(name)
-    target = cache_dir() / entry.file
+    target = place(entry)
     if _good(entry, target):  # before the lock, so that a read-only shared cache works
         return target
     if forbidden := "--offline" if offline else _offline_variable():
         raise UserError(f"{name}: not in the cache, and {forbidden} forbids the network; {_by_hand(entry)}")
     with _locked(target):
         if not _good(entry, target):  # another process may just have fetched it
-            _download(entry, target, progress)
+            if isinstance(entry, Checkpoint):
+                _download_checkpoint(entry, target)
+            else:
+                _download(entry, target, progress)
     return target
 
 
 def add(name: str, path: Path, *, progress: Progress | None = None) -> Path:
-    """Copy a file that the user has into the cache as the weights `name`, and check it; returns its place.
+    """Copy what the user has into the cache as the weights `name`, and check it; returns its place.
 
-    Raises `UserError` for an unknown name, a missing or wrong file, or no room on the disk.
+    Args:
+        name: in the manifest.
+        path: the file; of a checkpoint the folder, laid out as on the hub.
+        progress: told of the bytes copied.
+
+    Raises:
+        UserError: an unknown name, a missing or wrong file or folder, or no room on the disk.
     """
     entry = manifest.entry(name)
-    target = cache_dir() / entry.file
+    if isinstance(entry, Checkpoint):
+        return _add_checkpoint(entry, path, progress)
+    target = place(entry)
     if not path.is_file():
         raise UserError(f"weights file not found: {path}")
     wrong = size_problem(entry, path)
@@ -84,8 +99,8 @@ def add(name: str, path: Path, *, progress: Progress | None = None) -> Path:
     return target
 
 
-def _good(entry: Entry, target: Path) -> bool:
-    return target.is_file() and problem(entry, target) is None
+def _good(entry: AnyEntry, target: Path) -> bool:
+    return target.exists() and problem(entry, target) is None
 
 
 def _offline_variable() -> str | None:
@@ -94,7 +109,10 @@ def _offline_variable() -> str | None:
     return next((f"${name}" for name in _OFFLINE if os.environ.get(name, "").lower() in yes), None)
 
 
-def _by_hand(entry: Entry) -> str:
+def _by_hand(entry: AnyEntry) -> str:
+    if isinstance(entry, Checkpoint):
+        page = f"https://huggingface.co/{entry.repositories[0].partition('@')[0]}"
+        return f"download {page} elsewhere and run: mildbench weights add {entry.name} FOLDER"
     return f"download {entry.urls[0]} elsewhere and run: mildbench weights add {entry.name} FILE"
 
 
@@ -113,14 +131,90 @@ def _locked(target: Path) -> Iterator[None]:
         yield
 
 
-def _check_room(entry: Entry, folder: Path) -> None:
-    if shutil.disk_usage(folder).free < entry.size:
+def _check_room(entry: AnyEntry, folder: Path, *, already: int = 0) -> None:
+    if shutil.disk_usage(folder).free < entry.size - already:
         raise _no_room(entry, folder)
 
 
-def _no_room(entry: Entry, folder: Path) -> UserError:
+def _no_room(entry: AnyEntry, folder: Path) -> UserError:
     need = f"{entry.size / 1e6:,.0f} MB"
     return UserError(f"{entry.name}: no room in {folder} for {need}: free some, or set $MILDBENCH_CACHE")
+
+
+@contextmanager
+def _full_disk_told(entry: AnyEntry, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_room(entry, folder) from None
+        raise
+
+
+def _part(target: Path) -> Path:
+    """Where it lies until it is whole. One fixed name, safe under the lock: the next fetch finds or replaces it."""
+    return target.with_name(f".{target.name}.part")
+
+
+def _download_checkpoint(entry: Checkpoint, target: Path) -> None:
+    """Try the repositories in turn. Needs the lock."""
+    part = _part(target)
+    here = sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
+    _check_room(entry, target.parent, already=here)
+    failures = []
+    for repository in entry.repositories:
+        try:
+            with _full_disk_told(entry, target.parent):
+                source = hub.download(repository, entry, part)
+                return _install(entry, part, target, source)
+        except hub.HubFailedError as failure:
+            failures.append(f"{repository}: {failure}")
+    tried = "; ".join(failures)
+    raise UserError(f"{entry.name}: no mirror gave the files ({tried}); try later, or {_by_hand(entry)}")
+
+
+def _add_checkpoint(entry: Checkpoint, folder: Path, progress: Progress | None) -> Path:
+    target = place(entry)
+    if not folder.is_dir():
+        raise UserError(f"checkpoint folder not found: {folder}")
+    with _locked(target):
+        part = _part(target)
+        shutil.rmtree(part, ignore_errors=True)
+        wrong = _first_problem(entry, folder, in_full=False)
+        if wrong is None:
+            _check_room(entry, target.parent)
+            done = 0
+            with _full_disk_told(entry, target.parent):
+                for file in entry.files:
+                    (part / file.path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / file.path, part / file.path)
+                    done += (part / file.path).stat().st_size
+                    if progress is not None:
+                        progress(done, max(done, entry.size))
+                wrong = _first_problem(entry, part, in_full=True)
+                if wrong is None:
+                    _install(entry, part, target, "added from a folder")
+        shutil.rmtree(part, ignore_errors=True)
+    if wrong:
+        raise UserError(
+            f"{folder} is not the {entry.name} weights: {wrong}; they are {entry.repositories[0]}"
+        )
+    return target
+
+
+def _first_problem(entry: Checkpoint, folder: Path, *, in_full: bool) -> str | None:
+    problems = (file_problem(file, folder, in_full=in_full) for file in entry.files)
+    return next(filter(None, problems), None)
+
+
+def _install(entry: Checkpoint, part: Path, target: Path, source: str) -> None:
+    """Give the complete folder `part` its place, whatever wrong thing is there now. Needs the lock."""
+    write_record(entry, part, source)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    else:
+        target.unlink(missing_ok=True)
+    part.rename(target)
 
 
 def _download(entry: Entry, target: Path, progress: Progress | None) -> None:
@@ -166,18 +260,14 @@ def _open(url: str) -> Iterator[IO[bytes]]:
 
 def _store(source: IO[bytes], entry: Entry, target: Path, progress: Progress | None) -> None:
     """Stream `source` to a temporary name beside `target`, check it, and move it there. Needs the lock."""
-    # One fixed name, safe under the lock: what a killed process leaves is overwritten by the next fetch.
-    part = target.with_name(f".{target.name}.part")
+    part = _part(target)
     try:
-        with part.open("wb") as sink:
-            digest = _copy(source, sink, entry, progress)
-        if wrong := size_problem(entry, part) or digest_problem(entry, digest):
-            raise _SourceFailedError(wrong)
-        part.replace(target)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_room(entry, target.parent) from None
-        raise
+        with _full_disk_told(entry, target.parent):
+            with part.open("wb") as sink:
+                digest = _copy(source, sink, entry, progress)
+            if wrong := size_problem(entry, part) or digest_problem(entry, digest):
+                raise _SourceFailedError(wrong)
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The weights that are here: the cache folder, and the check that a file is what the manifest says."""
+"""The weights that are here: the cache folder, and what it holds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from mildbench.errors import UserError
-from mildbench.files import file_sha256
+from mildbench.files import fingerprint
 from mildbench.weights import manifest
-from mildbench.weights.manifest import Entry
+from mildbench.weights.checks import problem, recorded
+from mildbench.weights.manifest import AnyEntry, Checkpoint
 
 
 class WeightsMissing(UserError):
@@ -29,11 +30,11 @@ State = Literal["here", "missing", "wrong"]
 class Status:
     """What the cache holds for one entry."""
 
-    entry: Entry
+    entry: AnyEntry
     path: Path
     state: State
     problem: str | None = None
-    """What is wrong with the file, where `state` is `wrong`."""
+    """What is wrong with the file or the folder, where `state` is `wrong`."""
 
 
 def cache_dir() -> Path:
@@ -48,15 +49,20 @@ def cache_dir() -> Path:
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "mildbench" / "weights"
 
 
+def place(entry: AnyEntry) -> Path:
+    """Where the cache holds the file, or the folder of a checkpoint."""
+    return cache_dir() / (entry.name if isinstance(entry, Checkpoint) else entry.file)
+
+
 def resolve(name: str) -> Path:
-    """The verified file of the weights `name`. Never downloads.
+    """The verified file of the weights `name`, or the verified folder of a checkpoint. Never downloads.
 
     Raises `WeightsMissing` when it is not in the cache, and `UserError` for an unknown name or a file of the
     wrong size or sha256, which is never handed out.
     """
     entry = manifest.entry(name)
-    path = cache_dir() / entry.file
-    if not path.is_file():
+    path = place(entry)
+    if not _is_here(entry, path):
         raise WeightsMissing(name)
     if wrong := problem(entry, path):
         raise UserError(
@@ -65,8 +71,28 @@ def resolve(name: str) -> Path:
     return path
 
 
+def resolve_folder(name: str) -> Path:
+    """The verified folder of the checkpoint `name`; as `resolve`, and `UserError` for a single file's name."""
+    if not isinstance(manifest.entry(name), Checkpoint):
+        raise UserError(f"the weights {name} are a single file, not a checkpoint's folder")
+    return resolve(name)
+
+
+def digest(name: str) -> str:
+    """64 hex digits that tell one content of the weights `name` from another, for a run's record.
+
+    Of a file its sha256. Of a checkpoint a hash over those of its files, as far as they are known: some only
+    once it is in the cache.
+    """
+    entry = manifest.entry(name)
+    if not isinstance(entry, Checkpoint):
+        return entry.sha256
+    first = recorded(place(entry))
+    return fingerprint({file.path: file.sha256 or first.get(file.path) for file in entry.files})
+
+
 def verify(names: Iterable[str] = ()) -> list[Status]:
-    """Check the files of `names` (all when empty) in full; a missing file is a state, not an error."""
+    """Check the weights `names` (all when empty) in full; a missing one is a state, not an error."""
     return [_status(manifest.entry(name), in_full=True) for name in tuple(names) or manifest.entries()]
 
 
@@ -75,46 +101,13 @@ def overview() -> list[Status]:
     return [_status(entry, in_full=False) for entry in manifest.entries().values()]
 
 
-def _status(entry: Entry, *, in_full: bool) -> Status:
-    path = cache_dir() / entry.file
-    if not path.is_file():
+def _status(entry: AnyEntry, *, in_full: bool) -> Status:
+    path = place(entry)
+    if not _is_here(entry, path):
         return Status(entry, path, "missing")
-    wrong = problem(entry, path) if in_full else size_problem(entry, path)
+    wrong = problem(entry, path, in_full=in_full)
     return Status(entry, path, "wrong" if wrong else "here", wrong)
 
 
-_hashed: dict[tuple[Path, int, int], str] = {}
-"""(path, size, mtime in ns) -> sha256, so that half a gigabyte is not hashed twice in one process."""
-
-HTML_PAGE = "it is an HTML page, not weights"
-
-
-def problem(entry: Entry, path: Path) -> str | None:
-    """Why `path` is not the file that `entry` describes, or None if it is."""
-    if wrong := size_problem(entry, path):
-        return wrong
-    facts = path.stat()
-    key = (path, facts.st_size, facts.st_mtime_ns)
-    if key not in _hashed:
-        _hashed[key] = file_sha256(path)
-    return digest_problem(entry, _hashed[key])
-
-
-def size_problem(entry: Entry, path: Path) -> str | None:
-    """What the size alone says against `path`."""
-    size = path.stat().st_size
-    if size == entry.size:
-        return None
-    # An error page saved under the weights' name is the usual accident; say so rather than two sizes.
-    with path.open("rb") as stream:
-        return HTML_PAGE if is_html(stream.read(64)) else f"it has {size:,} bytes, not {entry.size:,}"
-
-
-def digest_problem(entry: Entry, sha256: str) -> str | None:
-    """What the sha256 (hex) says against a file."""
-    return None if sha256 == entry.sha256 else f"its sha256 is {sha256[:12]}..., not {entry.sha256[:12]}..."
-
-
-def is_html(head: bytes) -> bool:
-    """Whether a file that starts with `head` is a web page; no weights file starts so."""
-    return head.lstrip().startswith(b"<")
+def _is_here(entry: AnyEntry, path: Path) -> bool:
+    return path.exists() if isinstance(entry, Checkpoint) else path.is_file()

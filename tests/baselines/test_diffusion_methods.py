@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,10 +18,10 @@ METHODS = {
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def method(request: pytest.FixtureRequest) -> Iterator[EraseMethod]:
+def method(request: pytest.FixtureRequest) -> EraseMethod:
     loaded = MethodSpec.parse(METHODS[request.param]).create()
     loaded.load()
-    yield loaded
+    return loaded
 
 
 def test_batch_size_never_changes_a_result(method: EraseMethod) -> None:
@@ -87,7 +86,7 @@ def test_random_weights_are_owned_up_to(method: EraseMethod) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_missing_checkpoint_names_the_one_command(name: str, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match="mildbench weights fetch sd-1.5-inpainting"):
+    with pytest.raises(UserError, match=r"mildbench weights fetch sd-1\.5-inpainting"):
         MethodSpec(name, {"backbone": "sd-1.5-inpainting"}).create().load()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="hf download some/checkpoint"):

@@ -14,10 +14,6 @@ from synth.harmonise import (
     Harmony,
     edge_blur,
     harmonise,
-    jpeg_history,
-    match_colour,
-    match_noise,
-    match_sharpness,
     noise_sigma,
 )
 
@@ -38,13 +34,17 @@ def checks(
 
 
 def figure(colours: np.ndarray) -> SizedFigure:
-    """A disc of these colours with a soft edge; black under alpha 0."""
+    """A disc of these colours with a soft edge."""
     yy, xx = np.mgrid[:SIDE, :SIDE]
     alpha = np.clip(SIDE * 0.42 - np.hypot(xx - SIDE / 2, yy - SIDE / 2), 0, 1)
     rgba = np.dstack([colours, np.rint(alpha * 255).astype(np.uint8)])
-    rgba[rgba[..., 3] == 0] = 0
     parsing = np.where(rgba[..., 3] >= 128, np.uint8(255), np.uint8(0))
     return SizedFigure(rgba, parsing, np.zeros((17, 3), np.float32), None, (80, 147))
+
+
+def matched(before: SizedFigure, place: np.ndarray, wishes: Harmony) -> SizedFigure:
+    """`before` right in front of `place`, uint8[SIDE, SIDE, 3]."""
+    return harmonise(before, place, (0, 0), wishes, np.random.default_rng(2))
 
 
 def lab_mean(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -95,13 +95,14 @@ def test_colour_moves_toward_the_place_by_strength_and_within_bounds() -> None:
     target = lab_mean(place, EVERYWHERE)
     gaps = []
     for strength in (0.0, 0.5, 1.0):
-        now = lab_mean(match_colour(before, place, strength).rgba[..., :3], before.mask)
+        now = lab_mean(matched(before, place, Harmony(colour=strength)).rgba[..., :3], before.mask)
         gaps.append(float(np.linalg.norm(now - target)))
         assert (np.abs(now - start) <= np.array((SHIFT[0], SHIFT[1], SHIFT[1])) * strength + 0.6).all()
     assert gaps[0] > gaps[1] + 2 > gaps[2] + 4
     assert (
         np.abs(
-            match_colour(before, place, 0.0).rgba[before.mask].astype(int) - before.rgba[before.mask]
+            matched(before, place, Harmony(colour=0.0)).rgba[before.mask].astype(int)
+            - before.rgba[before.mask]
         ).max()
         <= 1
     )
@@ -115,11 +116,11 @@ def test_noise_is_told_from_edges(sigma: float) -> None:
 
 def test_noise_is_matched_and_never_added_to_the_noisier() -> None:
     clean, noisy = checks(noise=1.0), checks(noise=3.5, seed=1)
-    after = match_noise(figure(clean), noisy, np.random.default_rng(2))
+    after = matched(figure(clean), noisy, Harmony(noise=True))
     inner = cv2.erode(after.mask.astype(np.uint8), np.ones((5, 5))) > 0
     assert noise_sigma(after.rgba[..., 0].astype(np.float32), inner) == pytest.approx(3.5, rel=0.2)
     before = figure(noisy)
-    unchanged = match_noise(before, clean, np.random.default_rng(2))
+    unchanged = matched(before, clean, Harmony(noise=True))
     assert np.array_equal(unchanged.rgba[before.mask], before.rgba[before.mask])
 
 
@@ -132,7 +133,7 @@ def test_texture_is_not_taken_for_noise() -> None:
     )
     place = np.clip(gravel[..., None] + plain(128, 128, 128), 0, 255).astype(np.uint8)
     before = figure(plain(90, 120, 150))
-    after = match_noise(before, place, rng)
+    after = matched(before, place, Harmony(noise=True))
     assert np.array_equal(after.rgba[before.mask], before.rgba[before.mask])
 
 
@@ -144,12 +145,14 @@ def test_the_blur_of_edges_is_told(sigma: float) -> None:
 
 def test_a_figure_is_softened_to_match_and_never_sharpened() -> None:
     sharp, soft = checks(sigma=0.6), checks(sigma=1.5)
-    after = match_sharpness(figure(sharp), soft)
+    after = matched(figure(sharp), soft, Harmony(blur=True))
     inner = cv2.erode(after.mask.astype(np.uint8), np.ones((9, 9))) > 0
     found = edge_blur(after.rgba[..., 0].astype(np.float32), inner)
     assert found == pytest.approx(edge_blur(soft[..., 0].astype(np.float32), EVERYWHERE), rel=0.25)
     before = figure(soft)
-    assert np.array_equal(match_sharpness(before, sharp).rgba[before.mask], before.rgba[before.mask])
+    assert np.array_equal(
+        matched(before, sharp, Harmony(blur=True)).rgba[before.mask], before.rgba[before.mask]
+    )
 
 
 def test_a_plain_picture_has_neither_blur_nor_a_say() -> None:
@@ -158,12 +161,19 @@ def test_a_plain_picture_has_neither_blur_nor_a_say() -> None:
     assert noise_sigma(plain(9, 9, 9)[..., 0].astype(np.float32), ~EVERYWHERE) is None
 
 
-def test_jpeg_leaves_its_mark_and_nothing_rings_in_from_outside() -> None:
+def test_jpeg_leaves_its_mark() -> None:
     flat = figure(plain(200, 60, 40))
-    assert np.abs(jpeg_history(flat, 30).rgba[flat.mask].astype(int) - flat.rgba[flat.mask]).max() <= 6
+    assert (
+        np.abs(
+            matched(flat, checks(), Harmony(jpeg=30)).rgba[flat.mask].astype(int) - flat.rgba[flat.mask]
+        ).max()
+        <= 6
+    )
     busy = figure(checks(noise=10))
     low, high = (
-        np.abs(jpeg_history(busy, quality).rgba[busy.mask].astype(int) - busy.rgba[busy.mask]).mean()
+        np.abs(
+            matched(busy, checks(), Harmony(jpeg=quality)).rgba[busy.mask].astype(int) - busy.rgba[busy.mask]
+        ).mean()
         for quality in (20, 95)
     )
     assert low > 3 * high > 0

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from synth.blend import BLENDS
-from synth.camouflage import Surroundings
+from synth.camouflage import Surroundings, look_of_clothes
 from synth.cutout import refine
 from synth.fit import SizedFigure, cast_shadow
 from synth.harmonise import Harmony, gradient, harmonise
@@ -84,7 +84,7 @@ def test_camouflage(figure: SizedFigure, canvas: np.ndarray) -> None:
     window = np.s_[30:181, 40:133]
     distances = {
         Surroundings(at(canvas, offset)).distance(
-            replace(figure, rgba=at(figure.rgba, offset)), at(figure.mask, offset), window
+            look_of_clothes(replace(figure, rgba=at(figure.rgba, offset))), at(figure.mask, offset), window
         )
         for offset in OFFSETS
     }

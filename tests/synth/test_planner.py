@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from mildbench.errors import UserError
-from synth.camouflage import Surroundings
+from synth.camouflage import Surroundings, look_of_clothes
 from synth.canvas import Canvas
 from synth.catalogue import Catalogue, PersonChoice
 from synth.fit import SizedFigure
@@ -76,7 +76,7 @@ def test_camouflage_chooses_places_that_look_like_the_clothes(recipe: Recipe) ->
             person.source, person.key, person.scale, person.mirrored, person.finish.shadow > 0
         )
         window, part = Canvas(recipe.size).clip(figure.mask, person.origin)
-        return Surroundings(view.image).distance(figure, part, window)
+        return Surroundings(view.image).distance(look_of_clothes(figure), part, window)
 
     chosen, random = [], []
     for index in range(20):
@@ -93,9 +93,10 @@ def test_distance_is_0_on_ones_own_picture_and_1_with_nothing_in_common() -> Non
     rgba = np.dstack([rng.integers(0, 90, (40, 30, 3)), np.full((40, 30), 255)]).astype(np.uint8)
     figure = SizedFigure(rgba, np.full((40, 30), 255, np.uint8), np.zeros((17, 3), np.float32), None, (0, 39))
     window = np.s_[0:40, 0:30]
-    assert Surroundings(rgba[..., :3]).distance(figure, figure.mask, window) == pytest.approx(0, abs=1e-6)
+    clothes = look_of_clothes(figure)
+    assert Surroundings(rgba[..., :3]).distance(clothes, figure.mask, window) == pytest.approx(0, abs=1e-6)
     white = np.full((40, 30, 3), 255, np.uint8)
-    assert Surroundings(white).distance(figure, figure.mask, window) > 0.9
+    assert Surroundings(white).distance(clothes, figure.mask, window) > 0.9
 
 
 def test_entanglement_takes_only_people_with_objects(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

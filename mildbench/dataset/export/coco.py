@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mildbench.dataset.annotations import AnnotationReader, AnnotationWriter
@@ -42,7 +42,7 @@ def export_coco(dataset: Dataset, out: Path, advance: Callable[[int], None]) -> 
                 for kind in ("person_keypoints", "instances")
             ]
         for row in dataset.rows():
-            split, name = row["split"], f"{row['id']}.png"
+            split, name = row["split"], f"{row['id']}{PurePosixPath(row['composite']).suffix}"
             image, people = readers[split].of(row["id"])
             if image is None:
                 raise UserError(

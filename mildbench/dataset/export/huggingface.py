@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ class _Files:
 
 def _row(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:
     def load(part: str, name: str) -> Any:
-        return {"bytes": dataset.storage.read(name), "path": f"{row['id']}.{part}.png"}
+        return {"bytes": dataset.storage.read(name), "path": f"{row['id']}.{part}{PurePosixPath(name).suffix}"}
 
     content = with_files(row, load)
     if dataset.info.source == "scenes":

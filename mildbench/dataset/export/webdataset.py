@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mildbench.dataset.annotations import AnnotationReader
@@ -49,7 +49,9 @@ def export_webdataset(dataset: Dataset, out: Path, advance: Callable[[int], None
 
 def _move(dataset: Dataset, row: dict[str, Any], shard: ShardWriter) -> dict[str, Any]:
     def store(part: str, name: str) -> str:
-        return shard.add(row["split"], row["id"], part, dataset.storage.read(name))
+        return shard.add(
+            row["split"], row["id"], part, dataset.storage.read(name), PurePosixPath(name).suffix
+        )
 
     moved = with_files(row, store)
     shard.end(moved)
