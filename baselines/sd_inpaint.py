@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
@@ -41,6 +43,8 @@ class SdInpaint(DiffusionMethod):
             dtype: see `DiffusionMethod`.
         """
         super().__init__(backbone, resolution, dtype)
+        if not self.info.weights:  # a user's own checkpoint, or a retrained one, is not the authors'
+            self.info = replace(self.info, provenance="port")
         self.prompt, self.negative_prompt = prompt, negative_prompt
         # Guidance between equal prompts is no guidance: half the work, the same picture.
         self.settings = Settings.checked(

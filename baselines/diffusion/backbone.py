@@ -112,10 +112,10 @@ def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> 
             "give an inpainting checkpoint"
         )
     upcast = getattr(backbone.vae.config, "force_upcast", False) and dtype == torch.float16
-    backbone.vae.to(device=device, dtype=torch.float32 if upcast else dtype)
-    for model in (backbone.unet, *backbone.text.models):
-        model.to(device=device, dtype=dtype)
     for model in (backbone.unet, backbone.vae, *backbone.text.models):
+        kept = torch.float32 if upcast and model is backbone.vae else dtype
+        # diffusers' own `to` warns of modules to be kept in float32 even where there are none.
+        torch.nn.Module.to(model, device=device, dtype=kept)
         model.requires_grad_(False).eval()
     return backbone
 
@@ -163,6 +163,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
 def _read(name: str, folder: Path) -> Backbone:
     """Read the parts one by one: only named classes and safetensors, so that loading executes no code."""
     import transformers
+    from transformers.utils import logging
 
     index = read_json(folder / "model_index.json", "checkpoint index")
     present = [part for part in _PARTS if isinstance(index.get(part), list) and index[part][1] is not None]
@@ -180,6 +181,8 @@ def _read(name: str, folder: Path) -> Backbone:
         variant = None if list(at.glob("*[!6].safetensors")) else "fp16"
         return kind.from_pretrained(at, use_safetensors=True, variant=variant, local_files_only=True)
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         encoders = [
             model(getattr(transformers, _PARTS[part][0]), part)
@@ -201,6 +204,9 @@ def _read(name: str, folder: Path) -> Backbone:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"backbone {name}: {folder} cannot be read ({reason}): fetch it again") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _schedule(folder: Path, kind: str) -> Any:
