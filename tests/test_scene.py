@@ -128,10 +128,35 @@ def test_the_overlap_is_where_the_erased_cover_the_kept() -> None:
     assert not scene.erase([1, 2, 3]).overlap.any()
 
 
+@given(seeds, st.integers(1, 5))
+def test_deoccluding_erases_those_who_cover_the_subject_and_nobody_else(seed: int, count: int) -> None:
+    scene = random_scene(seed, count)
+    people = scene.people()
+    for k, layer in enumerate(scene.layers):
+        in_front = {people.ids[f] for f in range(k + 1, count) if (people.amodal[f] & people.amodal[k]).any()}
+        if not in_front:
+            with pytest.raises(ValueError, match="nobody covers"):
+                scene.deocclude(layer.person.id)
+            continue
+        triplet = scene.deocclude(layer.person.id)
+        assert triplet.subject == k
+        assert {people.ids[f] for f in triplet.targets} == in_front
+        assert np.array_equal(triplet.truth, scene.composite(without=in_front))
+        rest = replace(scene, layers=tuple(one for one in scene.layers if one.person.id not in in_front))
+        uncovered = rest.people()
+        index = uncovered.ids.index(layer.person.id)
+        assert np.array_equal(uncovered.visible[index], people.amodal[k])
+        assert triplet.overlap is not None
+        assert np.array_equal(triplet.overlap, people.amodal[k] & ~people.visible[k])
+        assert not (triplet.overlap & ~triplet.mask).any()
+
+
 def test_bad_input_is_refused() -> None:
     scene = random_scene(1, 2)
     with pytest.raises(ValueError, match="no person"):
         scene.erase([9])
+    with pytest.raises(ValueError, match="no person"):
+        scene.deocclude(9)
     provenance = Provenance("test", "x", "0", "CC0")
     plane = np.zeros((4, 5), np.uint8)
     with pytest.raises(ValueError, match="parsing"):

@@ -16,7 +16,6 @@ from mildbench.evaluation.features import FeatureStore
 from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.rows import columns
 from mildbench.evaluation.run import Run, RunRecord, Session, write_model
-from mildbench.evaluation.score import Scored
 from mildbench.evaluation.summary import (
     VARIANTS,
     Estimate,
@@ -26,6 +25,7 @@ from mildbench.evaluation.summary import (
     SetEstimate,
     Stratum,
 )
+from mildbench.files import read_json
 from mildbench.metrics.base import SampleMetric
 
 HEADLINE = "psnr.mask.pasted"
@@ -81,16 +81,16 @@ def metric_of(panel: Panel, column: str) -> SampleMetric:
     return next(metric for metric in panel.samples if metric.info.name == name)
 
 
-def aggregate(run: Run, record: RunRecord, panel: Panel, scored: Scored) -> RunSummary:
+def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunSummary:
     """Summarise the rows, and draw the attention gap where there is one.
 
     Args:
         run: its `summary.json` is written, unless that is of more samples than these.
         record: the run's description.
         panel: the part of it that is for the run.
-        scored: the rows.
+        rows: of its samples, from `scores.parquet`.
     """
-    scores = Scores(scored.rows, panel)
+    scores = Scores(rows, panel)
     every = scores.scored
     summary = RunSummary(
         mildbench=mildbench.__version__,
@@ -128,9 +128,17 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, scored: Scored) -> RunS
         **_timing(run, record.sessions),
         notes=_drawn(run),
     )
-    if scored.current or not run.summary.exists():
+    if summary.samples >= _summarised(run):
         write_model(run.summary, summary)
     return summary
+
+
+def _summarised(run: Run) -> int:
+    """Samples that the `summary.json` on disk is of; 0 where there is none that can be read."""
+    try:
+        return int(read_json(run.summary, "summary")["samples"])
+    except (UserError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _drawn(run: Run) -> list[str]:

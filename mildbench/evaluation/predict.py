@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 import mildbench
 from mildbench.evaluation import attention, environment
+from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import Buckets, TripletSource, as_batch, read_ahead
 from mildbench.evaluation.run import Run, RunRecord, Session
 from mildbench.images import write_png
@@ -54,9 +54,11 @@ def predict(
     """
     config = run.config
     with_truth = "truth" in run.method.info.capabilities
+    corruption = Corruption.parse(config.corruption)
 
     def read(name: str) -> EraseBatch:
-        return as_batch(name, dataset.triplet(config.task, name), config.seed, with_truth=with_truth)
+        triplet = dataset.triplet(config.task, name)
+        return corruption.apply(as_batch(name, triplet, config.seed, with_truth=with_truth))
 
     environment.reset_peak_memory(run.method.device)
     buckets = Buckets(batch_size)

@@ -122,20 +122,16 @@ class Rows:
         """The rows of these samples, in order; each must be there."""
         return pa.Table.from_pylist([self._rows[name] for name in ids], self._schema)
 
-    def merge(self, ids: Sequence[str], every: Sequence[str]) -> bool:
+    def merge(self, ids: Sequence[str], every: Sequence[str]) -> None:
         """Write all rows to `scores.parquet`, in the order of `every`, the task's samples, and clear parts away.
 
         Whatever has been scored is kept: rows of other samples than `ids` (an evaluation without the limit)
         stay in the file, and a file of another key becomes a part. But where that file holds samples that
         `ids` lacks it stays, and the rows of this scoring stay in their parts.
-
-        Returns False where `scores.parquet` is now of more samples than `ids`, or of another key.
         """
-        fuller = not set(self._held) <= set(ids)
         other = self._held_key != self._key
-        if other and fuller:
-            self.save()
-            return False
+        if other and not set(self._held) <= set(ids):
+            return
         if other:
             moved = _next_part(self._run, self._held_key)
             moved.parent.mkdir(exist_ok=True)
@@ -149,7 +145,6 @@ class Rows:
         self._parts, self._unsaved = [], []
         if self._run.parts.exists() and not any(self._run.parts.iterdir()):
             self._run.parts.rmdir()
-        return not fuller
 
     def _write(self, path: Path, rows: Iterable[Row]) -> None:
         # Through memory, so that a full disk is an OSError of ours, with nothing half written.

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import mildbench
 from mildbench import weights
 from mildbench.errors import UserError
+from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import describe
 from mildbench.files import file_sha256, fingerprint, inside, read_json, write_bytes, write_json
@@ -62,17 +63,19 @@ class Config(Strict):
     options: dict[str, str]
     """Every option of the method as text, defaults included."""
     weights: dict[str, str]
-    """Name in the manifest -> sha256."""
+    """Name in the manifest -> `weights.digest`."""
     files: dict[str, str]
     """Option that names a file or a folder (a user's own checkpoint) -> fingerprint of what it holds now."""
     code: str
     """sha256 of the source files that define the method's class and its bases, with the rest of its package
     where it has one of its own: after an edit to a method, its old predictions are not taken for new ones."""
+    corruption: tuple[str, ...] = ()
+    """What was done to the inputs, as `Corruption.texts`."""
 
     @property
     def hash(self) -> str:
-        """64 hex digits."""
-        return fingerprint(self.model_dump())
+        """64 hex digits; a field at its default counts as one that was not there yet."""
+        return fingerprint(self.model_dump(exclude_defaults=True))
 
 
 class MethodRecord(Strict):
@@ -149,7 +152,7 @@ class Run:
 
     folder: Path
     label: str
-    """What tables call it: the method with its options, or the folder that the images came from."""
+    """What tables call it: the method with its options and corruptions, or the folder that the images came from."""
     method: EraseMethod
     spec: MethodSpec
     config: Config
@@ -165,10 +168,12 @@ class Run:
         *,
         seed: int,
         device: str,
+        corruption: Corruption,
     ) -> Run:
         """The run of `spec`; creates the method but loads nothing and writes nothing.
 
-        Raises `UserError` for an unknown method, option or weights name.
+        Raises `UserError` for an unknown method, option or weights name, and for pictures made elsewhere, whose
+        inputs cannot be corrupted any more.
         """
         method = spec.create(device)
         info = method.info
@@ -185,15 +190,23 @@ class Run:
             seed=seed,
             method=spec.name,
             options=options,
-            weights={name: weights.entry(name).sha256 for name in info.weights},
+            weights={name: weights.digest(name) for name in info.weights},
             files={} if directory is not None else _named_files(spec),
             code=_code_sha256(type(method)),
+            corruption=corruption.texts,
         )
+        if corruption.texts and "names" in info.capabilities:
+            raise UserError(
+                f"method {spec.name!r} looks up pictures that were made elsewhere, so --corrupt cannot change what "
+                "they were made from: leave one of the two out"
+            )
         if directory is not None:
             label = stem = Path(options["directory"]).name
         else:
             given = ",".join(f"{key}={value}" for key, value in spec.options.items())
             label, stem = f"{spec.name}:{given}" if given else spec.name, spec.name
+        if corruption.texts:
+            label = f"{label} (corrupt {' '.join(corruption.texts)})"
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
         folder = task_folder(out, dataset, task) / f"{safe}@{config.hash[:8]}"
         return cls(folder, label, method, spec, config)

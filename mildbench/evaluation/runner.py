@@ -12,6 +12,7 @@ from mildbench.evaluation import attention
 from mildbench.evaluation import panel as panels
 from mildbench.evaluation.aggregate import aggregate
 from mildbench.evaluation.compare import compare
+from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import resolve_device
 from mildbench.evaluation.predict import pending, predict
@@ -23,6 +24,7 @@ from mildbench.progress import tracking
 
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""
+NO_CORRUPTION = Corruption()
 
 
 def evaluate(
@@ -38,6 +40,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
     paste_dilation: int = 0,
+    corruption: Corruption = NO_CORRUPTION,
     progress: bool = False,
 ) -> list[RunSummary]:
     """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
@@ -54,6 +57,7 @@ def evaluate(
         limit: only the first so many samples.
         seed: of the methods' generators.
         paste_dilation: pixels by which the mask is grown for the `pasted` variant, 0 or more.
+        corruption: of what the methods are shown; scores are taken against the true masks all the same.
         progress: show bars on stderr.
 
     Returns:
@@ -76,7 +80,7 @@ def evaluate(
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every[:limit]
     kinds, lacking = panels.find(metrics)
-    runs = _runs(out, dataset, task, split, specs, seed, device)
+    runs = _runs(out, dataset, task, split, specs, seed, device, corruption)
 
     left = [pending(run, ids) for run in runs]
     # The last method's missing weights are told before the first one's hours.
@@ -95,7 +99,7 @@ def evaluate(
         records.append(_predict(run, record, dataset, names, batch_size, progress))
         attention.merge(run, every)
     panel = panels.load(kinds, device, lacking)
-    scored = score(
+    tables = score(
         runs,
         dataset,
         ids,
@@ -108,9 +112,8 @@ def evaluate(
     )
     summaries = [
         aggregate(run, record, panel.of(run), rows)
-        for run, record, rows in zip(runs, records, scored, strict=True)
+        for run, record, rows in zip(runs, records, tables, strict=True)
     ]
-    tables = [rows.rows for rows in scored]
     compare(task_folder(out, dataset, task) / "comparison.json", runs, tables, summaries, panel)
     return summaries
 
@@ -123,10 +126,11 @@ def _runs(
     specs: Sequence[MethodSpec],
     seed: int,
     device: str,
+    corruption: Corruption,
 ) -> list[Run]:
     runs: dict[Path, Run] = {}
     for spec in specs:
-        run = Run.of(out, dataset, task, split, spec, seed=seed, device=device)
+        run = Run.of(out, dataset, task, split, spec, seed=seed, device=device, corruption=corruption)
         runs.setdefault(run.folder, run)
     return list(runs.values())
 

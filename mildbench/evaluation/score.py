@@ -86,15 +86,6 @@ class _State:
     """Sample id -> what there is of it, where there is work."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One run's rows of the samples that were asked for."""
-
-    rows: pa.Table
-    current: bool
-    """False where `scores.parquet` holds more than them, or an earlier scoring of more samples."""
-
-
 def score(
     runs: Sequence[Run],
     dataset: TripletSource,
@@ -106,7 +97,7 @@ def score(
     batch_size: int,
     device: str,
     show: bool,
-) -> list[Scored]:
+) -> list[pa.Table]:
     """Bring `scores.parquet` and `features/` of every run up to date for the samples `ids` of the task's `every`.
 
     Returns the rows of `ids`, run by run.
@@ -151,7 +142,7 @@ class _Stage:
         self._queued: set[tuple[FeatureStore, str]] = set()
         self._batch_size = batch_size
 
-    def work(self, ids: Sequence[str], every: Sequence[str], *, show: bool) -> list[Scored]:
+    def work(self, ids: Sequence[str], every: Sequence[str], *, show: bool) -> list[pa.Table]:
         with ThreadPoolExecutor(_THREADS) as pool:
             for state in self._states:
                 found = read_ahead(pool, partial(_inputs, state), ids, depth=64)
@@ -176,7 +167,9 @@ class _Stage:
                     store.save()
                 for state in self._states:
                     state.rows.save()
-        return [Scored(state.rows.table(ids), state.rows.merge(ids, every)) for state in self._states]
+        for state in self._states:
+            state.rows.merge(ids, every)
+        return [state.rows.table(ids) for state in self._states]
 
     def _stores(self) -> list[FeatureStore]:
         return [*self._truths, *(store for state in self._states for store in state.stores)]

@@ -76,7 +76,7 @@ class Estimate(Infinite):
     n: int
     """Samples that have a value."""
     undefined: int
-    """Scored samples without one (their region is empty)."""
+    """Scored samples without one: their region is empty, or nothing was recorded."""
 
     @property
     def column(self) -> str:

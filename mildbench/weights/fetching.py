@@ -177,29 +177,37 @@ def _add_checkpoint(entry: Checkpoint, folder: Path, progress: Progress | None) 
     target = place(entry)
     if not folder.is_dir():
         raise UserError(f"checkpoint folder not found: {folder}")
+    wrong = _first_problem(entry, folder, in_full=False)
     with _locked(target):
-        part = _part(target)
-        shutil.rmtree(part, ignore_errors=True)
-        wrong = _first_problem(entry, folder, in_full=False)
         if wrong is None:
             _check_room(entry, target.parent)
-            done = 0
-            with _full_disk_told(entry, target.parent):
-                for file in entry.files:
-                    (part / file.path).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / file.path, part / file.path)
-                    done += (part / file.path).stat().st_size
-                    if progress is not None:
-                        progress(done, max(done, entry.size))
-                wrong = _first_problem(entry, part, in_full=True)
-                if wrong is None:
-                    _install(entry, part, target, "added from a folder")
-        shutil.rmtree(part, ignore_errors=True)
+            part = _part(target)
+            shutil.rmtree(part, ignore_errors=True)
+            try:
+                with _full_disk_told(entry, target.parent):
+                    _copy_files(entry, folder, part, progress)
+                    wrong = _first_problem(entry, part, in_full=True)
+                    if wrong is None:
+                        _install(entry, part, target, "added from a folder")
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
     if wrong:
         raise UserError(
             f"{folder} is not the {entry.name} weights: {wrong}; they are {entry.repositories[0]}"
         )
     return target
+
+
+def _copy_files(entry: Checkpoint, source: Path, target: Path, progress: Progress | None) -> None:
+    total = sum((source / file.path).stat().st_size for file in entry.files)
+    done = 0
+    for file in entry.files:
+        copy = target / file.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file.path, copy)
+        done += copy.stat().st_size
+        if progress is not None:
+            progress(done, total)
 
 
 def _first_problem(entry: Checkpoint, folder: Path, *, in_full: bool) -> str | None:

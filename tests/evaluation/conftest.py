@@ -13,7 +13,13 @@ from mildbench.evaluation.summary import RunSummary
 from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
 
-FAKE_METHODS = {"noise": "Noise", "copy": "Copy", "oracle": "Oracle", "unweighted": "Unweighted"}
+FAKE_METHODS = {
+    "attentive": "Attentive",
+    "copy": "Copy",
+    "noise": "Noise",
+    "oracle": "Oracle",
+    "unweighted": "Unweighted",
+}
 FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
 
 
@@ -23,11 +29,18 @@ def _points(names: dict[str, str]) -> dict[str, EntryPoint]:
 
 @pytest.fixture(autouse=True)
 def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our fakes, and the two real metrics that need no weights."""
+    """Our fakes, and the real metrics that need no weights."""
     methods = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METHODS.items()}
     methods |= {"precomputed": "baselines.precomputed:Precomputed", "telea": "baselines.opencv:Telea"}
     metrics = {name: f"evaluation_fakes:{kind}" for name, kind in FAKE_METRICS.items()}
-    metrics |= {"psnr": "mildbench.metrics.psnr:Psnr", "ssim": "mildbench.metrics.ssim:Ssim"}
+    metrics |= {
+        "amodal-iou": "mildbench.metrics.amodal:AmodalIou",
+        "cag": "mildbench.metrics.attention:Cag",
+        "cag-kappa": "mildbench.metrics.attention:CagKappa",
+        "leak": "mildbench.metrics.attention:Leak",
+        "psnr": "mildbench.metrics.psnr:Psnr",
+        "ssim": "mildbench.metrics.ssim:Ssim",
+    }
     monkeypatch.setattr(METHODS, "_targets", _points(methods), raising=False)
     monkeypatch.setattr(METRICS, "_targets", _points(metrics), raising=False)
     monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "no-weights"))

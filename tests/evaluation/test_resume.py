@@ -89,7 +89,7 @@ def test_killed_scoring_resumes_from_its_parts(
 ) -> None:
     monkeypatch.setattr(rows, "_PART", 2)
     with monkeypatch.context() as patch:
-        patch.setattr(rows.Rows, "merge", lambda self, ids: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(rows.Rows, "merge", lambda self, *ids: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run("noise")
     assert len(list((folder_of(tmp_path, "noise") / "parts").iterdir())) == 3
@@ -121,10 +121,48 @@ def test_smaller_limit_forgets_no_score(run: Run, tmp_path: Path) -> None:
     run("noise")
     Calls.clear()
     (few,) = run("noise", limit=2)
-    assert len(scores(tmp_path, "noise")) == few.samples == 2
+    assert (few.samples, few.limit) == (2, 2)
+    assert len(scores(tmp_path, "noise")) == 6
     run("noise")
     assert Calls.scored == 0
     assert len(scores(tmp_path, "noise")) == 6
+
+
+def test_a_limit_does_not_replace_the_summary_of_more_samples(run: Run, tmp_path: Path) -> None:
+    for few in (2, 4):
+        run("noise", limit=few)
+        assert summary_of(tmp_path).samples == few
+    (full,) = run("noise")
+    assert run("noise", limit=2)[0].estimate("psnr.mask.raw").n == 2
+    assert run("noise", limit=2, metrics=["difference"])[0].samples == 2
+    assert summary_of(tmp_path) == full
+    assert run("noise", metrics=["difference"])[0] == summary_of(tmp_path) != full
+    (folder_of(tmp_path, "noise") / "summary.json").write_text("{")
+    assert run("noise", limit=2)[0] == summary_of(tmp_path)  # a broken one is of nothing
+
+
+def summary_of(root: Path) -> RunSummary:
+    return read_model(RunSummary, folder_of(root, "noise") / "summary.json", "summary")
+
+
+def test_other_metrics_with_a_limit_forget_no_score(run: Run, tmp_path: Path) -> None:
+    (full,) = run("noise", metrics=["difference"])
+    before = scores(tmp_path, "noise")
+    Calls.clear()
+    run("noise", metrics=["psnr", "difference"], limit=2)
+    assert Calls.scored == 4  # two samples, raw and pasted
+    pd.testing.assert_frame_equal(scores(tmp_path, "noise"), before)
+
+    Calls.clear()
+    run("noise", metrics=["psnr", "difference"])
+    assert Calls.scored == 8  # the other four
+    assert "psnr.mask.raw" in scores(tmp_path, "noise")
+    run("noise", metrics=["psnr"], limit=2)
+
+    Calls.clear()
+    assert run("noise", metrics=["difference"])[0] == full
+    assert Calls.scored == 0
+    pd.testing.assert_frame_equal(scores(tmp_path, "noise"), before)
 
 
 def test_full_disk_while_predicting_loses_nothing_and_leaves_no_partial_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +70,51 @@ def test_progress_in_a_log_is_plain_lines(capsys: pytest.CaptureFixture[str]) ->
     assert told.err.startswith("predict x: 4/4, ")
     assert "quiet" not in told.err
     assert "\x1b" not in told.err
+
+
+def test_what_only_some_methods_have_is_not_possible_for_the_others(run: Run, tmp_path: Path) -> None:
+    metrics = ["psnr", "cag-kappa", "amodal-iou"]
+    text = printed(tmp_path, run("copy", "telea", metrics=metrics, task="deocclude"), 200)
+    assert "CAG-KAPPA" not in text
+    assert "AMODAL-IOU" not in text
+    text = printed(tmp_path, run("attentive", "copy", metrics=metrics, task="deocclude"), 200)
+    first, second = (line for line in text.splitlines() if line.lstrip().startswith(("1", "–")))
+    assert second.split()[1] == "attentive"  # without training last, whatever its numbers
+    assert first.count("n/a") == 3
+    assert "n/a" not in second
+    assert "random weights" in text
+    assert "attentive: random weights (made up): its numbers mean nothing" in text
+    assert "CAG-KAPPA: mildbench's own definition" in text
+    assert "n/a: the method completes no layers, or has no attention to record" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (30.0, 29.0, 31.0, "30.00\n±1.00"),
+        (math.inf, math.inf, math.inf, "inf"),
+        (30.0, 28.5, math.inf, "30.00\n28.50 to inf"),
+        (math.inf, 28.5, math.inf, "inf\n28.50 to inf"),
+        (30.0, math.inf, math.inf, "30.00\ninf to inf"),
+        (-math.inf, -math.inf, 3.0, "-inf\n-inf to 3.00"),
+        (30.0, None, None, "30.00"),
+        (None, None, None, "–"),
+    ],
+)
+def test_infinite_bounds_are_never_nan(
+    run: Run, value: float | None, low: float | None, high: float | None, shown: str
+) -> None:
+    (summary,) = run("copy", metrics=["psnr"])
+    estimate = summary.estimate("psnr.mask.raw").model_copy(update={"value": value, "low": low, "high": high})
+    changed = summary.model_copy(update={"estimates": [estimate]})
+    metrics = {metric.name: metric for metric in summary.metrics}
+    assert table._estimate(changed, "psnr.mask.raw", metrics).plain == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(8e-6, "<0.001"), (0.0123, "0.012"), (1.26, "1.3"), (123.4, "123.4"), (None, "–")],
+)
+def test_seconds_are_plain_numbers(run: Run, seconds: float | None, shown: str) -> None:
+    (summary,) = run("copy", metrics=["psnr"])
+    assert table._seconds(summary.model_copy(update={"seconds_per_image": seconds})) == shown

@@ -8,7 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from mildbench.metrics.base import REGIONS, Metric
+from mildbench.metrics.amodal import AmodalIou
+from mildbench.metrics.attention import Cag, CagKappa, Leak
+from mildbench.metrics.base import METRICS, REGIONS, Metric, SampleMetric
 from mildbench.metrics.frechet import Fid
 from mildbench.metrics.kernel import Kid
 from mildbench.metrics.lpips import Lpips, LpipsVgg
@@ -17,7 +19,7 @@ from mildbench.metrics.ssim import Ssim
 from mildbench.regions import regions
 from mildbench.weights import entries
 
-OURS: list[type[Metric]] = [Psnr, Ssim, Lpips, LpipsVgg, Fid, Kid]
+OURS: list[type[Metric]] = [Psnr, Ssim, Lpips, LpipsVgg, Fid, Kid, AmodalIou, Cag, CagKappa, Leak]
 
 
 def test_the_interface_imports_no_torch() -> None:
@@ -30,7 +32,9 @@ def test_a_metric_says_what_it_is(kind: type[Metric]) -> None:
     info = kind.info
     assert info.id.endswith("@1")
     assert len(info.definition) > 60
-    assert set(info.regions) <= set(REGIONS)
+    of_pictures = not (issubclass(kind, SampleMetric) and kind.needs)
+    assert set(info.regions) <= set(REGIONS) if of_pictures else set(info.regions).isdisjoint(REGIONS)
+    assert METRICS.load(info.name) is kind
     assert set(info.weights) <= set(entries())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,14 +12,14 @@ import torch
 
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
-from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
+from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.metrics.base import FeatureExtractor, MetricInfo, PairMetric, Pairs, SetMetric, SetResult
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 from mildbench.weights import WeightsMissing
 
 
 class FakeDataset:
-    """`count` scenes of two people; sizes in turn. Split `test`, tasks `erase-all` and `erase-one`."""
+    """`count` scenes of two people, 2 in front of 1; sizes in turn. Split `test`, every task."""
 
     name = "fake"
 
@@ -32,12 +33,18 @@ class FakeDataset:
             raise UserError(f"no split {split!r}; it has test")
         if task == "erase-all":
             return list(self._scenes)
+        if task == "deocclude":
+            return [f"{name}-d1" for name in self._scenes]
         return [f"{name}-p{person}" for name in self._scenes for person in (1, 2)]
 
     def triplet(self, task: str, id: str, /) -> Triplet:
         self.reads += 1
-        name, _, person = id.partition("-p")
-        erased = self._scenes[name].erase([1, 2] if task == "erase-all" else [int(person)])
+        name, person = id[:4], id[6:]
+        scene = self._scenes[name]
+        if task == "deocclude":
+            erased = scene.deocclude(int(person))
+        else:
+            erased = scene.erase([1, 2] if task == "erase-all" else [int(person)])
         meta = {
             "scene": name,
             "split": "test",
@@ -46,7 +53,7 @@ class FakeDataset:
             "visible_ratio": 0.5,
             "mask_share": float(erased.mask.mean()),
         }
-        return Triplet(id, erased.image, erased.mask, erased.truth, erased.people, erased.targets, meta)
+        return replace(erased, id=id, meta=meta)
 
 
 def _scene(name: str, seed: int, size: tuple[int, int]) -> Scene:
@@ -113,6 +120,55 @@ class Unweighted(Noise):
     """Needs weights that are not here."""
 
     info = MethodInfo("unweighted", "official", "cannot run", weights=("lama-big",))
+
+
+class Attentive(Noise):
+    """Completes who stays (one pixel to the right of where they are seen) and records made-up attention."""
+
+    info = MethodInfo(
+        "attentive",
+        "reimplementation",
+        "layers and attention",
+        capabilities=frozenset({"layers", "attention"}),
+        untrained="made up",
+    )
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        assert batch.instances is not None
+        assert batch.targets is not None
+        images = super().erase(batch).images
+        layers, records = [], []
+        for image, people, erased, seed in zip(
+            images, batch.instances, batch.targets, batch.seeds, strict=True
+        ):
+            kept = [k for k in range(len(people)) if k not in erased]
+            alpha = {k: np.roll(people[k], 1, axis=1) * np.uint8(255) for k in kept}
+            layers.append({k: np.dstack([image, alpha[k]]) for k in kept})
+            records.append(made_up_record(seed, len(people)))
+        return EraseResult(images, tuple(layers), tuple(records))
+
+
+def made_up_record(seed: int, people: int) -> AttentionRecord:
+    """Two layers, three timesteps, two pathways; in the second layer the last person is too small for a token."""
+    rng = np.random.default_rng(seed)
+    entries = [
+        (layer, time, way) for layer in ("down.0", "up.0") for time in (1, 0.5, 0) for way in ("a", "b")
+    ]
+    masses = rng.dirichlet(np.ones(people + 1), (len(entries), people + 1)).astype(np.float32)
+    tokens = rng.integers(1, 50, (len(entries), people + 1), dtype=np.int32)
+    for index, (layer, _, _) in enumerate(entries):
+        if layer == "up.0" and people:
+            tokens[index, -1] = 0
+            masses[index, :, -1] = 0
+            masses[index] /= masses[index].sum(axis=1, keepdims=True)
+            masses[index, -1] = np.nan
+    return AttentionRecord(
+        layers=tuple(layer for layer, _, _ in entries),
+        pathways=tuple(way for _, _, way in entries),
+        timesteps=np.array([time for _, time, _ in entries], dtype=np.float32),
+        masses=masses,
+        tokens=tokens,
+    )
 
 
 class Copy(EraseMethod):

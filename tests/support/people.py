@@ -10,15 +10,18 @@ from batches import batch
 from mildbench.method import EraseBatch
 
 
-def crowd(count: int = 2, size: int = 64) -> EraseBatch:
+def crowd(
+    count: int = 2, size: int = 64, centres: tuple[float, float, float] = (0.3, 0.7, 0.5)
+) -> EraseBatch:
     """`count` pictures of three people, back to front; the one in front, who hides parts of both, is erased.
 
-    People are upright ellipses with 17 keypoints on their axis and three bands of parsing.
+    People are upright ellipses with 17 keypoints on their axis and three bands of parsing; `centres` are where
+    they stand, as shares of the width.
     """
     plain = batch(count, size, size)
     y, x = np.mgrid[:size, :size] / size
     whole = np.stack(
-        [((x - cx) / 0.16) ** 2 + ((y - 0.55) / 0.38) ** 2 < 1 for cx in (0.3, 0.7, 0.5)]
+        [((x - cx) / 0.16) ** 2 + ((y - 0.55) / 0.38) ** 2 < 1 for cx in centres]
     )  # the third stands between the other two
     visible = whole.copy()
     visible[:2] &= ~whole[2]
@@ -26,7 +29,7 @@ def crowd(count: int = 2, size: int = 64) -> EraseBatch:
     keypoints = np.stack(
         [
             np.stack([np.full(17, cx * size, np.float32), height, np.full(17, 2, np.float32)], axis=1)
-            for cx in (0.3, 0.7, 0.5)
+            for cx in centres
         ]
     )
     bands = np.select([y < 0.35, y < 0.65], [13, 5], 9).astype(np.uint8)  # face, upper clothes, trousers

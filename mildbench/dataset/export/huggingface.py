@@ -111,7 +111,10 @@ class _Files:
 
 def _row(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:
     def load(part: str, name: str) -> Any:
-        return {"bytes": dataset.storage.read(name), "path": f"{row['id']}.{part}{PurePosixPath(name).suffix}"}
+        return {
+            "bytes": dataset.storage.read(name),
+            "path": f"{row['id']}.{part}{PurePosixPath(name).suffix}",
+        }
 
     content = with_files(row, load)
     if dataset.info.source == "scenes":
@@ -155,6 +158,7 @@ def _card(info: DatasetInfo, features: dict[str, Any]) -> str:
         f"# {info.name}",
         info.description,
         card.counts(info),
+        *([info.lossy()] if info.jpeg else []),
         "## Sources",
         card.sources(info),
         "## Columns",

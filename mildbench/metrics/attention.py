@@ -1,0 +1,149 @@
+"""The cross-domain attention gap: do the tokens of one person attend to that person, or to others?
+
+MILD introduces such a gap to quantify semantic leakage. Its exact formula was not at hand: the definitions here
+are mildbench's own. All three are read off the attention-mass matrices of an `AttentionRecord`; regions without
+tokens at a layer's resolution are left out, as queries and as keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mildbench.method import AttentionRecord
+from mildbench.metrics.base import AttentionMetric, MetricInfo
+
+OURS = "mildbench's own definition, see mildbench ls metrics"
+
+
+def gaps(masses: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Mean over regions of the attention to themselves minus that to all others, in [-1, 1].
+
+    Args:
+        masses: float[N, R, R], see `AttentionRecord.masses`.
+        tokens: int[N, R].
+
+    Returns:
+        float64[N]; NaN where fewer than two regions have tokens.
+    """
+    own, other = _own_and_other(masses)
+    return _mean(own - other, _compared(tokens))
+
+
+def corrected_gaps(masses: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Mean over regions of (own - p) / (1 - p), p being the region's share of all tokens: corrected for chance.
+
+    0 for uniform attention and 1 for full separation, whatever the regions' sizes; at least
+    -max(p / (1 - p)). Arguments and NaN as in `gaps`.
+    """
+    own, _ = _own_and_other(masses)
+    compared = _compared(tokens)
+    share = np.divide(tokens, tokens.sum(axis=1, keepdims=True), out=np.zeros(tokens.shape), where=compared)
+    return _mean((own - share) / (1 - share), compared)
+
+
+def leaks(masses: np.ndarray, tokens: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+    """The share of the attention mass of erased people's queries that lands on people who stay, in [0, 1].
+
+    Args:
+        masses: float[N, K + 1, K + 1].
+        tokens: int[N, K + 1].
+        targets: people who are erased, 0 to K - 1 (region 0 is the background, region k + 1 person k).
+
+    Returns:
+        float64[N]; NaN where nobody who is erased, or nobody who stays, has tokens.
+    """
+    erased = np.zeros(tokens.shape[1], dtype=bool)
+    erased[[person + 1 for person in targets]] = True
+    kept = ~erased
+    kept[0] = False
+    queries = np.where(erased, tokens, 0).astype(np.float64)
+    lands = np.where(queries > 0, masses[:, :, kept].sum(axis=2, dtype=np.float64), 0)
+    defined = (queries.sum(axis=1) > 0) & (tokens[:, kept].sum(axis=1) > 0)
+    total = np.where(defined, queries.sum(axis=1), 1)
+    return np.where(defined, (queries * lands).sum(axis=1) / total, np.nan)
+
+
+def _own_and_other(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """float64[N, R] twice: the attention of each region to itself, and to all others."""
+    own = np.diagonal(masses, axis1=1, axis2=2).astype(np.float64)
+    return own, masses.sum(axis=2, dtype=np.float64) - own
+
+
+def _compared(tokens: np.ndarray) -> np.ndarray:
+    """bool[N, R]: regions with tokens, in entries that have at least two of them."""
+    present = tokens > 0
+    return present & (present.sum(axis=1, keepdims=True) > 1)
+
+
+def _mean(values: np.ndarray, included: np.ndarray) -> np.ndarray:
+    """float64[N]: mean over the included of float64[N, R]; NaN where there are none."""
+    count = included.sum(axis=1)
+    total = np.where(included, values, 0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _over_entries(values: np.ndarray) -> float:
+    """Mean over layers, timesteps and pathways, where defined; NaN if nowhere."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
+
+
+class Cag(AttentionMetric):
+    """The plain gap, which depends on the regions' sizes."""
+
+    info = MetricInfo(
+        name="cag",
+        id="cag@1",
+        definition="Mean over regions (background, each person) of the share of their self-attention that stays "
+        "inside minus the share that goes to other regions, averaged over layers, timesteps and pathways; "
+        "-1 to 1. One region only: undefined. Our definition, not a paper's.",
+        higher_is_better=True,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """-1 to 1."""
+        return _over_entries(gaps(record.masses, record.tokens))
+
+
+class CagKappa(AttentionMetric):
+    """The gap corrected for chance: the headline."""
+
+    info = MetricInfo(
+        name="cag-kappa",
+        id="cag-kappa@1",
+        definition="Mean over regions of (own share - p) / (1 - p), where p is the region's share of the tokens: "
+        "0 for uniform attention, 1 for full separation, whatever the sizes; averaged over layers, "
+        "timesteps and pathways. One region only: undefined. Our definition, not a paper's.",
+        higher_is_better=True,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """Up to 1; 0 is chance."""
+        return _over_entries(corrected_gaps(record.masses, record.tokens))
+
+
+class Leak(AttentionMetric):
+    """How much of those who are erased is drawn from those who stay."""
+
+    info = MetricInfo(
+        name="leak",
+        id="leak@1",
+        definition="Share of the self-attention of erased people's tokens that lands on people who stay, averaged "
+        "over layers, timesteps and pathways; 0 to 1. Nobody stays: undefined. Our definition, not a paper's.",
+        higher_is_better=False,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """0 to 1."""
+        return _over_entries(leaks(record.masses, record.tokens, targets))

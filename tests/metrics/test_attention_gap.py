@@ -1,0 +1,149 @@
+"""The attention gap: exact values, and brute force on explicit attention maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mildbench.method import AttentionRecord
+from mildbench.metrics.attention import Cag, CagKappa, Leak, corrected_gaps, gaps, leaks
+
+
+def record(masses: np.ndarray, tokens: np.ndarray) -> AttentionRecord:
+    """A record whose entries differ in their timestep alone."""
+    count = len(masses)
+    times = np.linspace(1, 0, count, dtype=np.float32)
+    return AttentionRecord(
+        ("layer",) * count, ("background",) * count, times, masses.astype(np.float32), tokens.astype(np.int32)
+    )
+
+
+def explicit(
+    seed: int, sizes: list[int], unlabelled: int = 5, heads: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """float64[heads, T, T] row-softmaxed attention, and int[T] region of each token (-1: none)."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat([*range(len(sizes)), -1], [*sizes, unlabelled]))
+    logits = rng.normal(0, 2, (heads, len(labels), len(labels)))
+    weights = np.exp(logits)
+    return weights / weights.sum(axis=2, keepdims=True), labels
+
+
+def matrix(attention: np.ndarray, labels: np.ndarray, regions: int) -> np.ndarray:
+    """float64[R, R] as `AttentionRecord.masses` defines it: NaN in the row of a region without tokens."""
+    masses = np.full((regions, regions), np.nan)
+    for r in range(regions):
+        if not (labels == r).any():
+            continue
+        rows = attention[:, labels == r]
+        shares = np.array([rows[:, :, labels == s].sum(axis=2).mean() for s in range(regions)])
+        masses[r] = shares / shares.sum()
+    return masses
+
+
+@pytest.mark.parametrize("sizes", [[40, 12, 5], [3, 3], [20, 0, 9, 1], [0, 7, 8]])
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_brute_force_on_explicit_maps(sizes: list[int], seed: int) -> None:
+    attention, labels = explicit(seed, sizes)
+    present = [r for r in range(len(sizes)) if sizes[r]]
+    inside, corrected = [], []
+    for r in present:
+        own = crossing = 0.0
+        for head in attention:
+            for q in np.flatnonzero(labels == r):
+                own += head[q][labels == r].sum()
+                crossing += sum(head[q][labels == s].sum() for s in present if s != r)
+        share = own / (own + crossing)
+        chance = sizes[r] / sum(sizes)
+        inside.append(share - (1 - share))
+        corrected.append((share - chance) / (1 - chance))
+    masses = matrix(attention, labels, len(sizes))[None]
+    tokens = np.array([sizes])
+    assert gaps(masses, tokens)[0] == pytest.approx(np.mean(inside), abs=1e-12)
+    assert corrected_gaps(masses, tokens)[0] == pytest.approx(np.mean(corrected), abs=1e-12)
+
+
+@pytest.mark.parametrize("targets", [(0,), (1,), (0, 2), (2,)])
+def test_leak_agrees_with_brute_force_on_explicit_maps(targets: tuple[int, ...]) -> None:
+    sizes = [30, 8, 5, 11]
+    # Every query has the same mass on labelled tokens, so renormalising rows is renormalising queries.
+    attention, labels = explicit(4, sizes, unlabelled=0)
+    erased = np.isin(labels, [k + 1 for k in targets])
+    kept = (labels > 0) & ~erased
+    expected = attention[:, erased][:, :, kept].sum() / (attention.shape[0] * erased.sum())
+    found = leaks(matrix(attention, labels, 4)[None], np.array([sizes]), targets)
+    assert found[0] == pytest.approx(expected, abs=1e-12)
+
+
+def uniform(tokens: np.ndarray) -> np.ndarray:
+    shares = tokens / tokens.sum()
+    return np.repeat(shares[None], len(tokens), axis=0)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [1000, 3], [40, 12, 5, 0, 2]])
+def test_uniform_attention_is_chance_and_separation_is_one(sizes: list[int]) -> None:
+    tokens = np.array([sizes])
+    assert corrected_gaps(uniform(tokens[0])[None], tokens)[0] == pytest.approx(0, abs=1e-12)
+    apart = np.eye(len(sizes))[None]
+    assert corrected_gaps(apart, tokens)[0] == 1
+    assert gaps(apart, tokens)[0] == 1
+    assert gaps(1 - np.eye(2)[None], np.array([[5, 9]]))[0] == -1
+
+
+@pytest.mark.parametrize("penalty", [0.5, 2.0, 8.0])
+def test_a_cross_region_penalty_scales_the_odds(penalty: float) -> None:
+    """-lambda on all cross-region logits multiplies cross/intra by exp(-lambda), and the gap is (1-o)/(1+o)."""
+    labels = np.repeat([0, 1], 20)
+    odds = []
+    for amount in (0.0, penalty):
+        logits = np.where(labels[:, None] == labels, 0.0, -amount)
+        attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        gap = gaps(matrix(attention[None], labels, 2)[None], np.array([[20, 20]]))[0]
+        odds.append((1 - gap) / (1 + gap))
+    assert odds[1] / odds[0] == pytest.approx(np.exp(-penalty), rel=1e-12)
+
+
+def test_one_region_is_undefined_and_empty_regions_are_left_out() -> None:
+    alone = np.array([[[1.0, 0, 0], [np.nan] * 3, [np.nan] * 3]])
+    assert np.isnan(gaps(alone, np.array([[9, 0, 0]]))).all()
+    assert np.isnan(corrected_gaps(alone, np.array([[9, 0, 0]]))).all()
+    two = np.array([[[0.75, 0.25], [0.5, 0.5]]])
+    three = np.full((1, 3, 3), np.nan)
+    three[0, :2] = [[0.75, 0.25, 0], [0.5, 0.5, 0]]
+    assert gaps(three, np.array([[6, 2, 0]])) == gaps(two, np.array([[6, 2]]))
+    assert corrected_gaps(three, np.array([[6, 2, 0]])) == corrected_gaps(two, np.array([[6, 2]]))
+
+
+def test_leak_needs_somebody_who_stays_and_somebody_who_goes() -> None:
+    masses = np.array([[[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.3, 0.3, 0.4]]])
+    tokens = np.array([[50, 10, 20]])
+    assert leaks(masses, tokens, (0,))[0] == pytest.approx(0.3)
+    assert leaks(masses, tokens, (1,))[0] == pytest.approx(0.3)
+    assert np.isnan(leaks(masses, tokens, (0, 1))[0])
+    assert np.isnan(leaks(masses, tokens, ())[0])
+    assert np.isnan(leaks(masses, np.array([[50, 10, 0]]), (0,))[0])
+
+
+def test_two_erased_people_count_by_their_tokens() -> None:
+    masses = np.array([[[1, 0, 0, 0], [0, 0.5, 0, 0.5], [0, 0, 0.9, 0.1], [0, 0, 0, 1]]])
+    assert leaks(masses, np.array([[9, 30, 10, 5]]), (0, 1))[0] == pytest.approx((30 * 0.5 + 10 * 0.1) / 40)
+
+
+def test_a_sample_is_the_mean_of_its_defined_entries() -> None:
+    masses = np.array([[[0.9, 0.1], [0.3, 0.7]], [[1, 0], [np.nan, np.nan]], [[0.5, 0.5], [0.5, 0.5]]])
+    tokens = np.array([[5, 5], [5, 0], [5, 5]])
+    found = record(masses, tokens)
+    assert Cag().score(found, (0,)) == pytest.approx(0.3)  # (0.8 + 0.4) / 2 and 0
+    assert CagKappa().score(found, (0,)) == pytest.approx(0.3)  # two equal regions: the same
+    assert np.isnan(Leak().score(found, (0,)))  # nobody stays
+    assert np.isnan(Cag().score(record(masses[1:2], tokens[1:2]), (0,)))
+
+
+def test_a_record_that_does_not_fit_together_is_refused() -> None:
+    masses, tokens = np.ones((2, 3, 3)) / 3, np.ones((2, 3))
+    with pytest.raises(ValueError, match=r"masses of shape \[2, 2, 3\], expected \[2, 3, 3\]"):
+        record(masses[:, :2], tokens)
+    with pytest.raises(ValueError, match=r"tokens of shape \[1, 3\]"):
+        record(masses, tokens[:1])
+    with pytest.raises(ValueError, match="no entries"):
+        record(masses[:0], tokens[:0])
