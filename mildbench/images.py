@@ -17,6 +17,8 @@ from mildbench.files import write_bytes
 
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused as decompression bombs (Pillow's error limit)."""
+_SMALLEST_THUMBNAIL = 32
+"""Pixels of the shorter side."""
 _COLOUR_TYPES: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
 """PNG's colour type by an array's shape beyond height and width."""
 
@@ -24,6 +26,18 @@ _COLOUR_TYPES: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
 def read_rgb(path: Path, what: str = "image") -> np.ndarray:
     """uint8[H, W, 3], RGB, EXIF orientation applied. Raises `UserError` when it cannot be read."""
     return decode_rgb(_load(path, what), f"{what} {path}")
+
+
+def read_thumbnail(path: Path, what: str = "image") -> np.ndarray:
+    """uint8[h, w, 3]: an eighth of the picture's size, or all of it when small; JPEG is decoded at that size.
+
+    To look at many pictures, not to use them. Raises `UserError` as `read_rgb` does.
+    """
+    data = _load(path, what)
+    pixels = _decode(data, cv2.IMREAD_REDUCED_COLOR_8, f"{what} {path}")
+    if min(pixels.shape[:2]) < _SMALLEST_THUMBNAIL:
+        return decode_rgb(data, f"{what} {path}")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def read_rgba(path: Path, what: str = "image") -> np.ndarray:

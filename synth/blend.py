@@ -63,10 +63,12 @@ class Poisson(Blend):
     """Gradient-domain cloning (Pérez et al., SIGGRAPH 2003; `cv2.seamlessClone`): the person's gradients, and
     an offset that fits them to the colours around. Opaque inside the mask; the matte's own edge outside.
 
-    A cut-out has no old surroundings left, so the offset is the whole difference between person and place: before
-    a bright sky dark clothes turn pale. That is how this blend looks in published data; for natural colours take
-    another.
+    A cut-out has no old surroundings left, so the offset is the whole difference between person and place, and
+    dark clothes before a bright sky would turn into a ghost: it is bounded, and the edge shows what remains.
     """
+
+    FARTHEST = 24
+    """Grey levels by which a colour may move."""
 
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
         # OpenCV erodes the mask by three pixels before it uses the gradients, which would lose fingers and
@@ -82,7 +84,9 @@ class Poisson(Blend):
         x, y, w, h = cv2.boundingRect(mask)
         cloned = cv2.seamlessClone(colours, behind, mask, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
         opaque = np.where(figure.mask, np.uint8(255), np.uint8(0))
-        rgba: np.ndarray = np.dstack([cloned[border:-border, border:-border], opaque])
+        offset = np.clip(cloned.astype(np.int16) - colours, -self.FARTHEST, self.FARTHEST)
+        moved = (colours + offset).astype(np.uint8)  # between two colours, so within 0..255
+        rgba: np.ndarray = np.dstack([moved[border:-border, border:-border], opaque])
         # The soft edge takes the cloned colours: its own would outline the person with the old ones.
         rgba = extend_colours(rgba).copy()
         rgba[..., 3] = np.where(figure.mask, 255, figure.rgba[..., 3])
@@ -93,7 +97,7 @@ class Pyramid(Blend):
     """Multi-band blending (Burt & Adelson, ACM ToG 1983): coarse detail mixes over a wide seam, fine detail
     over a narrow one. Painting the layer gives the blended image to within one level."""
 
-    LEVELS = 4
+    LEVELS = 3
     """Bands, the coarse rest included."""
     REACH = 0.015
     """How far beyond the matte the seam may reach, as a share of the person's height (at least 4 px)."""

@@ -6,8 +6,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +17,14 @@ from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
 from mildbench.files import file_sha256, fingerprint, read_json, write_bytes, write_json
-from mildbench.scene import Scene
-from synth.catalogue import Backdrop, Catalogue, split_of_sample
-from synth.near_duplicates import Hashed, across_splits
+from synth.catalogue import Catalogue, split_of_sample
 from synth.olrd import OlrdCatalogue, OlrdPlanner
-from synth.plan import AllRejected, Plan
+from synth.plan import AllRejected
 from synth.planner import Planner
 from synth.ratios import VisibleRatios
 from synth.recipe import Recipe
 from synth.render import render
+from synth.survey import Survey
 
 STATE = ".build"
 """Folder of an unfinished data set's completion records."""
@@ -46,14 +43,28 @@ def build(
 
     Raises `UserError` for anything the user can mend; what is already made is kept.
     """
-    job: dict[str, Any] = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "format": format}
-    _planner_of.cache_clear()  # the sources may have changed since this process last opened them
-    catalogue = _planner(job).catalogue
+    planner = open_planner(recipe, seed)
+    catalogue = planner.catalogue
+    job: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "format": format,
+        "survey": catalogue.survey.to_json(),
+    }
+    _PLANNERS.clear()  # the sources may have changed since this process last opened them
+    _PLANNERS[_key(job)] = planner
     sources = catalogue.sources()
     public = _public(recipe, sources)
     # Paths are left out and contents are in: a source may move between two runs, but must not change.
-    scenes = {"recipe": public, "seed": seed, "version": mildbench.__version__}
-    identity = fingerprint(scenes | {"sources": [source.model_dump() for source in sources]})
+    identity = fingerprint(
+        {
+            "recipe": public,
+            "seed": seed,
+            "version": mildbench.__version__,
+            "sources": [source.model_dump() for source in sources],
+            "alike": catalogue.survey.alike,
+        }
+    )
     if finished := _finished(out, identity, format):
         advance(recipe.count)
         return finished
@@ -97,15 +108,13 @@ def run_shard(spec: Spec) -> int:
     planner = _planner(spec["job"])
     entries, unmet = [], Counter[str]()
     broken: set[tuple[str, str]] = set()
-    hashed: set[Hashed] = set()
     with new_shard(spec["job"]["format"], Path(spec["out"]), spec["numbers"]) as shard:
         for index in range(spec["start"], spec["stop"]):
             try:
                 plan, notes = planner.plan(index)
             except AllRejected as error:
                 raise UserError(f"scene {index}: {error}") from None
-            scene, backdrop = render(plan, planner.catalogue)
-            hashed |= set(_hashes(plan, scene, backdrop, planner.catalogue))
+            scene, composite, backdrop = render(plan, planner.catalogue)
             entries.append(
                 write_scene(
                     shard,
@@ -114,7 +123,9 @@ def run_shard(spec: Spec) -> int:
                     split=plan.split,
                     family=plan.family,
                     difficulty=plan.difficulty,
-                    background_png=backdrop.png,
+                    composite=composite,
+                    jpeg=planner.recipe.jpeg_quality(plan.split),
+                    background_file=backdrop.file,
                     background_provenance=backdrop.provenance,
                     asked=plan.asked,
                     plan=plan.to_json(),
@@ -129,28 +140,35 @@ def run_shard(spec: Spec) -> int:
         "shared": shard.shared,
         "broken": sorted(broken),
         "unmet": dict(unmet),
-        "hashed": [astuple(picture) for picture in sorted(hashed)],
     }
     write_json(_record_path(spec), record, indent=None)
     return len(entries)
 
 
-def open_planner(recipe: Recipe, seed: int) -> Planner | OlrdPlanner:
-    """Open a recipe's sources and divide them over its splits; raises `UserError` when they do not suffice."""
+def open_planner(recipe: Recipe, seed: int, survey: Survey | None = None) -> Planner | OlrdPlanner:
+    """Open a recipe's sources and divide them over its splits; raises `UserError` when they do not suffice.
+
+    Looks at every picture, unless given the `survey` of somebody who has.
+    """
     if "olrd" in recipe.families:
-        return OlrdPlanner(OlrdCatalogue(recipe, seed))
-    return Planner(Catalogue(recipe, seed))
+        return OlrdPlanner(OlrdCatalogue(recipe, seed, survey))
+    return Planner(Catalogue(recipe, seed, survey))
+
+
+_PLANNERS: dict[str, Planner | OlrdPlanner] = {}
+"""That of the last job: sources are opened once per process, however many shards it makes."""
 
 
 def _planner(job: dict[str, Any]) -> Planner | OlrdPlanner:
-    return _planner_of(json.dumps(job, sort_keys=True))
+    if (key := _key(job)) not in _PLANNERS:
+        _PLANNERS.clear()
+        recipe = Recipe.model_validate(job["recipe"])
+        _PLANNERS[key] = open_planner(recipe, job["seed"], Survey(**job["survey"]))
+    return _PLANNERS[key]
 
 
-@lru_cache(maxsize=1)
-def _planner_of(job: str) -> Planner | OlrdPlanner:
-    """Sources are opened once per process, however many shards it makes."""
-    content = json.loads(job)
-    return open_planner(Recipe.model_validate(content["recipe"]), content["seed"])
+def _key(job: dict[str, Any]) -> str:
+    return json.dumps(job, sort_keys=True)
 
 
 def _record_path(spec: Spec) -> Path:
@@ -219,16 +237,9 @@ def _check_broken(recipe: Recipe, broken: set[tuple[str, str]], used: int) -> No
         )
 
 
-def _hashes(
-    plan: Plan, scene: Scene, backdrop: Backdrop, catalogue: Catalogue | OlrdCatalogue
-) -> Iterator[Hashed]:
-    """The source pictures of a scene, for the search for near-duplicates."""
-    origin = backdrop.provenance
-    yield Hashed("background", f"{origin.source} {origin.file}", plan.split, backdrop.hash)
-    for planned, layer in zip(plan.people, scene.layers, strict=True):
-        origin = layer.person.provenance
-        person_hash = catalogue.cutout(planned.source, planned.key).hash
-        yield Hashed("person", f"{origin.source} {origin.file}", plan.split, person_hash)
+def _item(provenance: dict[str, Any]) -> tuple[str, str, str]:
+    """What tells one person or background that was used from another."""
+    return provenance["source"], provenance["file"], provenance["annotation"] or ""
 
 
 def _finish(
@@ -244,7 +255,8 @@ def _finish(
     unmet, crowd = Counter[str](), Counter[int]()
     broken: set[tuple[str, str]] = set()
     ratios = VisibleRatios()
-    hashed: set[Hashed] = set()
+    used: set[tuple[str, str, str]] = set()
+    splits = [name for name, share in recipe.splits.items() if share > 0]
     description = {
         "name": recipe.name,
         "source": "scenes",
@@ -252,11 +264,11 @@ def _finish(
         "format": job["format"],
         "seed": job["seed"],
         "size": recipe.size,
+        "jpeg": {split: quality for split in splits if (quality := recipe.jpeg_quality(split)) is not None},
         "recipe": public,
         "build": identity,
         "sources": [source.model_dump() for source in catalogue.sources()],
     }
-    splits = [name for name, share in recipe.splits.items() if share > 0]
     with IndexWriter(out, description, splits) as index:
         for spec in specs:
             record = read_json(_record_path(spec), "completion record")
@@ -265,14 +277,15 @@ def _finish(
                 index.add(row)
                 index.annotate(row["split"], entry["image"], entry["annotations"])
                 crowd[row["people"]] += 1
+                used.add(_item(row["background_provenance"]))
                 for person in row["persons"]:
+                    used.add(_item(person["provenance"]))
                     if person["asked_visible_ratio"] is not None:
                         ratios.add(person["asked_visible_ratio"], person["visible_ratio"])
             index.add_files(record["files"], record["shared"])
-            hashed.update(Hashed(*picture) for picture in record["hashed"])
             broken.update((reason, example) for reason, example in record["broken"])
             unmet += Counter(record["unmet"])
-        _check_broken(recipe, broken, len({(picture.role, picture.file) for picture in hashed}))
+        _check_broken(recipe, broken, len(used))
         info = index.finish(
             {
                 "rejected_while_building": dict(sorted(Counter(reason for reason, _ in broken).items())),
@@ -280,10 +293,7 @@ def _finish(
                 "unmet_wishes": dict(sorted(unmet.items())),
                 "people_per_scene": {str(count): crowd[count] for count in sorted(crowd)},
                 "visible_ratio": ratios.report(recipe.visible_ratio),
-                "near_duplicates": [
-                    {"files": [a.file, b.file], "splits": [a.split, b.split]}
-                    for a, b in across_splits(hashed)
-                ],
+                "near_duplicates": catalogue.survey.alike,
             }
         )
     shutil.rmtree(out / STATE)

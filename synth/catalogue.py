@@ -13,7 +13,7 @@ import numpy as np
 from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
-from mildbench.images import encode_png
+from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
@@ -24,28 +24,15 @@ from synth.sources.base import (
     BACKGROUNDS,
     PEOPLE,
     Background,
+    BackgroundChoice,
     BackgroundRef,
     Cutout,
+    PersonChoice,
     PersonRef,
     Source,
     open_source,
 )
-
-
-@dataclass(frozen=True)
-class PersonChoice:
-    """One person of the catalogue."""
-
-    source: int
-    ref: PersonRef
-
-
-@dataclass(frozen=True)
-class BackgroundChoice:
-    """One background of the catalogue."""
-
-    source: int
-    ref: BackgroundRef
+from synth.survey import Survey, files_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +41,14 @@ class Backdrop:
 
     image: np.ndarray
     """uint8[size, size, 3]."""
+    jpeg: bytes | None
+    """The file that `image` was read from, where the split is stored as JPEG."""
     provenance: Provenance
-    hash: int
-    """Perceptual hash of the whole background."""
 
     @cached_property
-    def png(self) -> bytes:
+    def file(self) -> bytes:
         """The image as a file, encoded once for all the scenes that use this crop."""
-        return encode_png(self.image)
+        return encode_png(self.image) if self.jpeg is None else self.jpeg
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +64,15 @@ class View(Backdrop):
 
 
 class Catalogue:
-    """Opens a recipe's sources and divides them over its splits, whole source images at a time."""
+    """Opens a recipe's sources and divides them over its splits, whole source images at a time.
 
-    def __init__(self, recipe: Recipe, seed: int) -> None:
+    Args:
+        recipe: what is asked for.
+        seed: of the data set.
+        survey: of the sources' pictures, where somebody has looked at them already.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None:
         self.recipe = recipe
         self.seed = seed
         self._people_sources = [open_source(text, PEOPLE) for text in recipe.people]
@@ -92,26 +85,32 @@ class Catalogue:
             for i, source in enumerate(self._background_sources)
             for ref in source.backgrounds()
         ]
-        split_of = divide([choice.ref.group for choice in people], recipe.splits, seed)
-        split_of |= divide(
-            [choice.ref.group for choice in backgrounds if choice.ref.group not in split_of],
-            recipe.splits,
-            seed,
+        self.survey = survey or Survey.of(
+            files_of(people, self._people_sources) | files_of(backgrounds, self._background_sources)
         )
-        self.people = {name: [c for c in people if split_of[c.ref.group] == name] for name in recipe.splits}
-        self.backgrounds = {
-            name: [c for c in backgrounds if split_of[c.ref.group] == name] for name in recipe.splits
+        people = self.survey.readable(people, self._people_sources)
+        backgrounds = self.survey.readable(backgrounds, self._background_sources)
+        lead = self.survey.leader
+        split_of = divide([lead(c.ref.group) for c in people], recipe.splits, seed)
+        others = [group for c in backgrounds if (group := lead(c.ref.group)) not in split_of]
+        split_of |= divide(others, recipe.splits, seed)
+        self.people = {
+            name: [c for c in people if split_of[lead(c.ref.group)] == name] for name in recipe.splits
         }
+        self.backgrounds = {
+            name: [c for c in backgrounds if split_of[lead(c.ref.group)] == name] for name in recipe.splits
+        }
+        self._stored = Stored(recipe, self.backgrounds)
         check_rejections(recipe, self._people_sources, Counter(c.source for c in people))
         check_rejections(recipe, self._background_sources, Counter(c.source for c in backgrounds))
-        self._check(len(people), len(backgrounds))
+        self._check(people, backgrounds)
         # Scenes draw at random: a worker keeps the last so many of what it has read, cut out and scaled.
         self._cutout = lru_cache(maxsize=256)(self._read_cutout)
         self._figure = lru_cache(maxsize=64)(self._fit)
         self._view = lru_cache(maxsize=64)(self._read_view)
         self._background = lru_cache(maxsize=48)(self._read_background)
 
-    def _check(self, people: int, backgrounds: int) -> None:
+    def _check(self, people: Sequence[PersonChoice], backgrounds: Sequence[BackgroundChoice]) -> None:
         needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)
         for split, share in self.recipe.splits.items():
             if share <= 0:
@@ -128,13 +127,14 @@ class Catalogue:
             if have < needed:
                 raise UserError(
                     f"recipe {self.recipe.name}: split {split!r} has {have} people from different images "
-                    f"({people} usable people in all sources), its smallest scenes need {needed}: "
+                    f"({_account(people, self._people_sources, self.survey)}), its smallest scenes need {needed}: "
                     "add people sources, or use fewer splits"
                 )
             if not self.backgrounds[split]:
                 raise UserError(
-                    f"recipe {self.recipe.name}: split {split!r} has no background ({backgrounds} usable in all "
-                    "sources): add background sources, or use fewer splits"
+                    f"recipe {self.recipe.name}: split {split!r} has no background "
+                    f"({_account(backgrounds, self._background_sources, self.survey)}): "
+                    "add background sources, or use fewer splits"
                 )
 
     def sources(self) -> list[SourceInfo]:
@@ -178,13 +178,32 @@ class Catalogue:
             camera = background.camera_height / ADULT_METRES
         ground = None if background.ground is None else cut.mask(background.ground)
         return View(
-            cut.image(background.image),
+            *self._stored.picture(cut.image(background.image), source, key),
             background.provenance,
-            background.hash,
             float(horizon),
             float(camera),
             ground,
         )
+
+
+class Stored:
+    """How backgrounds are stored: in the split `train` as JPEG if the recipe says so, else losslessly."""
+
+    def __init__(self, recipe: Recipe, backgrounds: Mapping[str, Sequence[BackgroundChoice]]) -> None:
+        self._quality = {
+            (choice.source, choice.ref.key): quality
+            for split, choices in backgrounds.items()
+            if (quality := recipe.jpeg_quality(split)) is not None
+            for choice in choices
+        }
+
+    def picture(self, image: np.ndarray, source: int, key: str) -> tuple[np.ndarray, bytes | None]:
+        """A crop as its readers will see it, so that a scene is made of what is stored, and its JPEG file if any."""
+        quality = self._quality.get((source, key))
+        if quality is None:
+            return image, None
+        file = encode_jpeg(image, quality)
+        return decode_rgb(file, "background"), file
 
 
 @dataclass(frozen=True)
@@ -221,9 +240,12 @@ class Cut:
 
 
 def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe) -> Cut:
-    """Draw a square cut of a picture."""
+    """Draw a square cut of a picture, from the lower half of the possible ones: that is where the ground is."""
     side = round(min(height, width) / rng.uniform(*recipe.background_zoom))
-    left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
+    left, top = (
+        int(rng.integers(0, width - side + 1)),
+        int(rng.integers((height - side) // 2, height - side + 1)),
+    )
     return Cut(left, top, side, bool(rng.random() < 0.5), recipe.size)
 
 
@@ -266,6 +288,20 @@ def check_rejections(recipe: Recipe, sources: Sequence[Source], usable: Mapping[
                 f"max_rejected_share {recipe.max_rejected_share}; most often: {reason} ({count}x, "
                 f"e.g. {source.rejections.examples[reason]}): repair the source"
             )
+
+
+def _account(
+    usable: Sequence[PersonChoice | BackgroundChoice], sources: Sequence[Source], survey: Survey
+) -> str:
+    """How many there are in all sources, and why not more."""
+    groups = {choice.ref.group for choice in usable}
+    twins = len(groups) - len({survey.leader(group) for group in groups})
+    parts = [f"{len(usable)} usable in all sources"]
+    if twins:
+        parts.append(f"{twins} of them nearly equal to another, which must be in the same split")
+    for reason, count in sum((source.rejections.counts for source in sources), Counter()).most_common():
+        parts.append(f"{count} rejected: {reason}")
+    return "; ".join(parts)
 
 
 def divide(groups: list[str], splits: dict[str, float], seed: int) -> dict[str, str]:

@@ -3,7 +3,8 @@
 After MagicEraser (ECCV 2024, arXiv 2410.10207), whose data sets are triplets of object, mask and clean background
 with object and scene from one image. Ours keeps the original object in place and known, moves only whole objects,
 and only to where the whole footprint lies on what the panoptic segmentation calls background: never over another
-object, never across the frame.
+object, never across the frame. What stands on the grass stays on the grass: an object keeps the region of the
+background it stands on, and its height in the picture.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import cv2
 import numpy as np
 
 from mildbench.dataset.schema import SourceInfo
+from mildbench.errors import UserError
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
 from synth.catalogue import (
     Backdrop,
-    BackgroundChoice,
+    Stored,
     check_rejections,
     cut_square,
     describe,
@@ -30,11 +32,20 @@ from synth.catalogue import (
 )
 from synth.cutout import extend_colours, refine
 from synth.fit import SizedFigure, fit
-from synth.near_duplicates import difference_hash
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
 from synth.recipe import Recipe
 from synth.rng import generator
-from synth.sources.base import SEGMENTED, Cutout, Rejected, Segment, open_source
+from synth.sources.base import (
+    BACKGROUNDS,
+    SEGMENTED,
+    BackgroundChoice,
+    Cutout,
+    Rejected,
+    Segment,
+    SegmentedSource,
+    open_source,
+)
+from synth.survey import Survey, files_of
 
 OBJECT_SHARE = (0.004, 0.2)
 """Area of a movable object, as a share of the frame."""
@@ -42,7 +53,13 @@ SOLID = 0.35
 """Least share of its bounding box that a movable object fills: thin or scattered masks are poor cut-outs."""
 COARSE = 4
 """Places are searched on a grid of so many pixels, then checked to the pixel."""
-PLACES_TRIED = 32
+PLACES_TRIED = 256
+SOLE = 0.05
+"""An object stands with what reaches down to this share of its height above its lowest pixel."""
+FIRM = 0.8
+"""Least share of that which is on the right region at a new place."""
+CLIMB = 0.1
+"""How far an object may move up or down, as a share of the frame: there is no telling how fast sizes shrink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +68,9 @@ class _Picture:
 
     backdrop: Backdrop
     objects: tuple[Segment, ...]
-    """What can be moved: whole, solid things inside the crop."""
-    free: np.ndarray
-    """bool[size, size]: background, with no object on it."""
+    """What can be moved: whole, solid things inside the crop that stand on a region of the background."""
+    regions: np.ndarray
+    """int32[size, size]: the background's region at each pixel, 0 for an object and where nothing is known."""
 
 
 class OlrdCatalogue:
@@ -62,17 +79,21 @@ class OlrdCatalogue:
     Stands in for `synth.catalogue.Catalogue` when scenes are rendered: a layer's key is `IMAGE/VIEW/SEGMENT`.
     """
 
-    def __init__(self, recipe: Recipe, seed: int) -> None:
+    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None:
         self.recipe = recipe
         self.seed = seed
-        self._sources = [open_source(text, SEGMENTED) for text in recipe.backgrounds]
+        self._sources = [_open(text) for text in recipe.backgrounds]
         choices = [
             BackgroundChoice(i, ref) for i, source in enumerate(self._sources) for ref in source.images()
         ]
-        split_of = divide([choice.ref.group for choice in choices], recipe.splits, seed)
+        self.survey = survey or Survey.of(files_of(choices, self._sources))
+        choices = self.survey.readable(choices, self._sources)
+        lead = self.survey.leader
+        split_of = divide([lead(choice.ref.group) for choice in choices], recipe.splits, seed)
         self.backgrounds = {
-            name: [c for c in choices if split_of[c.ref.group] == name] for name in recipe.splits
+            name: [c for c in choices if split_of[lead(c.ref.group)] == name] for name in recipe.splits
         }
+        self._stored = Stored(recipe, self.backgrounds)
         check_rejections(recipe, self._sources, Counter(choice.source for choice in choices))
         self._picture = lru_cache(maxsize=32)(self._read_picture)
 
@@ -116,18 +137,29 @@ class OlrdCatalogue:
         segmented = origin.image(key)
         height, width = segmented.image.shape[:2]
         cut = cut_square(generator(self.seed, "view", origin.name, key, number), height, width, self.recipe)
-        backdrop = Backdrop(
-            cut.image(segmented.image), segmented.provenance, difference_hash(segmented.image)
-        )
-        free = np.zeros(backdrop.image.shape[:2], dtype=bool)
+        stored = self._stored.picture(cut.image(segmented.image), source, key)
+        backdrop = Backdrop(*stored, segmented.provenance)
+        regions = np.zeros(backdrop.image.shape[:2], dtype=np.int32)
         objects = []
         for segment in segmented.segments:
             mask = cut.mask(segment.mask)
             if not segment.is_thing:
-                free |= mask
+                regions[mask] = segment.id
             elif not segment.is_crowd and _movable(mask) and cut.contains(segment.mask):
                 objects.append(Segment(segment.id, segment.category, True, False, mask))
-        return _Picture(backdrop, tuple(objects), free)
+        standing = tuple(item for item in objects if _ground(item.mask, regions))
+        return _Picture(backdrop, standing, regions)
+
+
+def _open(text: str) -> SegmentedSource:
+    """A source of segmented pictures; raises `UserError`, for one without segments too."""
+    scheme = text.partition(":")[0]
+    if scheme in BACKGROUNDS.names() and scheme not in SEGMENTED.names():
+        raise UserError(
+            f"olrd moves objects of a picture onto its background and needs panoptic segments, which {scheme}: "
+            f"does not have: use {' or '.join(f'{name}:' for name in SEGMENTED.names())}"
+        )
+    return open_source(text, SEGMENTED)
 
 
 def _movable(mask: np.ndarray) -> bool:
@@ -181,29 +213,57 @@ class OlrdPlanner:
             key = f"{choice.ref.key}/{number}/{segment.id}"
             scale, mirrored = round(float(rng.uniform(0.8, 1.1)), 4), bool(rng.random() < 0.5)
             figure = self.catalogue.figure(choice.source, key, scale, mirrored, False)
-            origin = _place(rng, figure.rgba[..., 3] > 0, picture.free)
+            origin = _place(rng, figure, segment.mask, picture.regions)
             if origin is not None:
-                share = np.count_nonzero(figure.mask) / picture.free.size
+                share = np.count_nonzero(figure.mask) / picture.regions.size
                 return PlannedPerson(1, choice.source, key, scale, mirrored, origin, Finish()), share
         return None
 
 
-def _place(rng: np.random.Generator, footprint: np.ndarray, free: np.ndarray) -> tuple[int, int] | None:
-    """A random origin at which the whole footprint is inside the frame and on free ground, or None."""
-    height, width = footprint.shape
-    if height >= free.shape[0] or width >= free.shape[1]:
+def _base(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int[n] each: rows and columns of the pixels right below what an object, bool[h, w], stands with."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    lowest = mask.shape[0] - 1 - mask[::-1, columns].argmax(axis=0)
+    stands = lowest >= lowest.max() - SOLE * np.count_nonzero(mask.any(axis=1))
+    return lowest[stands] + 1, columns[stands]
+
+
+def _ground(mask: np.ndarray, regions: np.ndarray) -> int:
+    """The region of the background that an object stands on, 0 when that is another object or unknown."""
+    under = regions[_base(mask)]
+    found, counts = np.unique(under, return_counts=True)
+    return int(found[counts.argmax()]) if 2 * counts.max() > counts.sum() else 0
+
+
+def _place(
+    rng: np.random.Generator, figure: SizedFigure, original: np.ndarray, regions: np.ndarray
+) -> tuple[int, int] | None:
+    """A random origin at which an object looks at home, or None.
+
+    The whole footprint is inside the frame and on the background; the object stands on the region it stood on, about
+    as high in the picture as before, for its size fits that distance.
+    """
+    footprint = figure.rgba[..., 3] > 0
+    (height, width), size = footprint.shape, regions.shape[0]
+    if height >= size or width >= size:
         return None
 
     def coarse(mask: np.ndarray) -> np.ndarray:
         size = (max(1, mask.shape[1] // COARSE), max(1, mask.shape[0] // COARSE))
         return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
 
-    covered = cv2.matchTemplate(coarse(~free), coarse(footprint), cv2.TM_CCORR)
+    ground = _ground(original, regions)
+    base_rows, base_columns = _base(figure.mask)
+    stood = int(_base(original)[0].max())
+    covered = cv2.matchTemplate(coarse(regions == 0), coarse(footprint), cv2.TM_CCORR)
     rows, columns = np.nonzero(covered <= 0.5)
-    for position in rng.permutation(len(rows))[:PLACES_TRIED]:
-        x, y = int(columns[position]) * COARSE, int(rows[position]) * COARSE
-        if y + height <= free.shape[0] and x + width <= free.shape[1]:
-            under = free[y : y + height, x : x + width]
-            if under[footprint].all():
-                return x, y
+    near = np.abs(rows * COARSE + base_rows.max() - stood) <= CLIMB * size
+    places = np.column_stack([columns[near], rows[near]]) * COARSE
+    for x, y in rng.permutation(places)[:PLACES_TRIED].tolist():
+        if y + height >= size or x + width > size:
+            continue
+        stands = np.count_nonzero(regions[y + base_rows, x + base_columns] == ground)
+        under = regions[y : y + height, x : x + width]
+        if stands >= FIRM * len(base_rows) and under[footprint].all():
+            return x, y
     return None

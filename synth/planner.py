@@ -15,13 +15,13 @@ import numpy as np
 
 from synth.camouflage import Surroundings, look_of_clothes
 from synth.canvas import Canvas, Standing
-from synth.catalogue import Catalogue, PersonChoice, View, split_of_sample
+from synth.catalogue import Catalogue, View, split_of_sample
 from synth.fit import SizedFigure
 from synth.harmonise import Harmony
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, Plan, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import generator
-from synth.sources.base import Rejected
+from synth.sources.base import PersonChoice, Rejected
 
 PEOPLE_TRIED = 12
 """People tried for one place of a scene before a wish is given up."""

@@ -125,7 +125,7 @@ class Recipe(BaseModel):
         default=0.2, description="more broken inputs than this share fail the build"
     )
 
-    def jpeg(self, split: str) -> int | None:
+    def jpeg_quality(self, split: str) -> int | None:
         """JPEG quality at which a split is stored, None for lossless."""
         return self.train_jpeg if split == "train" else None
 
@@ -155,7 +155,7 @@ def load(name_or_file: str) -> Recipe:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"recipe {name_or_file} is not valid YAML: {error}") from None
+        raise UserError(f"recipe {name_or_file} is not valid YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"recipe {name_or_file} is empty or not a mapping of keys to values")
     return check(content, name_or_file)
@@ -168,15 +168,24 @@ def check(content: dict[str, object], where: str) -> Recipe:
     except ValidationError as error:
         # A misspelt key also leaves its right name missing; the misspelling is what to tell.
         first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
         if first["type"] == "extra_forbidden":
             known = Band.model_fields if len(first["loc"]) > 1 else Recipe.model_fields
             suggestion = did_you_mean(str(first["loc"][-1]), known)
             raise UserError(f"recipe {where}: unknown key {key!r}: {suggestion}") from None
-        raise UserError(f"recipe {where}: {key}: {first['msg']} (got {first['input']!r})") from None
+        if first["type"] == "missing":
+            raise UserError(f"recipe {where}: {key}: is missing: {_meaning(key)}") from None
+        raise UserError(
+            f"recipe {where}: {key}: {_plain(first['type'], first['msg'])} (got {first['input']!r})"
+        ) from None
     _check_weights(recipe, where)
     if "olrd" in recipe.families and len(recipe.families) > 1:
         raise UserError(f"recipe {where}: families: olrd is made differently and cannot be mixed with others")
+    if "olrd" in recipe.families and recipe.people:
+        raise UserError(
+            f"recipe {where}: people: olrd moves objects of the pictures in backgrounds and pastes nobody: "
+            "leave people out"
+        )
     if "olrd" not in recipe.families and not recipe.people:
         raise UserError(f"recipe {where}: people: no source given: name at least one, e.g. mannequin:")
     for name in recipe.splits:
@@ -192,6 +201,35 @@ def check(content: dict[str, object], where: str) -> Recipe:
     if not all(1 <= count <= 32 for count in recipe.crowd):
         raise UserError(f"recipe {where}: crowd: the number of people must lie in 1..32")
     return recipe
+
+
+_WORDS = {
+    "string_pattern_mismatch": "must be of letters, digits, '.', '_' and '-', and begin with a letter or digit",
+    "tuple_type": "must be a list of two numbers",
+    "too_short": "must not be empty",
+}
+"""pydantic's type of an error -> what to say, where its own message speaks of patterns and Python's types."""
+
+
+def _plain(kind: str, message: str) -> str:
+    """What is wrong with a value, without pydantic's words about itself."""
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return _WORDS.get(kind) or message.replace("Input should", "must").partition(", unable to")[0]
+
+
+def _meaning(key: str) -> str:
+    """What a key of a recipe is for."""
+    known = Recipe.model_fields.get(key)
+    return (known and known.description) or "give it a value"
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    """Where and what, as far as the parser says."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    if problem is None or mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def _check_weights(recipe: Recipe, where: str) -> None:

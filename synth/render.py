@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mildbench.scene import Layer, Person, Scene
 from synth.blend import BLENDS
 from synth.catalogue import Backdrop, Catalogue
 from synth.fit import cast_shadow
-from synth.harmonise import Harmony, harmonise
+from synth.harmonise import harmonise
 from synth.olrd import OlrdCatalogue
-from synth.plan import Finish, Plan
+from synth.plan import Plan
 from synth.rng import generator
 
 
-def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, Backdrop]:
-    """The scene of a plan, and the backdrop it stands on."""
+def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, np.ndarray, Backdrop]:
+    """The scene of a plan, its composite (uint8[size, size, 3]), and the backdrop it stands on."""
     backdrop = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
-    # What is behind a person matters to blends and harmonisation only; without them the scene composes itself.
-    behind = None if all(_is_plain(planned.finish) for planned in plan.people) else backdrop.image.copy()
+    canvas = backdrop.image.copy()
     layers = []
     for planned in plan.people:
         finish = planned.finish
         shadow = finish.shadow
         figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, shadow > 0)
         figure = cast_shadow(figure, shadow)
-        if behind is not None:
-            rng = generator(catalogue.seed, "noise", plan.index, planned.id)
-            figure = harmonise(figure, behind, planned.origin, finish.harmony, rng)
-            figure = BLENDS.load(finish.blend)().blend(figure, behind, planned.origin)
+        rng = generator(catalogue.seed, "noise", plan.index, planned.id)
+        figure = harmonise(figure, canvas, planned.origin, finish.harmony, rng)
+        figure = BLENDS.load(finish.blend)().blend(figure, canvas, planned.origin)
         cutout = catalogue.cutout(planned.source, planned.key)
         facts = cutout.provenance, cutout.category, cutout.carried
         person = Person(planned.id, figure.keypoints, figure.parsing, *facts)
         layer = Layer(figure.rgba, planned.origin, person, figure.shadow)
-        if behind is not None:
-            layer.paint(behind)
+        layer.paint(canvas)
         layers.append(layer)
-    return Scene(sample_id(plan.index), backdrop.image, tuple(layers)), backdrop
-
-
-def _is_plain(finish: Finish) -> bool:
-    return finish.blend == "alpha" and finish.harmony == Harmony()
+    return Scene(sample_id(plan.index), backdrop.image, tuple(layers)), canvas, backdrop
 
 
 def sample_id(index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from hostile import png
+from PIL import Image
 
 from mildbench.errors import UserError
 from mildbench.images import decode_rgb, encode_png, read_labels, read_rgb, read_rgba
@@ -48,3 +50,25 @@ def test_encoding_is_lossless() -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     assert np.array_equal(decode_rgb(encode_png(picture), "picture"), picture)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (6, 9), (1, 5, 3), (7, 4, 3), (5, 1, 4), (40, 30, 4)])
+def test_png_files_hold_what_went_in_for_other_readers(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    for pixels in (rng.integers(0, 256, shape, dtype=np.uint8), np.zeros(shape, np.uint8)):
+        for layout in (pixels, pixels[::-1, ::-1]):  # and where the rows do not follow each other in memory
+            data = encode_png(layout)
+            with Image.open(io.BytesIO(data)) as picture:
+                assert np.array_equal(np.asarray(picture), layout)
+            found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            assert found.shape == shape[:2] if len(shape) == 2 else found.shape == shape
+            with Image.open(io.BytesIO(data)) as picture:
+                picture.verify()  # checksums
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((4, 4), np.uint16), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_png_cannot_hold_is_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="cannot encode"):
+        encode_png(pixels)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,9 @@ class Backbone:
 
 
 def untrained(name: str) -> str | None:
-    """What `MethodInfo.untrained` is to say of the backbone `name`, without loading it."""
+    """What `MethodInfo.untrained` is to name: the backbone, if its weights are random; without loading it."""
     if name == "tiny" or name.startswith(RANDOM):
-        return f"backbone {name} has random weights"
+        return f"backbone {name}"
     return None
 
 
@@ -160,10 +161,24 @@ _PARTS: dict[str, tuple[str, ...]] = {
 """Parts that are read, and the only classes that they may be of."""
 
 
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Within it, transformers shows no progress bars. As a decorator: within the function."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+@no_bars()
 def _read(name: str, folder: Path) -> Backbone:
     """Read the parts one by one: only named classes and safetensors, so that loading executes no code."""
     import transformers
-    from transformers.utils import logging
 
     index = read_json(folder / "model_index.json", "checkpoint index")
     present = [part for part in _PARTS if isinstance(index.get(part), list) and index[part][1] is not None]
@@ -181,8 +196,6 @@ def _read(name: str, folder: Path) -> Backbone:
         variant = None if list(at.glob("*[!6].safetensors")) else "fp16"
         return kind.from_pretrained(at, use_safetensors=True, variant=variant, local_files_only=True)
 
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
         encoders = [
             model(getattr(transformers, _PARTS[part][0]), part)
@@ -204,9 +217,17 @@ def _read(name: str, folder: Path) -> Backbone:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"backbone {name}: {folder} cannot be read ({reason}): fetch it again") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
+
+
+def read_vae(folder: Path) -> Any:
+    """An autoencoder by itself, from a folder in diffusers' format; raises `UserError` for a broken one."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"autoencoder not found: {folder} has no config.json")
+    try:
+        return AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"autoencoder {folder} cannot be read ({reason}): train it again") from error
 
 
 def _schedule(folder: Path, kind: str) -> Any:

@@ -57,10 +57,11 @@ class DiffusionMethod(EraseMethod):
         self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
         self.attention = RegionAttention(self.backbone.unet)
 
-    def parts_folder(self, given: str) -> Path | None:
+    def parts_folder(self, given: str, instead: str = "") -> Path | None:
         """The folder of the method's own trained parts, from its option `weights`; None: random parts.
 
         Raises `UserError` where there are none for a trained backbone: trained and random weights are not mixed.
+        `instead` is a way to do without, for the error.
         """
         if given:
             if not Path(given).is_dir():
@@ -71,6 +72,7 @@ class DiffusionMethod(EraseMethod):
         raise UserError(
             f"method {self.info.name!r} has no trained parts for the backbone {self.backbone_name}: "
             f"give a folder with them, {self.info.name}:weights=FOLDER"
+            + (f", or {instead}" if instead else "")
         )
 
     def erase(self, batch: EraseBatch) -> EraseResult:

@@ -109,7 +109,7 @@ def denoise(
     halves = 2 if guided else 1
     known = torch.cat([known] * halves)
     prompts = TextEmbedding.cat([negative, pathways.prompts]) if negative and guided else pathways.prompts
-    conditions = _conditions(backbone, prompts, pathways.size)
+    conditions = further_conditions(backbone, prompts, pathways.size)
     extra = _step_arguments(scheduler, generators)
     for timestep in timesteps:
         noisy = scheduler.scale_model_input(torch.cat([latents] * halves), timestep)
@@ -220,7 +220,7 @@ def _known(
     return torch.cat([F.interpolate(holes, size=tuple(size)).to(cut.dtype), cut], dim=1)
 
 
-def _conditions(
+def further_conditions(
     backbone: Backbone, prompts: TextEmbedding, size: tuple[int, int]
 ) -> dict[str, torch.Tensor] | None:
     """SDXL's further conditions: the pooled prompt, and sizes that say `not cropped`."""

@@ -47,9 +47,11 @@ class TextEncoder:
         """True for SDXL."""
         return len(self.models) == 2
 
-    @torch.no_grad()
     def __call__(self, prompts: Sequence[str]) -> TextEmbedding:
-        """Encode P prompts; each distinct one is encoded once. What exceeds 77 tokens is cut off, as in CLIP."""
+        """Encode P prompts; each distinct one is encoded once. What exceeds 77 tokens is cut off, as in CLIP.
+
+        Differentiable in whatever of the encoders is not frozen.
+        """
         distinct = list(dict.fromkeys(prompts))
         parts, pooled = [], None
         for tokenizer, model in zip(self.tokenizers, self.models, strict=True):

@@ -32,6 +32,10 @@ def build_dataset(
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels. [default: the recipe's]")
     ] = None,
+    train_jpeg: Annotated[
+        int | None,
+        typer.Option(help="Store the split train as JPEG of this quality. [default: the recipe's]"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes other scenes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/RECIPE]")] = None,
     format: Annotated[str, typer.Option(help="folder (loose files) or webdataset (tar files).")] = "folder",
@@ -55,7 +59,13 @@ def build_dataset(
 
     layout = check_format(format)
     wanted = recipe or ("multi-ip" if people or backgrounds else "demo")
-    changes = {"people": people, "backgrounds": backgrounds, "count": count, "size": size}
+    changes = {
+        "people": people,
+        "backgrounds": backgrounds,
+        "count": count,
+        "size": size,
+        "train_jpeg": train_jpeg,
+    }
     content = recipes.load(wanted).model_dump()
     content |= {key: value for key, value in changes.items() if value is not None}
     chosen = recipes.check(content, wanted)
@@ -96,6 +106,7 @@ def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
             f"visible ratios: {ratio['asked_for']} asked for, met within {ratio['mean_difference']} on average and "
             f"{ratio['largest_difference']} at most"
         )
+        yield f"  from ratio {' '.join(f'{low / 10:4.1f}' for low in range(10))}"
         yield f"  asked for  {_bars(ratio['asked_histogram'])}"
         yield (
             f"  achieved   {_bars(ratio['achieved_histogram'])}  Wasserstein-1 to the wishes "
@@ -106,12 +117,11 @@ def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
     rejected = [source.rejected for source in info.sources] + [info.report["rejected_while_building"]]
     if total := sum(sum(reasons.values()) for reasons in rejected):
         yield f"{total} inputs rejected; reasons in {target / 'dataset.json'}"
-    if twins := info.report["near_duplicates"]:
-        first = " and ".join(twins[0]["files"])
-        yield f"warning: {len(twins)} pairs of nearly equal source pictures are in different splits, e.g. {first}"
+    if alike := info.report["near_duplicates"]:
+        yield f"{len(alike)} sets of nearly equal source pictures kept in one split each, e.g. {', '.join(alike[0])}"
     yield f"fingerprint {info.fingerprint[:12]}"
 
 
 def _bars(counts: list[int]) -> str:
-    """Ten bins of [0, 1] as numbers; narrow enough for a terminal."""
+    """Counts in ten bins of [0, 1]; narrow enough for a terminal."""
     return " ".join(f"{count:4d}" for count in counts)

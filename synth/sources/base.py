@@ -9,18 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 import numpy as np
 
 from mildbench.errors import UserError, did_you_mean
+from mildbench.images import read_rgb
 from mildbench.registry import Registry
 from mildbench.scene import Provenance
-from synth.near_duplicates import difference_hash
 
 ADULT_METRES = 1.7
 """The stature that turns a camera height in metres into one in statures."""
+
+UNREADABLE = "image missing or unreadable"
+"""Reason of a rejection, worded alike by whoever finds it out."""
+P = ParamSpec("P")
 
 
 class Rejected(Exception):
@@ -89,11 +94,6 @@ class Cutout:
         """Pixels of the binary mask."""
         return int(np.count_nonzero(self.parsing))
 
-    @cached_property
-    def hash(self) -> int:
-        """Perceptual hash (64 bits) of the person on grey."""
-        return difference_hash(self.rgba)
-
 
 @dataclass(frozen=True)
 class BackgroundRef:
@@ -101,6 +101,24 @@ class BackgroundRef:
 
     key: str
     group: str
+
+
+@dataclass(frozen=True)
+class PersonChoice:
+    """One person of a recipe's sources."""
+
+    source: int
+    """Index into the recipe's people sources."""
+    ref: PersonRef
+
+
+@dataclass(frozen=True)
+class BackgroundChoice:
+    """One background of a recipe's sources."""
+
+    source: int
+    """Index into the recipe's background sources."""
+    ref: BackgroundRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +134,6 @@ class Background:
     """Metres above the ground, or None when unknown."""
     ground: np.ndarray | None = None
     """bool[H, W]: where feet may stand, or None when unknown."""
-
-    @cached_property
-    def hash(self) -> int:
-        """Perceptual hash (64 bits) of the picture."""
-        return difference_hash(self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +168,13 @@ class Source(ABC):
     rejections: Rejections
     """What the catalogue left out, after the catalogue was read."""
 
+    def photo(self, key: str) -> Path | None:
+        """The file of the photo that an item comes from; it decides which split the item may be in.
+
+        None where there is none: the picture is rendered, or a cut-out came without its photo.
+        """
+        return None
+
 
 class PeopleSource(Source):
     """Segmented people."""
@@ -162,6 +182,17 @@ class PeopleSource(Source):
     @abstractmethod
     def people(self) -> Sequence[PersonRef]:
         """All usable people, in a stable order. Raises `UserError` when the source cannot be read."""
+
+    def checked(
+        self, check: Callable[P, PersonRef | None], *args: P.args, **options: P.kwargs
+    ) -> list[PersonRef]:
+        """The person that a check finds; nobody when it finds them unsuitable (None) or broken, which is counted."""
+        try:
+            ref = check(*args, **options)
+        except Rejected as rejected:
+            self.rejections.add(rejected)
+            return []
+        return [] if ref is None else [ref]
 
     @abstractmethod
     def cutout(self, key: str) -> Cutout:
@@ -178,6 +209,14 @@ class BackgroundSource(Source):
     @abstractmethod
     def background(self, key: str) -> Background:
         """Read one. Raises `Rejected` when it cannot be used."""
+
+
+def read_photo(path: Path) -> np.ndarray:
+    """uint8[H, W, 3]; raises `Rejected` for a file that is missing or cannot be read."""
+    try:
+        return read_rgb(path)
+    except UserError as error:
+        raise Rejected(UNREADABLE, str(error)) from None
 
 
 def pixels_sha256(pixels: np.ndarray) -> str:

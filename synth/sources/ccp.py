@@ -16,11 +16,11 @@ from scipy.io import loadmat, whosmat
 
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import file_sha256, inside
-from mildbench.images import MAX_PIXELS, read_rgb
+from mildbench.images import MAX_PIXELS
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections
+from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
-from synth.sources.crop import cut_out, main_piece
+from synth.sources.crop import cut_out, without_specks
 
 ANNOTATIONS = "annotations/pixel-level"
 BORDER = 2
@@ -71,21 +71,12 @@ class CcpPeople(PeopleSource):
         files = sorted((self.root / ANNOTATIONS).glob("*.mat"))
         if not files:
             raise UserError(f"source ccp: {self.root / ANNOTATIONS} holds no .mat files")
-        found = []
-        for path in files:
-            try:
-                ref = self._check(path.stem)
-            except Rejected as rejected:
-                self.rejections.add(rejected)
-                continue
-            if ref is not None:
-                found.append(ref)
-        return found
+        return [ref for path in files for ref in self.checked(self._check, path.stem)]
 
     def _check(self, key: str) -> PersonRef | None:
         """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
         tags = self._annotation(key)
-        if not self._photo(key).is_file():
+        if not self.photo(key).is_file():
             raise Rejected("annotation without a photo", key)
         mask = tags > 0
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -97,7 +88,9 @@ class CcpPeople(PeopleSource):
             and columns[0] >= BORDER
             and columns[-1] < width - BORDER
         )
-        suitable = stature >= self.min_height and within and _main(mask).sum() >= IN_ONE_PIECE * mask.sum()
+        suitable = (
+            stature >= self.min_height and within and without_specks(mask).sum() >= IN_ONE_PIECE * mask.sum()
+        )
         return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags))) if suitable else None
 
     def _annotation(self, key: str) -> np.ndarray:
@@ -114,27 +107,19 @@ class CcpPeople(PeopleSource):
     def _carried(self, tags: np.ndarray) -> tuple[str, ...]:
         return tuple(name for name in CARRIED if (tags == self._tags.index(name)).any())
 
-    def _photo(self, key: str) -> Path:
+    def photo(self, key: str) -> Path:
         return inside(self.root, f"photos/{key}.jpg", "CCP photo")
 
     def cutout(self, key: str) -> Cutout:
         tags = self._annotation(key)
-        path = self._photo(key)
-        try:
-            image = read_rgb(path)
-        except UserError as error:
-            raise Rejected("image missing or unreadable", str(error)) from None
+        path = self.photo(key)
+        image = read_photo(path)
         if image.shape[:2] != tags.shape:
             raise Rejected("annotation of another size than its photo", key)
-        tags = np.where(_main(tags > 0), tags, 0).astype(np.uint8)
+        tags = np.where(without_specks(tags > 0), tags, 0).astype(np.uint8)
         rgba, parsing, _ = cut_out(image, tags > 0, to_cihp(tags, self._tags))
         provenance = Provenance(self.name, f"photos/{key}.jpg", file_sha256(path), self.licence, key)
         return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance, self._carried(tags))
-
-
-def _main(mask: np.ndarray) -> np.ndarray:
-    """bool[H, W]: the person without stray specks of the annotation."""
-    return main_piece(mask, gap=max(1, int(mask.any(axis=1).sum()) // 100))
 
 
 def _variable(path: Path, name: str) -> Any:

@@ -16,11 +16,11 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
-from mildbench.images import read_labels, read_rgb
+from mildbench.images import read_labels
 from mildbench.labels import PARSING, UNLABELLED
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections
-from synth.sources.crop import cut_out, main_piece
+from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.sources.crop import cut_out, without_specks
 
 LICENCE = "CIHP's terms: non-commercial research and education"
 IMAGES, LABELS, PEOPLE_IDS = ("Images", "images"), ("Category_ids", "labels"), ("Human_ids",)
@@ -87,7 +87,7 @@ class CihpPeople(PeopleSource):
         return stems
 
     def people(self) -> Sequence[PersonRef]:
-        found = []
+        found: list[PersonRef] = []
         for stem in self._stems():
             try:
                 labels, owners = self._masks(stem)
@@ -95,13 +95,7 @@ class CihpPeople(PeopleSource):
                 self.rejections.add(rejected)
                 continue
             for owner in np.unique(owners[owners > 0]).tolist():
-                try:
-                    ref = self._check(f"{stem}/{owner}", labels, owners, owner)
-                except Rejected as rejected:
-                    self.rejections.add(rejected)
-                    continue
-                if ref is not None:
-                    found.append(ref)
+                found += self.checked(self._check, f"{stem}/{owner}", labels, owners, owner)
         return found
 
     def _read(self, stem: str) -> tuple[np.ndarray, np.ndarray]:
@@ -139,34 +133,29 @@ class CihpPeople(PeopleSource):
             and columns[0] >= BORDER
             and columns[-1] < width - BORDER
             and (cut_at_bottom or _down_to_the_feet(np.where(mask, labels, 0), stature))
-            and _main(mask).sum() >= IN_ONE_PIECE * mask.sum()
+            and without_specks(mask).sum() >= IN_ONE_PIECE * mask.sum()
             and _share_against(mask, (owners > 0) & ~mask) <= ENTANGLED
         )
         stem = key.partition("/")[0]
         return PersonRef(key, f"cihp/{stem}", stature, cut_at_bottom) if suitable else None
 
+    def photo(self, key: str) -> Path:
+        stem = key.partition("/")[0]
+        return inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image")
+
     def cutout(self, key: str) -> Cutout:
         stem, _, owner = key.partition("/")
         labels, owners = self._masks(stem)
-        file = f"{self._images}/{stem}.jpg"
-        path = inside(self.root, file, "CIHP image")
-        try:
-            image = read_rgb(path)
-        except UserError as error:
-            raise Rejected("image missing or unreadable", str(error)) from None
+        path = self.photo(key)
+        image = read_photo(path)
         if image.shape[:2] != labels.shape:
             raise Rejected("labels of another size than their image", stem)
-        mask = _main(owners == int(owner))
+        mask = without_specks(owners == int(owner))
         # A pixel that is somebody's without a class is a gap between two annotated parts.
         own = np.where(mask & (labels == 0), UNLABELLED, labels).astype(np.uint8)
         rgba, parsing, _ = cut_out(image, mask, own)
-        provenance = Provenance(self.name, file, file_sha256(path), self.licence, key)
+        provenance = Provenance(self.name, f"{self._images}/{stem}.jpg", file_sha256(path), self.licence, key)
         return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance)
-
-
-def _main(mask: np.ndarray) -> np.ndarray:
-    """bool[H, W]: the person without stray specks of the annotation."""
-    return main_piece(mask, gap=max(1, int(mask.any(axis=1).sum()) // 100))
 
 
 def _down_to_the_feet(labels: np.ndarray, stature: int) -> bool:

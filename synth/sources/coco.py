@@ -10,6 +10,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from synth.sources.coco_folder import (
     image_records,
     licence_names,
 )
-from synth.sources.crop import cut_out, main_piece
+from synth.sources.crop import cut_out, without_specks
 from synth.sources.posture import feet, hidden_leg, seated
 
 BORDER = 2
@@ -111,20 +112,17 @@ class CocoPeople(PeopleSource):
         }
 
     def people(self) -> Sequence[PersonRef]:
-        found = []
+        found: list[PersonRef] = []
         for keys in self._keys_of.values():
             for key in keys:
                 item = self._annotations[key]
                 if not item.get("num_keypoints"):
                     continue
-                try:
-                    ref = self._check(key, item)
-                except Rejected as rejected:
-                    self.rejections.add(rejected)
-                    continue
-                if ref is not None:
-                    found.append(ref)
+                found += self.checked(self._check, key, item)
         return sorted(found, key=lambda ref: int(ref.key))
+
+    def photo(self, key: str) -> Path:
+        return self._folder.photo(self._record(self._annotations[key], f"annotation {key}"))
 
     def _check(self, key: str, item: dict[str, Any]) -> PersonRef | None:
         """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
@@ -210,7 +208,7 @@ class CocoPeople(PeopleSource):
         record = self._record(item, f"annotation {key}")
         image, sha256 = self._folder.image(record)
         mask, belongings = self._cut_mask(key, item)
-        rgba, parsing, (left, top) = cut_out(image, _main(mask, item["bbox"][3]))
+        rgba, parsing, (left, top) = cut_out(image, without_specks(mask, item["bbox"][3]))
         points = _keypoints(item, f"annotation {key}").astype(np.float32)
         points[points[:, 2] > 0, :2] -= (left, top)
         licence = self._folder.licence_of(record, self._licences)
@@ -242,6 +240,9 @@ class CocoBackgrounds(BackgroundSource):
             if number not in instances.with_people and min(record["width"], record["height"]) >= self.min_side
         ]
 
+    def photo(self, key: str) -> Path:
+        return self._folder.photo(self._folder.instances().records[int(key)])
+
     def background(self, key: str) -> Background:
         instances = self._folder.instances()
         record = instances.records[int(key)]
@@ -264,13 +265,8 @@ def _is_whole(
         and (rides or cut_at_bottom or feet(points) == 2)
         and (rides or not seated(points))
         and not hidden_leg(points, mask, height)
-        and bool(_main(mask, height).sum() >= IN_ONE_PIECE * mask.sum())
+        and bool(without_specks(mask, height).sum() >= IN_ONE_PIECE * mask.sum())
     )
-
-
-def _main(mask: np.ndarray, height: float) -> np.ndarray:
-    """bool[H, W]: the mask without specks that float beside the person."""
-    return main_piece(mask, gap=max(1, round(height / 100)))
 
 
 def _image_id(item: dict[str, Any]) -> int:

@@ -13,8 +13,7 @@ from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside, read_json
-from mildbench.images import read_rgb
-from synth.sources.base import Rejected
+from synth.sources.base import Rejected, read_photo
 
 PERSON = 1
 """COCO's category id of a person."""
@@ -71,17 +70,18 @@ class CocoFolder:
         """The photo's own licence, or the split's general one when its record names none."""
         return licences.get(record.get("license", -1), self.licence)
 
+    def photo(self, record: dict[str, Any]) -> Path:
+        """The image's file; raises `UserError` for a name that leaves the folder."""
+        return inside(self.root / self.split, record["file_name"], "COCO file_name")
+
     def image(self, record: dict[str, Any]) -> tuple[np.ndarray, str]:
         """uint8[H, W, 3] and the file's sha256; raises `Rejected` when missing, broken or of another size."""
-        name = record["file_name"]
-        path = inside(self.root / self.split, name, "COCO file_name")
-        try:
-            image = read_rgb(path)
-        except UserError as error:
-            raise Rejected("image missing or unreadable", str(error)) from None
+        path = self.photo(record)
+        image = read_photo(path)
         if image.shape[:2] != (record["height"], record["width"]):
             said = f"{record['width']}x{record['height']}"
-            raise Rejected("image of another size than its annotations", f"{name}: annotations say {said}")
+            example = f"{record['file_name']}: annotations say {said}"
+            raise Rejected("image of another size than its annotations", example)
         return image, file_sha256(path)
 
 

@@ -56,6 +56,14 @@ def spread_labels(labels: np.ndarray, solid: np.ndarray) -> np.ndarray:
     return np.where(solid, label_of[nearest], 0).astype(np.uint8)
 
 
+def without_specks(mask: np.ndarray, height: float | None = None) -> np.ndarray:
+    """bool[H, W]: a person's mask, not empty, without what floats beside its largest piece.
+
+    `height`: the person's, in pixels; by default that of the mask.
+    """
+    return main_piece(mask, gap=max(1, round(height or np.count_nonzero(mask.any(axis=1))) // 100))
+
+
 def main_piece(mask: np.ndarray, gap: int) -> np.ndarray:
     """bool[H, W]: the largest piece of a mask that is not empty; pieces closer than about 2 * `gap` px are one."""
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
-from mildbench.images import read_labels, read_rgb
+from mildbench.images import read_labels
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
@@ -21,8 +22,9 @@ from synth.sources.base import (
     PersonRef,
     Rejected,
     Rejections,
+    read_photo,
 )
-from synth.sources.crop import cut_out, main_piece
+from synth.sources.crop import cut_out, without_specks
 from synth.sources.fiftyone_samples import Instance, Row, Samples
 from synth.sources.posture import feet, hidden_leg, seated
 
@@ -68,7 +70,7 @@ class FiftyonePeople(PeopleSource):
         return _by_file(self._samples.rows(), self.rejections)
 
     def people(self) -> Sequence[PersonRef]:
-        found = []
+        found: list[PersonRef] = []
         for row in self._rows.values():
             people = [
                 (index, instance)
@@ -76,13 +78,7 @@ class FiftyonePeople(PeopleSource):
                 if instance.label == self.label and not instance.is_crowd
             ]
             for index, instance in people:
-                try:
-                    ref = self._check(row, index, instance)
-                except Rejected as rejected:
-                    self.rejections.add(rejected)
-                    continue
-                if ref is not None:
-                    found.append(ref)
+                found += self.checked(self._check, row, index, instance)
         return found
 
     def _check(self, row: Row, index: int, instance: Instance) -> PersonRef | None:
@@ -116,10 +112,13 @@ class FiftyonePeople(PeopleSource):
         points[known, 2] = 2
         return points
 
+    def photo(self, key: str) -> Path:
+        return self._rows[key.rpartition("#")[0]].path
+
     def cutout(self, key: str) -> Cutout:
         file, _, number = key.rpartition("#")
         row, index = self._rows[file], int(number)
-        image = _read(row)
+        image = read_photo(row.path)
         size = (image.shape[1], image.shape[0])
         if row.instances is None or (row.size is not None and row.size != size):
             raise Rejected("image of another size than its metadata", row.file)
@@ -131,12 +130,11 @@ class FiftyonePeople(PeopleSource):
         mask[top:bottom, left:right] = part > 0
         if not mask.any():
             raise Rejected("empty mask", key)
-        height = int(mask.any(axis=1).sum())
-        main = main_piece(mask, gap=max(1, height // 100))
+        main = without_specks(mask)
         if main.sum() < IN_ONE_PIECE * mask.sum():
             raise Rejected("person in pieces", key)
         points = self._points(row, index, size)
-        if points is not None and hidden_leg(points, main, height):
+        if points is not None and hidden_leg(points, main, int(mask.any(axis=1).sum())):
             raise Rejected("leg behind something", key)
         rgba, parsing, corner = cut_out(image, main)
         keypoints = np.zeros((17, 3), dtype=np.float32)
@@ -204,9 +202,12 @@ class FiftyoneBackgrounds(BackgroundSource):
                 found.append(BackgroundRef(row.file, row.group))
         return found
 
+    def photo(self, key: str) -> Path:
+        return self._rows[key].path
+
     def background(self, key: str) -> Background:
         row = self._rows[key]
-        image = _read(row)
+        image = read_photo(row.path)
         licence = row.licence or self.licence
         return Background(image, Provenance(self.name, key, file_sha256(row.path), licence))
 
@@ -261,10 +262,3 @@ def _pixel_box(instance: Instance, size: tuple[int, int], key: str) -> tuple[int
     if right <= left or bottom <= top:
         raise Rejected("broken box", key)
     return left, top, right, bottom
-
-
-def _read(row: Row) -> np.ndarray:
-    try:
-        return read_rgb(row.path)
-    except UserError as error:
-        raise Rejected("image missing or unreadable", str(error)) from None

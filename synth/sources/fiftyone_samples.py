@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +64,13 @@ class Samples:
     def __init__(self, name: str, view: str, field: str, keypoints: str, zoo: str) -> None:
         if not name:
             raise UserError("source fiftyone: no data set named: write fiftyone:NAME")
-        self._fo = require("fiftyone", NEEDED_FOR)
+        # FiftyOne says on stdout what it imports and loads, where our own results belong.
+        with redirect_stdout(sys.stderr):
+            self._fo = require("fiftyone", NEEDED_FOR)
+            self._dataset = self._open(name, zoo)
         options = {"view": view, "field": field, "keypoints": keypoints, "zoo": zoo}
         query = "&".join(f"{key}={value}" for key, value in options.items() if value)
         self.name = f"fiftyone:{name}" + (f"?{query}" if query else "")
-        self._dataset = self._open(name, zoo)
         self._view = self._saved_view(view) if view else self._dataset
         self._field = self._field_of(field, self._fo.Detections, "detections")
         self._keypoints = self._field_of(keypoints, self._fo.Keypoints, "keypoints") if keypoints else None

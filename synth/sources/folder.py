@@ -23,6 +23,7 @@ from synth.sources.base import (
     PersonRef,
     Rejected,
     Rejections,
+    read_photo,
 )
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -106,6 +107,9 @@ class FolderPeople(PeopleSource):
             raise Rejected("empty mask", path.name)
         return mask
 
+    def photo(self, key: str) -> Path | None:
+        return self.root / key if self._paired else None
+
     def cutout(self, key: str) -> Cutout:
         path = self.root / key
         mask = self._mask(path)
@@ -138,12 +142,12 @@ class FolderBackgrounds(BackgroundSource):
         keys = [str(path.relative_to(self.root)) for path in _pictures(self.root)]
         return [BackgroundRef(key, f"{self.name}/{key}") for key in keys]
 
+    def photo(self, key: str) -> Path:
+        return self.root / key
+
     def background(self, key: str) -> Background:
-        path = self.root / key
-        try:
-            image = read_rgb(path)
-        except UserError as error:
-            raise Rejected("image unreadable", str(error)) from None
+        path = self.photo(key)
+        image = read_photo(path)
         if min(image.shape[:2]) < self.min_side:
             raise Rejected(f"image smaller than {self.min_side} px", key)
         return Background(image, Provenance(self.name, key, file_sha256(path), self.licence))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,9 @@ class PanopticImages(SegmentedSource):
         if any(segment["category_id"] not in self._categories for segment in segments):
             raise Rejected("segment of an unknown category", f"image {key}")
         return record
+
+    def photo(self, key: str) -> Path:
+        return self._folder.photo(self._check(key, self._annotations[key]))
 
     def image(self, key: str) -> SegmentedImage:
         item = self._annotations[key]

@@ -10,6 +10,7 @@ from batches import batch
 from baselines.controls import Copy, Oracle
 from baselines.opencv import NavierStokes, Telea
 from mildbench.errors import UserError
+from mildbench.method import MethodSpec
 
 
 def test_copy_returns_the_input():
@@ -38,6 +39,13 @@ def test_opencv_fills_the_mask_and_nothing_else(method, size):
         assert outcome.error is None
         assert np.array_equal(outcome.image[~mask], image[~mask])
         assert not np.array_equal(outcome.image[mask], image[mask])
+
+
+@pytest.mark.parametrize("radius", ["-1", "0", "101", "nan", "inf"])
+@pytest.mark.parametrize("method", ["telea", "navier-stokes"])
+def test_opencv_refuses_a_radius_that_it_would_move(method, radius):
+    with pytest.raises(UserError, match=rf"{method}: the radius is .*: give 1 to 100 pixels"):
+        MethodSpec(method, {"radius": radius}).create()
 
 
 @pytest.mark.parametrize("method", [Telea, NavierStokes])

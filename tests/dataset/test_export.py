@@ -86,7 +86,9 @@ def test_our_own_source_takes_people_from_a_coco_export(tmp_path: Path) -> None:
             split="train",
             family="occlusion",
             difficulty=0.5,
-            background_png=encode_png(scene.background),
+            composite=scene.composite(),
+            jpeg=None,
+            background_file=encode_png(scene.background),
             background_provenance=Provenance("test", "wall", "2" * 64, "CC-BY-4.0"),
             asked={},
             plan={},
@@ -191,3 +193,21 @@ def test_the_command(datasets: dict[str, Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [data, "--to", "hugginface", "--out", str(tmp_path / "x")])
     assert isinstance(done.exception, UserError)
     assert "did you mean 'huggingface'" in str(done.exception)
+
+
+def test_a_damaged_data_set_is_not_exported(
+    built: Path, copied: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Also where the damage is in a file that the format leaves out."""
+    app = typer.Typer()
+    app.command()(export)
+    root = copied(built)
+    victim = sorted(path for path in root.rglob("*") if path.suffix in (".png", ".tar"))[-1]
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    for to in ("webdataset", "huggingface", "coco"):
+        done = CliRunner().invoke(app, [str(root), "--to", to, "--out", str(tmp_path / "out")])
+        assert isinstance(done.exception, UserError)
+        assert f"{victim.relative_to(root)}: changed since the build" in str(done.exception)
+        assert not (tmp_path / "out").exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -137,7 +139,16 @@ def test_poisson_takes_on_the_surroundings() -> None:
         Poisson().blend(before, np.full((H, W, 3), level, np.uint8), (30, 20)) for level in (60, 190)
     )
     means = [each.rgba[before.mask][:, :3].mean() for each in (dark, bright)]
-    assert means[0] < means[1] - 60
+    assert means[0] < means[1] - 1.5 * Poisson.FARTHEST
+
+
+def test_poisson_makes_no_ghosts() -> None:
+    """Dark clothes before a bright sky stay dark."""
+    before = textured(60, 40)
+    before = replace(before, rgba=np.dstack([before.rgba[..., :3] // 4, before.rgba[..., 3]]))
+    after = Poisson().blend(before, np.full((H, W, 3), 250, np.uint8), (30, 20))
+    moved = after.rgba[before.mask][:, :3].astype(int) - before.rgba[before.mask][:, :3]
+    assert 0.9 * Poisson.FARTHEST < moved.mean() <= moved.max() <= Poisson.FARTHEST
 
 
 def test_pyramid_bakes_the_blended_image() -> None:

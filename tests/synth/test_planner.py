@@ -133,5 +133,5 @@ def test_a_person_cut_by_the_source_reaches_the_frames_lower_edge(tmp_path: Path
         cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
     planner = Planner(Catalogue(with_keys(recipe, people=[f"folder:{tmp_path}"], crowd={1: 1}), 0))
     for index in range(10):
-        scene, _ = render(planner.plan(index)[0], planner.catalogue)
+        scene, _, _ = render(planner.plan(index)[0], planner.catalogue)
         assert scene.people().visible[0][-1].any()

@@ -222,8 +222,14 @@ def test_a_downloaded_zoo_data_set_is_used(fiftyone: Any, dataset: Any) -> None:
         "num_samples": 1,
     }
     (folder / "info.json").write_text(json.dumps(info))
-    (ref,) = FiftyonePeople("quickstart", zoo="all").people()
+    code = (
+        "from synth.sources.fiftyone import FiftyonePeople as Source;"
+        "print([ref.key for ref in Source('quickstart', zoo='all').people()])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     source = FiftyonePeople("quickstart", zoo="all")
+    (ref,) = source.people()
+    assert done.stdout.strip() == str([ref.key]), "what FiftyOne says is not mixed with results"
     assert source.cutout(ref.key).provenance.source == "fiftyone:quickstart?zoo=all"
 
 

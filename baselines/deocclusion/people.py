@@ -1,0 +1,102 @@
+"""Who is to be completed: the people who stay and whom an erased one hides, and where they may be hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from baselines.deocclusion.window import Window
+from mildbench.method import EraseBatch
+from mildbench.regions import near, ring_width
+
+REACH = 1.0
+"""A person may be hidden this far from their visible pixels and known joints, in lengths of the longer side of
+the box around these."""
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenPerson:
+    """A person who stays, and what the input says of them."""
+
+    sample: int
+    """Place in the batch."""
+    index: int
+    """Place among the sample's people."""
+    image: np.ndarray
+    """uint8[H, W, 3], the input."""
+    visible: np.ndarray
+    """bool[H, W]."""
+    seen: np.ndarray
+    """bool[H, W]: what of `visible` is outside the erase mask. Inside it the input's colours are what is to be
+    erased: soft edges and shadows of those who go."""
+    observability: np.ndarray
+    """bool[H, W]: where the person could be hidden, visible pixels of those in front of them."""
+    keypoints: np.ndarray | None
+    """float32[17, 3]: x, y, COCO visibility."""
+    parsing: np.ndarray | None
+    """uint8[H, W]: the sample's visible CIHP-20 labels."""
+
+
+def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
+    """Everybody who stays, is seen, and may be hidden by an erased person; nobody where people are unknown."""
+    if batch.instances is None or batch.targets is None:
+        return []
+    found = []
+    for sample, (instances, targets) in enumerate(zip(batch.instances, batch.targets, strict=True)):
+        touching = _touching(instances)
+        for index, visible in enumerate(instances):
+            in_front = occluders(touching, index)
+            seen = visible & ~batch.masks[sample]
+            if index in targets or not set(in_front).intersection(targets) or not seen.any():
+                continue
+            keypoints = None if batch.keypoints is None else batch.keypoints[sample][index]
+            crop = Window.around(_known(visible, keypoints), REACH)
+            hiding: np.ndarray = np.any(instances[in_front], axis=0)
+            observability = crop.inside(hiding)
+            if (observability & batch.masks[sample]).any():
+                parsing = None if batch.parsing is None else batch.parsing[sample]
+                found.append(
+                    HiddenPerson(
+                        sample, index, batch.images[sample], visible, seen, observability, keypoints, parsing
+                    )
+                )
+    return found
+
+
+def occluders(touching: np.ndarray, person: int) -> list[int]:
+    """Who may hide a person: those in front who touch them, or who touch one in front of whom they are.
+
+    Only the order of people who touch matters, as it should: that of others is arbitrary.
+
+    Args:
+        touching: bool[K, K], symmetric; people are listed back to front.
+        person: the person's place.
+    """
+    chain = [person]
+    for other in range(person + 1, len(touching)):
+        if touching[other, chain].any():
+            chain.append(other)
+    return chain[1:]
+
+
+def _touching(instances: np.ndarray) -> np.ndarray:
+    """bool[K, K]: whose visible masks of bool[K, H, W] are nearer than the width of a ring (`regions`)."""
+    count, height, width = instances.shape
+    reach = ring_width(height, width)
+    touching = np.zeros((count, count), dtype=bool)
+    for one in range(count):
+        touching[one] = (instances & near(instances[one], reach)).any(axis=(1, 2))
+    return touching
+
+
+def _known(visible: np.ndarray, keypoints: np.ndarray | None) -> np.ndarray:
+    """bool[H, W]: the visible pixels, and the joints that are known though hidden."""
+    known = visible.copy()
+    if keypoints is not None:
+        x, y, visibility = keypoints.T
+        column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+        inside = (row >= 0) & (row < known.shape[0]) & (column >= 0) & (column < known.shape[1])
+        joints = (visibility > 0) & inside
+        known[row[joints], column[joints]] = True
+    return known

@@ -1,0 +1,1 @@
+"""MagicEraser (Li et al., ECCV 2024), from its public description."""

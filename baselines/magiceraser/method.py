@@ -1,0 +1,177 @@
+"""MagicEraser as an erasing method."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from baselines.diffusion.attention import RegionMaps
+from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines.diffusion.parts import seeded
+from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.magiceraser.prompt import WORD, PromptTuning, describe
+from baselines.magiceraser.refocusing import FORMS, Form, Refocusing
+from mildbench.errors import UserError, did_you_mean
+from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
+from mildbench.regions import paste
+
+
+class MagicEraser(DiffusionMethod):
+    """MagicEraser (Li et al., ECCV 2024), reimplemented from its public description.
+
+    - Content initialisation [paper]: LaMa's fill, as a VAE latent noised at strength 0.9, is what denoising
+      starts from. Any other method can take LaMa's place [ours].
+    - Prompt tuning [paper]: a learned word R* and a UNet LoRA; the prompt is "a photo of R* <background tag>".
+      The paper takes the tag from panoptic segmentation and uses long captions for half of the training; here
+      it is given, "background" unless told otherwise, and captions are left out [ours].
+    - Attention refocusing [paper]: see `baselines.magiceraser.refocusing`. Its strengths, the share of every
+      token that is of a region, and that only the conditional half of classifier-free guidance is refocused
+      are [ours]; so is that look-alikes are the people who stay.
+    - Steps and guidance are Stable Diffusion's usual ones [ours].
+    """
+
+    info = MethodInfo(
+        "magiceraser",
+        "reimplementation",
+        "a filled-in start, a learned prompt, attention refocused on the background",
+        paper="Li et al., MagicEraser: erasing any objects via semantics-aware control, ECCV 2024",
+        licence="the checkpoint's",
+        capabilities=frozenset({"device", "attention"}),
+    )
+
+    def __init__(
+        self,
+        backbone: str = DEFAULT_BACKBONE,
+        weights: str = "",
+        init: str = "auto",
+        strength: float = 0.9,
+        prompt_tuning: bool = True,
+        tag: str = "background",
+        refocus: str = "constant",
+        window: float = 0.7,
+        steps: int = 30,
+        guidance: float = 7.5,
+        resolution: int = 0,
+        dtype: str = "auto",
+    ) -> None:
+        """Raises `UserError` for options out of range.
+
+        Args:
+            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            weights: folder of `embedding.safetensors` and `eraser.safetensors`, see `PromptTuning`.
+            init: the method, by its name, whose fill denoising starts from. `auto` is `lama`; on a backbone
+                with random weights it is `telea`, which needs no weights either.
+            strength: how far that start is noised, up to 1: from noise alone, and `init` is not run.
+            prompt_tuning: without it the prompt is "a photo of <tag>", the UNet is the backbone's, and
+                `weights` are not read.
+            tag: what the background is.
+            refocus: a key of `FORMS`, or `none`.
+            window: refocused from t = 1 down to this time.
+            steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out.
+            guidance: scale of classifier-free guidance, away from the empty prompt.
+            resolution: see `DiffusionMethod`.
+            dtype: see `DiffusionMethod`.
+        """
+        super().__init__(backbone, resolution, dtype)
+        name = self.info.name
+        if refocus not in ("none", *FORMS):
+            raise UserError(
+                f"method {name!r} has no refocus {refocus!r}: {did_you_mean(refocus, ['none', *FORMS])}"
+            )
+        if not 0 <= window <= 1:
+            raise UserError(
+                f"method {name!r}: window={window}: give a time from 0 (the picture) to 1 (noise)"
+            )
+        self.settings = Settings.checked(name, steps, guidance, strength)
+        self.weights = weights
+        self.prompt_tuning = prompt_tuning
+        self.prompt = describe(tag, WORD if prompt_tuning else "")
+        self.form = FORMS.get(refocus)
+        self.window = window
+        self.init: EraseMethod | None = None
+        notes = []
+        if prompt_tuning and not weights:
+            notes.append("prompt tuning")
+        if strength < 1:
+            if init == "auto" and self.info.untrained:
+                init = "telea"
+                notes.append("telea in place of lama")
+            self.init = MethodSpec("lama" if init == "auto" else init).create()
+            # Told before the run starts when they are missing.
+            self.info = replace(self.info, weights=(*self.info.weights, *self.init.info.weights))
+        if self.info.untrained:
+            self.info = replace(self.info, untrained=", ".join([self.info.untrained, *notes]))
+
+    def load(self) -> None:
+        """Load the backbone, the method that starts, and what prompt tuning has trained."""
+        super().load()
+        if self.init is not None:
+            self.init.device = self.device
+            self.init.load()
+        self.tuning: PromptTuning | None = None
+        if self.prompt_tuning:
+            folder = self.parts_folder(self.weights, instead=f"{self.info.name}:prompt_tuning=false")
+            self.tuning = seeded(lambda: PromptTuning(self.backbone))
+            if folder is not None:
+                self.tuning.load(folder)
+
+    @torch.no_grad()
+    def erase_together(self, batch: EraseBatch) -> EraseResult:
+        """One pathway a sample."""
+        canvas = self.canvas(batch)
+        pathways = Pathways(
+            self.to_model([canvas.picture(image) for image in batch.images]),
+            self.holes([canvas.hole(mask) for mask in batch.masks]),
+            self.backbone.text([self.prompt] * len(batch)),
+            batch.seeds,
+            start=self._start(batch, canvas),
+        )
+        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
+        with nullcontext() if self.tuning is None else self.tuning.lora.routed([0] * len(batch)):
+            latents = denoise(
+                self.backbone,
+                pathways,
+                self.settings,
+                negative=self.backbone.text([""] * len(batch)),
+                attention=self.attention,
+                modulation=None if self.form is None else self._refocusing(batch, canvas, self.form),
+                recorder=recorder,
+            )
+        pictures = self.to_pictures(self.backbone.decode(latents))
+        return EraseResult(
+            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
+        )
+
+    def _start(self, batch: EraseBatch, canvas: Canvas) -> torch.Tensor | None:
+        """The pictures with the hole filled by `init`, float[B, 3, h, w] in [-1, 1]; raises ValueError if it fails."""
+        if self.init is None:
+            return None
+        filled = []
+        for outcome, image, mask in zip(self.init.run(batch), batch.images, batch.masks, strict=True):
+            if outcome.image is None:
+                raise ValueError(f"{self.init.info.name}, whose fill is the start, failed: {outcome.error}")
+            filled.append(canvas.picture(paste(outcome.image, image, mask, 0)))
+        return self.to_model(filled)
+
+    def _refocusing(self, batch: EraseBatch, canvas: Canvas, form: Form) -> Refocusing:
+        maps = []
+        for sample, erased in enumerate(batch.masks):
+            alike = _survivors(batch, sample) & ~erased
+            maps.append(np.stack([canvas.coverage(part) for part in (~(erased | alike), erased, alike)]))
+        height, width = (side // self.backbone.factor for side in canvas.padded)
+        regions = RegionMaps(torch.from_numpy(np.stack(maps)).to(self.device), (height, width))
+        return Refocusing(form, regions, self.window)
+
+
+def _survivors(batch: EraseBatch, sample: int) -> np.ndarray:
+    """bool[H, W]: what is seen of the people who stay; nothing where people are unknown."""
+    seen = np.zeros_like(batch.masks[sample])
+    if batch.instances is not None and batch.targets is not None:
+        for person, visible in enumerate(batch.instances[sample]):
+            if person not in batch.targets[sample]:
+                seen |= visible
+    return seen

@@ -1,0 +1,174 @@
+"""MILD as an erasing method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.mild import composition, guidance, modulation
+from baselines.mild.modules import Conditions, Modules
+from baselines.mild.pathways import Pathway, pathways, single_pathways
+from mildbench.method import EraseBatch, EraseResult, MethodInfo
+
+
+class Mild(DiffusionMethod):
+    """MILD (Yu et al., 2025), reimplemented: no code or weights of the authors are public that we could find.
+
+    - Pathways: [paper] generation is split into independent denoising pathways, one for each foreground instance
+      and one for the background. [ours] Which people have one, and what is known and made in each (see
+      `baselines.mild.pathways`); all pathways of all samples are one batch.
+    - Routing: [paper] a shared UNet with domain-specific LoRA adapters. [ours] `background` and `instance`, of
+      rank 8 on the attention projections, chosen per batch element.
+    - Human Morphology Guidance: [paper] pose, parsing and spatial relations, plug-and-play. [ours] Channels and
+      encoder (see `baselines.mild.guidance`).
+    - Spatially-Modulated Attention: [paper] spatial mask priors modulate attention across semantic regions. [ours]
+      Regions and form (see `baselines.mild.modulation`).
+    - Composition: [ours] a matte decoded from each instance's final latent; inside the mask the survivors are laid
+      over the background by depth; outside it the picture is the input.
+    - Data: [secondary] the authors train on about 10,000 pairs. Base: SDXL inpainting [inferred]; here any backbone.
+    """
+
+    info = MethodInfo(
+        "mild",
+        "reimplementation",
+        "one denoising pathway for the background and one for each person to complete",
+        paper="Yu et al., MILD: Multi-layer diffusion strategy for complex and precise multi-IP aware human "
+        "erasing, arXiv 2508.06543, 2025",
+        licence="the checkpoint's",
+        capabilities=frozenset({"device", "attention", "layers"}),
+    )
+
+    def __init__(
+        self,
+        backbone: str = DEFAULT_BACKBONE,
+        weights: str = "",
+        steps: int = 30,
+        hmg: str = "pose+parsing+relations",
+        sma: bool = True,
+        single_path: bool = False,
+        lora_routing: bool = True,
+        resolution: int = 0,
+        dtype: str = "auto",
+    ) -> None:
+        """Raises `UserError` for options out of range.
+
+        Args:
+            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            weights: the folder of the trained modules; needed on a backbone with trained weights.
+            steps: of the checkpoint's own scheduler.
+            hmg: parts of Human Morphology Guidance, joined by `+`, or `none`.
+            sma: with Spatially-Modulated Attention.
+            single_path: one pathway that inpaints the mask, without layers.
+            lora_routing: an adapter for each kind of pathway, instead of one for all.
+            resolution: see `DiffusionMethod`.
+            dtype: see `DiffusionMethod`.
+        """
+        super().__init__(backbone, resolution, dtype)
+        self.weights = weights
+        # The prompt is empty, so there is nothing to be guided towards.
+        self.settings = Settings.checked(self.info.name, steps)
+        self.hmg = guidance.parts_of(self.info.name, hmg)
+        self.sma, self.single_path, self.lora_routing = sma, single_path, lora_routing
+        if single_path:
+            self.info = replace(self.info, capabilities=self.info.capabilities - {"layers"})
+
+    def load(self) -> None:
+        """Load the backbone and the modules; raises `UserError` where one is missing or does not fit."""
+        super().load()
+        folder = self.parts_folder(self.weights)
+        self.modules = Modules.fresh(
+            self.backbone,
+            self.attention,
+            routed=self.lora_routing and not self.single_path,
+            guided=bool(self.hmg),
+            modulated=self.sma,
+            layered=not self.single_path,
+        )
+        if folder is not None:
+            self.modules.load(folder)
+
+    @torch.no_grad()
+    def erase_together(self, batch: EraseBatch) -> EraseResult:
+        """All pathways of all samples in one batch."""
+        canvas = self.canvas(batch)
+        split = single_pathways(batch) if self.single_path else pathways(batch)
+        conditions = self.conditions(split, canvas, batch.seeds)
+        recorder = self.recorder(batch, canvas, [(each.sample, each.name) for each in split])
+        with self.modules.applied(conditions) as (residuals, modulated):
+            latents = denoise(
+                self.backbone,
+                replace(conditions.pathways, residuals=residuals),
+                self.settings,
+                attention=self.attention,
+                modulation=modulated,
+                recorder=recorder,
+            )
+        made = canvas.back_all(self.to_pictures(self.backbone.decode(latents)))
+        layers = self._layers(batch, split, made, self._mattes(canvas, conditions, latents))
+        backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.person is None]
+        images = [
+            composition.compose(image, mask, background, self._stay(batch, sample) | layers[sample])
+            for sample, (image, mask, background) in enumerate(
+                zip(batch.images, batch.masks, backgrounds, strict=True)
+            )
+        ]
+        return EraseResult(np.stack(images), layers, None if recorder is None else recorder.records())
+
+    def conditions(self, split: Sequence[Pathway], canvas: Canvas, seeds: Sequence[int]) -> Conditions:
+        """Pathways as tensors. `seeds` are the samples': equal noise for all pathways of one picture."""
+        device, dtype = self.backbone.device, self.backbone.dtype
+
+        def stacked(planes: Sequence[np.ndarray]) -> torch.Tensor:
+            return torch.from_numpy(np.stack(planes)).to(device)
+
+        edge = self.backbone.factor  # one token at the latent's resolution
+        return Conditions(
+            Pathways(
+                self.to_model([canvas.picture(each.picture) for each in split]),
+                self.holes([canvas.hole(each.hole) for each in split]),
+                self.backbone.text([""] * len(split)),
+                [seeds[each.sample] for each in split],
+            ),
+            torch.tensor([int(each.person is not None) for each in split], device=device),
+            stacked([canvas.coverage(each.visible)[None] for each in split]).to(dtype),
+            stacked([guidance.channels(each, canvas, self.hmg) for each in split]).to(dtype),
+            stacked([modulation.regions(each, canvas, edge) for each in split]),
+        )
+
+    def _mattes(self, canvas: Canvas, conditions: Conditions, latents: torch.Tensor) -> dict[int, np.ndarray]:
+        """Place among the pathways -> float32[H, W] at the picture's size, for each instance."""
+        rows = torch.nonzero(conditions.domains).flatten().tolist()
+        if not rows:
+            return {}
+        mattes = self.modules.mattes(conditions, latents, rows).sigmoid().float()[:, 0].cpu().numpy()
+        return {row: canvas.back(matte) for row, matte in zip(rows, mattes, strict=True)}
+
+    @staticmethod
+    def _layers(
+        batch: EraseBatch, split: Sequence[Pathway], made: np.ndarray, mattes: dict[int, np.ndarray]
+    ) -> tuple[dict[int, np.ndarray], ...]:
+        """Per sample: person -> uint8[H, W, 4]."""
+        layers: tuple[dict[int, np.ndarray], ...] = tuple({} for _ in batch.sample_ids)
+        for row, matte in mattes.items():
+            each = split[row]
+            assert each.person is not None
+            layers[each.sample][each.person] = composition.layer(
+                each, batch.images[each.sample], made[row], matte
+            )
+        return layers
+
+    def _stay(self, batch: EraseBatch, sample: int) -> dict[int, np.ndarray]:
+        """Survivor -> uint8[H, W, 4], what the input shows of them; nobody with a single pathway."""
+        if self.single_path or batch.instances is None or batch.targets is None:
+            return {}
+        return {
+            person: composition.seen(batch.images[sample], visible)
+            for person, visible in enumerate(batch.instances[sample])
+            if person not in batch.targets[sample]
+        }

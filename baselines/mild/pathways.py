@@ -1,0 +1,220 @@
+"""From a picture with people to MILD's pathways: what each one sees, what it makes, and who is around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mildbench.labels import UNLABELLED
+from mildbench.method import EraseBatch
+from mildbench.regions import ring_width
+
+GREY = 128
+"""Neutral grey: what an instance pathway has around its person, in its condition and in its target."""
+
+REACH = 0.5
+"""How far a body may go on beyond what is known of it, to each side: in longer sides of the known part's box."""
+
+NOBODY = np.zeros((0, 17, 3), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Pathway:
+    """What one UNet pathway denoises. Arrays have the picture's size."""
+
+    sample: int
+    """Place in the batch."""
+    person: int | None
+    """Index into `EraseBatch.instances`; None for the background, and for the one pathway of `single_pathways`."""
+    picture: np.ndarray
+    """uint8[H, W, 3]; what is in the hole is not looked at."""
+    hole: np.ndarray
+    """bool[H, W]: what is to be made."""
+    mask: np.ndarray
+    """bool[H, W]: what is to be erased from the input."""
+    visible: np.ndarray
+    """bool[H, W]: where the input shows what this pathway makes."""
+    in_front: np.ndarray
+    """bool[H, W]: the people in front of it who touch it."""
+    behind: np.ndarray
+    """bool[H, W]: the people behind it who touch it."""
+    rank: float
+    """Among those who touch it, the share that stands behind it; 0 for the background, 1/2 where nobody does."""
+    others: np.ndarray
+    """bool[H, W]: people whom attention should tell apart from what this pathway makes."""
+    poses: np.ndarray
+    """float32[N, 17, 3]: the keypoints of the people whom this pathway makes."""
+    parsing: np.ndarray
+    """uint8[H, W]: CIHP-20 labels of what is visible of them; 255 where unknown."""
+
+    @property
+    def name(self) -> str:
+        """As `AttentionRecord` names pathways."""
+        return "background" if self.person is None else f"person {self.person}"
+
+
+def pathways(batch: EraseBatch) -> list[Pathway]:
+    """The pathways of all samples: of each its background first, then its people back to front.
+
+    A person has a pathway if they stay and need to be completed: their hole meets the erase mask. An erased
+    person's layer would never be used, so it is not computed. The hole is where they may be hidden: behind the
+    people in front who touch what is seen of them, within reach, which is the box of what is known of them
+    (visible pixels, keypoints) grown by `REACH`. It is also where they are seen under the erase mask of somebody
+    in front, since a soft edge or a shadow of the erased lies there.
+
+    The background's hole is all people and the erase mask: survivors are laid over it again. Where people are
+    unknown there is only the background, and its hole is the mask.
+    """
+    found = []
+    for sample in range(len(batch)):
+        people = _People.of(batch, sample)
+        found.append(people.background())
+        instances = [people.instance(person) for person in people.survivors]
+        found += [instance for instance in instances if (instance.hole & instance.mask).any()]
+    return found
+
+
+def single_pathways(batch: EraseBatch) -> list[Pathway]:
+    """One pathway a sample, which inpaints the mask in the whole picture: the ablation without pathways.
+
+    It is guided by all survivors together, and makes no layers.
+    """
+    return [_People.of(batch, sample).together() for sample in range(len(batch))]
+
+
+def touches(visible: np.ndarray) -> np.ndarray:
+    """bool[K, K]: who comes within `mildbench.regions.ring_width` of whom, from visible masks bool[K, H, W].
+
+    People who do not touch have no depth order that could matter: none is derived from their place in the list.
+    """
+    count, height, width = visible.shape
+    side = 2 * ring_width(height, width) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    touching = np.zeros((count, count), dtype=bool)
+    for one in range(count):
+        near = cv2.dilate(visible[one].astype(np.uint8), disc) > 0
+        for other in range(one):
+            touching[one, other] = touching[other, one] = (near & visible[other]).any()
+    return touching
+
+
+@dataclass(frozen=True, eq=False)
+class _People:
+    """One sample with what is known of the people in it."""
+
+    sample: int
+    image: np.ndarray
+    mask: np.ndarray
+    visible: np.ndarray
+    """bool[K, H, W]; K = 0 where people are unknown."""
+    survivors: Sequence[int]
+    erased: Sequence[int]
+    keypoints: np.ndarray | None
+    parsing: np.ndarray | None
+    touching: np.ndarray
+
+    @classmethod
+    def of(cls, batch: EraseBatch, sample: int) -> _People:
+        image, mask = batch.images[sample], batch.masks[sample]
+        visible, erased = np.zeros((0, *mask.shape), dtype=bool), tuple[int, ...]()
+        if batch.instances is not None and batch.targets is not None:
+            visible, erased = batch.instances[sample], batch.targets[sample]
+        return cls(
+            sample,
+            image,
+            mask,
+            visible,
+            [person for person in range(len(visible)) if person not in erased],
+            erased,
+            None if batch.keypoints is None else batch.keypoints[sample],
+            None if batch.parsing is None else batch.parsing[sample],
+            touches(visible),
+        )
+
+    def background(self) -> Pathway:
+        people = self._union(range(len(self.visible)))
+        seen = ~(people | self.mask)
+        return Pathway(
+            sample=self.sample,
+            person=None,
+            picture=self.image,
+            hole=~seen,
+            mask=self.mask,
+            visible=seen,
+            in_front=people,
+            behind=np.zeros_like(people),
+            rank=0.0,
+            others=self._union(self.survivors),
+            poses=NOBODY,
+            parsing=self._labels(seen),
+        )
+
+    def instance(self, person: int) -> Pathway:
+        near = np.flatnonzero(self.touching[person])
+        in_front, behind = self._union(near[near > person]), near[near < person]
+        hole = in_front & self._reach(person)
+        if any(other > person for other in self.erased):
+            hole |= self.visible[person] & self.mask
+        visible = self.visible[person] & ~hole
+        others = [other for other in range(len(self.visible)) if other != person]
+        return Pathway(
+            sample=self.sample,
+            person=person,
+            picture=np.where(visible[..., None], self.image, np.uint8(GREY)),
+            hole=hole,
+            mask=self.mask,
+            visible=visible,
+            in_front=in_front,
+            behind=self._union(behind),
+            rank=len(behind) / len(near) if len(near) else 0.5,
+            others=self._union(others) & ~hole,
+            poses=self._poses([person]),
+            parsing=self._labels(visible),
+        )
+
+    def together(self) -> Pathway:
+        survivors = self._union(self.survivors) & ~self.mask
+        return Pathway(
+            sample=self.sample,
+            person=None,
+            picture=self.image,
+            hole=self.mask,
+            mask=self.mask,
+            visible=survivors,
+            in_front=self._union(self.erased),
+            behind=np.zeros_like(self.mask),
+            rank=0.0,
+            others=survivors,
+            poses=self._poses(self.survivors),
+            parsing=self._labels(~self.mask),
+        )
+
+    def _reach(self, person: int) -> np.ndarray:
+        """bool[H, W]: where parts of a person may be."""
+        points = np.argwhere(self.visible[person])[:, ::-1]
+        if self.keypoints is not None:
+            pose = self.keypoints[person]
+            points = np.concatenate([points, pose[pose[:, 2] > 0, :2]])
+        reach = np.zeros_like(self.mask)
+        if len(points):
+            first, last = points.min(axis=0), points.max(axis=0)
+            margin = REACH * (last - first).max()
+            left, top = np.maximum(first - margin, 0).astype(int)
+            right, bottom = np.maximum(last + margin + 1, 0).astype(int)
+            reach[top:bottom, left:right] = True
+        return reach
+
+    def _union(self, people: Sequence[int] | np.ndarray) -> np.ndarray:
+        """bool[H, W]: what is seen of these people."""
+        return np.asarray(self.visible[list(people)].any(axis=0))
+
+    def _poses(self, people: Sequence[int]) -> np.ndarray:
+        return NOBODY if self.keypoints is None else self.keypoints[list(people)]
+
+    def _labels(self, where: np.ndarray) -> np.ndarray:
+        """uint8[H, W]: the parsing where it belongs to the pathway."""
+        known = UNLABELLED if self.parsing is None else self.parsing
+        return np.where(where, known, UNLABELLED).astype(np.uint8)
