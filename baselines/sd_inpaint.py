@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
-from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.diffusion.sampler import Settings
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 
 
@@ -53,23 +53,10 @@ class SdInpaint(DiffusionMethod):
 
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """One pathway a sample."""
-        canvas = self.canvas(batch)
-        pathways = Pathways(
-            self.to_model([canvas.picture(image) for image in batch.images]),
-            self.holes([canvas.hole(mask) for mask in batch.masks]),
-            self.backbone.text([self.prompt] * len(batch)),
-            batch.seeds,
-        )
-        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
-        latents = denoise(
-            self.backbone,
-            pathways,
+        return self.inpaint(
+            batch,
+            self.canvas(batch),
             self.settings,
-            negative=self.backbone.text([self.negative_prompt] * len(batch)),
-            attention=self.attention,
-            recorder=recorder,
-        )
-        pictures = self.to_pictures(self.backbone.decode(latents))
-        return EraseResult(
-            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
+            prompt=self.prompt,
+            negative=self.negative_prompt,
         )

@@ -17,6 +17,7 @@ from torch import nn
 
 from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.window import Window
+from baselines.people import joint_heatmaps
 from mildbench.labels import KEYPOINTS
 
 SIDE = 64
@@ -119,17 +120,14 @@ def conditions(person: HiddenPerson, crop: Window) -> np.ndarray:
     rgb = crop.picture(person.image, SIDE).astype(np.float32) / 127.5 - 1
     masks = [crop.coverage(mask, SIDE) for mask in (person.visible, person.observability)]
     keypoints = np.zeros((len(KEYPOINTS), 3)) if person.keypoints is None else person.keypoints
-    return np.concatenate([rgb.transpose(2, 0, 1), masks, joint_heatmaps(crop.points(keypoints, SIDE))])
+    return np.concatenate([rgb.transpose(2, 0, 1), masks, joints(crop.points(keypoints, SIDE))])
 
 
-def joint_heatmaps(points: np.ndarray) -> np.ndarray:
-    """float32[18, S, S]: a Gaussian for each known joint of float32[17, 3], then the hidden ones once more.
+def joints(points: np.ndarray) -> np.ndarray:
+    """float32[18, S, S]: the heatmaps of float32[17, 3], then the hidden ones once more.
 
     The last channel flags what of the others is hidden: the largest of the hidden joints' heatmaps.
     """
-    y, x = np.mgrid[:SIDE, :SIDE]
-    at_x, at_y, visibility = points.T[:, :, None, None]
-    distance = (x - at_x) ** 2 + (y - at_y) ** 2
-    maps = np.exp(-distance / (2 * JOINT_RADIUS**2)) * (visibility > 0)
-    hidden = (maps * (visibility == 1)).max(axis=0, keepdims=True)
-    return np.concatenate([maps, hidden]).astype(np.float32)
+    maps = joint_heatmaps(points, (SIDE, SIDE), JOINT_RADIUS)
+    hidden = maps[points[:, 2] == 1].max(axis=0, initial=0)
+    return np.concatenate([maps, hidden[None]])

@@ -16,10 +16,10 @@ from baselines.deocclusion.people import HiddenPerson, hidden_people
 from baselines.deocclusion.rgb_completion import Figure, paint
 from baselines.diffusion.method import DEFAULT_BACKBONE, DTYPES, DiffusionMethod
 from baselines.diffusion.parts import load_part, seeded
-from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.diffusion.sampler import Settings
 from mildbench import weights as known_weights
 from mildbench.errors import UserError
-from mildbench.method import AttentionRecord, EraseBatch, EraseResult, MethodInfo
+from mildbench.method import EraseBatch, EraseResult, MethodInfo
 from mildbench.scene import over
 
 
@@ -125,28 +125,12 @@ class Deocclusion(DiffusionMethod):
 
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """The background of each sample, then the people, then one over the other."""
-        backgrounds, records = self._backgrounds(batch)
+        backgrounds = self.inpaint(batch, self.canvas(batch), self.background_settings)
         layers = self._layers(batch)
         images = np.stack(
-            [_lay(batch, sample, backgrounds[sample], layers[sample]) for sample in range(len(batch))]
+            [_lay(batch, sample, backgrounds.images[sample], layers[sample]) for sample in range(len(batch))]
         )
-        return EraseResult(images, layers, records)
-
-    def _backgrounds(self, batch: EraseBatch) -> tuple[np.ndarray, tuple[AttentionRecord, ...] | None]:
-        """uint8[B, H, W, 3]: the pictures inpainted inside the erase mask; one pathway a sample."""
-        canvas = self.canvas(batch)
-        pathways = Pathways(
-            self.to_model([canvas.picture(image) for image in batch.images]),
-            self.holes([canvas.hole(mask) for mask in batch.masks]),
-            self.backbone.text([""] * len(batch)),
-            batch.seeds,
-        )
-        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
-        latents = denoise(
-            self.backbone, pathways, self.background_settings, attention=self.attention, recorder=recorder
-        )
-        pictures = self.to_pictures(self.backbone.decode(latents))
-        return canvas.back_all(pictures), None if recorder is None else recorder.records()
+        return EraseResult(images, layers, backgrounds.attention)
 
     def _layers(self, batch: EraseBatch) -> tuple[dict[int, np.ndarray], ...]:
         """Per sample: person -> uint8[H, W, 4], each hidden survivor whole."""

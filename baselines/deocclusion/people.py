@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from baselines.deocclusion.window import Window
+from baselines.people import touching
 from mildbench.method import EraseBatch
-from mildbench.regions import near, ring_width
 
 REACH = 1.0
 """A person may be hidden this far from their visible pixels and known joints, in lengths of the longer side of
@@ -44,9 +44,9 @@ def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
         return []
     found = []
     for sample, (instances, targets) in enumerate(zip(batch.instances, batch.targets, strict=True)):
-        touching = _touching(instances)
+        near = touching(instances)
         for index, visible in enumerate(instances):
-            in_front = occluders(touching, index)
+            in_front = occluders(near, index)
             seen = visible & ~batch.masks[sample]
             if index in targets or not set(in_front).intersection(targets) or not seen.any():
                 continue
@@ -64,30 +64,20 @@ def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
     return found
 
 
-def occluders(touching: np.ndarray, person: int) -> list[int]:
+def occluders(near: np.ndarray, person: int) -> list[int]:
     """Who may hide a person: those in front who touch them, or who touch one in front of whom they are.
 
     Only the order of people who touch matters, as it should: that of others is arbitrary.
 
     Args:
-        touching: bool[K, K], symmetric; people are listed back to front.
+        near: bool[K, K], who touches whom; people are listed back to front.
         person: the person's place.
     """
     chain = [person]
-    for other in range(person + 1, len(touching)):
-        if touching[other, chain].any():
+    for other in range(person + 1, len(near)):
+        if near[other, chain].any():
             chain.append(other)
     return chain[1:]
-
-
-def _touching(instances: np.ndarray) -> np.ndarray:
-    """bool[K, K]: whose visible masks of bool[K, H, W] are nearer than the width of a ring (`regions`)."""
-    count, height, width = instances.shape
-    reach = ring_width(height, width)
-    touching = np.zeros((count, count), dtype=bool)
-    for one in range(count):
-        touching[one] = (instances & near(instances[one], reach)).any(axis=(1, 2))
-    return touching
 
 
 def _known(visible: np.ndarray, keypoints: np.ndarray | None) -> np.ndarray:

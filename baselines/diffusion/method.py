@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from baselines.diffusion.attention import Recorder, RegionAttention
+from baselines.diffusion.attention import Modulation, Recorder, RegionAttention
 from baselines.diffusion.backbone import Backbone, load_backbone, untrained
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench import weights
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
@@ -97,6 +98,43 @@ class DiffusionMethod(EraseMethod):
     @abstractmethod
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """Erase from samples of one size, each with something to erase."""
+
+    def inpaint(
+        self,
+        batch: EraseBatch,
+        canvas: Canvas,
+        settings: Settings,
+        *,
+        prompt: str = "",
+        negative: str = "",
+        start: torch.Tensor | None = None,
+        modulation: Modulation | None = None,
+    ) -> EraseResult:
+        """Inpaint the masks: a pathway a sample, named `background`, the same prompts for all of them.
+
+        `start` is `Pathways.start`; `modulation` changes self-attention.
+        """
+        pathways = Pathways(
+            self.to_model([canvas.picture(image) for image in batch.images]),
+            self.holes([canvas.hole(mask) for mask in batch.masks]),
+            self.backbone.text([prompt] * len(batch)),
+            batch.seeds,
+            start,
+        )
+        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
+        latents = denoise(
+            self.backbone,
+            pathways,
+            settings,
+            negative=self.backbone.text([negative] * len(batch)),
+            attention=self.attention,
+            modulation=modulation,
+            recorder=recorder,
+        )
+        pictures = self.to_pictures(self.backbone.decode(latents))
+        return EraseResult(
+            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
+        )
 
     def canvas(self, batch: EraseBatch) -> Canvas:
         """The working canvas for pictures of the batch's size."""

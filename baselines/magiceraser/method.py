@@ -12,7 +12,7 @@ from baselines.diffusion.attention import RegionMaps
 from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
 from baselines.diffusion.parts import seeded
-from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.diffusion.sampler import Settings
 from baselines.magiceraser.prompt import WORD, PromptTuning, describe
 from baselines.magiceraser.refocusing import FORMS, Form, Refocusing
 from mildbench.errors import UserError, did_you_mean
@@ -123,28 +123,15 @@ class MagicEraser(DiffusionMethod):
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """One pathway a sample."""
         canvas = self.canvas(batch)
-        pathways = Pathways(
-            self.to_model([canvas.picture(image) for image in batch.images]),
-            self.holes([canvas.hole(mask) for mask in batch.masks]),
-            self.backbone.text([self.prompt] * len(batch)),
-            batch.seeds,
-            start=self._start(batch, canvas),
-        )
-        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
         with nullcontext() if self.tuning is None else self.tuning.lora.routed([0] * len(batch)):
-            latents = denoise(
-                self.backbone,
-                pathways,
+            return self.inpaint(
+                batch,
+                canvas,
                 self.settings,
-                negative=self.backbone.text([""] * len(batch)),
-                attention=self.attention,
+                prompt=self.prompt,
+                start=self._start(batch, canvas),
                 modulation=None if self.form is None else self._refocusing(batch, canvas, self.form),
-                recorder=recorder,
             )
-        pictures = self.to_pictures(self.backbone.decode(latents))
-        return EraseResult(
-            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
-        )
 
     def _start(self, batch: EraseBatch, canvas: Canvas) -> torch.Tensor | None:
         """The pictures with the hole filled by `init`, float[B, 3, h, w] in [-1, 1]; raises ValueError if it fails."""

@@ -18,6 +18,7 @@ from torch import nn
 
 from baselines.diffusion.canvas import Canvas
 from baselines.mild.pathways import Pathway
+from baselines.people import joint_heatmaps
 from mildbench.errors import UserError, did_you_mean
 from mildbench.labels import KEYPOINTS, PARSING, SKELETON
 
@@ -74,22 +75,14 @@ def channels(pathway: Pathway, canvas: Canvas, parts: Collection[str]) -> np.nda
 
 def _pose(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float32[18, h, w]: heatmaps and limbs of one person, from float32[17, 3] on the canvas."""
-    height, width = size
-    drawn = np.zeros((PARTS["pose"], height, width), np.float32)
     sigma = JOINT * max(size)
     known = points[:, 2] > 0
-    for joint in np.flatnonzero(known):
-        x, y = points[joint, :2]
-        across = np.exp(-(((np.arange(width) - x) / sigma) ** 2) / 2)
-        down = np.exp(-(((np.arange(height) - y) / sigma) ** 2) / 2)
-        drawn[joint] = np.outer(down, across)
     limbs = np.zeros(size, np.uint8)
     for one, other in SKELETON:
         if known[one] and known[other]:
             start, end = (tuple(np.rint(points[joint, :2]).astype(int).tolist()) for joint in (one, other))
             cv2.line(limbs, start, end, 255, max(1, round(sigma)), cv2.LINE_AA)
-    drawn[-1] = limbs / np.float32(255)
-    return drawn
+    return np.concatenate([joint_heatmaps(points, size, sigma), limbs[None] / np.float32(255)])
 
 
 def _signed_distance(mask: np.ndarray) -> np.ndarray:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+from baselines.people import touching
 from mildbench.labels import UNLABELLED
 from mildbench.method import EraseBatch
-from mildbench.regions import ring_width
 
 GREY = 128
 """Neutral grey: what an instance pathway has around its person, in its condition and in its target."""
@@ -85,22 +84,6 @@ def single_pathways(batch: EraseBatch) -> list[Pathway]:
     return [_People.of(batch, sample).together() for sample in range(len(batch))]
 
 
-def touches(visible: np.ndarray) -> np.ndarray:
-    """bool[K, K]: who comes within `mildbench.regions.ring_width` of whom, from visible masks bool[K, H, W].
-
-    People who do not touch have no depth order that could matter: none is derived from their place in the list.
-    """
-    count, height, width = visible.shape
-    side = 2 * ring_width(height, width) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    touching = np.zeros((count, count), dtype=bool)
-    for one in range(count):
-        near = cv2.dilate(visible[one].astype(np.uint8), disc) > 0
-        for other in range(one):
-            touching[one, other] = touching[other, one] = (near & visible[other]).any()
-    return touching
-
-
 @dataclass(frozen=True, eq=False)
 class _People:
     """One sample with what is known of the people in it."""
@@ -131,7 +114,7 @@ class _People:
             erased,
             None if batch.keypoints is None else batch.keypoints[sample],
             None if batch.parsing is None else batch.parsing[sample],
-            touches(visible),
+            touching(visible),
         )
 
     def background(self) -> Pathway:
@@ -154,6 +137,7 @@ class _People:
 
     def instance(self, person: int) -> Pathway:
         near = np.flatnonzero(self.touching[person])
+        near = near[near != person]
         in_front, behind = self._union(near[near > person]), near[near < person]
         hole = in_front & self._reach(person)
         if any(other > person for other in self.erased):

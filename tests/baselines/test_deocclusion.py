@@ -15,7 +15,7 @@ from transformers import BertTokenizer, BlipConfig, BlipForQuestionAnswering, Bl
 from baselines.deocclusion import mask_completion
 from baselines.deocclusion.attributes import COLOURS, HAIR_COLOURS, PERSON, describe, dominant_colour
 from baselines.deocclusion.decoder import DecoderSkips
-from baselines.deocclusion.mask_completion import SIDE, MaskCompletion, conditions, joint_heatmaps
+from baselines.deocclusion.mask_completion import SIDE, MaskCompletion, conditions, joints
 from baselines.deocclusion.method import Deocclusion, Parts
 from baselines.deocclusion.people import HiddenPerson, hidden_people, occluders
 from baselines.deocclusion.vqa import QUESTIONS, Vqa
@@ -141,7 +141,7 @@ def test_hidden_joints_are_flagged() -> None:
     points = np.zeros((17, 3), np.float32)
     points[3] = (20, 30, 2)
     points[5] = (40, 10, 1)
-    maps = joint_heatmaps(points)
+    maps = joints(points)
     assert maps.shape == (18, SIDE, SIDE)
     assert maps[3, 30, 20] == maps[5, 10, 40] == 1
     assert np.array_equal(maps[17], maps[5])
