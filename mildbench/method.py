@@ -7,15 +7,15 @@ what happens when one sample fails. A plug-in sees only well-formed batches.
 from __future__ import annotations
 
 import hashlib
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from mildbench.errors import UserError, did_you_mean
+from mildbench import options
+from mildbench.errors import UserError
 from mildbench.registry import Registry
 
 Provenance = Literal["official", "port", "reimplementation", "reported", "control", "external"]
@@ -267,44 +267,13 @@ class MethodSpec:
     @classmethod
     def parse(cls, text: str) -> MethodSpec:
         """Parse `name:key=value,...`; raises `UserError` for a malformed option."""
-        name, _, rest = text.partition(":")
-        options: dict[str, Any] = {}
-        for item in filter(None, rest.split(",")):
-            key, equals, value = item.partition("=")
-            if not equals:
-                raise UserError(f"method {text!r}: the option {item!r} has no value: write {item}=VALUE")
-            options[key] = value
-        return cls(name, options)
+        return cls(*options.parse(text, METHODS.kind))
 
     def create(self, device: str = "cpu") -> EraseMethod:
         """Instantiate the method; unknown options and bad values raise `UserError`."""
-        target: Callable[..., EraseMethod] = METHODS.load(self.name)
-        parameters = inspect.signature(target).parameters
-        arguments: dict[str, Any] = {}
-        for key, value in self.options.items():
-            if key not in parameters:
-                raise UserError(
-                    f"method {self.name!r} has no option {key!r}: {did_you_mean(key, parameters)}"
-                )
-            arguments[key] = _convert(self.name, key, value, parameters[key].default)
-        method = target(**arguments)
+        method = options.create(METHODS, self.name, self.options)
         method.device = device
         return method
-
-
-def _convert(method: str, key: str, value: Any, default: Any) -> Any:
-    """An option's text as the type of its default."""
-    if isinstance(default, str) or default is None or default is inspect.Parameter.empty:
-        return value
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        return type(default)(value)
-    except (KeyError, ValueError):
-        kind = type(default).__name__
-        raise UserError(
-            f"method {method!r}: option {key}={value!r} is not a {kind} (default {default})"
-        ) from None
 
 
 def collate(samples: Sequence[EraseBatch]) -> EraseBatch:

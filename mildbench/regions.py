@@ -35,7 +35,7 @@ def regions(mask: np.ndarray, overlap: np.ndarray | None) -> dict[str, np.ndarra
         "full": np.ones_like(mask),
         "mask": mask,
         "outside": ~mask,
-        "ring": np.where(mask, _near(~mask, reach), _near(mask, reach)),
+        "ring": np.where(mask, near(~mask, reach), near(mask, reach)),
     }
     if overlap is not None:
         found["overlap"] = overlap
@@ -47,10 +47,10 @@ def paste(output: np.ndarray, image: np.ndarray, mask: np.ndarray, dilation: int
 
     The `pasted` variant: it takes away what a method changed far from where it was asked to.
     """
-    return np.where(_near(mask, dilation)[..., None], output, image)
+    return np.where(near(mask, dilation)[..., None], output, image)
 
 
-def _near(region: np.ndarray, distance: int) -> np.ndarray:
+def near(region: np.ndarray, distance: int) -> np.ndarray:
     """bool[H, W]: pixels at most `distance` (Euclidean) from `region`, the region included."""
     if not region.any():  # OpenCV leaves the distance to nothing undefined
         return np.zeros_like(region)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import mildbench
+from mildbench.annotators import AnnotatorSpec
 from mildbench.dataset.index import IndexWriter
 from mildbench.dataset.samples import write_scene
 from mildbench.dataset.schema import INFO, DatasetInfo, SourceInfo, read_info
@@ -79,7 +80,10 @@ def _public(recipe: Recipe, sources: list[SourceInfo]) -> dict[str, Any]:
     named: dict[str, list[str]] = {"people": [], "backgrounds": []}
     for source in sources:
         named[source.role].append(source.name)
-    return recipe.model_dump(mode="json") | named
+    public = recipe.model_dump(mode="json") | named
+    if recipe.check_people is not None:
+        public["check_people"] = AnnotatorSpec.parse(recipe.check_people).public()
+    return public
 
 
 def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:

@@ -32,6 +32,7 @@ from synth.sources.base import (
     Source,
     open_source,
 )
+from synth.sources.unpeopled import UnpeopledBackgrounds
 from synth.survey import Survey, files_of
 
 
@@ -77,6 +78,10 @@ class Catalogue:
         self.seed = seed
         self._people_sources = [open_source(text, PEOPLE) for text in recipe.people]
         self._background_sources = [open_source(text, BACKGROUNDS) for text in recipe.backgrounds]
+        if recipe.check_people is not None:
+            self._background_sources = [
+                UnpeopledBackgrounds(source, recipe.check_people) for source in self._background_sources
+            ]
         people = [
             PersonChoice(i, ref) for i, source in enumerate(self._people_sources) for ref in source.people()
         ]

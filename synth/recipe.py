@@ -69,6 +69,10 @@ class Recipe(BaseModel):
     backgrounds: list[str] = Field(
         min_length=1, description="background sources; pictures with panoptic segments for olrd"
     )
+    check_people: str | None = Field(
+        default=None,
+        description="annotator that refuses backgrounds in which it finds a person; null: none is asked",
+    )
     count: int = Field(default=500, gt=0, description="number of scenes")
     size: int = Field(default=512, ge=64, le=4096, description="width and height of a scene, in pixels")
     splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(

@@ -28,6 +28,12 @@ def build_dataset(
     backgrounds: Annotated[
         list[str] | None, typer.Option(help="Background source; repeatable. Replaces the recipe's.")
     ] = None,
+    check_people: Annotated[
+        str | None,
+        typer.Option(
+            help="Refuse backgrounds in which this annotator (mildbench ls annotators) finds a person."
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Number of scenes. [default: the recipe's]")] = None,
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels. [default: the recipe's]")
@@ -62,6 +68,7 @@ def build_dataset(
     changes = {
         "people": people,
         "backgrounds": backgrounds,
+        "check_people": check_people,
         "count": count,
         "size": size,
         "train_jpeg": train_jpeg,

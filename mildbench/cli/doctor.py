@@ -26,7 +26,7 @@ def doctor() -> None:
     for row in _packages():
         table.add_row(*row)
     console.print(table)
-    for line in (*_weights(), *_plugins()):
+    for line in (*_weights(), *_annotators(), *_plugins()):
         console.print(line, markup=False, highlight=False)
 
 
@@ -79,6 +79,27 @@ def _weights() -> Iterator[str]:
         name = status.entry.name
         remedy = "" if status.state == "here" else f": mildbench weights fetch {name}"
         yield f"weights {name}: {status.problem or status.state}{remedy} ({status.entry.used_for})"
+
+
+def _annotators() -> Iterator[str]:
+    from mildbench.annotators import ANNOTATORS
+    from mildbench.errors import UserError
+
+    for name in ANNOTATORS.names():
+        try:
+            annotator = ANNOTATORS.load(name)
+        except UserError as error:
+            yield f"would not work: {error}"
+            continue
+        if lacking := annotator.lacking():
+            yield f"annotator {name}: {lacking}"
+            continue
+        for part in sorted(annotator.info.parts):
+            try:
+                annotator().check(part)
+                yield f"annotator {name}: {part}: ready"
+            except UserError as error:
+                yield f"would not work ({part}): {error}"
 
 
 def _plugins() -> Iterator[str]:

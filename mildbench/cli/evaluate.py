@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mildbench.evaluation.data import TripletSource
     from mildbench.evaluation.summary import RunSummary
+    from mildbench.method import MethodSpec
 
 DEFAULT_DATASET = Path("data/demo")
 
@@ -17,6 +21,13 @@ def evaluate(
     method: Annotated[
         list[str] | None,
         typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods); repeatable."),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint for every method that has such an option: a name (mildbench weights list), a hub id "
+            "or a folder."
+        ),
     ] = None,
     dataset: Annotated[Path, typer.Option(help="Folder of the data set.")] = DEFAULT_DATASET,
     task: Annotated[
@@ -41,6 +52,22 @@ def evaluate(
     paste_dilation: Annotated[
         int, typer.Option(help="Pixels by which the mask is grown for the 'pasted' scores.")
     ] = 0,
+    corrupt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show the methods wrong inputs, score against the true ones: pose=SIGMA, parsing=P, "
+            "mask=dilate:N, mask=erode:N, mask=hull or mask=box; repeatable."
+        ),
+    ] = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(
+            help="Annotations (mildbench annotate) that guide methods where the truth knows no pose or parsing."
+        ),
+    ] = None,
+    replace_truth: Annotated[
+        bool, typer.Option("--replace-truth", help="Let --annotations guide them also where it does.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
 ) -> None:
     """Run methods on a data set, score them, and print the table.
@@ -50,15 +77,20 @@ def evaluate(
     """
     from rich.console import Console
 
+    from mildbench.annotators.overlay import annotated
     from mildbench.dataset import Dataset
     from mildbench.errors import UserError
     from mildbench.evaluation import table
     from mildbench.evaluation.compare import Comparison
+    from mildbench.evaluation.corruption import Corruption
     from mildbench.evaluation.run import read_model, task_folder
     from mildbench.evaluation.runner import evaluate as run
     from mildbench.method import MethodSpec
 
+    corruption = Corruption.parse(corrupt or [])
     specs = [MethodSpec.parse(text) for text in method or []]
+    if backbone is not None:
+        specs = _with_backbone(specs, backbone)
     for folder in predictions or []:
         if not folder.is_dir():
             raise UserError(f"predictions folder not found: {folder}")
@@ -72,7 +104,9 @@ def evaluate(
             else f"mildbench build-dataset --out {dataset}"
         )
         raise UserError(f"data set not found: {dataset}: make it with: {remedy}")
-    opened = Dataset.open(dataset)
+    opened: TripletSource = Dataset.open(dataset)
+    if annotations is not None:
+        opened = annotated(Dataset.open(dataset), annotations, split, replace=replace_truth)
     tasks = list(dict.fromkeys(task or ["erase-all"]))
     for name in tasks:
         opened.task_ids(name, split)  # a typing error in the last task is told before hours of the first
@@ -93,6 +127,7 @@ def evaluate(
             limit=limit,
             seed=seed,
             paste_dilation=paste_dilation,
+            corruption=corruption,
             progress=True,
         )
         folder = task_folder(out, opened, name)
@@ -107,3 +142,25 @@ def evaluate(
             f"nothing of {first.label} could be scored on {first.task}: {first.failures[0].reason} "
             f"({first.failures[0].sample_id}); predictions are named <sample id>.png"
         )
+
+
+def _with_backbone(specs: Sequence[MethodSpec], backbone: str) -> list[MethodSpec]:
+    """The specs, with the option `backbone` wherever the method has it and was not given one of its own."""
+    import inspect
+    from dataclasses import replace
+
+    from mildbench.errors import UserError
+    from mildbench.method import METHODS
+
+    having = [
+        name
+        for name in {spec.name for spec in specs}
+        if "backbone" in inspect.signature(METHODS.load(name)).parameters
+    ]
+    if not having:
+        named = ", ".join(spec.name for spec in specs) or "none given"
+        raise UserError(f"--backbone {backbone}: no method here has such an option ({named}): leave it out")
+    return [
+        replace(spec, options={"backbone": backbone} | spec.options) if spec.name in having else spec
+        for spec in specs
+    ]

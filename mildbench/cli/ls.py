@@ -11,7 +11,8 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="methods, metrics, sources, recipes, blends, tasks or executors", show_default=False
+            help="methods, trainers, metrics, annotators, sources, recipes, blends, tasks or executors",
+            show_default=False,
         ),
     ],
 ) -> None:
@@ -22,7 +23,9 @@ def ls(
 
     listings = {
         "methods": _methods,
+        "trainers": _trainers,
         "metrics": _metrics,
+        "annotators": _annotators,
         "sources": _sources,
         "recipes": _recipes,
         "blends": _blends,
@@ -68,6 +71,12 @@ def _methods() -> Rows:
     return [("method", "provenance", "what it is"), *_loaded(METHODS, describe)]
 
 
+def _trainers() -> Rows:
+    from mildbench.training.trainer import TRAINERS
+
+    return [("trainer", "what it trains"), *_loaded(TRAINERS, lambda trainer: (trainer.info.summary,))]
+
+
 def _metrics() -> Rows:
     from mildbench.metrics.base import METRICS
 
@@ -76,6 +85,16 @@ def _metrics() -> Rows:
         return info.id, "higher" if info.higher_is_better else "lower", info.definition
 
     return [("metric", "id", "better", "definition"), *_loaded(METRICS, describe)]
+
+
+def _annotators() -> Rows:
+    from mildbench.annotators import ANNOTATORS, Annotator
+
+    def describe(annotator: type[Annotator]) -> tuple[str, str, str]:
+        info = annotator.info
+        return ", ".join(sorted(info.parts)), info.summary, annotator.lacking() or "ready"
+
+    return [("annotator", "finds", "what it is", "packages"), *_loaded(ANNOTATORS, describe)]
 
 
 def _sources() -> Rows:

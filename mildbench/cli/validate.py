@@ -34,11 +34,11 @@ def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data se
             console.print(f"... and {len(problems) - SHOWN} more")
         console.print(f"{dataset}: {len(problems)} problems: rebuild it, or restore the files named above")
         raise typer.Exit(2)
-    outcome = (
-        "recompose bit for bit, truth and annotations agree"
-        if opened.info.source == "scenes"
-        else "can be read and are of one size each"
-    )
+    if opened.info.source == "pairs":
+        outcome = "can be read and are of one size each"
+    else:
+        exactly = "" if opened.info.jpeg else " bit for bit"
+        outcome = f"recompose{exactly}, truth and annotations agree"
     console.print(f"{dataset}: valid: {samples} samples {outcome}")
     if opened.info.jpeg:
         console.print(opened.info.lossy(), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,184 @@
+"""What an annotator implements: pictures in; poses, parsing, people's masks or panoptic segments out.
+
+An annotator is one class and one entry point of the group `mildbench.annotators`. It says in `info.parts` what it
+can do and writes the function of that name for each; whoever calls it asks for no other. Importing this module
+imports no model library.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from mildbench import options
+from mildbench.errors import UserError
+from mildbench.registry import Registry
+
+Part = Literal["pose", "parsing", "people", "segments"]
+"""`pose`: COCO-17 keypoints of given people. `parsing`: CIHP-20 labels. `people`: finds people, as instance masks.
+`segments`: panoptic segmentation."""
+
+
+@dataclass(frozen=True)
+class AnnotatorInfo:
+    """What an annotator says of itself."""
+
+    name: str
+    summary: str
+    parts: frozenset[Part]
+    packages: tuple[str, ...]
+    """Distributions that it needs; their versions are recorded with every annotation."""
+    install: str = 'pip install "mildbench[annotate]"'
+    """What to do when one of them is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture, and the people in it where they are known."""
+
+    id: str
+    image: np.ndarray
+    """uint8[H, W, 3], RGB."""
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """float32[K, 4]: left, top, right, bottom of each person in pixels; right and bottom lie outside."""
+    masks: np.ndarray | None = None
+    """bool[K, H, W]: what is seen of each, none of them empty; None where only boxes, or nothing, is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """People found in one picture, best first."""
+
+    masks: np.ndarray
+    """bool[N, H, W], none of them empty."""
+    scores: np.ndarray
+    """float32[N], 0 .. 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """A panoptic segmentation."""
+
+    labels: np.ndarray
+    """int32[H, W]: index into `names`, -1 where nothing was recognised."""
+    names: tuple[str, ...]
+    """Category of each segment, as the model calls it."""
+    things: tuple[bool, ...]
+    """Whether it is a countable object."""
+
+
+class Annotator(ABC):
+    """Base class of every annotator. Constructor arguments are its options (`--pose litert:models=DIR`).
+
+    `device` is set before `load` is called, once for each part that is wanted. All functions take a batch of
+    pictures of any sizes and return one result a picture, in order; a result never depends on the batch.
+    """
+
+    info: ClassVar[AnnotatorInfo]
+    device: str = "cpu"
+
+    @abstractmethod
+    def load(self, part: Part) -> None:
+        """Read the weights for one of `info.parts`; raises `UserError` that says what is missing."""
+
+    @abstractmethod
+    def check(self, part: Part) -> None:
+        """Raise `UserError` for weights that `load` would miss; loads nothing. Packages are `lacking`'s business."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, str]:
+        """Name -> sha256 of every weights file that was loaded (of the tensors, where there is no file)."""
+
+    def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """Per picture float32[K, 17, 3] for its K boxes: x, y in pixels (centres at integers), score 0 .. 1."""
+        raise NotImplementedError
+
+    def parsing(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """Per picture uint8[H, W]: CIHP-20 labels, 255 for a person's pixel without a class, 0 outside.
+
+        People are those of the picture; where nothing is known of them (no boxes, no masks), whoever is seen.
+        """
+        raise NotImplementedError
+
+    def people(self, pictures: Sequence[Picture]) -> list[Found]:
+        """The people found in each picture; `boxes` and `masks` of the pictures are not read."""
+        raise NotImplementedError
+
+    def segments(self, pictures: Sequence[Picture]) -> list[Segments]:
+        """The panoptic segmentation of each picture."""
+        raise NotImplementedError
+
+    @classmethod
+    def lacking(cls) -> str | None:
+        """Which packages it lacks here, with the remedy, or None if they are all there. Imports nothing heavy."""
+        absent = [name for name, found in cls.installed().items() if found is None]
+        return f"needs {', '.join(absent)}: {cls.info.install}" if absent else None
+
+    @classmethod
+    def installed(cls) -> dict[str, str | None]:
+        """Distribution -> version, None where it is not installed."""
+        return {name: _version(name) for name in cls.info.packages}
+
+    def versions(self) -> dict[str, str]:
+        """Library -> version, of what runs this annotator; recorded."""
+        return {name: found for name, found in self.installed().items() if found}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+ANNOTATORS: Registry[Annotator] = Registry("annotator", "annotators")
+
+
+@dataclass(frozen=True)
+class AnnotatorSpec:
+    """An annotator and its options, as written on the command line: `name` or `name:key=value,key=value`."""
+
+    name: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> AnnotatorSpec:
+        """Parse `name:key=value,...`; raises `UserError` for an option without a value."""
+        return cls(*options.parse(text, ANNOTATORS.kind))
+
+    def public(self) -> str:
+        """The spec as text without folders: no path of this machine gets into a data set."""
+        chosen = [f"{key}={value}" for key, value in self.public_options().items()]
+        return f"{self.name}:{','.join(chosen)}" if chosen else self.name
+
+    def public_options(self) -> dict[str, str]:
+        """The options, paths by their last part."""
+        return {key: Path(value).name for key, value in self.options.items()}
+
+    def create(self, part: Part, device: str = "cpu") -> Annotator:
+        """Instantiate and load for one part; raises `UserError` for what is unknown, missing or not on offer."""
+        target = ANNOTATORS.load(self.name)
+        if part not in target.info.parts:
+            able = [name for name in ANNOTATORS.names() if part in ANNOTATORS.load(name).info.parts]
+            raise UserError(f"annotator {self.name!r} gives no {part}: use one of {', '.join(able)}")
+        annotator = options.create(ANNOTATORS, self.name, self.options)
+        annotator.device = device
+        annotator.load(part)
+        return annotator
+
+
+def box_of(mask: np.ndarray) -> np.ndarray:
+    """float32[4]: the box of a mask bool[H, W] that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
+
+
+def boxes_of(masks: np.ndarray) -> np.ndarray:
+    """float32[K, 4]: the boxes of bool[K, H, W], none of them empty."""
+    return np.array([box_of(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)

@@ -1,0 +1,258 @@
+"""LiteRT (TFLite) annotators: small models that run anywhere on a CPU. The light default.
+
+| part | model | file | licence |
+| --- | --- | --- | --- |
+| pose | MoveNet SinglePose Lightning, 192 px | `movenet_single_pose_lightning_ptq.tflite` | Apache-2.0 |
+| parsing, people | BodyPix MobileNet v1 0.75 with all heads, 512 px | `bodypix_*_heads.tflite` | Apache-2.0 |
+| people's outlines | MediaPipe selfie segmentation, 256 px | `selfie_segmentation.tflite` | Apache-2.0 |
+
+The first is in Coral's test data (google-coral/test_data), the last in MediaPipe's assets; the second is Coral's
+multi-person BodyPix without its decoder, so that the heads are outputs. MoveNet sees one person at a time, the
+others turned grey. BodyPix knows body parts, not clothes: its parsing is as good as `mapping.BODYPIX_TO_CIHP`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mildbench import extras
+from mildbench.annotators import personlab
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, box_of
+from mildbench.annotators.crops import Square, alone, lay_labels, squares_of
+from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing_lookup
+from mildbench.errors import UserError
+from mildbench.files import file_sha256
+from mildbench.weights import cache_dir
+
+POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*heads*.tflite", "selfie_segmentation.tflite"
+_NEEDED: dict[Part, tuple[str, ...]] = {"pose": (POSE,), "parsing": (HEADS,), "people": (HEADS, OUTLINE)}
+
+_POSE_SCALE = 1.0
+"""MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
+_SCALE = 1.2
+"""BodyPix's crop over the person's box."""
+_TILE = 0.5
+_UNSURE = (0.2, 0.9)
+_NO_PERSON = 0.1
+_LEAST_PERSON = 0.0004
+"""Share of the picture below which what was found is no person: 10 x 10 pixels of 512 x 512."""
+_SAME_PERSON = 0.5
+"""Overlap (over the smaller mask) from which two found people are one."""
+_SURELY_THE_SAME = 0.8
+"""The same, at which a closer look is not worth its time."""
+_FOUND_AGAIN = 0.4
+"""Overlap (over the larger mask) from which a person in the closer crop is the one that was looked for."""
+
+
+class LiteRT(Annotator):
+    """MoveNet, BodyPix and selfie segmentation as TFLite files: small, CPU only.
+
+    Args:
+        models: folder with the files named above, at any depth. Default: `litert` in the weights' folder
+            (`mildbench weights list` says where that is).
+    """
+
+    info = AnnotatorInfo(
+        name="litert",
+        summary="MoveNet pose, BodyPix parsing and people, selfie segmentation outlines; small, CPU",
+        parts=frozenset(("pose", "parsing", "people")),
+        packages=("ai-edge-litert",),
+    )
+
+    def __init__(self, models: str = "") -> None:
+        self._folder = Path(models) if models else cache_dir() / "litert"
+        self._networks: dict[str, _Network] = {}
+
+    def load(self, part: Part) -> None:
+        for pattern in _NEEDED[part]:
+            if pattern not in self._networks:
+                self._networks[pattern] = _Network(self._find(pattern))
+
+    def check(self, part: Part) -> None:
+        for pattern in _NEEDED[part]:
+            self._find(pattern)
+
+    def weights(self) -> dict[str, str]:
+        return {network.path.name: network.sha256 for network in self._networks.values()}
+
+    def _find(self, pattern: str) -> Path:
+        found = sorted(self._folder.rglob(pattern))
+        if not found:
+            raise UserError(
+                f"annotator 'litert': no {pattern} under {self._folder}: put the model there, or name its "
+                "folder: litert:models=FOLDER"
+            )
+        return found[0]
+
+    def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        return [self._poses(picture) for picture in pictures]
+
+    def _poses(self, picture: Picture) -> np.ndarray:
+        network = self._networks[POSE]
+        keypoints = np.zeros((len(picture.boxes), 17, 3), np.float32)
+        for person, box in enumerate(picture.boxes):
+            square = Square.around(box, _POSE_SCALE)
+            crop = square.cut(alone(picture.image, picture.masks, person), network.size)
+            (found,) = network.run(crop).values()
+            keypoints[person, :, :2] = square.points(found[0, :, 1::-1])  # y, x, score
+            keypoints[person, :, 2] = found[0, :, 2].clip(0, 1)
+        return keypoints
+
+    def parsing(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        return [self._parsed(picture) for picture in pictures]
+
+    def _parsed(self, picture: Picture) -> np.ndarray:
+        labels = np.zeros(picture.image.shape[:2], np.uint8)
+        masks = picture.masks
+        # Inside a known mask, only what is surely no person is something carried.
+        least = 0.5 if masks is None else _NO_PERSON
+        for person, square in enumerate(squares_of(picture, _SCALE)):
+            outputs = self._outputs(alone(picture.image, masks, person), square)
+            seen = np.where(self._person(outputs) >= least, self._parts(outputs), 0).astype(np.uint8)
+            lay_labels(labels, square, seen, None if masks is None else masks[person])
+        return labels
+
+    def _parts(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """uint8[size, size]: the likeliest CIHP-20 class, everywhere."""
+        lookup = parsing_lookup(BODYPIX_PARTS, BODYPIX_TO_CIHP)
+        parts = outputs["float_part_heatmaps"]
+        best: np.ndarray = lookup[personlab.upsampled(parts, self._size, self._stride(parts)).argmax(axis=2)]
+        return best
+
+    def _person(self, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """float32[size, size]: how likely each pixel is a person's."""
+        cells = _logistic(outputs["float_segments"])
+        return personlab.upsampled(cells, self._size, self._stride(cells))[..., 0]
+
+    def _outlined(self, image: np.ndarray, square: Square, outputs: dict[str, np.ndarray]) -> np.ndarray:
+        """`_person`, where BodyPix is unsure averaged with selfie segmentation, whose cells are half as wide."""
+        person = self._person(outputs)
+        network = self._networks[OUTLINE]
+        (fine,) = network.run(square.cut(image, network.size)).values()
+        fine = cv2.resize(fine, person.shape, interpolation=cv2.INTER_LINEAR)
+        unsure = (person > _UNSURE[0]) & (person < _UNSURE[1])
+        return np.where(unsure, (person + fine) / 2, person).astype(np.float32)
+
+    def people(self, pictures: Sequence[Picture]) -> list[Found]:
+        return [self._people(picture.image) for picture in pictures]
+
+    def _people(self, image: np.ndarray) -> Found:
+        """Whoever is seen in the whole picture, then each again in a closer crop, for a finer outline."""
+        height, width = image.shape[:2]
+        masks: list[np.ndarray] = []
+        scores: list[float] = []
+        for square in _views(image):  # what a tile cuts off was seen better in the whole, which goes first
+            for mask, score in sorted(self._instances(image, square), key=lambda found: -found[1]):
+                if any(_overlap(mask, other, min) >= _SURELY_THE_SAME for other in masks):
+                    continue
+                fine = self._closer(image, mask)
+                if np.count_nonzero(fine) < _LEAST_PERSON * height * width:
+                    continue
+                if all(_overlap(fine, other, min) < _SAME_PERSON for other in masks):
+                    masks.append(fine)
+                    scores.append(score)
+        best_first = np.argsort(-np.array(scores), kind="stable")
+        stacked = np.stack(masks)[best_first] if masks else np.zeros((0, height, width), bool)
+        return Found(stacked, np.array(scores, np.float32)[best_first])
+
+    def _instances(self, image: np.ndarray, square: Square) -> list[tuple[np.ndarray, float]]:
+        """The people in a square, as masks bool[H, W] of the picture, not empty, and scores."""
+        height, width = image.shape[:2]
+        outputs = self._outputs(image, square)
+        poses = personlab.decode(heads := self._heads(outputs))
+        if not poses:
+            return []
+        person = square.put_back(self._outlined(image, square, outputs), height, width) >= 0.5
+        owner = (personlab.assign(heads, poses, self._size) + 1).astype(np.uint8)
+        whose = square.put_back(owner, height, width) * person
+        masks = [whose == index + 1 for index in range(len(poses))]
+        return [(mask, pose.score) for mask, pose in zip(masks, poses, strict=True) if mask.any()]
+
+    def _closer(self, image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+        """bool[H, W]: the same person, seen in a crop around the coarse mask; the coarse one if lost there."""
+        square = Square.around(box_of(coarse), _SCALE)
+        again = [mask for mask, _ in self._instances(image, square)]
+        best = max(again, key=lambda mask: _overlap(mask, coarse, max), default=coarse)
+        return best if _overlap(best, coarse, max) >= _FOUND_AGAIN else coarse
+
+    def _outputs(self, image: np.ndarray, square: Square) -> dict[str, np.ndarray]:
+        return self._networks[HEADS].run(square.cut(image, self._size))
+
+    @property
+    def _size(self) -> int:
+        return self._networks[HEADS].size
+
+    def _stride(self, cells: np.ndarray) -> int:
+        return round(self._size / (cells.shape[0] - 1))
+
+    def _heads(self, outputs: dict[str, np.ndarray]) -> personlab.Heads:
+        cells = len(outputs["float_segments"])
+        pairs = {
+            name: outputs[f"float_{name}_offsets"].reshape(cells, cells, 2, -1) for name in ("short", "long")
+        }
+        mid = outputs["float_mid_offsets"].reshape(cells, cells, 2, 2, -1)
+        return personlab.Heads(
+            keypoints=_logistic(outputs["float_heatmaps"]),
+            forward=mid[:, :, 0],
+            backward=mid[:, :, 1],
+            stride=self._stride(outputs["float_segments"]),
+            **pairs,
+        )
+
+
+def _views(image: np.ndarray) -> list[Square]:
+    """Where to look for people: the whole picture, then overlapping tiles of it, for small ones."""
+    whole = Square.of_picture(image)
+    side = round(whole.side * _TILE)
+    starts = [sorted({0, (length - side) // 2, length - side}) for length in (image.shape[1], image.shape[0])]
+    places = [[start for start in along if start >= 0] or [0] for along in starts]
+    return [whole, *(Square(left, top, side) for top in places[1] for left in places[0])]
+
+
+def _logistic(values: np.ndarray) -> np.ndarray:
+    scores: np.ndarray = 1 / (1 + np.exp(-values))
+    return scores
+
+
+def _overlap(one: np.ndarray, other: np.ndarray, whole: Callable[[int, int], int]) -> float:
+    """The common area of two masks, none empty, over the smaller (`min`) or the larger (`max`) of them."""
+    common = int(np.count_nonzero(one & other))
+    return common / whole(int(np.count_nonzero(one)), int(np.count_nonzero(other)))
+
+
+class _Network:
+    """One TFLite file."""
+
+    def __init__(self, path: Path) -> None:
+        interpreter = extras.require("ai_edge_litert.interpreter", "annotator 'litert'")
+        self.path = path
+        self.sha256 = file_sha256(path)
+        try:
+            self._runner = interpreter.Interpreter(str(path))
+            self._runner.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{path} is not a TFLite model that LiteRT can run ({error})") from None
+        (self._input,) = self._runner.get_input_details()
+        self._outputs = self._runner.get_output_details()
+        self._lock = threading.Lock()
+        self.size = int(self._input["shape"][1])
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Output name -> float32 array without the batch axis, for uint8[size, size, 3]."""
+        if self._input["dtype"] is not np.uint8:
+            image = image.astype(np.float32) / 255
+        with self._lock:  # metrics are scored in several threads, an interpreter serves one
+            self._runner.set_tensor(self._input["index"], image[None])
+            self._runner.invoke()
+            raw = [(output, self._runner.get_tensor(output["index"])[0]) for output in self._outputs]
+        outputs = {}
+        for output, value in raw:
+            value = value.astype(np.float32)
+            scale, zero = output["quantization"]
+            outputs[output["name"]] = (value - zero) * scale if scale else value
+        return outputs

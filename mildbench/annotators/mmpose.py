@@ -1,0 +1,155 @@
+"""mmpose annotator: RTMPose and every other top-down model of OpenMMLab, in this interpreter or in another one.
+
+mmpose 1.3 pins old versions of numpy and setuptools, so it mostly lives in an environment of its own. Give that
+environment's interpreter, `mmpose:python=PATH`, and it is run there: `mmpose_worker` talks JSON lines over a pipe,
+and nothing of it is imported here. Without `python` it is imported in place.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from mildbench.annotators import mmpose_worker
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Part, Picture
+from mildbench.annotators.mapping import coco17
+from mildbench.errors import UserError
+from mildbench.files import file_sha256
+from mildbench.images import encode_png
+
+
+class MMPose(Annotator):
+    """RTMPose and other top-down models of mmpose, in this interpreter or another (`python=PATH`).
+
+    Args:
+        config: the model's config file.
+        checkpoint: its weights; OpenMMLab's checkpoints are pickles, so take them from a source you trust.
+        python: interpreter of an environment with mmpose; empty for this one.
+    """
+
+    info = AnnotatorInfo(
+        name="mmpose",
+        summary="RTMPose and other top-down pose models of mmpose, in this interpreter or another",
+        parts=frozenset(("pose",)),
+        packages=("mmpose", "mmcv", "mmengine"),
+        install="name an interpreter that has them, mmpose:python=PATH",
+    )
+
+    def __init__(self, config: str = "", checkpoint: str = "", python: str = "") -> None:
+        self._config = Path(config)
+        self._checkpoint = Path(checkpoint)
+        self._python = python
+        self._worker: _InPlace | _Elsewhere | None = None
+
+    def load(self, part: Part) -> None:
+        if self._worker is not None:
+            return
+        self.check(part)
+        if self._python:
+            self._worker = _Elsewhere(self._python)
+        elif find_spec("mmpose") is None:
+            raise UserError(
+                "annotator 'mmpose' needs mmpose, which is not installed here: name an interpreter that has it: "
+                "mmpose:python=PATH,config=FILE,checkpoint=FILE"
+            )
+        else:
+            self._worker = _InPlace()
+        ready = self._worker.ask(
+            {
+                "do": "load",
+                "config": str(self._config.resolve()),
+                "checkpoint": str(self._checkpoint.resolve()),
+                "device": self.device,
+            }
+        )
+        self._versions: dict[str, str] = ready["versions"]
+        self._count = len(ready["keypoints"])
+        self._joints = coco17(ready["keypoints"])
+
+    def check(self, part: Part) -> None:
+        for what, path in (("config", self._config), ("checkpoint", self._checkpoint)):
+            if not path.is_file():
+                raise UserError(f"annotator 'mmpose' needs a {what} file: mmpose:config=FILE,checkpoint=FILE")
+
+    def weights(self) -> dict[str, str]:
+        return {path.name: file_sha256(path) for path in (self._config, self._checkpoint)}
+
+    def versions(self) -> dict[str, str]:
+        return self._versions
+
+    def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        assert self._worker is not None
+        asked = [
+            {
+                "png": base64.b64encode(encode_png(picture.image)).decode("ascii"),
+                "boxes": picture.boxes.tolist(),
+            }
+            for picture in pictures
+        ]
+        answer = self._worker.ask({"do": "pose", "pictures": asked})
+        results = []
+        for picture, poses in zip(pictures, answer["poses"], strict=True):
+            points = np.array(poses, np.float32).reshape(len(picture.boxes), self._count, 3)
+            results.append(np.ascontiguousarray(points[:, self._joints]))
+            results[-1][..., 2] = results[-1][..., 2].clip(0, 1)
+        return results
+
+
+class _InPlace:
+    """mmpose in this process."""
+
+    def __init__(self) -> None:
+        self._worker = mmpose_worker.Worker()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._worker.answer(request)
+
+
+class _Elsewhere:
+    """mmpose in another interpreter: one JSON line there, one back."""
+
+    def __init__(self, python: str) -> None:
+        try:
+            self._process = subprocess.Popen(
+                [python, "-u", str(Path(mmpose_worker.__file__).resolve())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        except OSError as error:
+            raise UserError(
+                f"mmpose:python={python} cannot be run ({error.strerror}): give an interpreter"
+            ) from None
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raises `UserError` when the worker is gone or cannot load, RuntimeError for a picture that failed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise UserError(
+                f"the mmpose worker stopped (exit code {self._process.wait()}); its last words are above"
+            )
+        answer = cast(dict[str, Any], json.loads(line))
+        if "error" in answer:
+            kind = UserError if request["do"] == "load" else RuntimeError
+            raise kind(f"mmpose: {answer['error']}")
+        return answer
+
+    def __del__(self) -> None:
+        if process := getattr(self, "_process", None):
+            process.stdin.close()  # the worker ends when its input does
+            process.stdout.close()
+            process.wait()

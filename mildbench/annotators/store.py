@@ -1,0 +1,207 @@
+"""Annotations on disk: a folder beside a data set's truth, which they never touch.
+
+```
+DATASET/annotations/NAME/
+  annotator_SPLIT.json   who annotated the split, with which versions and weights; written last
+  samples_SPLIT.parquet  one row a sample: poses and boxes of its people, where its parsing is, or why it failed
+  SPLIT/parsing/         CIHP-20 label maps (tar files where the data set has them)
+  .parts/                while unfinished: one completion record for every few samples
+```
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pycocotools import mask as coco_mask
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mildbench.dataset.storage import Storage
+from mildbench.errors import UserError
+from mildbench.files import read_json
+from mildbench.images import decode_labels
+
+PARTS = ".parts"
+TRUTH = "truth"
+"""Stands for the data set itself where people were not found but known."""
+
+
+class Source(BaseModel):
+    """What made one part of the annotations."""
+
+    model_config = ConfigDict(extra="forbid")
+    annotator: str
+    options: dict[str, str]
+    """As given, paths by their last part only."""
+    versions: dict[str, str]
+    """Library -> version."""
+    weights: dict[str, str]
+    """File name -> sha256."""
+
+
+class Record(BaseModel):
+    """`annotator_SPLIT.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: Literal[1] = 1
+    mildbench_version: str
+    dataset: str
+    """Fingerprint of the data set."""
+    split: str
+    people: Source | Literal["truth"]
+    """Who says where people are."""
+    pose: Source | None
+    parsing: Source | None
+    samples: int
+    failed: int
+
+
+_PERSON = pa.struct(
+    [
+        ("id", pa.int16()),
+        ("box", pa.list_(pa.float32(), 4)),
+        ("mask", pa.string()),
+        ("score", pa.float32()),
+        ("keypoints", pa.list_(pa.float32(), 51)),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("size", pa.list_(pa.int32(), 2)),
+        ("persons", pa.list_(_PERSON)),
+        ("parsing", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""`size` is height and width. `persons` are the data set's own, by `id`, where people are the truth's; then `mask`
+is null. Found people are numbered from 1 and carry a COCO RLE (its `counts`). Keypoints are x, y, score in canvas
+pixels, null without a pose."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """What was found in one sample."""
+
+    ids: tuple[int, ...]
+    boxes: np.ndarray
+    """float32[K, 4]: left, top, right, bottom."""
+    scores: np.ndarray
+    """float32[K]: 1 where people are the truth's."""
+    masks: np.ndarray | None
+    """bool[K, H, W] of found people, None where people are the truth's."""
+    keypoints: np.ndarray | None
+    """float32[K, 17, 3]: x, y, score."""
+    parsing: np.ndarray | None
+    """uint8[H, W]."""
+
+
+class Annotations:
+    """Finished annotations of a split. Open with `Annotations.open`; safe to read from several threads."""
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self.folder = folder
+        self.record = record
+        self._storage = Storage(folder)
+        self._table = pq.ParquetFile(samples_of(folder, record.split))
+        if not self._table.schema_arrow.equals(SCHEMA):
+            raise pa.ArrowInvalid("other columns than this mildbench reads")
+        self._lock = threading.Lock()
+        self._places: dict[str, tuple[int, int]] = {}
+        for group in range(self._table.num_row_groups):
+            names = self._table.read_row_group(group, ["id"])["id"].to_pylist()
+            self._places.update((name, (group, place)) for place, name in enumerate(names))
+        self._group = lru_cache(maxsize=8)(self._read_group)
+
+    @classmethod
+    def open(cls, folder: Path, split: str, dataset_fingerprint: str) -> Annotations:
+        """Raises `UserError` when they are missing, unfinished, damaged, or of another data set."""
+        path = record_of(folder, split)
+        if not path.is_file():
+            raise UserError(
+                f"no finished annotations of the split {split!r} at {folder}: mildbench annotate makes them"
+            )
+        try:
+            record = Record.model_validate(read_json(path, "annotation record"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(
+                f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: annotate again"
+            ) from None
+        if record.dataset != dataset_fingerprint:
+            raise UserError(
+                f"{folder} annotates another data set (fingerprint {record.dataset[:12]}, here "
+                f"{dataset_fingerprint[:12]}): delete it and annotate again"
+            )
+        try:
+            return cls(folder, record)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{samples_of(folder, split)} cannot be read ({error}): annotate again") from None
+
+    def of(self, sample_id: str) -> Annotation | None:
+        """What was found in a sample; None if annotating it failed. Raises `UserError` for an unknown id."""
+        if sample_id not in self._places:
+            raise UserError(f"{self.folder} does not cover the sample {sample_id!r}")
+        group, place = self._places[sample_id]
+        row = self._group(group).slice(place, 1).to_pylist()[0]
+        if row["error"] is not None:
+            return None
+        persons = row["persons"]
+        posed = [person["keypoints"] for person in persons]
+        return Annotation(
+            ids=tuple(person["id"] for person in persons),
+            boxes=np.array([person["box"] for person in persons], np.float32).reshape(-1, 4),
+            scores=np.array([person["score"] for person in persons], np.float32),
+            masks=None if self.record.people == TRUTH else _decode(persons, row["size"]),
+            keypoints=None if self.record.pose is None else np.array(posed, np.float32).reshape(-1, 17, 3),
+            parsing=None if row["parsing"] is None else self._labels(row["parsing"]),
+        )
+
+    def failures(self) -> dict[str, str]:
+        """Sample id -> why it has no annotation."""
+        with self._lock:
+            rows = self._table.read(["id", "error"]).to_pylist()
+        return {row["id"]: row["error"] for row in rows if row["error"] is not None}
+
+    def _read_group(self, group: int) -> pa.Table:
+        with self._lock:  # a ParquetFile has one position for all threads
+            return self._table.read_row_group(group)
+
+    def _labels(self, name: str) -> np.ndarray:
+        return decode_labels(self._storage.read(name), f"parsing {self.folder / name}")
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Where the annotations called `name` are in a data set; raises `UserError` for a name that is no folder's."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise UserError(f"the name {name!r} cannot be a folder's: use letters, digits, '.', '_', '+' and '-'")
+    return root / "annotations" / name
+
+
+def record_of(folder: Path, split: str) -> Path:
+    """The record of a split; there once the split is finished."""
+    return folder / f"annotator_{split}.json"
+
+
+def samples_of(folder: Path, split: str) -> Path:
+    """The rows of a split."""
+    return folder / f"samples_{split}.parquet"
+
+
+def encode_mask(mask: np.ndarray) -> str:
+    """bool[H, W] as the `counts` of a COCO RLE."""
+    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode("ascii")
+
+
+def _decode(persons: list[dict[str, Any]], size: list[int]) -> np.ndarray:
+    masks = [coco_mask.decode({"size": size, "counts": person["mask"]}) > 0 for person in persons]
+    return np.array(masks, dtype=bool).reshape(-1, *size)

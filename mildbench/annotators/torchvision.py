@@ -1,0 +1,165 @@
+"""torchvision annotators: Keypoint R-CNN for pose, Mask R-CNN for people (He et al., ICCV 2017).
+
+Pose is the keypoint head of `keypointrcnn_resnet50_fpn` run on the given boxes
+(`keypointrcnn_resnet50_fpn_coco-fc266e95.pth`); people are those of `maskrcnn_resnet50_fpn_v2`
+(`maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth`).
+
+The defaults are looked for in torch's hub cache and never downloaded; both are BSD-3-Clause, trained on COCO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mildbench import extras
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture
+from mildbench.errors import UserError
+from mildbench.files import file_sha256
+from mildbench.weights.reading import load_state_dict
+
+if TYPE_CHECKING:
+    import torch
+
+URL = "https://download.pytorch.org/models/"
+FILES: dict[Part, str] = {
+    "pose": "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
+    "people": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+}
+PERSON = 1
+"""COCO's label of a person."""
+
+
+class Torchvision(Annotator):
+    """Keypoint R-CNN and Mask R-CNN of torchvision, trained on COCO.
+
+    Args:
+        pose: state dict of `keypointrcnn_resnet50_fpn`. Default: the published one, in torch's hub cache.
+        people: state dict of `maskrcnn_resnet50_fpn_v2`; the same.
+        score: a detection less sure than this is nobody.
+    """
+
+    info = AnnotatorInfo(
+        name="torchvision",
+        summary="Keypoint R-CNN pose and Mask R-CNN people, trained on COCO",
+        parts=frozenset(("pose", "people")),
+        packages=("torch", "torchvision"),
+    )
+
+    def __init__(self, pose: str = "", people: str = "", score: float = 0.5) -> None:
+        self._files: dict[Part, str] = {"pose": pose, "people": people}
+        self._score = score
+        self._networks: dict[Part, Any] = {}
+        self._hashes: dict[str, str] = {}
+
+    def load(self, part: Part) -> None:
+        if part in self._networks:
+            return
+        detection = extras.require("torchvision.models.detection", "annotator 'torchvision'")
+        build = {"pose": detection.keypointrcnn_resnet50_fpn, "people": detection.maskrcnn_resnet50_fpn_v2}[
+            part
+        ]
+        network = build(weights=None, weights_backbone=None)
+        path = self._path(part)
+        try:
+            network.load_state_dict(load_state_dict(path))
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            raise UserError(f"{path} holds no weights of {build.__name__} ({first}): give others") from None
+        self._hashes[path.name] = file_sha256(path)
+        self._networks[part] = network.eval().to(self.device)
+
+    def check(self, part: Part) -> None:
+        self._path(part)
+
+    def weights(self) -> dict[str, str]:
+        return dict(self._hashes)
+
+    def _path(self, part: Part) -> Path:
+        import torch
+
+        if self._files[part]:
+            return Path(self._files[part])
+        path = Path(torch.hub.get_dir()) / "checkpoints" / FILES[part]
+        if not path.is_file():
+            raise UserError(
+                f"annotator 'torchvision' has no weights for {part}: put {URL}{FILES[part]} at {path}, or give a "
+                f"file: torchvision:{part}=FILE"
+            )
+        # The eight digits in the name are the start of the sha256; torch checks them only when it downloads.
+        if not file_sha256(path).startswith(path.stem.rpartition("-")[2]):
+            raise UserError(
+                f"{path} is damaged (its sha256 is not the one in its name): fetch {URL}{path.name} again"
+            )
+        return path
+
+    def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        results = [np.zeros((len(picture.boxes), 17, 3), np.float32) for picture in pictures]
+        for places in _alike(pictures):
+            some = [place for place in places if len(pictures[place].boxes)]
+            if some:
+                for place, poses in zip(some, self._poses([pictures[p] for p in some]), strict=True):
+                    results[place] = poses
+        return results
+
+    def _poses(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """The keypoint head on the given boxes instead of the detector's own: one pose for each person."""
+        import torch
+        from torchvision.models.detection.roi_heads import keypointrcnn_inference
+
+        network = self._networks["pose"]
+        boxes = [{"boxes": torch.from_numpy(picture.boxes).to(self.device)} for picture in pictures]
+        with torch.inference_mode():
+            images, targets = network.transform(self._tensors(pictures), boxes)
+            features = network.backbone(images.tensors)
+            proposals = [target["boxes"] for target in targets]
+            heads = network.roi_heads
+            pooled = heads.keypoint_roi_pool(features, proposals, images.image_sizes)
+            heat = heads.keypoint_predictor(heads.keypoint_head(pooled))
+            points, scores = keypointrcnn_inference(heat, proposals)
+        results = []
+        for picture, size, found, logits in zip(pictures, images.image_sizes, points, scores, strict=True):
+            height, width = picture.image.shape[:2]
+            keypoints = found.cpu().numpy().astype(np.float32)
+            keypoints[..., :2] *= (width / size[1], height / size[0])
+            keypoints[..., 2] = logits.sigmoid().cpu().numpy()
+            results.append(keypoints)
+        return results
+
+    def people(self, pictures: Sequence[Picture]) -> list[Found]:
+        results: dict[int, Found] = {}
+        for places in _alike(pictures):
+            found = self._people([pictures[place] for place in places])
+            results.update(zip(places, found, strict=True))
+        return [results[place] for place in range(len(pictures))]
+
+    def _people(self, pictures: Sequence[Picture]) -> list[Found]:
+        import torch
+
+        with torch.inference_mode():
+            outputs = self._networks["people"](self._tensors(pictures))
+        results = []
+        for output in outputs:
+            masks = output["masks"][:, 0] > 0.5
+            good = (output["labels"] == PERSON) & (output["scores"] >= self._score) & masks.flatten(1).any(1)
+            results.append(Found(masks[good].cpu().numpy(), output["scores"][good].float().cpu().numpy()))
+        return results
+
+    def _tensors(self, pictures: Sequence[Picture]) -> list[torch.Tensor]:
+        import torch
+
+        return [
+            torch.from_numpy(picture.image).to(self.device).permute(2, 0, 1).float() / 255
+            for picture in pictures
+        ]
+
+
+def _alike(pictures: Sequence[Picture]) -> Iterator[list[int]]:
+    """Positions of pictures of one shape: padding to a common one would let a batch change a result."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        groups.setdefault(picture.image.shape, []).append(place)
+    yield from groups.values()

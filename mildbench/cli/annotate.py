@@ -1,0 +1,120 @@
+"""`mildbench annotate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mildbench.annotators.store import Annotations
+    from mildbench.dataset import Dataset
+
+Pose = Annotated[
+    str | None,
+    typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls annotators) that finds keypoints."),
+]
+Parsing = Annotated[str | None, typer.Option(help="The annotator that finds body parts and clothes.")]
+People = Annotated[
+    str | None, typer.Option(help="The annotator that finds people. [default: the data set's own masks]")
+]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the annotations. [default: from the annotators' names]")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+BatchSize = Annotated[int, typer.Option(help="Pictures at a time; never changes a result.", min=1)]
+
+
+def annotate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)],
+    pose: Pose = None,
+    parsing: Parsing = None,
+    people: People = None,
+    split: Annotated[list[str] | None, typer.Option(help="Repeatable. [default: all splits]")] = None,
+    name: Name = None,
+    device: Device = "auto",
+    batch_size: BatchSize = 4,
+) -> None:
+    """Find poses and parsing in a data set's pictures; they are stored beside its truth, which stays as it is.
+
+    Interrupted, the same command resumes. A picture that fails is recorded and the others go on.
+    """
+    from mildbench.dataset import Dataset
+
+    opened = Dataset.open(dataset)
+    found = annotations_of(
+        opened, pose, parsing, people, splits=split, name=name, device=device, batch_size=batch_size
+    )
+    for done in found:
+        for line in describe(done):
+            typer.echo(line)
+
+
+def annotations_of(
+    dataset: Dataset,
+    pose: str | None,
+    parsing: str | None,
+    people: str | None,
+    *,
+    splits: list[str] | None,
+    name: str | None,
+    device: str,
+    batch_size: int,
+) -> list[Annotations]:
+    """The annotations of each split, made as far as they are not there. Raises `UserError`, also if all failed."""
+    from mildbench.annotators.base import AnnotatorSpec
+    from mildbench.annotators.batches import Team
+    from mildbench.annotators.run import Job
+    from mildbench.annotators.run import annotate as run
+    from mildbench.annotators.store import Annotations, folder_of
+    from mildbench.errors import UserError
+    from mildbench.evaluation.environment import resolve_device
+    from mildbench.progress import tracking
+
+    if not (pose or parsing):
+        raise UserError(
+            "nothing to annotate: give --pose NAME, --parsing NAME or both (mildbench ls annotators)"
+        )
+    for split in splits or []:
+        if split not in dataset.info.samples:
+            have = ", ".join(dataset.info.samples)
+            raise UserError(f"data set {dataset.root} has no split {split!r}; it has {have}")
+    specs = {
+        part: None if text is None else AnnotatorSpec.parse(text)
+        for part, text in (("people", people), ("pose", pose), ("parsing", parsing))
+    }
+    names = [spec.name for spec in specs.values() if spec is not None]
+    called = name or "+".join(dict.fromkeys(names))
+    team = Team.create(**specs, device=resolve_device(device))
+    wanted = splits or list(dataset.info.samples)
+    with tracking("pictures", sum(dataset.info.samples[split] for split in wanted), show=True) as advance:
+        for split in wanted:
+            run(dataset, Job(called, split=split, **specs), team, batch_size=batch_size, advance=advance)
+    found = [
+        Annotations.open(folder_of(dataset.root, called), split, dataset.fingerprint) for split in wanted
+    ]
+    for done in found:
+        if done.record.failed == done.record.samples:
+            sample, reason = next(iter(done.failures().items()))
+            raise UserError(
+                f"nothing could be annotated: {reason} ({sample}); to try again, delete {done.folder}"
+            )
+    return found
+
+
+def describe(found: Annotations) -> list[str]:
+    """What is there, and what failed."""
+    record = found.record
+    lines = [
+        f"{found.folder}: {record.split}: {record.samples - record.failed} of {record.samples} pictures annotated"
+    ]
+    for what, source in (("people", record.people), ("pose", record.pose), ("parsing", record.parsing)):
+        if source is not None and not isinstance(source, str):
+            used = ", ".join(f"{name} {version}" for name, version in source.versions.items())
+            files = ", ".join(f"{name} (sha256 {sha256[:12]})" for name, sha256 in source.weights.items())
+            lines.append(f"{what}: {source.annotator} ({used}); {files}")
+    if record.failed:
+        sample, reason = next(iter(found.failures().items()))
+        lines.append(f"{record.failed} failed, e.g. {sample}: {reason}")
+    return lines

@@ -1,0 +1,50 @@
+"""Residue: is a person still there, where one was to be erased?"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from mildbench.annotators.base import AnnotatorSpec
+from mildbench.annotators.presence import where_people_are
+from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+
+VARIABLE = "MILDBENCH_RESIDUE"
+"""The environment variable that names the annotator, with options; `litert` without it."""
+
+
+class Residue(PairMetric):
+    """The share of the mask in which an annotator sees a person in the output and none in the truth.
+
+    Counting against the truth leaves out people who rightly stay, and what the annotator takes for a person in an
+    empty background.
+    """
+
+    info = MetricInfo(
+        name="residue",
+        id="residue@1",
+        definition="Share of the mask's pixels that an annotator (MILDBENCH_RESIDUE, default litert) takes for a "
+        "person's in the output and not in the truth, 0 to 1. Comparable only between runs with one annotator.",
+        higher_is_better=False,
+        unit="",
+        regions=("mask",),
+    )
+
+    def load(self) -> None:
+        """Load the annotator; raises `UserError` when its packages or models are missing."""
+        spec = AnnotatorSpec.parse(os.environ.get(VARIABLE, "litert"))
+        self._annotator = spec.create("people", self.device)
+
+    def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
+        """`mask` -> float64[B]; NaN where the mask is empty."""
+        if "mask" not in pairs.regions:
+            return {}
+        masks = pairs.regions["mask"].cpu().numpy()
+        seen = where_people_are(self._annotator, list(pairs.outputs.cpu().numpy()))
+        right = where_people_are(self._annotator, list(pairs.truths.cpu().numpy()))
+        left = [
+            np.count_nonzero(there & ~true & mask) / np.count_nonzero(mask) if mask.any() else np.nan
+            for there, true, mask in zip(seen, right, masks, strict=True)
+        ]
+        return {"mask": np.array(left, dtype=np.float64)}

@@ -1,0 +1,170 @@
+"""Erasing people from a photo of any size: only where they were, at the photo's own resolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from baselines.opencv import Telea
+from mildbench.cli import erase as command
+from mildbench.errors import UserError
+from mildbench.images import read_rgb, write_png
+from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
+from mildbench.photo import Person, dilated, erase_people, number_people, panel
+
+
+class Recorder(EraseMethod):
+    """Paints what is to be erased black and remembers what it was shown."""
+
+    info = MethodInfo("recorder", "control", "for tests")
+
+    def __init__(self) -> None:
+        self.seen: list[EraseBatch] = []
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        self.seen.append(batch)
+        return EraseResult(np.where(batch.masks[..., None], 0, batch.images).astype(np.uint8))
+
+
+def scene(height: int = 300, width: int = 900) -> tuple[np.ndarray, list[Person]]:
+    """A bright photo of noise and four people in a row, the last two side by side."""
+    rng = np.random.default_rng(0)
+    photo = rng.integers(100, 256, (height, width, 3), dtype=np.uint8)
+    people = []
+    for left in (20, 400, 800, 840):
+        mask = np.zeros((height, width), dtype=bool)
+        mask[100:200, left : left + 30] = True
+        keypoints = np.full((17, 3), 2, np.float32)
+        keypoints[:, :2] = (left + 15, 150)
+        people.append(Person(mask, keypoints))
+    return photo, people
+
+
+@pytest.mark.parametrize("size", [128, 200, 1000])
+def test_only_the_targets_change_and_all_of_them(size: int) -> None:
+    photo, people = scene()
+    before = photo.copy()
+    method = Recorder()
+    result = erase_people(method, photo, people, [0, 2, 3], name="p", size=size)
+    np.testing.assert_array_equal(photo, before)
+    allowed = np.any([dilated(people[k].mask) for k in (0, 2, 3)], axis=0) & ~people[1].mask
+    np.testing.assert_array_equal(result[~allowed], photo[~allowed])
+    core = np.any([people[k].mask for k in (0, 2, 3)], axis=0)
+    assert (result[core] < 20).mean() > 0.95
+    assert all(max(batch.images.shape[1:3]) <= size for batch in method.seen)
+
+
+def test_each_group_has_a_crop_with_its_people_in_place() -> None:
+    photo, people = scene()
+    method = Recorder()
+    erase_people(method, photo, people, [0, 2, 3], name="p", size=200)
+    assert len(method.seen) == 2  # the two who stand together share one
+    shares = [len(batch.instances[0]) for batch in method.seen if batch.instances]
+    assert sorted(shares) == [1, 2]
+    for batch in method.seen:
+        assert batch.instances is not None
+        assert batch.keypoints is not None
+        assert batch.targets == (tuple(range(len(batch.instances[0]))),)
+        for mask, points in zip(batch.instances[0], batch.keypoints[0], strict=True):
+            assert mask.sum() == 3000
+            x, y = points[0, :2].round().astype(int)
+            assert mask[y, x]
+            assert (batch.masks[0] | ~mask).all()
+
+
+def test_a_person_larger_than_the_method_is_seen_scaled_down() -> None:
+    photo, people = scene()
+    large = [Person(cv2.resize(people[0].mask.astype(np.uint8), (3600, 1200)) > 0)]
+    method = Recorder()
+    result = erase_people(method, cv2.resize(photo, (3600, 1200)), large, [0], name="p", size=128)
+    (batch,) = method.seen
+    assert max(batch.images.shape[1:3]) == 128
+    assert result.shape == (1200, 3600, 3)
+    assert (result[large[0].mask] < 20).mean() > 0.95
+
+
+def test_nobody_to_erase_leaves_the_photo() -> None:
+    photo, people = scene()
+    method = Recorder()
+    np.testing.assert_array_equal(erase_people(method, photo, people, [], name="p", size=128), photo)
+    np.testing.assert_array_equal(erase_people(method, photo, [], [], name="p", size=1000), photo)
+    assert not method.seen
+
+
+def test_a_real_method_runs_and_its_failure_is_told() -> None:
+    photo, people = scene()
+    result = erase_people(Telea(), photo, people, [1], name="p", size=256)
+    assert (result[people[1].mask] != photo[people[1].mask]).any()
+
+    class Broken(Recorder):
+        def erase(self, batch: EraseBatch) -> EraseResult:
+            raise RuntimeError("no memory")
+
+    with pytest.raises(UserError, match=r"recorder.*failed on p: RuntimeError: no memory"):
+        erase_people(Broken(), photo, people, [1], name="p", size=256)
+
+
+def test_people_are_numbered_from_the_left() -> None:
+    photo, people = scene()
+    masks = np.stack([people[k].mask for k in (3, 1, 0, 2)])
+    assert number_people(masks) == [2, 1, 3, 0]
+    shown = panel(photo, people, [0], photo)
+    assert shown.shape[0] == photo.shape[0]
+    assert shown.shape[1] > 2 * photo.shape[1]
+
+
+def run(photo: Path, **options: object) -> None:
+    given = {"method": "telea", "people": "fake", "keep": None, "pose": None, "parsing": None, "size": 512}
+    command.erase([photo], device="cpu", seed=0, **(given | options))
+
+
+def test_the_command_finds_erases_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, _ = scene(80, 100)
+    write_png(tmp_path / "me.png", photo)
+    run(tmp_path / "me.png", out=tmp_path / "out", pose="fake", parsing="fake")
+    assert "2 people found, 2 erased" in capsys.readouterr().out
+    everybody = read_rgb(tmp_path / "out" / "me.png")
+    assert everybody.shape == photo.shape
+    assert (everybody[15:35, 12:18] != photo[15:35, 12:18]).any()
+    run(tmp_path / "me.png", out=tmp_path / "one", keep="1")
+    kept = read_rgb(tmp_path / "one" / "me.png")
+    np.testing.assert_array_equal(kept[10:40, 10:20], photo[10:40, 10:20])
+    assert (kept[25:55, 33:47] != photo[25:55, 33:47]).any()
+    assert (tmp_path / "one" / "me.panel.png").is_file()
+
+
+def test_a_mask_file_says_who_is_there(tmp_path: Path) -> None:
+    photo, _ = scene(80, 100)
+    write_png(tmp_path / "me.png", photo)
+    ids = np.zeros((80, 100), np.uint8)
+    ids[10:40, 10:30], ids[10:40, 60:80] = 7, 3
+    write_png(tmp_path / "mask.png", ids)
+    run(tmp_path / "me.png", people=str(tmp_path / "mask.png"), keep="2", out=tmp_path / "out")
+    result = read_rgb(tmp_path / "out" / "me.png")
+    assert (result[15:35, 15:25] != photo[15:35, 15:25]).any()
+    np.testing.assert_array_equal(result[10:40, 60:80], photo[10:40, 60:80])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": "5"}, "--keep 5: 2 people were found"),
+        ({"keep": "left"}, "give numbers from the panel"),
+        ({"method": "oracle"}, "needs a data set"),
+        ({"people": "nobody-knows"}, "unknown annotator"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    write_png(tmp_path / "me.png", scene(80, 100)[0])
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / "me.png", out=tmp_path / "out", **options)
+
+
+def test_a_mask_of_another_size_is_told(tmp_path: Path) -> None:
+    write_png(tmp_path / "me.png", scene(80, 100)[0])
+    write_png(tmp_path / "mask.png", np.full((10, 10), 255, np.uint8))
+    with pytest.raises(UserError, match="resize it"):
+        run(tmp_path / "me.png", people=str(tmp_path / "mask.png"), out=tmp_path / "out")

@@ -1,0 +1,63 @@
+"""An annotator whose answers follow from the picture's size and people alone, and which fails when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture
+
+
+class FakeAnnotator(Annotator):
+    """Keypoints at the box's centre, class 5 (upper-clothes) on every person, two people in every picture."""
+
+    info = AnnotatorInfo("fake", "for tests", frozenset(("pose", "parsing", "people")), ("numpy",))
+    asked: ClassVar[list[tuple[str, ...]]] = []
+    """Ids of the pictures of every call, in order."""
+
+    def __init__(self, broken: str = "", seed: int = 0) -> None:
+        self.broken = broken
+        self.seed = seed
+
+    def load(self, part: Part) -> None:
+        assert part in self.info.parts
+
+    def check(self, part: Part) -> None:
+        assert part in self.info.parts
+
+    def weights(self) -> dict[str, str]:
+        return {"fake.bin": f"{self.seed:064d}"}
+
+    def _note(self, pictures: Sequence[Picture]) -> None:
+        self.asked.append(tuple(picture.id for picture in pictures))
+        if any(picture.id == self.broken for picture in pictures):
+            raise RuntimeError("out of memory")
+
+    def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        self._note(pictures)
+        results = []
+        for picture in pictures:
+            centres = (picture.boxes[:, :2] + picture.boxes[:, 2:]) / 2
+            poses = np.ones((len(picture.boxes), 17, 3), np.float32)
+            poses[..., :2] = centres[:, None]
+            results.append(poses)
+        return results
+
+    def parsing(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        results = []
+        for picture in pictures:
+            labels = np.zeros(picture.image.shape[:2], np.uint8)
+            if picture.masks is not None:
+                labels[picture.masks.any(axis=0)] = 5
+            results.append(labels)
+        return results
+
+    def people(self, pictures: Sequence[Picture]) -> list[Found]:
+        results = []
+        for picture in pictures:
+            masks = np.zeros((2, *picture.image.shape[:2]), dtype=bool)
+            masks[0, 10:40, 10:20] = masks[1, 20:60, 30:50] = True
+            results.append(Found(masks, np.array([0.9, 0.6], np.float32)))
+        return results
