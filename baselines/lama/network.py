@@ -48,11 +48,12 @@ class FourierUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[B, C, H, W] -> the same shape."""
-        spectrum = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))  # [B, C, H, W/2+1, 2]
+        # Fourier transforms are not for bfloat16, in which the rest may be trained.
+        spectrum = torch.view_as_real(torch.fft.rfft2(x.float(), norm="ortho"))  # [B, C, H, W/2+1, 2]
         # Real and imaginary parts become neighbouring channels: the order the official weights are in.
         stacked = spectrum.permute(0, 1, 4, 2, 3).flatten(1, 2)
         stacked = torch.relu(self.bn(self.conv_layer(stacked)))
-        spectrum = stacked.unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
+        spectrum = stacked.float().unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
         return torch.fft.irfft2(torch.view_as_complex(spectrum), s=x.shape[-2:], norm="ortho")
 
 

@@ -1,0 +1,96 @@
+"""The noise loss of latent inpainting models, one term a pathway."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.diffusion.attention import Modulation, RegionAttention
+from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.sampler import further_conditions, predict
+from baselines.diffusion.text import TextEmbedding
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised:
+    """One pass of the UNet over P pathways at random times."""
+
+    losses: Tensor
+    """float32[P]: mean squared error of what the UNet predicts, noise or velocity, as its schedule says."""
+    clean: Tensor
+    """float32[P, 4, h, w]: the scaled latents without noise that follow from the prediction."""
+    times: Tensor
+    """float32[P]: 1 is pure noise, 0 the picture."""
+
+
+def noise_losses(
+    backbone: Backbone,
+    targets: Tensor,
+    known: Tensor,
+    holes: Tensor,
+    prompts: TextEmbedding,
+    *,
+    residuals: Sequence[Tensor] | None = None,
+    attention: RegionAttention | None = None,
+    modulation: Modulation | None = None,
+) -> Denoised:
+    """Noise the targets, and let the UNet tell the noise from what is known.
+
+    Args:
+        backbone: gradients reach whatever of it is not frozen, but for the VAE.
+        targets: float[P, 3, H, W] in [-1, 1], the pictures to be made.
+        known: float[P, 3, H, W] in [-1, 1], the pictures shown; what is in the hole is not looked at.
+        holes: float[P, 1, H, W], 1 where the picture is to be made.
+        prompts: P prompts.
+        residuals: see `Pathways.residuals`.
+        attention: needed with a modulation; of the backbone's UNet.
+        modulation: changes self-attention.
+    """
+    with torch.no_grad():
+        latents, cut = encode(backbone, torch.cat([targets, known * (1 - holes)])).chunk(2)
+        schedule = backbone.noise_schedule
+        noise = torch.randn_like(latents)
+        count = schedule.config.num_train_timesteps
+        drawn = torch.randint(count, (len(latents),))  # on the CPU, so that nobody waits for the GPU
+        # Not the scheduler's `add_noise`, which in some of them scales for their own steps.
+        share = schedule.alphas_cumprod[drawn].view(-1, 1, 1, 1).to(latents.device)
+        signal, spread = share.sqrt(), (1 - share).sqrt()
+        noisy = signal * latents + spread * noise
+        small = F.interpolate(holes, size=latents.shape[2:]).to(latents.dtype)
+        timesteps = drawn.to(latents.device)
+    prediction = predict(
+        backbone,
+        torch.cat([noisy, small, cut], dim=1),
+        timesteps,
+        prompts.tokens,
+        further_conditions(backbone, prompts, (int(targets.shape[2]), int(targets.shape[3]))),
+        residuals,
+        attention=attention,
+        time=drawn.float() / count,
+        modulation=modulation,
+        recorder=None,
+    ).float()
+    if _kind(schedule) == "epsilon":
+        wanted, clean = noise, (noisy - spread * prediction) / signal
+    else:
+        wanted, clean = signal * noise - spread * latents, signal * noisy - spread * prediction
+    losses = (prediction - wanted).square().mean((1, 2, 3))
+    return Denoised(losses, clean, timesteps.float() / count)
+
+
+def encode(backbone: Backbone, pictures: Tensor) -> Tensor:
+    """float[P, 3, H, W] in [-1, 1] -> scaled latents float32[P, 4, h, w], in one batch; drawn from the posterior."""
+    posterior = backbone.vae.encode(pictures.to(backbone.vae.dtype)).latent_dist
+    return posterior.sample().float() * backbone.vae.config.scaling_factor
+
+
+def _kind(schedule: Any) -> str:
+    kind = str(schedule.config.prediction_type)
+    if kind not in ("epsilon", "v_prediction"):
+        raise ValueError(f"a noise schedule with prediction type {kind} cannot be trained")
+    return kind

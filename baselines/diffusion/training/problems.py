@@ -1,0 +1,63 @@
+"""What diffusion models are trained on, as arrays. No torch here: this runs in the data workers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mildbench.scene import Scene
+from mildbench.training.examples import Example, draw_hole, draw_targets, erasing
+
+PERSON = "a person"
+"""The prompt for a hole in which somebody is to appear; the empty one is for background."""
+
+_ERASING = 0.6
+_PEOPLED = 0.2
+"""A hole of which people fill at least this share is to be filled with people."""
+_BOXES = 3
+_BOX_SIDE = (0.15, 0.6)
+"""Of the picture's side."""
+
+
+def erasing_without_words(scene: Scene, rng: np.random.Generator) -> Example:
+    """The task of erasing some people, with the empty prompt: `image`, `mask`, `truth` and `prompt`."""
+    return {**erasing(scene, rng), "prompt": ""}
+
+
+def inpainting(scene: Scene, rng: np.random.Generator) -> Example:
+    """Erasing, or restoring what boxes hide, be it people or background; the prompt says which of them."""
+    if rng.random() < _ERASING:
+        return erasing_without_words(scene, rng)
+    picture = scene.composite()
+    hole = _boxes(rng, *picture.shape[:2])
+    somebody = scene.people().visible.any(axis=0)
+    peopled = np.count_nonzero(somebody & hole) >= _PEOPLED * np.count_nonzero(hole)
+    return {"image": picture, "mask": hole, "truth": picture, "prompt": PERSON if peopled else ""}
+
+
+def pictures(scene: Scene, rng: np.random.Generator) -> Example:
+    """What an autoencoder is shown: whole pictures, pictures with a grey hole, and people on grey.
+
+    `picture` uint8[H, W, 3]; `grey` bool[H, W], where the picture is to be neutral grey.
+    """
+    kind = rng.integers(4)
+    targets = draw_targets(scene, rng)
+    grey = np.zeros(scene.background.shape[:2], dtype=bool)
+    if kind == 0:
+        return {"picture": scene.composite(), "grey": grey}
+    if kind == 1:
+        return {"picture": scene.composite(without=targets), "grey": grey}
+    if kind == 2:
+        return {"picture": scene.composite(), "grey": draw_hole(scene, targets, rng)}
+    chosen = int(rng.integers(len(scene.layers)))
+    others = [layer.person.id for place, layer in enumerate(scene.layers) if place != chosen]
+    return {"picture": scene.composite(without=others), "grey": ~scene.people().amodal[chosen]}
+
+
+def _boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """bool[H, W]: a few rectangles."""
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(int(rng.integers(1, _BOXES + 1))):
+        h, w = (rng.uniform(*_BOX_SIDE, 2) * (height, width)).astype(int)
+        top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        hole[top : top + h, left : left + w] = True
+    return hole

@@ -1,0 +1,116 @@
+"""Training LaMa's network, either variant, from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from baselines.adversarial import PatchCritic, adversarial
+from baselines.lama.loss import masked_l1
+from baselines.lama.network import VARIANTS, LamaNetwork
+from mildbench.errors import UserError, did_you_mean
+from mildbench.training.checkpoint import write_tensors
+from mildbench.training.examples import erasing
+from mildbench.training.panel import pictures, tile
+from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
+
+_ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-3
+"""The authors' weights; the generator's over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`."""
+_CRITIC_WIDTHS = {"big": 64, "tiny": 32}
+
+
+class LamaTrainer(Trainer):
+    """LaMa's network (Suvorov et al., WACV 2022), trained to erase people.
+
+    [paper] Non-saturating adversarial loss with R1, patches outside the hole counted as real; feature matching;
+    L1; learning rates of 1e-3 and, for the critic, a tenth. [ours] The L1 loss weighs the hole too, since a scene
+    has an exact answer there (`masked_l1`); holes are people's footprints; AdamW; a critic with group
+    normalisation; averaged weights. Left out: the perceptual loss on a segmentation network, whose weights would
+    have to be downloaded.
+    """
+
+    info = TrainerInfo("lama", "LaMa's network, trained to erase people", batch_size=16, lr=1e-3)
+    make_example = staticmethod(erasing)
+    lr_scales = {"critic": 0.1}  # noqa: RUF012 - read-only
+
+    def __init__(self, variant: str = "tiny", adversarial: bool = True) -> None:
+        """Raises `UserError` for an unknown variant.
+
+        Args:
+            variant: `tiny` or `big`.
+            adversarial: with the critic's losses; without, the L1 loss alone, at a third of the cost.
+        """
+        if variant not in VARIANTS:
+            raise UserError(f"trainer 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
+        self.variant = variant
+        self.adversarial = adversarial
+
+    def load(self, device: str, seed: int) -> None:
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            self.network = LamaNetwork(VARIANTS[self.variant]).to(device)
+            self.trained = nn.ModuleDict({"network": self.network})
+            if self.adversarial:
+                self.critic = PatchCritic(_CRITIC_WIDTHS[self.variant]).to(device)
+                self.trained["critic"] = self.critic
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        image, mask, truth = _tensors(batch)
+        predicted = self.network.predict(image, mask)
+        l1 = masked_l1(predicted, truth, mask)
+        if not self.adversarial:
+            return l1, {"l1": l1.detach()}
+        parts = adversarial(self.critic, predicted, truth, mask)
+        loss = l1 + _ADVERSARIAL * parts.fooling + _MATCHING * parts.matching + parts.telling + _R1 * parts.r1
+        logs = {
+            "l1": l1,
+            "fooling": parts.fooling,
+            "matching": parts.matching,
+            "telling": parts.telling,
+            "r1": parts.r1,
+        }
+        return loss, {name: value.detach() for name, value in logs.items()}
+
+    def validate(self, batch: Batch) -> Logs:
+        """The L1 loss, and the PSNR in the holes in dB."""
+        image, mask, truth = _tensors(batch)
+        predicted = self.network.predict(image, mask).float().clamp(0, 1)
+        error = ((predicted - truth).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp(min=1)
+        return {
+            "l1": masked_l1(predicted, truth, mask),
+            "hole_psnr": -10 * error.clamp(min=1e-10).log10().mean(),
+        }
+
+    def panel(self, batch: Batch) -> np.ndarray:
+        """Input, mask, the network's answer, the truth."""
+        image, mask, truth = _tensors(batch)
+        made = self.network(image, mask)
+        return tile([pictures(image), batch["mask"].cpu().numpy(), pictures(made), pictures(truth)])
+
+    def save(self, folder: Path) -> None:
+        """`model.safetensors`, in half precision, under the authors' names."""
+        write_tensors(
+            folder / "model.safetensors",
+            {
+                name: tensor.half() if tensor.is_floating_point() else tensor
+                for name, tensor in self.network.state_dict().items()
+            },
+        )
+
+    def usage(self, folder: Path) -> str:
+        return (
+            f"mildbench evaluate --method lama:variant={self.variant},weights={folder / 'model.safetensors'}"
+        )
+
+    def compiled(self) -> list[nn.Module]:
+        """The generator; the critic's second derivatives are beyond the compiler."""
+        return [self.network.generator]
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Image and truth float[B, 3, H, W] in [0, 1], mask float[B, 1, H, W]."""
+    image, truth = (batch[name].permute(0, 3, 1, 2).float() / 255 for name in ("image", "truth"))
+    return image, batch["mask"][:, None].float(), truth

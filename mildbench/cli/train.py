@@ -1,0 +1,160 @@
+"""`mildbench train`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from mildbench.training.scenes import SceneSource
+
+
+def train(
+    method: Annotated[
+        str, typer.Argument(help="NAME or NAME:OPTION=VALUE,... (mildbench ls trainers)", show_default=False)
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe whose scenes are rendered while training. [default: train]")
+    ] = None,
+    people: Annotated[
+        list[str] | None,
+        typer.Option(help="People source, SCHEME:PATH?OPTION=VALUE; repeatable. Replaces the recipe's."),
+    ] = None,
+    backgrounds: Annotated[
+        list[str] | None, typer.Option(help="Background source; repeatable. Replaces the recipe's.")
+    ] = None,
+    scene_seed: Annotated[
+        int,
+        typer.Option(
+            help="As build-dataset's --seed: the same one divides the people alike over the splits."
+        ),
+    ] = 0,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Train on this data set instead; the fastest are of format webdataset."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
+    validation_split: Annotated[str, typer.Option(help="Split to validate on, never trained on.")] = "val",
+    steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 10000,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: the trainer's]")] = None,
+    schedule: Annotated[
+        str, typer.Option(help="cosine (to zero), or constant (may be prolonged).")
+    ] = "cosine",
+    warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = 200,
+    ema: Annotated[
+        float, typer.Option(help="Share of the averaged weights that stays in each step.")
+    ] = 0.999,
+    seed: Annotated[int, typer.Option(help="Of the fresh weights, the examples and the noise.")] = 0,
+    accumulate: Annotated[int, typer.Option(help="Pieces of a process's batch, to save memory.")] = 1,
+    save_every: Annotated[
+        int, typer.Option(help="Steps between checkpoints, with validation and panel.")
+    ] = 500,
+    minutes: Annotated[
+        float | None, typer.Option(help="Save and end after so long; the same command continues.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that make examples. [default: the machine's cores]")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda; several GPUs: accelerate launch -m mildbench train ...")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto (bf16 on a GPU), fp32 or bf16.")] = "auto",
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: training/METHOD]")] = None,
+) -> None:
+    """Train a method's weights on scenes whose truth is exact.
+
+    Interrupted, the same command resumes to the same losses. Writes log.csv, curves.png, panels, checkpoints, and
+    at the end weights/ with a model card.
+    """
+    from mildbench import extras, options
+    from mildbench.errors import UserError
+    from mildbench.training.record import TrainingRecord
+    from mildbench.training.settings import Execution, Settings
+    from mildbench.training.trainer import TRAINERS
+
+    for package in ("torch", "accelerate", "matplotlib"):
+        extras.require(package, "mildbench train")
+    from accelerate import PartialState
+
+    from mildbench.training.loop import train as run
+
+    name, given = options.parse(method, "trainer")
+    trainer = options.create(TRAINERS, name, given)
+    settings = Settings(
+        steps,
+        trainer.info.batch_size if batch_size is None else batch_size,
+        trainer.info.size if size is None else size,
+        trainer.info.lr if lr is None else lr,
+        cast(Any, schedule),
+        warmup,
+        seed,
+        ema=ema,
+    )
+    execution = Execution(
+        device,
+        cast(Any, precision),
+        accumulate,
+        (os.cpu_count() or 1) if workers is None else workers,
+        compile,
+        save_every,
+        **({} if minutes is None else {"minutes": minutes}),
+    )
+    if dataset is not None and (recipe or people or backgrounds):
+        raise UserError(
+            "--dataset goes without --recipe, --people and --backgrounds: its scenes are made already"
+        )
+    source = (
+        _built(dataset, seed)
+        if dataset
+        else _rendered(recipe, people, backgrounds, settings.size, scene_seed)
+    )
+    for wanted in (split, validation_split):
+        source.check(wanted)
+    if split == validation_split:
+        raise UserError(f"--validation-split {validation_split}: name one that is not trained on")
+    fresh = TrainingRecord(
+        trainer=name,
+        options=given,
+        scenes=source.describe(),
+        split=split,
+        validation_split=validation_split,
+        settings=settings.identity(),
+    )
+    target = out or Path("training") / name
+    outcome = run(trainer, source, fresh, settings, execution, target, progress=True)
+    if not PartialState().is_main_process:  # one of several GPUs' processes speaks
+        return
+    if outcome.skipped:
+        typer.echo(f"{outcome.skipped} scenes could not be used and were replaced, e.g. {outcome.example}")
+    state = "done" if outcome.finished else "not finished: the same command continues"
+    typer.echo(f"{target}: {outcome.step} of {steps} steps, {state}")
+    typer.echo(outcome.usage)
+
+
+def _built(dataset: Path, seed: int) -> SceneSource:
+    from mildbench.training.scenes import DatasetScenes
+
+    return DatasetScenes(dataset, seed)
+
+
+def _rendered(
+    recipe: str | None, people: list[str] | None, backgrounds: list[str] | None, size: int, seed: int
+) -> SceneSource:
+    from synth import recipe as recipes
+    from synth.stream import RenderedScenes
+
+    wanted = recipe or "train"
+    changes = {"people": people, "backgrounds": backgrounds, "size": size}
+    content = recipes.load(wanted).model_dump()
+    content |= {key: value for key, value in changes.items() if value is not None}
+    return RenderedScenes(recipes.check(content, wanted), seed)

@@ -1,0 +1,127 @@
+"""`mildbench train` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small import small_dataset
+
+ARGUMENTS = [
+    "--validation-split",
+    "test",
+    "--size",
+    "64",
+    "--batch-size",
+    "2",
+    "--workers",
+    "0",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_dataset(tmp_path_factory.mktemp("small"))
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mildbench", "train", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
+    command = [
+        "lama:adversarial=false",
+        "--dataset",
+        str(dataset),
+        *ARGUMENTS,
+        "--save-every",
+        "3",
+        "--out",
+        "run",
+    ]
+    process = start(*command, "--steps", "100000", "--schedule", "constant", cwd=tmp_path)
+    checkpoints = tmp_path / "run/checkpoints"
+    while not list(checkpoints.glob("0*")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "mildbench: interrupted: the same command resumes where it stopped"
+    assert "Traceback" not in errors
+    done = max(int(path.name) for path in checkpoints.iterdir())
+
+    process = start(*command, "--steps", str(done + 2), "--schedule", "constant", cwd=tmp_path)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert f"run: {done + 2} of {done + 2} steps, done" in output
+    assert "mildbench evaluate --method lama:variant=tiny,weights=run/weights/model.safetensors" in output
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert [session["first_step"] for session in record["sessions"]] == [0, done]
+    assert str(dataset) not in (tmp_path / "run/run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lamma"], "did you mean 'lama'"),
+        (["lama:varaint=tiny"], "did you mean 'variant'"),
+        (["lama", "--dataset", "nowhere"], "data set not found: nowhere"),
+        (["lama", "--dataset", "DATA"], "no scenes with people in the split 'val'"),
+        (["lama", "--dataset", "DATA", "--recipe", "train"], "--dataset goes without"),
+        (["lama", "--dataset", "DATA", "--validation-split", "train"], "not trained on"),
+        (["lama", "--recipe", "tran"], "did you mean 'train'"),
+        (["lama", "--size", "100"], "--size 100: give a multiple of 32"),
+        (["lama", "--precision", "fp8"], "--precision fp8: give auto, fp32 or bf16"),
+        (["lama", "--steps", "0"], "--steps 0: give 1 or more"),
+        (["lama", "--dataset", "DATA", *ARGUMENTS, "--accumulate", "3"], "--batch-size 2 cannot be divided"),
+        (["backbone"], "mildbench train backbone-vae"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    from mildbench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    words = [str(dataset) if word == "DATA" else word for word in arguments]
+    monkeypatch.setattr(sys, "argv", ["mildbench", "train", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    errors = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (tmp_path / "training").exists()
+
+
+def test_help_and_listing_load_nothing_heavy() -> None:
+    code = (
+        "import sys, mildbench.cli\nsys.argv = ['mildbench', 'train', '--help']\n"
+        "try:\n    mildbench.cli.main()\nexcept SystemExit:\n    pass\n"
+        "import mildbench.training.trainer\n"
+        "print([name for name in ('torch', 'accelerate', 'diffusers', 'matplotlib', 'synth') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.rstrip().endswith("[]")
+    assert "--save-every" in shown
