@@ -1,1 +1,5 @@
-"""Results as reviewed JSON. `reported/` holds numbers copied from papers; they are never mixed with measured ones."""
+"""Results as reviewed JSON, which anybody can recompute.
+
+`entries/` holds measured results, one JSON file each with its per-sample scores beside it; `reported/` numbers
+copied from papers, which are never mixed with them. Start reading at `leaderboard.schema`.
+"""

@@ -45,7 +45,7 @@ def evaluate(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="mildbench ls metrics; repeatable. [default: all but lpips-vgg]"),
+        typer.Option(help="mildbench ls metrics; repeatable. [default: all but lpips-vgg and residue]"),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the methods' generators.")] = 0,

@@ -90,6 +90,8 @@ class Dataset:
     def scene(self, sample_id: str) -> Scene:
         """The scene as layers; it recomposes the stored composite bit for bit.
 
+        In a JPEG training split it recomposes what the stored composite was compressed from.
+
         Raises `UserError` for an unknown id, and in imported pairs, which have no layers.
         """
         return self._scene(sample_id)

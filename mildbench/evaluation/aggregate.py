@@ -122,7 +122,7 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
             for metric in (*panel.samples, *panel.sets)
         ],
         unavailable=list(panel.unavailable),
-        estimates=[_estimate(panel, scores, column, every) for column in scores.values],
+        estimates=[estimate(panel, scores, column, every) for column in scores.values],
         sets=_sets(run, panel, scores),
         strata=_strata(panel, scores, headline_columns(panel, record.task)),
         **_timing(run, record.sessions),
@@ -150,7 +150,8 @@ def _drawn(run: Run) -> list[str]:
     return []
 
 
-def _estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) -> Estimate:
+def estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) -> Estimate:
+    """The mean of a score column over the samples of bool[N] `members`."""
     metric, region, variant = column.split(".")
     found = statistics.mean(
         scores.values[column][members], metric_of(panel, column), scores.clusters[members]
@@ -168,7 +169,7 @@ def _strata(panel: Panel, scores: Scores, headline: Sequence[str]) -> list[Strat
         present = sorted(set(mine[scores.scored].tolist()), key=_order(by))
         for label in present:
             members = scores.scored & (mine == label)
-            estimates = [_estimate(panel, scores, column, members) for column in headline]
+            estimates = [estimate(panel, scores, column, members) for column in headline]
             found.append(Stratum(by=by, label=label, samples=int(members.sum()), estimates=estimates))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from mildbench.evaluation.attention import AttentionFile
 from mildbench.evaluation.run import Run
 from mildbench.files import write_bytes
 from mildbench.metrics.attention import corrected_gaps
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TICKS = 11
 """Timesteps that are labelled at most."""
@@ -54,13 +58,24 @@ def mean_gaps(attention: AttentionFile) -> tuple[list[str], np.ndarray, np.ndarr
 
 
 def render(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, title: str) -> bytes:
-    """PNG: a row a layer, a column a timestep; grey where there is no value. Always the same colour scale."""
+    """`figure` as PNG."""
+    buffer = io.BytesIO()
+    figure(layers, timesteps, values, title=title).savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def figure(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, title: str) -> Figure:
+    """A row a layer, a column a timestep; grey where there is no value. Always the same colour scale.
+
+    The arguments are what `mean_gaps` returns. Raises `UserError` where matplotlib is not installed.
+    """
     extras.require("matplotlib", "attention.png")
     from matplotlib.figure import Figure  # a figure of its own: no window, no state that threads would share
 
-    width, height = 4 + min(0.25 * len(timesteps), 8), 1.6 + 0.22 * len(layers)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot(facecolor="0.8")
+    # At least as high as the colour bar's label is long.
+    width, height = 4 + min(0.25 * len(timesteps), 8), max(3.4, 1.6 + 0.22 * len(layers))
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    axes = drawn.add_subplot(facecolor="0.8")
     # Viridis rises evenly in brightness, for the colour-blind too, and grey is none of its colours.
     image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
     axes.set_yticks(range(len(layers)), layers, fontsize=7)
@@ -70,7 +85,5 @@ def render(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, titl
     axes.set_ylabel("self-attention layer")
     axes.set_title(title)
     label = "CAG-kappa\n0 (and below): as by chance, 1: apart"
-    figure.colorbar(image, label=label, extend="min")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+    drawn.colorbar(image, label=label, extend="min")
+    return drawn

@@ -14,6 +14,7 @@ from mildbench.evaluation.aggregate import Scores, headline_columns, metric_of
 from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.run import Run, Strict, write_model
 from mildbench.evaluation.summary import Infinite, RunSummary
+from mildbench.metrics.base import SampleMetric
 
 
 class PairRecord(Infinite):
@@ -81,7 +82,13 @@ def compare(
         samples=first.samples,
         runs={summary.run: summary.label for summary in summaries},
         columns=[
-            _column(panel, column, values, clusters, [name for name in ranked if name in values])
+            compare_column(
+                metric_of(panel, column),
+                column,
+                values,
+                clusters,
+                [name for name in ranked if name in values],
+            )
             for column in headline_columns(panel, first.task)
             # A run whose method cannot have the column is not in it; a column of nobody is none.
             if (values := {name: s.values[column] for name, s in scores.items() if column in s.values})
@@ -91,10 +98,22 @@ def compare(
     return result
 
 
-def _column(
-    panel: Panel, column: str, values: dict[str, np.ndarray], clusters: np.ndarray, ranked: Sequence[str]
+def compare_column(
+    metric: SampleMetric,
+    column: str,
+    values: dict[str, np.ndarray],
+    clusters: np.ndarray,
+    ranked: Sequence[str],
 ) -> ColumnComparison:
-    metric = metric_of(panel, column)
+    """Compare runs in one score column.
+
+    Args:
+        metric: what the column holds.
+        column: its name.
+        values: run -> float64[N], the same samples in the same order; NaN is none.
+        clusters: int[N], as `statistics.bootstrap_means` takes them.
+        ranked: those of the runs that get a rank.
+    """
     better = metric.info.higher_is_better
     pairs = statistics.compare(values, metric, clusters)
     among = [pair for pair in pairs if pair.first in ranked and pair.second in ranked]

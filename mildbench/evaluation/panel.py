@@ -22,7 +22,7 @@ from mildbench.metrics.base import (
 )
 from mildbench.weights import WeightsMissing
 
-BY_NAME_ONLY = frozenset({"lpips-vgg"})
+BY_NAME_ONLY = frozenset({"lpips-vgg", "residue"})
 """Not scored unless asked for: some thirty times as slow on a CPU as everything else together."""
 
 
@@ -72,6 +72,19 @@ def find(names: Sequence[str]) -> tuple[list[type[Metric]], list[Unavailable]]:
                 raise
             unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
     return kinds, unavailable
+
+
+def unloaded(kinds: Sequence[type[Metric]]) -> Panel:
+    """The metrics as they are, to read scores with: they cannot score, and need no weights."""
+    metrics = [kind() for kind in kinds]
+    return Panel(
+        pair=tuple(metric for metric in metrics if isinstance(metric, PairMetric)),
+        layers=tuple(metric for metric in metrics if isinstance(metric, LayerMetric)),
+        attention=tuple(metric for metric in metrics if isinstance(metric, AttentionMetric)),
+        sets=tuple(metric for metric in metrics if isinstance(metric, SetMetric)),
+        extractors=(),
+        unavailable=(),
+    )
 
 
 def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unavailable] = ()) -> Panel:

@@ -1,0 +1,30 @@
+"""`mildbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders, or folders that hold runs (runs/, say)."),
+    ],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    dataset: Annotated[
+        Path | None, typer.Option(help="Where the data set lies, if not where the runs found it.")
+    ] = None,
+) -> None:
+    """Write one HTML page of runs: tables, plots, and the worst cases side by side.
+
+    It needs no network and no other file: send it to a colleague.
+    """
+    from mildbench.evaluation import finished
+    from mildbench.report import page
+
+    for lacking in page.write(out, [finished.read(folder) for folder in finished.find(run)], dataset):
+        typer.echo(f"mildbench: {lacking}", err=True)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

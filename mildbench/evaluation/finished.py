@@ -1,0 +1,87 @@
+"""Runs as they lie on disk: found, read and checked without creating their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mildbench.errors import UserError
+from mildbench.evaluation import panel as panels
+from mildbench.evaluation.panel import Panel
+from mildbench.evaluation.rows import columns
+from mildbench.evaluation.run import RunRecord, read_model
+from mildbench.evaluation.summary import MetricRecord, RunSummary
+from mildbench.metrics.base import METRICS, Metric
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run that was scored and summarised."""
+
+    folder: Path
+    record: RunRecord
+    summary: RunSummary
+    rows: pa.Table
+    """`scores.parquet`, with every column of `panel`."""
+    panel: Panel
+    """Its metrics, not loaded."""
+
+    @property
+    def attention(self) -> Path:
+        """Its `attention.parquet`, which need not exist."""
+        return self.folder / "attention.parquet"
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """The run folders among `paths` and below them, each once, in the order of `paths`, then by name.
+
+    Raises `UserError` for a path that is not there, or holds no run.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UserError(f"run not found: {path}: give a run's folder, or one that holds runs")
+        here = (
+            [path] if (path / "run.json").exists() else sorted(item.parent for item in path.rglob("run.json"))
+        )
+        if not here:
+            raise UserError(f"{path} holds no run (no run.json): make one with mildbench evaluate")
+        found.update(dict.fromkeys(folder.resolve() for folder in here))
+    return list(found)
+
+
+def read(folder: Path) -> FinishedRun:
+    """Read one run; raises `UserError` where it is unfinished, broken, or scored by other definitions."""
+    again = "run the same mildbench evaluate again"
+    for name in ("summary.json", "scores.parquet"):
+        if not (folder / name).exists():
+            raise UserError(f"run {folder} has no {name}: it was stopped: {again}")
+    record = read_model(RunRecord, folder / "run.json", "run description")
+    summary = read_model(RunSummary, folder / "summary.json", "summary")
+    panel = panel_of(summary.metrics, f"run {folder}")
+    try:
+        rows = pq.read_table(folder / "scores.parquet")
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"scores of run {folder} are broken ({error}): delete the file, and {again}"
+        ) from None
+    if not set(columns(panel)) <= set(rows.column_names) or len(rows) < summary.samples:
+        raise UserError(f"run {folder}: scores.parquet and summary.json are of two evaluations: {again}")
+    return FinishedRun(folder, record, summary, rows, panel)
+
+
+def panel_of(metrics: Iterable[MetricRecord], what: str) -> Panel:
+    """The metrics that gave the numbers, not loaded; raises `UserError` where their definition is another now."""
+    kinds: list[type[Metric]] = []
+    for metric in metrics:
+        kind = METRICS.load(metric.name)
+        if kind.info.id != metric.id:
+            raise UserError(
+                f"{what} was scored by {metric.id}, and this mildbench has {kind.info.id}: evaluate it again"
+            )
+        kinds.append(kind)
+    return panels.unloaded(kinds)

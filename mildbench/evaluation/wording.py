@@ -1,0 +1,157 @@
+"""How results read, wherever they are shown: names, numbers, ranks, and what one has to know beside them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mildbench.evaluation.summary import Estimate, MetricRecord, RunSummary, SetEstimate
+
+UNDEFINED = "–"
+NOT_POSSIBLE = "n/a"
+_NAMED = 3
+"""Failed samples that are named."""
+
+
+class Number(NamedTuple):
+    """A number as text."""
+
+    value: str
+    spread: str = ""
+    """How sure it is: half its interval, the interval itself where a bound is infinite, or a deviation."""
+
+
+def names(summaries: Sequence[RunSummary]) -> dict[str, str]:
+    """Run -> label, with the folder's hash where two runs have the same."""
+    counts = Counter(summary.label for summary in summaries)
+    return {
+        summary.run: summary.label if counts[summary.label] == 1 else f"{summary.label}@{summary.run[-8:]}"
+        for summary in summaries
+    }
+
+
+def ordered(
+    summaries: Sequence[RunSummary], headline: str | None, metrics: dict[str, MetricRecord]
+) -> list[RunSummary]:
+    """Best first; runs that lack samples or training after all others; equal ones in the given order."""
+    if headline is None:
+        return sorted(summaries, key=_last)
+    sign = -1 if metrics[headline.partition(".")[0]].higher_is_better else 1
+
+    def key(summary: RunSummary) -> tuple[bool, float]:
+        estimate = summary.estimate(headline)
+        value = None if estimate is None else estimate.value
+        return _last(summary), math.inf if value is None else sign * value
+
+    return sorted(summaries, key=key)
+
+
+def _last(summary: RunSummary) -> bool:
+    return bool(summary.failures) or summary.method.untrained is not None
+
+
+def rank(run: str, ranks: dict[str, int]) -> str:
+    """The run's rank, with = where it shares it."""
+    found = ranks.get(run)
+    if found is None:
+        return UNDEFINED
+    return f"{found}=" if list(ranks.values()).count(found) > 1 else str(found)
+
+
+def arrow(metric: MetricRecord) -> str:
+    """Which way is better."""
+    return "↑" if metric.higher_is_better else "↓"
+
+
+def digits(unit: str) -> int:
+    """Decimal places of a metric's numbers."""
+    return 2 if unit == "dB" else 4
+
+
+def estimate_text(estimate: Estimate | None, unit: str) -> Number:
+    """A mean; None is of a method that cannot have it."""
+    if estimate is None:
+        return Number(NOT_POSSIBLE)
+    if estimate.value is None:
+        return Number(UNDEFINED)
+    places = digits(unit)
+    value, low, high = f"{estimate.value:.{places}f}", estimate.low, estimate.high
+    if low is None or high is None or low == high == estimate.value:
+        return Number(value)
+    if math.isfinite(low) and math.isfinite(high):
+        return Number(value, f"±{(high - low) / 2:.{places}f}")
+    return Number(value, f"{low:.{places}f} to {high:.{places}f}")
+
+
+def set_text(found: SetEstimate) -> Number:
+    """A number of the whole set."""
+    if found.value is None:
+        return Number(NOT_POSSIBLE)
+    return Number(f"{found.value:.4g}", "" if found.spread is None else f"±{found.spread:.2g}")
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Seconds a picture."""
+    if seconds is None:
+        return UNDEFINED
+    if seconds < 0.001:
+        return "<0.001"
+    return f"{seconds:.3f}" if seconds < 1 else f"{seconds:.1f}"
+
+
+def legend(headline: str | None, summary: RunSummary) -> list[str]:
+    """What the variants and the intervals are."""
+    grown = f" (grown by {summary.paste_dilation} px)" if summary.paste_dilation else ""
+    lines = [f"raw: the output as it came; pasted: the output inside the mask{grown}, the input outside"]
+    if headline is not None:
+        name, region, variant = headline.split(".")
+        lines.append(
+            f"±: half the 95% bootstrap interval; ranked by {name.upper()} ({region}, {variant}), "
+            "= where the paired interval of a difference covers zero"
+        )
+    return lines
+
+
+def remarks(
+    summaries: Sequence[RunSummary], columns: Sequence[str], metrics: dict[str, MetricRecord]
+) -> list[str]:
+    """What to know of the columns as such."""
+    shown = dict.fromkeys(column.partition(".")[0] for column in columns)
+    noted: dict[str, list[str]] = {}
+    for name in shown:
+        if (note := metrics[name].note) is not None:
+            noted.setdefault(note, []).append(name.upper())
+    lines = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
+    if any(summary.estimate(column) is None for summary in summaries for column in columns):
+        lines.append("n/a: the method completes no layers, or has no attention to record")
+    return lines
+
+
+def notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:
+    """What is not available, or not to be trusted, and why; each said once."""
+    lacking = [f"{item.name}: n/a ({item.reason})" for item in summaries[0].unavailable]
+    refused = [
+        f"{item.metric}: {item.note}"
+        for summary in summaries
+        for item in summary.sets
+        if item.note is not None
+    ]
+    untrained = [
+        f"{names[summary.run]}: random weights ({summary.method.untrained}): its numbers mean nothing"
+        for summary in summaries
+        if summary.method.untrained is not None
+    ]
+    failures = [_failures(summary, names[summary.run]) for summary in summaries if summary.failures]
+    others = [note for summary in summaries for note in summary.notes]
+    return list(dict.fromkeys([*lacking, *refused, *untrained, *failures, *others]))
+
+
+def _failures(summary: RunSummary, name: str) -> str:
+    named = [(item.sample_id, item.reason.partition("\n")[0]) for item in summary.failures[:_NAMED]]
+    shown = "; ".join(f"{sample_id}: {reason}" for sample_id, reason in named)
+    more = len(summary.failures) - _NAMED
+    rest = f"; and {more} more (all in summary.json)" if more > 0 else ""
+    count = f"{len(summary.failures)} of {summary.samples} samples have no score"
+    return f"{name}: {count}: not ranked, means are over the others: {shown}{rest}"

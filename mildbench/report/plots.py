@@ -1,0 +1,239 @@
+"""The report's plots, as inline SVG.
+
+Points with intervals rather than bars: a mean has no natural zero to draw a bar from. Colours are Okabe and
+Ito's, which the colour-blind can tell apart, and every run has a marker of its own besides.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mildbench.evaluation import attention_plot
+from mildbench.evaluation.aggregate import STRATIFIED
+from mildbench.evaluation.attention import AttentionFile
+from mildbench.evaluation.finished import FinishedRun
+from mildbench.evaluation.summary import Estimate
+from mildbench.report.section import Section
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Style(NamedTuple):
+    """How a run is drawn."""
+
+    colour: str
+    marker: str
+    """matplotlib's code."""
+    sign: str
+    """The marker as a character, for legends in text."""
+
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+_MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
+_SIZE = (4.6, 3.1)
+"""Inches; the text stays legible when a phone shows it at three quarters."""
+_INK = "#010203"
+"""Stands for the page's text colour, so that one picture serves the light and the dark page."""
+_QUANTILES = np.linspace(0, 1, 201)
+
+TITLES = {
+    "visible_ratio": "visible ratio of the hardest person",
+    "people": "people in the picture",
+    "mask_share": "mask area, share of the picture",
+    "family": "scenario family",
+    "difficulty": "family and measured difficulty (0 easy, 1 hard)",
+}
+"""Stratification -> what its axis says."""
+
+
+Styles = Mapping[str, Style]
+"""Name of a run -> how it is drawn."""
+
+
+def styles(names: Iterable[str]) -> Styles:
+    """A look for each of the names; one name looks alike in all plots of a page."""
+    return {
+        name: Style(_COLOURS[place % len(_COLOURS)], *_MARKERS[place % len(_MARKERS)])
+        for place, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def plotted_columns(section: Section) -> list[str]:
+    """The columns that are plotted: the pasted ones, and those of metrics that have only raw ones."""
+    pasted = {column.partition(".")[0] for column in section.columns if column.endswith(".pasted")}
+    return [
+        column
+        for column in section.columns
+        if column.endswith(".pasted") or column.partition(".")[0] not in pasted
+    ]
+
+
+def strata(section: Section, by: str, column: str, looks: Styles) -> str | None:
+    """Means with intervals over the strata of `by`; None where no two strata have a finite mean."""
+    found = {
+        run.summary.run: {
+            stratum.label: (stratum.samples, estimate)
+            for stratum in run.summary.strata
+            if stratum.by == by
+            if (estimate := _of(stratum.estimates, column)) is not None
+        }
+        for run in section.runs
+    }
+    sizes: dict[str, int] = {}
+    for run in section.runs:
+        for label, (samples, _) in found[run.summary.run].items():
+            sizes[label] = max(samples, sizes.get(label, 0))
+    labels = _in_order(section, by, sizes)
+    drawn = [label for label in labels if any(_finite(found[run].get(label)) for run in found)]
+    if len(drawn) < 2:
+        return None
+
+    def draw() -> Figure:
+        figure, axes = _axes()
+        for place, (run, mine) in enumerate(found.items()):
+            at = [x for x, label in enumerate(drawn) if _finite(mine.get(label))]
+            if not at:
+                continue
+            estimates = [mine[drawn[x]][1] for x in at]
+            means = np.array([estimate.value for estimate in estimates], dtype=np.float64)
+            low, high = (
+                np.array([_bound(getattr(e, side), e.value) for e in estimates]) for side in ("low", "high")
+            )
+            shift = 0.5 * (place - (len(found) - 1) / 2) / max(len(found), 2)
+            axes.errorbar(
+                np.array(at) + shift,
+                means,
+                yerr=np.stack([means - low, high - means]),
+                color=looks[section.names[run]].colour,
+                marker=looks[section.names[run]].marker,
+                markersize=4.5,
+                linewidth=1,
+                elinewidth=1.2,
+                # A line only where the strata have an order.
+                linestyle="-" if by in ("visible_ratio", "people", "mask_share") else "none",
+            )
+        tilted = sum(map(len, drawn)) > 40
+        axes.set_xticks(
+            range(len(drawn)),
+            [
+                f"{label}\n(n {sizes[label]})" if not tilted else f"{label} (n {sizes[label]})"
+                for label in drawn
+            ],
+            rotation=40 if tilted else 0,
+            ha="right" if tilted else "center",
+            fontsize=8,
+        )
+        axes.set_xlabel(TITLES[by])
+        axes.set_title(section.axis(column), loc="left", fontsize=9)
+        return figure
+
+    return _svg(draw)
+
+
+def distribution(section: Section, column: str, looks: Styles) -> str | None:
+    """The share of samples at or below each score, run by run; None where no score is finite."""
+    curves = {}
+    for run, values in section.values[column].items():
+        finite = np.sort(values[np.isfinite(values)])
+        if len(finite) > 1:
+            # The share is of all scored samples, so that infinite ones are not forgotten: the curve ends below 1.
+            share = len(finite) / int((~np.isnan(values)).sum())
+            curves[run] = np.quantile(finite, _QUANTILES), _QUANTILES * share
+    if not curves:
+        return None
+
+    def draw() -> Figure:
+        figure, axes = _axes()
+        for place, (run, (scores, shares)) in enumerate(curves.items()):
+            axes.plot(
+                scores,
+                shares,
+                color=looks[section.names[run]].colour,
+                marker=looks[section.names[run]].marker,
+                markevery=(7 * place, 40),
+                markersize=4.5,
+                linewidth=1.5,
+            )
+        axes.set_ylim(0, 1)
+        axes.set_xlabel(section.axis(column))
+        axes.set_ylabel("share of samples at or below")
+        return figure
+
+    return _svg(draw)
+
+
+def attention(run: FinishedRun) -> str | None:
+    """CAG-kappa by layer and timestep, as `attention.png` shows it; None where nothing was recorded."""
+    if not run.attention.exists():
+        return None
+    layers, timesteps, gaps = attention_plot.mean_gaps(AttentionFile(run.attention))
+    if not layers:
+        return None
+    return _svg(lambda: attention_plot.figure(layers, timesteps, gaps, title=run.summary.label))
+
+
+def _of(estimates: Sequence[Estimate], column: str) -> Estimate | None:
+    return next((estimate for estimate in estimates if estimate.column == column), None)
+
+
+def _finite(found: tuple[int, Estimate] | None) -> bool:
+    return found is not None and found[1].value is not None and bool(np.isfinite(found[1].value))
+
+
+def _bound(bound: float | None, value: float | None) -> float:
+    """An interval's bound to draw: none and infinite ones are not drawn."""
+    assert value is not None
+    return bound if bound is not None and np.isfinite(bound) else value
+
+
+def _in_order(section: Section, by: str, present: dict[str, int]) -> list[str]:
+    """The strata of all runs; each run lists its own in order, and they agree."""
+    assert by in STRATIFIED
+    lists = [[s.label for s in run.summary.strata if s.by == by] for run in section.runs]
+    longest = max(lists, key=len, default=[])
+    others = [label for labels in lists for label in labels if label not in longest]
+    return [label for label in dict.fromkeys([*longest, *others]) if label in present]
+
+
+def _axes() -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _svg(draw: Callable[[], Figure]) -> str:
+    """The drawing as an `<svg>` element in the colour of the text around it; the same bytes every time."""
+    import matplotlib as mpl
+
+    ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color")
+    settings: dict[Any, Any] = dict.fromkeys(ink, _INK) | {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "mildbench",
+        "font.size": 9,
+    }
+    buffer = io.BytesIO()
+    with mpl.rc_context(settings):
+        # Without the date and the library's name, which change from one day, or version, to the next.
+        draw().savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
+    text = buffer.getvalue().decode()
+    head, _, drawing = text[text.index("<svg") :].partition(">")
+    # A width in points would keep it from fitting a narrow page; the view box stays.
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f"{head}>{drawing}".replace(_INK, "currentColor")

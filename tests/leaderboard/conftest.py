@@ -1,0 +1,58 @@
+"""A leaderboard of its own: real controls, a plug-in, random weights and a failure, on a small data set."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from evaluation_fakes import Calls
+from finished_runs import evaluated, registered
+from small import small_dataset
+
+from leaderboard import store
+from mildbench.dataset import Dataset
+from mildbench.evaluation import finished
+
+DAY = datetime.date(2024, 5, 17)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_dataset(tmp_path_factory.mktemp("leaderboard"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registry() -> Iterator[None]:
+    with registered():
+        yield
+
+
+@pytest.fixture(scope="session")
+def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Method -> its run on `deocclude`; `noise:strength=90` fails on one sample. Not to be changed."""
+    with registered():
+        out = tmp_path_factory.mktemp("runs")
+        metrics = ("psnr", "ssim", "amodal-iou", "leak", "shift", "lacking")
+        names = ("copy", "telea", "noise", "attentive", "oracle")
+        found = evaluated(data, out, *names, task="deocclude", metrics=metrics)
+        Calls.failing = {Dataset.open(data).task_ids("deocclude", "test")[0]}
+        return found | evaluated(data, out, "noise:strength=90", task="deocclude", metrics=metrics)
+
+
+@pytest.fixture(scope="session")
+def shipped(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an entry of each run; not to be changed."""
+    folder = tmp_path_factory.mktemp("entries")
+    with registered():
+        for path in runs.values():
+            store.add(finished.read(path), folder, today=DAY)
+    return folder
+
+
+@pytest.fixture
+def entries(shipped: Path, tmp_path: Path) -> Path:
+    """A copy of them, to tamper with."""
+    return Path(shutil.copytree(shipped, tmp_path / "entries"))

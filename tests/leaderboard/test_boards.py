@@ -1,0 +1,107 @@
+"""Ranks are those of the evaluation; what cannot be ranked is shown, and says why."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+
+import pytest
+from finished_runs import evaluated
+
+from leaderboard import site, store
+from leaderboard.ranking import Board, boards
+from mildbench.evaluation import finished
+from mildbench.evaluation.aggregate import HEADLINE
+from mildbench.evaluation.compare import Comparison
+from mildbench.evaluation.run import read_model
+
+
+def labelled(board: Board) -> dict[str, str]:
+    """Entry name -> label."""
+    return {place.entry.name: place.entry.summary.label for place in board.entries}
+
+
+def test_ranks_are_those_of_the_comparison(data: Path, tmp_path: Path) -> None:
+    folders = evaluated(data, tmp_path / "runs", "copy", "telea", "noise", "oracle")
+    for folder in folders.values():
+        store.add(finished.read(folder), tmp_path / "entries", today=datetime.date(2024, 1, 1))
+    (board,) = boards(store.read_all(tmp_path / "entries"))
+    labels = labelled(board)
+    said = read_model(Comparison, next(iter(folders.values())).parent / "comparison.json", "comparison")
+    for column in said.columns:
+        ranks = {labels[name]: rank for name, rank in board.columns[column.column].ranks.items()}
+        assert ranks == {said.runs[run]: rank for run, rank in column.ranks.items()}
+
+
+def test_what_is_not_complete_has_no_rank(shipped: Path) -> None:
+    (board,) = boards(store.read_all(shipped))
+    reasons = {place.entry.summary.label: place.unranked for place in board.entries}
+    assert reasons["copy"] == reasons["telea"] == reasons["noise"] == ""
+    assert "random weights" in reasons["attentive"]
+    assert "samples have no score" in reasons["noise:strength=90"]
+    assert reasons["oracle"] == "is shown the answer"
+    ranked = {labelled(board)[name] for name in board.ranks}
+    assert ranked == {"copy", "telea", "noise"}
+    for column in board.columns.values():
+        assert {labelled(board)[name] for name in column.ranks} <= ranked
+
+
+@pytest.mark.parametrize(
+    ("metrics", "limit", "reason"),
+    [(("psnr",), None, "not scored: ssim"), (("psnr", "ssim"), 3, "3 samples only")],
+)
+def test_missing_metrics_and_samples_cost_the_rank(
+    data: Path, tmp_path: Path, metrics: tuple[str, ...], limit: int | None, reason: str
+) -> None:
+    folder = tmp_path / "entries"
+    full = evaluated(data, tmp_path / "full", "copy", "telea")
+    part = evaluated(data, tmp_path / "part", "noise", metrics=metrics, limit=limit)
+    for path in (*full.values(), *part.values()):
+        store.add(finished.read(path), folder, today=datetime.date(2024, 1, 1))
+    (board,) = boards(store.read_all(folder))
+    assert board.entries[-1].entry.summary.label == "noise"
+    assert reason in board.entries[-1].unranked
+    assert len(board.ranks) == 2
+
+
+def test_a_newer_revision_supersedes_the_older(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "entries"
+    run = finished.read(evaluated(data, tmp_path / "runs", "noise")["noise"])
+    old = store.add(run, folder, today=datetime.date(2024, 1, 1))
+    config = run.summary.config.model_copy(update={"code": "f" * 64})
+    changed = finished.FinishedRun(
+        run.folder, run.record, run.summary.model_copy(update={"config": config}), run.rows, run.panel
+    )
+    new = store.add(changed, folder, today=datetime.date(2024, 2, 1))
+    (board,) = boards(store.read_all(folder))
+    assert [place.superseded_by for place in board.entries] == [None, new.entry.name]
+    assert list(board.ranks) == [new.entry.name]
+    assert old.entry.name != new.entry.name
+
+
+def test_tasks_are_boards_of_their_own(data: Path, tmp_path: Path) -> None:
+    for task in ("erase-all", "erase-one"):
+        for path in evaluated(data, tmp_path / "runs", "copy", task=task).values():
+            store.add(finished.read(path), tmp_path / "entries", today=datetime.date(2024, 1, 1))
+    found = boards(store.read_all(tmp_path / "entries"))
+    assert [board.title.split()[0] for board in found] == ["erase-all", "erase-one"]
+
+
+def test_the_page_shows_entries_and_keeps_reported_numbers_apart(shipped: Path, tmp_path: Path) -> None:
+    stored = store.read_all(shipped)
+    site.build(tmp_path / "site.html", stored, store.read_reported())
+    text = (tmp_path / "site.html").read_text()
+    measured, _, rest = text.partition('id="reported"')
+    for item in stored:
+        estimate = item.entry.summary.estimate(HEADLINE)
+        assert item.entry.name in measured
+        assert item.entry.scores.sha256 in measured
+        assert estimate is not None
+        assert f"{estimate.value:.2f}" in measured
+    for paper in store.read_reported():
+        assert paper.arxiv in rest
+        assert paper.paper not in measured
+        assert str(paper.results[0].psnr) in rest
+    loaded = re.findall(r'\b(?:src|xlink:href)="([^"]*)"|url\(([^)]*)\)', text)
+    assert loaded == []

@@ -1,0 +1,60 @@
+"""Runs of a small data set: a tie, a failure, random weights with attention, and the answer itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from evaluation_fakes import Calls
+from finished_runs import evaluated, registered
+from small import small_dataset
+
+from mildbench.dataset import Dataset
+from mildbench.evaluation import finished
+from mildbench.evaluation.finished import FinishedRun
+from mildbench.report import page
+from mildbench.report.section import Section, sections
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_dataset(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registry() -> Iterator[None]:
+    with registered():
+        yield
+
+
+@pytest.fixture(scope="session")
+def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Method -> its run on `erase-one`; `noise:strength=90` fails on one sample. Not to be changed."""
+    with registered():
+        out = tmp_path_factory.mktemp("runs")
+        metrics = ("psnr", "ssim", "cag-kappa", "lacking", "shift")
+        names = ("copy", "telea", "noise", "attentive", "oracle")
+        found = evaluated(data, out, *names, metrics=metrics)
+        Calls.failing = {Dataset.open(data).task_ids("erase-one", "test")[2]}
+        return found | evaluated(data, out, "noise:strength=90", metrics=metrics)
+
+
+@pytest.fixture
+def read(runs: dict[str, Path]) -> list[FinishedRun]:
+    return [finished.read(folder) for folder in runs.values()]
+
+
+@pytest.fixture
+def section(read: list[FinishedRun]) -> Section:
+    (found,) = sections(read)
+    return found
+
+
+@pytest.fixture(scope="session")
+def report(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of all runs."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    with registered():
+        assert page.write(path, [finished.read(folder) for folder in runs.values()]) == []
+    return path

@@ -1,0 +1,64 @@
+"""Finished runs on a small data set, for what reads runs from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from evaluation_fakes import Calls
+
+from mildbench.dataset import Dataset
+from mildbench.evaluation.runner import evaluate
+from mildbench.method import METHODS, MethodSpec
+from mildbench.metrics.base import METRICS
+
+FAKES = {
+    METHODS: {
+        "attentive": "evaluation_fakes:Attentive",
+        "copy": "baselines.controls:Copy",
+        "noise": "evaluation_fakes:Noise",
+        "oracle": "baselines.controls:Oracle",
+        "precomputed": "baselines.precomputed:Precomputed",
+        "telea": "baselines.opencv:Telea",
+    },
+    METRICS: {
+        "amodal-iou": "mildbench.metrics.amodal:AmodalIou",
+        "cag-kappa": "mildbench.metrics.attention:CagKappa",
+        "lacking": "evaluation_fakes:Lacking",
+        "leak": "mildbench.metrics.attention:Leak",
+        "psnr": "mildbench.metrics.psnr:Psnr",
+        "shift": "evaluation_fakes:Shift",
+        "ssim": "mildbench.metrics.ssim:Ssim",
+    },
+}
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """The methods and metrics of `FAKES`, and no others."""
+    with pytest.MonkeyPatch.context() as patch:
+        for registry, names in FAKES.items():
+            points = {name: EntryPoint(name, target, "fake") for name, target in names.items()}
+            patch.setattr(registry, "_targets", points, raising=False)
+        Calls.clear()
+        yield
+        Calls.clear()
+
+
+def evaluated(
+    data: Path,
+    out: Path,
+    *methods: str,
+    task: str = "erase-one",
+    metrics: tuple[str, ...] = ("psnr", "ssim"),
+    limit: int | None = None,
+) -> dict[str, Path]:
+    """Evaluate on the CPU; method as written -> its run's folder."""
+    specs = [MethodSpec.parse(text) for text in methods]
+    dataset = Dataset.open(data)
+    summaries = evaluate(dataset, task, "test", specs, out=out, metrics=metrics, device="cpu", limit=limit)
+    folder = out / dataset.fingerprint[:12] / task
+    return {text: folder / summary.run for text, summary in zip(methods, summaries, strict=True)}
