@@ -24,13 +24,36 @@ INTERRUPTED = 130
 
 
 def _register() -> None:
-    from mildbench.cli import build_dataset, doctor, evaluate, export, import_pairs, ls, validate, weights
+    from mildbench.cli import (
+        annotate,
+        browse,
+        build_dataset,
+        doctor,
+        erase,
+        evaluate,
+        evaluate_annotations,
+        export,
+        import_pairs,
+        leaderboard,
+        ls,
+        report,
+        train,
+        validate,
+        weights,
+    )
 
     app.command("build-dataset")(build_dataset.build_dataset)
+    app.command("annotate")(annotate.annotate)
+    app.command("evaluate-annotations")(evaluate_annotations.evaluate_annotations)
     app.command("validate")(validate.validate)
     app.command("export")(export.export)
     app.add_typer(import_pairs.app, name="import")
+    app.command("erase")(erase.erase)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("browse")(browse.browse)
+    app.command("report")(report.report)
+    app.add_typer(leaderboard.app, name="leaderboard")
+    app.command("train")(train.train)
     app.command("ls")(ls.ls)
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor)

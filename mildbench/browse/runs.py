@@ -1,0 +1,128 @@
+"""Runs as they lie on disk, opened to be looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mildbench.errors import UserError
+from mildbench.evaluation.data import STRATA
+from mildbench.evaluation.run import RunRecord, read_model
+from mildbench.evaluation.summary import MetricRecord, RunSummary
+from mildbench.files import inside
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRun:
+    """One run with its scores."""
+
+    name: str
+    """Unique among the runs that are looked at; letters, digits and underscores, with a letter first."""
+    folder: Path
+    record: RunRecord
+    summary: RunSummary
+    scores: pd.DataFrame
+    """`scores.parquet` by sample id."""
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The score columns, in order."""
+        return [item.column for item in self.summary.estimates if item.column in self.scores]
+
+    def metric(self, name: str) -> MetricRecord | None:
+        """The metric of this name, if it was scored."""
+        return next((item for item in self.summary.metrics if item.name == name), None)
+
+    def headline(self, metric: str) -> str | None:
+        """The column that stands for a metric: inside the mask, output pasted into the input, where it has that."""
+        mine = [column for column in self.columns if column.partition(".")[0] == metric]
+        best = f"{metric}.mask.pasted"
+        return best if best in mine else next(iter(mine), None)
+
+    def finite(self, column: str) -> pd.Series:
+        """A column's scores that are defined and finite: a picture that is the truth has none worth looking at."""
+        values = self.scores[column]
+        return values[np.isfinite(values)]
+
+    def field(self, column: str) -> str:
+        """The name of a score column as a FiftyOne field."""
+        return f"{self.name}_{_identifier(column)}"
+
+    def prediction(self, sample_id: str) -> Path | None:
+        """The sample's output; None where there is none that could be scored.
+
+        Raises `UserError` for an id that would leave the folder.
+        """
+        if sample_id not in self.scores.index or self.failure(sample_id) is not None:
+            return None
+        path = inside(self.folder / "predictions", f"{sample_id}.png", "sample id")
+        return path if path.exists() else None
+
+    def failure(self, sample_id: str) -> str | None:
+        """Why the sample has no score; None where it has, or was never asked for."""
+        reason = self.scores["error"].get(sample_id)
+        return reason if isinstance(reason, str) else None
+
+
+def open_runs(folders: Sequence[Path]) -> tuple[ScoredRun, ...]:
+    """Open runs of one task on one split of one data set.
+
+    Needs no torch, unlike `mildbench.evaluation.finished.read`, which also has the metrics' code.
+    Raises `UserError` for a run without scores, and runs that do not belong together.
+    """
+    records = [read_model(RunRecord, folder / "run.json", "run description") for folder in folders]
+    first = records[0]
+    for folder, record in zip(folders, records, strict=True):
+        if (record.config.dataset, record.task, record.split) != (
+            first.config.dataset,
+            first.task,
+            first.split,
+        ):
+            raise UserError(
+                f"{folder} is of {record.dataset.name} {record.config.dataset[:12]} {record.task} {record.split}, "
+                f"{folders[0]} of {first.dataset.name} {first.config.dataset[:12]} {first.task} {first.split}: "
+                "look at runs of one task on one data set at a time"
+            )
+    names = [_run_name(record.label) for record in records]
+    return tuple(
+        ScoredRun(
+            name if names.count(name) == 1 else f"{name}_{record.config_hash[:8]}",
+            folder,
+            record,
+            read_model(RunSummary, folder / "summary.json", "summary"),
+            _scores(folder / "scores.parquet"),
+        )
+        for folder, record, name in zip(folders, records, names, strict=True)
+    )
+
+
+def _run_name(label: str) -> str:
+    name = _identifier(label).strip("_")
+    return name if name[:1].isalpha() else f"run_{name}"
+
+
+def _identifier(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", text)
+
+
+def _scores(path: Path) -> pd.DataFrame:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"scores not found: {path}: run the same mildbench evaluate again") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"scores {path} are broken ({error}): delete the file and score again") from None
+    if lacking := {"id", "error", *STRATA}.difference(table.column_names):
+        raise UserError(
+            f"scores {path} lack {', '.join(sorted(lacking))}, perhaps of another mildbench version: run the same "
+            "mildbench evaluate again"
+        )
+    return table.to_pandas().set_index("id")
