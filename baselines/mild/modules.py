@@ -63,6 +63,7 @@ class Modules:
         guided: bool,
         modulated: bool,
         layered: bool,
+        seed: int = 0,
     ) -> Modules:
         """Untrained modules for this backbone, the same on every machine. Its UNet's projections are replaced.
 
@@ -76,6 +77,7 @@ class Modules:
             guided: with Human Morphology Guidance.
             modulated: with Spatially-Modulated Attention.
             layered: with an alpha head.
+            seed: of the random weights.
         """
         device, dtype, factor = backbone.device, backbone.dtype, backbone.factor
 
@@ -89,7 +91,7 @@ class Modules:
                 AlphaHead(backbone.vae.config.latent_channels, factor).to(device, dtype) if layered else None,
             )
 
-        return seeded(build)
+        return seeded(build, seed)
 
     def parts(self) -> dict[str, nn.Module]:
         """The modules beside the adapters; each is stored in `<name>.safetensors`."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from training_fakes import FakeScenes, LinearTrainer
 
+from mildbench.training import loop
 from mildbench.training.loop import Outcome, train
 from mildbench.training.record import TrainingRecord
 from mildbench.training.settings import Execution, Settings
@@ -48,6 +49,13 @@ def _run(
 def run(tmp_path: Path) -> Run:
     """`run(trainer, out=..., source=..., SETTING=..., ...)` trains in the test's folder."""
     return partial(_run, tmp_path)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two scenes to validate on, and panels of two steps."""
+    monkeypatch.setattr(loop, "_VALIDATION", 2)
+    monkeypatch.setattr("baselines.diffusion.training.base.PANEL_STEPS", 2)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from baselines.lama.training import LamaTrainer
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
-from mildbench.training import loop
 from mildbench.training.loop import Outcome
 from mildbench.training.record import read_log
 from mildbench.training.trainer import TRAINERS, Trainer
@@ -41,9 +40,7 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def create(vae: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Trainer]:
-    monkeypatch.setattr(loop, "_VALIDATION", 2)
-    monkeypatch.setattr("baselines.diffusion.training.base._PANEL_STEPS", 2)
+def create(vae: Path, quick: None) -> Callable[[str], Trainer]:
     makers = {
         "lama": LamaTrainer,
         "backbone-vae": VaeTrainer,

@@ -12,7 +12,7 @@ from baselines.diffusion.training.noise import noise_losses
 from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, Trainer
 
-_PANEL_STEPS = 20
+PANEL_STEPS = 20
 
 
 class DiffusionTrainer(Trainer):
@@ -42,7 +42,7 @@ class DiffusionTrainer(Trainer):
         shown, holes = to_model(batch["image"]), to_hole(batch["mask"])
         prompts = self.backbone.text(batch["prompt"])
         pathways = Pathways(shown, holes, prompts, range(len(shown)))
-        made = self.backbone.decode(denoise(self.backbone, pathways, Settings(steps=_PANEL_STEPS)))
+        made = self.backbone.decode(denoise(self.backbone, pathways, Settings(steps=PANEL_STEPS)))
         columns = (shown, made, to_model(batch["truth"]))
         image, filled, truth = (pictures((column + 1) / 2) for column in columns)
         return tile([image, batch["mask"].cpu().numpy(), filled, truth])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from mildbench.scene import Scene
+from mildbench.evaluation.data import as_batch
+from mildbench.method import EraseBatch
+from mildbench.scene import Layer, People, Scene
 from mildbench.training.examples import Example, draw_hole, draw_targets, erasing
 
 PERSON = "a person"
@@ -32,6 +36,30 @@ def inpainting(scene: Scene, rng: np.random.Generator) -> Example:
     somebody = scene.people().visible.any(axis=0)
     peopled = np.count_nonzero(somebody & hole) >= _PEOPLED * np.count_nonzero(hole)
     return {"image": picture, "mask": hole, "truth": picture, "prompt": PERSON if peopled else ""}
+
+
+def draw_uncovering(scene: Scene, rng: np.random.Generator) -> frozenset[int]:
+    """The ids of people to erase, one of whom stands before somebody who stays; needs two people."""
+    ids = [layer.person.id for layer in scene.layers]
+    stays = int(rng.integers(len(ids) - 1))
+    erased = rng.random(len(ids)) < 0.5
+    erased[stays], erased[rng.integers(stays + 1, len(ids))] = False, True
+    return frozenset(name for name, gone in zip(ids, erased, strict=True) if gone)
+
+
+def task(scene: Scene, targets: frozenset[int], rng: np.random.Generator) -> tuple[EraseBatch, People]:
+    """What a method is shown that is to erase these people, in a hole as loose as a user's; and who is there."""
+    erased = scene.erase(targets)
+    assert erased.people is not None
+    shown = replace(erased, mask=draw_hole(scene, targets, rng))
+    return as_batch(scene.id, shown, 0, with_truth=False), erased.people
+
+
+def alone(layer: Layer, height: int, width: int, grey: int) -> np.ndarray:
+    """uint8[height, width, 3]: a whole person on grey, without shadow."""
+    canvas = np.full((height, width, 3), grey, np.uint8)
+    replace(layer, shadow=None).paint(canvas)
+    return canvas
 
 
 def pictures(scene: Scene, rng: np.random.Generator) -> Example:

@@ -1,0 +1,66 @@
+"""Training MagicEraser: one word and an adapter, nothing else, and the method reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from people import crowd
+from training_fakes import FakeScenes
+
+from baselines.diffusion.backbone import load_backbone
+from baselines.magiceraser.prompt import FIRST
+from baselines.magiceraser.training import MagicEraserTrainer
+from mildbench.images import read_rgb
+from mildbench.method import MethodSpec
+from mildbench.training import checkpoint
+from mildbench.training.loop import Outcome
+from mildbench.training.record import read_log
+
+Run = Callable[..., Outcome]
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_path: Path) -> None:
+    trainer = MagicEraserTrainer()
+    outcome = run(trainer, source=FakeScenes(2, 64), steps=10, batch_size=2, size=64, lr=1e-2, save_every=10)
+    rows = read_log(tmp_path / "run/log.csv")
+    assert rows[-1]["val_loss"] < 0.98 * rows[0]["val_loss"]  # of the same noise
+    assert read_rgb(tmp_path / "run/panels/00000010.png").shape == (2 * 68, 4 * 68, 3)
+
+    newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
+    assert newest is not None
+    names = set(newest.model)
+    assert {name for name in names if name.startswith("word")} == {"word.vectors.0"}
+    assert {name.rpartition(".")[2] for name in names if name.startswith("lora")} == {"down", "up"}
+    frozen = load_backbone("tiny", "cpu", torch.float32)
+    unet = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
+    text = {
+        name.replace(".table.", "."): part
+        for name, part in trainer.backbone.text.models[0].named_parameters()
+    }
+    assert all(torch.equal(part, unet[name]) for name, part in frozen.unet.named_parameters())
+    assert all(torch.equal(part, text[name]) for name, part in frozen.text.models[0].named_parameters())
+    first = frozen.text.tokenizers[0](FIRST, add_special_tokens=False, return_tensors="pt").input_ids[0]
+    fresh = frozen.text.models[0].get_input_embeddings()(first).mean(0)
+    assert not torch.allclose(newest.model["word.vectors.0"], fresh, atol=1e-3)
+
+    results = []
+    for spec in (outcome.usage.split()[-1], "magiceraser:backbone=tiny"):
+        method = MethodSpec.parse(f"{spec},steps=2,resolution=64,init=telea").create()
+        method.load()
+        result = method.run(crowd(1))[0]
+        assert result.error is None
+        results.append(result.image)
+    assert not np.array_equal(*results)
+
+
+def test_the_tag_is_that_of_the_method() -> None:
+    trainer = MagicEraserTrainer(tag="street")
+    trainer.load("cpu", 0)
+    method = MethodSpec.parse(trainer.usage(Path("weights")).split()[-1]).create()
+    shown = {"image": torch.zeros(2, 32, 32, 3)}
+    assert trainer._prompted(shown)["prompt"] == [method.prompt] * 2  # type: ignore[attr-defined]

@@ -1,0 +1,175 @@
+"""Training MILD: examples are the method's own pathways, and what is trained is what the method reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from people import crowd
+from training_fakes import FakeScenes, drawn_scene
+
+from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.training import problems
+from baselines.mild import composition, examples
+from baselines.mild.method import Mild
+from baselines.mild.pathways import Pathway, pathways
+from baselines.mild.training import MildTrainer, matte_losses
+from mildbench.images import read_rgb
+from mildbench.method import EraseBatch, MethodSpec
+from mildbench.training import checkpoint
+from mildbench.training.data import Made, collate
+from mildbench.training.ema import state_of
+from mildbench.training.loop import Outcome
+from mildbench.training.record import read_log
+
+Run = Callable[..., Outcome]
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+@pytest.mark.parametrize("parts", ["pose+parsing+relations", "pose", "none"])
+def test_an_example_is_what_the_method_makes_of_the_same_task(
+    parts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[list[Pathway]] = []
+
+    def kept(batch: EraseBatch) -> list[Pathway]:
+        made.append(pathways(batch))
+        return made[-1]
+
+    monkeypatch.setattr(examples, "pathways", kept)
+    trainer, method = MildTrainer(hmg=parts), Mild("tiny", hmg=parts, resolution=64)
+    trainer.load("cpu", 0)
+    method.load()
+    example = trainer.make_example(drawn_scene(4, 64), np.random.default_rng(0))
+    found = trainer._conditions(collate([Made(example)]))
+    chosen = [made[0][0], made[1][1]]
+    wanted = method.conditions(chosen, Canvas.of((64, 64), 64, 32), [0])
+    assert [path.name for path in chosen] == ["background", "person 0"]
+    for name in ("domains", "visible", "regions"):
+        assert torch.equal(getattr(found, name), getattr(wanted, name)), name
+    torch.testing.assert_close(found.guidance, wanted.guidance, atol=0.5 / examples.LEVELS, rtol=0)
+    for name in ("pictures", "holes"):
+        assert torch.equal(getattr(found.pathways, name), getattr(wanted.pathways, name)), name
+    assert torch.equal(found.pathways.prompts.tokens, wanted.pathways.prompts.tokens)
+
+
+def test_pathways_that_make_their_targets_compose_to_the_truth() -> None:
+    scene = drawn_scene(4, 64)
+    behind, front = (layer.person.id for layer in scene.layers)
+    rng = np.random.default_rng(0)
+    while True:
+        example = examples.two_pathways(scene, rng, (), 8)
+        if example["instance"].tolist() == [False, True]:  # type: ignore[union-attr]
+            break
+    shown, _ = problems.task(scene, frozenset({front}), rng)
+    instance = pathways(shown)[1]
+    target, matte = example["target"], example["matte"]
+    layer = composition.layer(instance, shown.images[0], target[1], np.float32(matte[1]) / 255)  # type: ignore[index, arg-type]
+    made = composition.compose(shown.images[0], shown.masks[0], target[0], {0: layer})  # type: ignore[arg-type]
+    error = np.abs(made.astype(int) - scene.composite(without={front})).max(axis=2)
+    assert (error > 4).mean() < 0.01  # soft edges, which belong to no binary mask
+    assert behind in {layer.person.id for layer in scene.layers}
+    assert (
+        np.abs(scene.composite().astype(int) - scene.composite(without={front})).max(axis=2) > 4
+    ).mean() > 0.1
+
+
+def test_somebody_alone_makes_backgrounds() -> None:
+    scene = drawn_scene(0, 64)
+    alone = type(scene)(scene.id, scene.background, scene.layers[:1])
+    example = examples.two_pathways(alone, np.random.default_rng(0), (), 8)
+    assert not example["instance"].any()  # type: ignore[union-attr]
+    assert all(np.array_equal(target, scene.background) for target in example["target"])
+    assert not example["matte"].any()  # type: ignore[union-attr]
+
+
+def test_the_losses_fall_on_a_few_scenes(run: Run, tmp_path: Path) -> None:
+    run(MildTrainer(), source=FakeScenes(2, 64), steps=8, batch_size=2, size=64, lr=3e-2, save_every=8)
+    rows = read_log(tmp_path / "run/log.csv")
+    # Of the same noise before and after; the backbone is random and frozen, so they fall slowly.
+    for column, share in (("loss", 0.98), ("background", 0.98), ("alpha", 1.0)):
+        assert rows[-1][f"val_{column}"] < share * rows[0][f"val_{column}"], column
+    assert read_rgb(tmp_path / "run/panels/00000008.png").shape == (2 * 68, 8 * 68, 3)
+
+
+def test_only_its_modules_are_trained_and_the_method_reads_them(run: Run, tmp_path: Path) -> None:
+    trainer = MildTrainer()
+    outcome = run(trainer, steps=3, batch_size=2, size=64, lr=3e-2, save_every=3)
+    newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
+    assert newest is not None
+    assert {name.partition(".")[0] for name in newest.model} == {"lora", "guidance", "modulation", "alpha"}
+    assert {name.rpartition(".")[2] for name in newest.model if name.startswith("lora")} == {"down", "up"}
+    fresh = MildTrainer()
+    fresh.load("cpu", 0)
+    still = {name for name, part in state_of(fresh.trained).items() if torch.equal(part, newest.model[name])}
+    assert still == set()
+    frozen = load_backbone("tiny", "cpu", torch.float32)
+    trained = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
+    assert all(torch.equal(part, trained[name]) for name, part in frozen.unet.named_parameters())
+    for part, before in (("vae", frozen.vae), ("text", frozen.text.models[0])):
+        after = trainer.backbone.vae if part == "vae" else trainer.backbone.text.models[0]
+        pairs = zip(before.parameters(), after.parameters(), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+
+    results = []
+    for spec in (
+        f"{outcome.usage.split()[-1]},steps=2,resolution=64",
+        "mild:backbone=tiny,steps=2,resolution=64",
+    ):
+        method = MethodSpec.parse(spec).create()
+        method.load()
+        result = method.run(crowd(1))[0]
+        assert result.error is None
+        results.append(result)
+    assert not np.array_equal(results[0].image, results[1].image)
+    assert any(not np.array_equal(results[0].layers[person], results[1].layers[person]) for person in (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        ({"hmg": "none"}, {"background", "instance", "modulation", "alpha"}),
+        ({"sma": False, "lora_routing": False}, {"shared", "guidance", "alpha"}),
+        ({"single_path": True, "hmg": "pose"}, {"shared", "guidance", "modulation"}),
+    ],
+)
+def test_what_an_ablation_trains_its_method_reads(
+    run: Run, tmp_path: Path, options: dict[str, object], files: set[str]
+) -> None:
+    outcome = run(MildTrainer(**options), steps=1, batch_size=1, size=32, lr=1e-3)  # type: ignore[arg-type]
+    assert {path.stem for path in (tmp_path / "run/weights").glob("*.safetensors")} == files
+    method = MethodSpec.parse(outcome.usage.split()[-1]).create()
+    method.load()
+    assert isinstance(method, Mild)
+    assert set(method.modules.parts()) == files - {"background", "instance", "shared"}
+
+
+def test_stopped_and_continued_equals_unbroken(run: Run, tmp_path: Path) -> None:
+    given = {"steps": 2, "batch_size": 1, "size": 32, "lr": 1e-3, "save_every": 2}
+    run(MildTrainer(), out="unbroken", **given)
+    run(MildTrainer(), minutes=1e-9, **given)
+    run(MildTrainer(), **given)
+    one, other = (read_log(tmp_path / folder / "log.csv") for folder in ("run", "unbroken"))
+    assert [row["loss"] for row in one[1:]] == [row["loss"] for row in other[1:]]
+    for file in (tmp_path / "run/weights").glob("*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "unbroken/weights" / file.name).read_bytes()
+
+
+def test_the_alpha_loss_looks_into_the_hole_only() -> None:
+    mattes = torch.zeros(3, 1, 8, 8)
+    mattes[:2, :, :4] = 1
+    holes = torch.zeros(3, 1, 8, 8)
+    holes[:2, :, 2:6] = 1
+    right = (2 * mattes - 1) * 20
+    wrong = right.clone()
+    wrong[0, :, 6:] = 20  # outside the hole
+    wrong[1, :, 3] = -20
+    assert matte_losses(right, mattes, holes).max() < 1e-3
+    losses = matte_losses(wrong, mattes, holes)
+    assert losses[0] < 1e-3
+    assert losses[1] > 1
+    assert losses[2] == 0  # nothing to be found
