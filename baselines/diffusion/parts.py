@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from mildbench import weights
 from mildbench.errors import UserError
+from mildbench.files import write_bytes
 
 Part = TypeVar("Part")
 
@@ -24,10 +25,9 @@ def seeded(build: Callable[[], Part], seed: int = 0) -> Part:
 
 
 def save_part(module: nn.Module, path: Path) -> None:
-    """Write a module's weights as float16 safetensors."""
-    save_file(
-        {key: part.detach().half().contiguous().cpu() for key, part in module.state_dict().items()}, path
-    )
+    """Write a module's weights as float16 safetensors, whole or not at all."""
+    halves = {key: part.detach().half().contiguous().cpu() for key, part in module.state_dict().items()}
+    write_bytes(path, save(halves))
 
 
 def load_part(module: nn.Module, path: Path) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from mildbench import weights
 from mildbench.errors import UserError
+from mildbench.files import write_bytes
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """The attention projections, as diffusers names them."""
@@ -100,7 +101,7 @@ class DomainLora:
             for path, layer in self.layers.items():
                 state[f"unet.{path}.lora_A.weight"] = layer.down[number].detach().half().contiguous().cpu()
                 state[f"unet.{path}.lora_B.weight"] = layer.up[number].detach().half().contiguous().cpu()
-            save_file(state, folder / f"{name}.safetensors")
+            write_bytes(folder / f"{name}.safetensors", save(state))
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; raises `UserError` for adapters of another UNet or rank."""

@@ -12,8 +12,9 @@
       scores.parquet      one row a sample
       features/           what the set metrics compare, by network
       summary.json        aggregates, see `mildbench.evaluation.summary`
+      browse/             pictures that `mildbench browse` derives
 
-Beside the runs lie `truth-features/`, which they share, and `comparison.json`.
+Beside the runs lie `truth-features/` and `browse/`, which they share, and `comparison.json`.
 """
 
 from __future__ import annotations
