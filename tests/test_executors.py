@@ -306,13 +306,13 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(
     command += ["--executor", engine, "--workers", "2"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list((out / STATE).glob("*.json")) and time.monotonic() < deadline:
+    while not list((out / STATE).glob("[0-9]*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "mildbench: interrupted: the same command resumes where it stopped" in stderr.splitlines()
-    kept = len(list((out / STATE).glob("*.json")))
+    kept = len(list((out / STATE).glob("[0-9]*.json")))
     assert 0 < kept < 25
     build(long, 0, out, SerialExecutor(1), lambda count: None)
     build(long, 0, tmp_path / "whole", SerialExecutor(1), lambda count: None)
