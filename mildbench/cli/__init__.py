@@ -33,6 +33,7 @@ def _register() -> None:
         evaluate,
         evaluate_annotations,
         export,
+        figure,
         import_pairs,
         leaderboard,
         ls,
@@ -52,6 +53,7 @@ def _register() -> None:
     app.command("evaluate")(evaluate.evaluate)
     app.command("browse")(browse.browse)
     app.command("report")(report.report)
+    app.command("figure")(figure.figure)
     app.add_typer(leaderboard.app, name="leaderboard")
     app.command("train")(train.train)
     app.command("ls")(ls.ls)

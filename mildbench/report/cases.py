@@ -135,31 +135,37 @@ def _wanted(section: Section) -> Iterator[tuple[str, str, str, str]]:
 
 def _case(section: Section, dataset: TripletSource, sample_id: str, kind: str, run: str) -> Case:
     triplet = dataset.triplet(section.runs[0].summary.task, sample_id)
-    tinted = triplet.image.astype(np.float32)
-    tinted[triplet.mask] = (tinted[triplet.mask] + _TINT) / 2
     pictures = [
         Picture("input", _uri(triplet.image), ""),
-        Picture("to erase", _uri(tinted.astype(np.uint8)), ""),
+        Picture("to erase", _uri(tinted(triplet)), ""),
         Picture("truth", _uri(triplet.truth), ""),
     ]
     # Without its own output (it cannot be read any more) the slider shows the truth.
     right = 2
     for other in section.runs:
-        output = _output(other, sample_id, triplet)
-        if output is None:
+        made = output(other, sample_id, triplet)
+        if made is None:
             continue
         if other.summary.run == run:
             right = len(pictures)
         pictures.append(
             Picture(
-                section.names[other.summary.run], _uri(output), _score(section, other.summary.run, sample_id)
+                section.names[other.summary.run], _uri(made), _score(section, other.summary.run, sample_id)
             )
         )
     width, height = _size(triplet.image)
     return Case(sample_id, kind, _facts(triplet), width, height, pictures, 0, right)
 
 
-def _output(run: FinishedRun, sample_id: str, triplet: Triplet) -> np.ndarray | None:
+def tinted(triplet: Triplet) -> np.ndarray:
+    """uint8[H, W, 3]: the input with what is to be erased in colour."""
+    picture = triplet.image.astype(np.float32)
+    picture[triplet.mask] = (picture[triplet.mask] + _TINT) / 2
+    return picture.astype(np.uint8)
+
+
+def output(run: FinishedRun, sample_id: str, triplet: Triplet) -> np.ndarray | None:
+    """uint8[H, W, 3]: what the run made of a sample; None where that cannot be read any more."""
     path = inside(run.folder / "predictions", f"{sample_id}.png", "sample id")
     try:
         image = read_rgb(path, "prediction")

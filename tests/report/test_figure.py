@@ -1,0 +1,75 @@
+"""`mildbench figure`: samples and outputs side by side."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from command_line import invoke
+
+from mildbench.errors import UserError
+from mildbench.evaluation.finished import FinishedRun
+from mildbench.images import read_rgb
+from mildbench.report import figure
+from mildbench.report.cases import open_dataset
+from mildbench.report.section import Section
+
+
+def test_a_row_is_input_mask_truth_and_the_pasted_outputs(section: Section) -> None:
+    source = open_dataset(section, None)
+    (sample_id,) = figure.spread(section, 1)
+    triplet = source.triplet("erase-one", sample_id)
+    image, tint, truth, *outputs = figure.pictures(section, source, sample_id)
+    assert np.array_equal(image, triplet.image)
+    assert np.array_equal(truth, triplet.truth)
+    assert np.array_equal((tint != image).any(axis=-1), triplet.mask)
+    assert len(outputs) == len(section.runs)
+    for run, shown in zip(section.runs, outputs, strict=True):
+        made = read_rgb(run.folder / "predictions" / f"{sample_id}.png", "prediction")
+        assert np.array_equal(shown[triplet.mask], made[triplet.mask])
+        assert np.array_equal(shown[~triplet.mask], image[~triplet.mask])
+
+
+def test_samples_are_spread_over_those_that_every_run_has(section: Section) -> None:
+    failed = {failure.sample_id for run in section.runs for failure in run.summary.failures}
+    assert failed
+    everything = figure.spread(section, 10**6)
+    assert everything == [sample_id for sample_id in section.ids if sample_id not in failed]
+    two = figure.spread(section, 2)
+    quarters = [everything[len(everything) // 4], everything[3 * len(everything) // 4]]
+    assert two == quarters
+
+
+def test_the_command_draws_the_runs(runs: dict[str, Path], tmp_path: Path) -> None:
+    folders = [runs["copy"], runs["telea"]]
+    assert invoke("figure", *folders, "--count", 2, "--out", tmp_path / "two.png") == 0
+    assert invoke("figure", *folders, "--count", 1, "--out", tmp_path / "one.png") == 0
+    assert invoke("figure", *folders, "--count", 1, "--out", tmp_path / "one.pdf") == 0
+    two, one = (cv2.imread(str(tmp_path / name)) for name in ("two.png", "one.png"))
+    assert two is not None
+    assert one is not None
+    assert two.shape[0] > one.shape[0]
+    assert two.shape[1] == one.shape[1] == round(5 * figure.INCHES * 200)
+    assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_errors_name_the_remedy(read: list[FinishedRun], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is \.png, \.pdf or \.svg"):
+        figure.write(tmp_path / "figure.jpg", read)
+    with pytest.raises(UserError, match="no run has the sample 'nobody'"):
+        figure.write(tmp_path / "figure.png", read, samples=["nobody"])
+    with pytest.raises(UserError, match="give 1 or more"):
+        figure.write(tmp_path / "figure.png", read, count=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cleared_run_says_so(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(runs["telea"], tmp_path / runs["telea"].name))
+    shutil.rmtree(copy / "predictions")
+    assert invoke("figure", copy, "--out", tmp_path / "figure.png") == 2
+    assert "evaluate it again" in capsys.readouterr().err
