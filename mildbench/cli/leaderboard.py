@@ -61,6 +61,19 @@ def build(
 
 
 @app.command()
+def readme(
+    path: Annotated[Path, typer.Argument(help="A Markdown file.")] = Path("README.md"),
+    entries: Entries = None,
+    dataset: Annotated[str, typer.Option(help="Name of the data set whose results are shown.")] = "demo",
+) -> None:
+    """Write the results as a table between the marks <!-- leaderboard --> and <!-- /leaderboard -->."""
+    from leaderboard import markdown, store
+
+    text = markdown.table(store.read_all(entries or store.ENTRIES), dataset)
+    typer.echo(f"{path}: {'changed' if markdown.update(path, text) else 'up to date'}")
+
+
+@app.command()
 def verify(
     entry: Annotated[
         list[str] | None, typer.Argument(metavar="[ENTRY]...", help="Names, or files. [default: all]")
