@@ -18,6 +18,7 @@ from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
 from mildbench.files import file_sha256, fingerprint, read_json, write_bytes, write_json
+from synth.allocator import keep_freed_memory
 from synth.catalogue import Catalogue, split_of_sample
 from synth.olrd import OlrdCatalogue, OlrdPlanner
 from synth.plan import AllRejected
@@ -165,6 +166,7 @@ _PLANNERS: dict[str, Planner | OlrdPlanner] = {}
 
 def _planner(job: dict[str, Any]) -> Planner | OlrdPlanner:
     if (key := _key(job)) not in _PLANNERS:
+        keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
         _PLANNERS.clear()
         recipe = Recipe.model_validate(job["recipe"])
         _PLANNERS[key] = open_planner(recipe, job["seed"], Survey(**job["survey"]))

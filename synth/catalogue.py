@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
+from synth.cache import Cache
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
 from synth.recipe import Recipe
@@ -35,6 +36,20 @@ from synth.sources.base import (
 from synth.sources.unpeopled import UnpeopledBackgrounds
 from synth.survey import Survey, files_of
 
+FINENESS = 2.0
+"""A person is cut out at no more than so many times the largest height at which a scene may show them: at twice,
+the matte is finer than the scene's pixels, and those pixels are averages as they would be of the whole photo."""
+SMALLEST_CUTOUT = 240
+"""Nobody is reduced to fewer rows than that before they are cut out, however small the scenes."""
+MEGABYTE = 2**20
+SOURCE_CACHE = 432 * MEGABYTE
+"""For cut-outs and backgrounds as their sources give them. With the next two this makes 512 MB: dozens of workers
+may share a machine."""
+VIEW_CACHE = 32 * MEGABYTE
+"""For backgrounds as scenes show them, which are soon made again from those that their source gave."""
+FIGURE_CACHE = 48 * MEGABYTE
+"""For people as scenes show them. Their size is drawn anew for each scene, in which they are asked for twice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
@@ -51,6 +66,11 @@ class Backdrop:
         """The image as a file, encoded once for all the scenes that use this crop."""
         return encode_png(self.image) if self.jpeg is None else self.jpeg
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds once it is a file too: a PNG, which is still to come, takes no more than pixels do."""
+        return self.image.nbytes + (self.image.nbytes if self.jpeg is None else len(self.jpeg))
+
 
 @dataclass(frozen=True, eq=False)
 class View(Backdrop):
@@ -62,6 +82,10 @@ class View(Backdrop):
     """In statures: a person whose feet are at row y is (y - horizon) / camera_height pixels tall."""
     ground: np.ndarray | None
     """bool[size, size]: where feet may stand, None when unknown."""
+
+    @property
+    def nbytes(self) -> int:
+        return super().nbytes + (0 if self.ground is None else self.ground.nbytes)
 
 
 class Catalogue:
@@ -109,11 +133,14 @@ class Catalogue:
         check_rejections(recipe, self._people_sources, Counter(c.source for c in people))
         check_rejections(recipe, self._background_sources, Counter(c.source for c in backgrounds))
         self._check(people, backgrounds)
-        # Scenes draw at random: a worker keeps the last so many of what it has read, cut out and scaled.
-        self._cutout = lru_cache(maxsize=256)(self._read_cutout)
-        self._figure = lru_cache(maxsize=64)(self._fit)
-        self._view = lru_cache(maxsize=64)(self._read_view)
-        self._background = lru_cache(maxsize=48)(self._read_background)
+        enough = max(SMALLEST_CUTOUT, FINENESS * recipe.stature[1] * recipe.size)
+        self._reduced = {
+            (c.source, c.ref.key): enough / c.ref.height for c in people if c.ref.height > enough
+        }
+        # Three, for each scene brings a new view and new figures, which must last until it is rendered.
+        self._read = Cache(SOURCE_CACHE)
+        self._views = Cache(VIEW_CACHE)
+        self._figures = Cache(FIGURE_CACHE)
 
     def _check(self, people: Sequence[PersonChoice], backgrounds: Sequence[BackgroundChoice]) -> None:
         needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)
@@ -150,26 +177,28 @@ class Catalogue:
         ]
 
     def cutout(self, source: int, key: str) -> Cutout:
-        """The person at source size; raises `Rejected`."""
-        return self._cutout(source, key)
+        """The person, no finer than scenes can show them; raises `Rejected`."""
+        return self._read.get(("person", source, key), lambda: self._read_cutout(source, key))
 
     def _read_cutout(self, source: int, key: str) -> Cutout:
-        cutout = self._people_sources[source].cutout(key)
+        cutout = self._people_sources[source].cutout(key, self._reduced.get((source, key), 1.0))
         return replace(cutout, rgba=extend_colours(cutout.rgba))
 
     def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
         """The person at scene size, with room for a shadow if there will be one; raises `Rejected`."""
-        return self._figure(source, key, scale, mirrored, shadow)
-
-    def _fit(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
-        return fit(self._cutout(source, key), scale, mirrored, room_for_shadow=shadow)
+        cutout = self.cutout(source, key)  # outside: what reading costs is no reason to keep a figure
+        return self._figures.get(
+            (source, key, scale, mirrored, shadow),
+            lambda: fit(cutout, scale / cutout.scale, mirrored, room_for_shadow=shadow),
+        )
 
     def view(self, source: int, key: str, number: int) -> View:
         """Crop `number` of a background; raises `Rejected`."""
-        return self._view(source, key, number)
+        return self._views.get((source, key, number), lambda: self._read_view(source, key, number))
 
-    def _read_background(self, source: int, key: str) -> Background:
-        return self._background_sources[source].background(key)
+    def _background(self, source: int, key: str) -> Background:
+        read = self._background_sources[source].background
+        return self._read.get(("background", source, key), lambda: read(key))
 
     def _read_view(self, source: int, key: str, number: int) -> View:
         background = self._background(source, key)

@@ -75,7 +75,7 @@ class PersonRef:
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """A person cut out of a source, in crop pixels."""
+    """A person cut out of a source, in crop pixels: pixels of the source, or fewer (`scale`)."""
 
     rgba: np.ndarray
     """uint8[h, w, 4], straight alpha; colours under a soft edge are the person's own."""
@@ -88,11 +88,13 @@ class Cutout:
     """Names of the objects that were cut out along with the person."""
     category: str = "person"
     """What was cut out: a person, or (OLRD) an object of this name."""
+    scale: float = 1.0
+    """Crop pixels to a source pixel, at most 1."""
 
     @cached_property
     def area(self) -> int:
-        """Pixels of the binary mask."""
-        return int(np.count_nonzero(self.parsing))
+        """Source pixels of the binary mask."""
+        return round(np.count_nonzero(self.parsing) / self.scale**2)
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,12 @@ class PeopleSource(Source):
         return [] if ref is None else [ref]
 
     @abstractmethod
-    def cutout(self, key: str) -> Cutout:
-        """Cut one person out. Raises `Rejected` when this one cannot be used after all."""
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
+        """Cut one person out. Raises `Rejected` when this one cannot be used after all.
+
+        `scale`, at most 1, is how many pixels to a source pixel are enough. A source may give more, but cutting
+        a large photo's person out takes longer than anything else that is done for a scene.
+        """
 
 
 class BackgroundSource(Source):

@@ -110,16 +110,17 @@ class CcpPeople(PeopleSource):
     def photo(self, key: str) -> Path:
         return inside(self.root, f"photos/{key}.jpg", "CCP photo")
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         tags = self._annotation(key)
         path = self.photo(key)
         image = read_photo(path)
         if image.shape[:2] != tags.shape:
             raise Rejected("annotation of another size than its photo", key)
         tags = np.where(without_specks(tags > 0), tags, 0).astype(np.uint8)
-        rgba, parsing, _ = cut_out(image, tags > 0, to_cihp(tags, self._tags))
+        crop = cut_out(image, tags > 0, to_cihp(tags, self._tags), scale)
         provenance = Provenance(self.name, f"photos/{key}.jpg", file_sha256(path), self.licence, key)
-        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance, self._carried(tags))
+        unknown, carried = np.zeros((17, 3), np.float32), self._carried(tags)
+        return Cutout(crop.rgba, crop.parsing, unknown, provenance, carried, scale=crop.scale)
 
 
 def _variable(path: Path, name: str) -> Any:

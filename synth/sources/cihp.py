@@ -143,7 +143,7 @@ class CihpPeople(PeopleSource):
         stem = key.partition("/")[0]
         return inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image")
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         stem, _, owner = key.partition("/")
         labels, owners = self._masks(stem)
         path = self.photo(key)
@@ -153,9 +153,10 @@ class CihpPeople(PeopleSource):
         mask = without_specks(owners == int(owner))
         # A pixel that is somebody's without a class is a gap between two annotated parts.
         own = np.where(mask & (labels == 0), UNLABELLED, labels).astype(np.uint8)
-        rgba, parsing, _ = cut_out(image, mask, own)
+        crop = cut_out(image, mask, own, scale)
         provenance = Provenance(self.name, f"{self._images}/{stem}.jpg", file_sha256(path), self.licence, key)
-        return Cutout(rgba, parsing, np.zeros((17, 3), np.float32), provenance)
+        unknown = np.zeros((17, 3), np.float32)
+        return Cutout(crop.rgba, crop.parsing, unknown, provenance, scale=crop.scale)
 
 
 def _down_to_the_feet(labels: np.ndarray, stature: int) -> bool:

@@ -203,18 +203,18 @@ class CocoPeople(PeopleSource):
         check_segmentation(item.get("segmentation"), width, height, where)
         return decode(item["segmentation"], height, width, where)
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         item = self._annotations[key]
         record = self._record(item, f"annotation {key}")
         image, sha256 = self._folder.image(record)
         mask, belongings = self._cut_mask(key, item)
-        rgba, parsing, (left, top) = cut_out(image, without_specks(mask, item["bbox"][3]))
-        points = _keypoints(item, f"annotation {key}").astype(np.float32)
-        points[points[:, 2] > 0, :2] -= (left, top)
+        crop = cut_out(image, without_specks(mask, item["bbox"][3]), scale=scale)
+        points = crop.keypoints(_keypoints(item, f"annotation {key}"))
         licence = self._folder.licence_of(record, self._licences)
         annotation = "+".join([key, *(thing.key for thing in belongings.things)])
         provenance = Provenance(self.name, record["file_name"], sha256, licence, annotation)
-        return Cutout(rgba, parsing, points, provenance, tuple(thing.name for thing in belongings.things))
+        carried = tuple(thing.name for thing in belongings.things)
+        return Cutout(crop.rgba, crop.parsing, points, provenance, carried, scale=crop.scale)
 
 
 class CocoBackgrounds(BackgroundSource):

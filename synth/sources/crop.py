@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from mildbench.labels import UNLABELLED
 from synth.cutout import refine
+from synth.sources.base import Rejected
 
 SOLID = 128
 """Alpha from which a pixel belongs to the person's binary mask."""
 
 
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A person cut out of a photo."""
+
+    rgba: np.ndarray
+    """uint8[h, w, 4]."""
+    parsing: np.ndarray
+    """uint8[h, w], non-zero exactly where alpha >= 128."""
+    corner: tuple[int, int]
+    """(left, top) in the photo."""
+    scale: float
+    """Pixels of the crop to a pixel of the photo."""
+
+    def keypoints(self, points: np.ndarray) -> np.ndarray:
+        """float32[17, 3]: points of the photo in pixels of the crop; those of visibility 0 are left as they are."""
+        moved = points.astype(np.float32)
+        known = moved[:, 2] > 0
+        moved[known, :2] -= self.corner
+        if self.scale < 1:
+            moved[known, :2] = (moved[known, :2] + 0.5) * np.float32(self.scale) - 0.5
+        return moved
+
+
 def cut_out(
-    image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    image: np.ndarray, mask: np.ndarray, labels: np.ndarray | None = None, scale: float = 1.0
+) -> Crop:
     """Cut one person out of a photo, with a refined edge.
 
     Args:
         image: uint8[H, W, 3].
         mask: bool[H, W], not empty.
         labels: uint8[H, W], CIHP-20 or 255; None when the source knows no parsing.
+        scale: of the crop, at most 1. The photo is reduced first, for refining takes most of the time.
 
-    Returns:
-        rgba uint8[h, w, 4]; parsing uint8[h, w], non-zero exactly where alpha >= 128; and the crop's
-        (left, top) in the photo.
+    Raises `Rejected` when nothing is left of the person at that scale.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     # The matte needs to see some of the surroundings on every side.
     margin = max(4, round((rows[-1] - rows[0]) / 20))
     top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
     window = np.s_[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
-    rgba = refine(image[window], mask[window])
+    image, mask = image[window], mask[window]
+    known: np.ndarray = np.where(mask, UNLABELLED if labels is None else labels[window], 0).astype(np.uint8)
+    if scale < 1:
+        size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
+        plane = np.where(mask, np.uint8(255), np.uint8(0))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(plane, size, interpolation=cv2.INTER_AREA) >= SOLID
+        known = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        if not known.any():
+            raise Rejected("person too thin to cut out", f"{len(columns)} px wide, at scale {scale:.3f}")
+    rgba = refine(image, mask)
     solid = rgba[..., 3] >= SOLID
-    if labels is None:
-        parsing = np.where(solid, UNLABELLED, 0).astype(np.uint8)
-    else:
-        parsing = spread_labels(np.where(mask, labels, 0)[window], solid)
-    return rgba, parsing, (left, top)
+    parsing = np.where(solid, UNLABELLED, 0).astype(np.uint8)
+    if labels is not None:
+        parsing = spread_labels(known, solid)
+    return Crop(rgba, parsing, (left, top), scale)
 
 
 def spread_labels(labels: np.ndarray, solid: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ class FiftyonePeople(PeopleSource):
     def photo(self, key: str) -> Path:
         return self._rows[key.rpartition("#")[0]].path
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         file, _, number = key.rpartition("#")
         row, index = self._rows[file], int(number)
         image = read_photo(row.path)
@@ -136,15 +136,10 @@ class FiftyonePeople(PeopleSource):
         points = self._points(row, index, size)
         if points is not None and hidden_leg(points, main, int(mask.any(axis=1).sum())):
             raise Rejected("leg behind something", key)
-        rgba, parsing, corner = cut_out(image, main)
-        keypoints = np.zeros((17, 3), dtype=np.float32)
-        if points is not None:
-            keypoints[:] = points
-            keypoints[keypoints[:, 2] > 0, :2] -= corner
-        licence = row.licence or self.licence
-        return Cutout(
-            rgba, parsing, keypoints, Provenance(self.name, file, file_sha256(row.path), licence, number)
-        )
+        crop = cut_out(image, main, scale=scale)
+        keypoints = crop.keypoints(np.zeros((17, 3)) if points is None else points)
+        provenance = Provenance(self.name, file, file_sha256(row.path), row.licence or self.licence, number)
+        return Cutout(crop.rgba, crop.parsing, keypoints, provenance, scale=crop.scale)
 
     def _mask(self, row: Row, index: int, key: str) -> np.ndarray:
         """bool[h, w], the box's part of the mask."""

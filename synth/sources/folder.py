@@ -13,7 +13,6 @@ from mildbench.files import file_sha256
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
-from synth.cutout import refine
 from synth.sources.base import (
     Background,
     BackgroundRef,
@@ -25,6 +24,7 @@ from synth.sources.base import (
     Rejections,
     read_photo,
 )
+from synth.sources.crop import cut_out
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 LICENCE = "as the owner of the folder states"
@@ -110,17 +110,21 @@ class FolderPeople(PeopleSource):
     def photo(self, key: str) -> Path | None:
         return self.root / key if self._paired else None
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         path = self.root / key
         mask = self._mask(path)
-        rgba = refine(read_rgb(path), mask) if self._paired else read_rgba(path)
+        if self._paired:
+            rgba = cut_out(read_rgb(path), mask, scale=scale).rgba
+        else:
+            rgba, scale = read_rgba(path), 1.0  # with its edge already, whatever its size
         if not (rgba[..., 3] >= 128).any():
             raise Rejected("person too thin to cut out", key)
         rows, columns = np.flatnonzero(rgba[..., 3].any(axis=1)), np.flatnonzero(rgba[..., 3].any(axis=0))
         rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         provenance = Provenance(self.name, key, file_sha256(path), self.licence)
-        return Cutout(np.ascontiguousarray(rgba), parsing, np.zeros((17, 3), np.float32), provenance)
+        unknown = np.zeros((17, 3), np.float32)
+        return Cutout(np.ascontiguousarray(rgba), parsing, unknown, provenance, scale=scale)
 
 
 class FolderBackgrounds(BackgroundSource):

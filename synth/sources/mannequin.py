@@ -65,7 +65,7 @@ class MannequinPeople(PeopleSource):
             for key in self._keys
         ]
 
-    def cutout(self, key: str) -> Cutout:
+    def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         figure = render_person(_number(self._seed, key), STATURE, self._carries(key))
         provenance = Provenance(self.name, key, pixels_sha256(figure.rgba), self.licence)
         return Cutout(figure.rgba, figure.parsing, figure.keypoints, provenance, figure.carried)

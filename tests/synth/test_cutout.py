@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.cutout import band_of, estimate_foreground, extend_colours, refine
+from synth.sources.base import Rejected
+from synth.sources.crop import cut_out
 
 RED, SNOW = np.array((200, 40, 30)), np.array((235, 238, 242))
 
@@ -116,3 +118,45 @@ def test_extended_colours_come_from_the_nearest_opaque_pixel() -> None:
     assert (extended[:, 16:, 2] == 250).all()
     empty = np.zeros((4, 4, 4), np.uint8)
     assert np.array_equal(extend_colours(empty), empty)
+
+
+def test_a_reduced_photo_gives_the_same_person_smaller() -> None:
+    """Cut out at half size or cut out and then halved: the same within a resampling's differences."""
+    coverage = cv2.GaussianBlur(body(640), (0, 0), 1)
+    image = photo(coverage, RED, SNOW)
+    mask = coverage >= 0.5
+    labels = np.where(np.arange(640)[:, None] < 300, 2, 5).astype(np.uint8) * mask
+    whole, half = cut_out(image, mask, labels), cut_out(image, mask, labels, scale=0.5)
+    assert half.scale == 0.5
+    assert half.corner == whole.corner
+    size = half.rgba.shape[1::-1]
+    assert np.abs(np.array(whole.rgba.shape[1::-1]) / 2 - size).max() <= 0.5
+    halved = cv2.resize(whole.rgba, size, interpolation=cv2.INTER_AREA)
+    assert np.abs(halved[..., 3].astype(int) - half.rgba[..., 3]).mean() < 2
+    solid = (halved[..., 3] == 255) & (half.rgba[..., 3] == 255)
+    assert np.abs(halved[solid].astype(int) - half.rgba[solid]).mean() < 2
+    assert np.array_equal(half.parsing > 0, half.rgba[..., 3] >= 128)
+    labels_halved = cv2.resize(whole.parsing, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    assert (labels_halved == half.parsing).mean() > 0.99
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+def test_keypoints_stay_on_what_they_mark(scale: float) -> None:
+    image, mask = np.full((500, 400, 3), 200, np.uint8), np.zeros((500, 400), bool)
+    mask[30:480, 150:290] = True
+    image[mask] = (30, 40, 50)
+    image[200:221, 180:201] = (250, 0, 0)
+    points = np.zeros((17, 3))
+    points[3] = (190, 210, 2)
+    crop = cut_out(image, mask, scale=scale)
+    moved = crop.keypoints(points)
+    red = np.argwhere(crop.rgba[..., 0] > 150).mean(axis=0)[::-1]
+    assert np.abs(moved[3, :2] - red).max() < 0.5
+    assert not np.delete(moved, 3, axis=0).any()
+
+
+def test_nothing_left_of_a_person_is_a_rejection() -> None:
+    image, mask = np.zeros((900, 30, 3), np.uint8), np.zeros((900, 30), bool)
+    mask[100:130:29, 14] = True
+    with pytest.raises(Rejected, match="too thin"):
+        cut_out(image, mask, scale=0.05)
