@@ -42,6 +42,26 @@ def over(canvas: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
     canvas[...] = mixed
 
 
+def clip(
+    origin: tuple[int, int], shape: tuple[int, int], frame: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """The part of a patch inside a frame, as (rows, columns) of the frame and of the patch; empty where none is.
+
+    Args:
+        origin: (x, y) in the frame of the patch's top left pixel; may lie outside.
+        shape: height and width of the patch.
+        frame: height and width of the frame.
+    """
+    x, y = origin
+    h, w = shape
+    height, width = frame
+    top, bottom = max(y, 0), max(min(y + h, height), max(y, 0))
+    left, right = max(x, 0), max(min(x + w, width), max(x, 0))
+    in_frame = (slice(top, bottom), slice(left, right))
+    in_patch = (slice(top - y, bottom - y), slice(left - x, right - x))
+    return in_frame, in_patch
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a cut-out comes from; it follows the person into every data set and card."""
@@ -110,13 +130,7 @@ class Layer:
 
     def window(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """The part of the layer inside an HxW canvas, as (rows, columns) of the canvas and of the layer."""
-        x, y = self.origin
-        h, w = self.rgba.shape[:2]
-        top, bottom = max(y, 0), max(min(y + h, height), max(y, 0))
-        left, right = max(x, 0), max(min(x + w, width), max(x, 0))
-        on_canvas = (slice(top, bottom), slice(left, right))
-        in_layer = (slice(top - y, bottom - y), slice(left - x, right - x))
-        return on_canvas, in_layer
+        return clip(self.origin, self.person.parsing.shape, (height, width))
 
     def paint(self, canvas: np.ndarray) -> None:
         """Lay the shadow, then the person, over `canvas` (uint8[H, W, 3]) in place."""

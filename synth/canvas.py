@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mildbench.scene import clip
 from synth.plan import PlannedPerson
 
 
@@ -35,11 +36,8 @@ class Canvas:
 
     def clip(self, mask: np.ndarray, origin: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
         """The canvas window that a mask at `origin` covers, and the part of the mask inside it."""
-        x, y = origin
-        h, w = mask.shape
-        top, bottom = max(y, 0), max(min(y + h, self.size), max(y, 0))
-        left, right = max(x, 0), max(min(x + w, self.size), max(x, 0))
-        return np.s_[top:bottom, left:right], mask[top - y : bottom - y, left - x : right - x]
+        window, part = clip(origin, mask.shape, (self.size, self.size))
+        return window, mask[part]
 
     def ratio_behind(self, mask: np.ndarray, origin: tuple[int, int], victim: Standing) -> float:
         """The victim's visible ratio if `mask` stood in front at `origin`."""

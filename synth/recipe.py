@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -163,6 +164,12 @@ def load(name_or_file: str) -> Recipe:
     if not isinstance(content, dict):
         raise UserError(f"recipe {name_or_file} is empty or not a mapping of keys to values")
     return check(content, name_or_file)
+
+
+def load_with(name_or_file: str, changes: Mapping[str, object]) -> Recipe:
+    """`load`, with other values for some keys; None leaves a key as it is. Raises `UserError` as `load` does."""
+    wanted = {key: value for key, value in changes.items() if value is not None}
+    return check(load(name_or_file).model_dump() | wanted, name_or_file)
 
 
 def check(content: dict[str, object], where: str) -> Recipe:

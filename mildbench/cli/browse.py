@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+COMMAND = "mildbench browse"
+
 
 def browse(
     what: Annotated[
@@ -57,12 +59,13 @@ def browse(
     gallery = Gallery.open(what, dataset)
     if export_tags is not None:
         check_target(export_tags)
-        tell(f"{export_tags}: {write_tags(connect(), gallery, export_tags)} pictures with tags or notes")
+        count = write_tags(connect(COMMAND), gallery, export_tags)
+        tell(f"{export_tags}: {count} pictures with tags or notes")
         return
     ids = choose(gallery, sort=sort, worst=worst, random=random)  # mistakes are told before FiftyOne is up
     if launch:
         check_port(port)
-    fo = connect()
+    fo = connect(COMMAND)
     if everything:
         ids = list(gallery.facts.index)
     elif (earlier := find(fo, gallery)) is not None:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from mildbench.dataset.schema import DatasetInfo
     from synth.recipe import Recipe
 
+People = Annotated[
+    list[str] | None,
+    typer.Option(help="People source, SCHEME:PATH?OPTION=VALUE; repeatable. Replaces the recipe's."),
+]
+Backgrounds = Annotated[
+    list[str] | None, typer.Option(help="Background source; repeatable. Replaces the recipe's.")
+]
+
 
 def build_dataset(
     recipe: Annotated[
@@ -21,13 +29,8 @@ def build_dataset(
             help="Shipped recipe by name, or a YAML file. [default: demo; multi-ip if sources are given]"
         ),
     ] = None,
-    people: Annotated[
-        list[str] | None,
-        typer.Option(help="People source, SCHEME:PATH?OPTION=VALUE; repeatable. Replaces the recipe's."),
-    ] = None,
-    backgrounds: Annotated[
-        list[str] | None, typer.Option(help="Background source; repeatable. Replaces the recipe's.")
-    ] = None,
+    people: People = None,
+    backgrounds: Backgrounds = None,
     check_people: Annotated[
         str | None,
         typer.Option(
@@ -73,9 +76,7 @@ def build_dataset(
         "size": size,
         "train_jpeg": train_jpeg,
     }
-    content = recipes.load(wanted).model_dump()
-    content |= {key: value for key, value in changes.items() if value is not None}
-    chosen = recipes.check(content, wanted)
+    chosen = recipes.load_with(wanted, changes)
     target = out or Path("data") / chosen.name
     if dry_run:
         for line in _preview(chosen, seed):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mildbench.cli.build_dataset import Backgrounds, People
+
 if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
 
@@ -19,13 +21,8 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe whose scenes are rendered while training. [default: train]")
     ] = None,
-    people: Annotated[
-        list[str] | None,
-        typer.Option(help="People source, SCHEME:PATH?OPTION=VALUE; repeatable. Replaces the recipe's."),
-    ] = None,
-    backgrounds: Annotated[
-        list[str] | None, typer.Option(help="Background source; repeatable. Replaces the recipe's.")
-    ] = None,
+    people: People = None,
+    backgrounds: Backgrounds = None,
     scene_seed: Annotated[
         int,
         typer.Option(
@@ -153,8 +150,5 @@ def _rendered(
     from synth import recipe as recipes
     from synth.stream import RenderedScenes
 
-    wanted = recipe or "train"
     changes = {"people": people, "backgrounds": backgrounds, "size": size}
-    content = recipes.load(wanted).model_dump()
-    content |= {key: value for key, value in changes.items() if value is not None}
-    return RenderedScenes(recipes.check(content, wanted), seed)
+    return RenderedScenes(recipes.load_with(recipe or "train", changes), seed)

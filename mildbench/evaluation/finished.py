@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from mildbench.errors import UserError
 from mildbench.evaluation import panel as panels
 from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.rows import columns
+from mildbench.evaluation.rows import FIXED
 from mildbench.evaluation.run import RunRecord, read_model
 from mildbench.evaluation.summary import MetricRecord, RunSummary
 from mildbench.metrics.base import METRICS, Metric
@@ -56,22 +56,36 @@ def find(paths: Sequence[Path]) -> list[Path]:
 
 def read(folder: Path) -> FinishedRun:
     """Read one run; raises `UserError` where it is unfinished, broken, or scored by other definitions."""
+    record, summary, rows = contents(folder)
+    return FinishedRun(folder, record, summary, rows, panel_of(summary.metrics, f"run {folder}"))
+
+
+def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
+    """What a run holds: its description, its summary and the rows of `scores.parquet`.
+
+    Unlike `read`, it needs neither torch nor the metrics' code.
+    Raises `UserError` where the run is unfinished or broken.
+    """
     again = "run the same mildbench evaluate again"
     for name in ("summary.json", "scores.parquet"):
         if not (folder / name).exists():
             raise UserError(f"run {folder} has no {name}: it was stopped: {again}")
     record = read_model(RunRecord, folder / "run.json", "run description")
     summary = read_model(RunSummary, folder / "summary.json", "summary")
-    panel = panel_of(summary.metrics, f"run {folder}")
     try:
         rows = pq.read_table(folder / "scores.parquet")
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
             f"scores of run {folder} are broken ({error}): delete the file, and {again}"
         ) from None
-    if not set(columns(panel)) <= set(rows.column_names) or len(rows) < summary.samples:
+    if lacking := set(FIXED.names).difference(rows.column_names):
+        raise UserError(
+            f"scores of run {folder} lack {', '.join(sorted(lacking))}, perhaps of another mildbench version: {again}"
+        )
+    scored = {item.column for item in summary.estimates}
+    if not scored <= set(rows.column_names) or len(rows) < summary.samples:
         raise UserError(f"run {folder}: scores.parquet and summary.json are of two evaluations: {again}")
-    return FinishedRun(folder, record, summary, rows, panel)
+    return record, summary, rows
 
 
 def panel_of(metrics: Iterable[MetricRecord], what: str) -> Panel:

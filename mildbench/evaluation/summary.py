@@ -159,20 +159,6 @@ class RunSummary(Strict):
         fair = self.method.untrained is None and "truth" not in self.method.capabilities
         return fair and not self.failures and self.scored > 0
 
-    @property
-    def incomplete(self) -> list[str]:
-        """Why the run does not count as a full one; empty when it does."""
-        reasons = []
-        if self.method.untrained is not None:
-            reasons.append(f"random weights ({self.method.untrained})")
-        if self.failures:
-            reasons.append(f"{len(self.failures)} of {self.samples} samples without a score")
-        if self.unavailable:
-            reasons.append(f"not scored: {', '.join(item.name for item in self.unavailable)}")
-        if self.limit is not None:
-            reasons.append(f"limited to {self.samples} samples")
-        return reasons
-
     def estimate(self, column: str) -> Estimate | None:
         """The estimate of a column of `scores.parquet`, if it was scored."""
         return next((item for item in self.estimates if item.column == column), None)

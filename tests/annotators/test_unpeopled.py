@@ -54,5 +54,5 @@ def test_a_build_leaves_them_out_and_says_so(
 
 
 def test_a_spec_is_published_without_folders() -> None:
-    assert AnnotatorSpec.parse("litert:models=/home/me/models").public() == "litert:models=models"
+    assert AnnotatorSpec.parse("litert:models=weights/small").public() == "litert:models=small"
     assert AnnotatorSpec.parse("litert").public() == "litert"

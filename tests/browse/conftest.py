@@ -1,4 +1,4 @@
-"""A small data set and real runs on it: two methods that fail on a sample, one that has seen the answers."""
+"""Real runs: two methods that fail on a sample, one that has seen the answers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 from browse_fakes import make_runs
-from small import small_dataset
 
 from mildbench.browse.gallery import Gallery
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_dataset(tmp_path_factory.mktemp("browse"))
 
 
 @pytest.fixture(scope="session")

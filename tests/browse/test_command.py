@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from mildbench import cli
+from command_line import invoke
 
 Command = Callable[..., int]
 
 
 @pytest.fixture
-def command(empty: Any, monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(empty: Any) -> Command:
     """`command(run, "--no-launch")` returns the exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["mildbench", "browse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return run
+    return partial(invoke, "browse")
 
 
 def test_exports_the_worst_and_keeps_what_is_tagged(

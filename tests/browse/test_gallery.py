@@ -43,7 +43,7 @@ def test_mistakes_are_explained(runs: list[Path], data: Path, tmp_path: Path) ->
     (broken / "scores.parquet").write_bytes(b"PAR1")
     assert "are broken" in refused(broken)
     (broken / "scores.parquet").unlink()
-    assert "scores not found" in refused(broken)
+    assert "has no scores.parquet" in refused(broken)
     moved = Path(shutil.copytree(runs[0], tmp_path / "moved"))
     record = json.loads((moved / "run.json").read_text())
     record["dataset"]["path"] = str(tmp_path / "gone")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import invoke
 from evaluation_fakes import Calls, FakeDataset
 
+from mildbench.dataset import Dataset
 from mildbench.evaluation.runner import evaluate
 from mildbench.evaluation.summary import RunSummary
 from mildbench.method import METHODS, MethodSpec
@@ -19,6 +22,7 @@ FAKE_METHODS = {
     "noise": "Noise",
     "oracle": "Oracle",
     "unweighted": "Unweighted",
+    "watcher": "Watcher",
 }
 FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
 
@@ -50,6 +54,15 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def dataset() -> FakeDataset:
     return FakeDataset()
+
+
+@pytest.fixture
+def command(tmp_path: Path, dataset: FakeDataset, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`command("--method", "copy")` runs in `tmp_path`, where `data/demo` is the fake; returns the exit code."""
+    (tmp_path / "data/demo").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Dataset, "open", lambda path: dataset)
+    return partial(invoke, "evaluate", "--device", "cpu")
 
 
 @pytest.fixture

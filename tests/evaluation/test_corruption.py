@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation_fakes import FakeDataset, Noise
+from evaluation_fakes import Calls, FakeDataset
 from scipy import ndimage
 
-from mildbench import cli
-from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import as_batch
 from mildbench.evaluation.run import RunRecord, read_model
 from mildbench.evaluation.summary import RunSummary
-from mildbench.method import METHODS, EraseBatch, EraseResult, collate
+from mildbench.method import EraseBatch, collate
 
 HEIGHT, WIDTH = 64, 80
 EVERYTHING = ("pose=0.2", "parsing=0.5", "mask=dilate:3")
@@ -282,35 +278,9 @@ def test_unknown_people_cannot_be_corrupted(text: str) -> None:
         Corruption.parse([text]).apply(pair)
 
 
-class Watcher(Noise):
-    """Keeps what it was shown."""
-
-    seen: ClassVar[dict[str, EraseBatch]] = {}
-
-    def __init__(self, backbone: str = "tiny") -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def erase(self, batch: EraseBatch) -> EraseResult:
-        for index, name in enumerate(batch.sample_ids):
-            self.seen[name] = batch.sample(index)
-        return super().erase(batch)
-
-
-@pytest.fixture
-def watcher(monkeypatch: pytest.MonkeyPatch) -> type[Watcher]:
-    Watcher.seen.clear()
-    load = METHODS.load
-    monkeypatch.setitem(METHODS._targets, "watcher", METHODS._targets["noise"])
-    monkeypatch.setattr(METHODS, "load", lambda name: Watcher if name == "watcher" else load(name))
-    return Watcher
-
-
-def test_a_corrupted_run_is_another_run_scored_against_the_truth(
-    run: Evaluate, watcher: type[Watcher], tmp_path: Path
-) -> None:
+def test_a_corrupted_run_is_another_run_scored_against_the_truth(run: Evaluate, tmp_path: Path) -> None:
     (clean,) = run("watcher")
-    plain = dict(watcher.seen)
+    plain = dict(Calls.shown)
     (corrupted,) = run("watcher", corruption=Corruption.parse(["mask=dilate:2"]))
     assert corrupted.label == "watcher (corrupt mask=dilate:2)"
     folders = {summary.label: next(tmp_path.glob(f"*/*/{summary.run}")) for summary in (clean, corrupted)}
@@ -319,7 +289,7 @@ def test_a_corrupted_run_is_another_run_scored_against_the_truth(
         record = read_model(RunRecord, folder / "run.json", "run description")
         assert record.config.corruption == (("mask=dilate:2",) if "corrupt" in label else ())
         assert record.config_hash == record.config.hash
-    for name, shown in watcher.seen.items():
+    for name, shown in Calls.shown.items():
         assert (shown.masks & ~plain[name].masks).any()
         assert np.array_equal(shown.images, plain[name].images)
 
@@ -343,13 +313,11 @@ def test_a_run_without_corruption_keeps_its_folder(run: Evaluate) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_batch_size_never_changes_what_is_shown(
-    run: Evaluate, watcher: type[Watcher], tmp_path: Path, batch_size: int
-) -> None:
+def test_batch_size_never_changes_what_is_shown(run: Evaluate, tmp_path: Path, batch_size: int) -> None:
     corruption = Corruption.parse(EVERYTHING)
     run("watcher", corruption=corruption, batch_size=batch_size, out=tmp_path / str(batch_size))
     source = FakeDataset()
-    for name, shown in watcher.seen.items():
+    for name, shown in Calls.shown.items():
         triplet = source.triplet("erase-all", name)
         expected = corruption.apply(as_batch(name, triplet, 0, with_truth=False))
         assert same(shown, expected)
@@ -359,60 +327,3 @@ def test_pictures_made_elsewhere_cannot_be_corrupted(run: Evaluate, tmp_path: Pa
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="made elsewhere"):
         run(f"precomputed:directory={tmp_path / 'mine'}", corruption=Corruption(pose=0.1))
-
-
-Command = Callable[..., int]
-
-
-@pytest.fixture
-def command(tmp_path: Path, dataset: FakeDataset, monkeypatch: pytest.MonkeyPatch) -> Command:
-    (tmp_path / "data/demo").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Dataset, "open", lambda path: dataset)
-
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr(
-            sys, "argv", ["mildbench", "evaluate", "--device", "cpu", "--metric", "psnr", *arguments]
-        )
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return call
-
-
-def test_corrupt_on_the_command_line(
-    command: Command, watcher: type[Watcher], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command("--method", "watcher", "--corrupt", "pose=0.3", "--corrupt", "mask=hull") == 0
-    assert "watcher (corrupt pose=0.3 mask=hull)" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--method", "copy", "--corrupt", "pose=x"), "'x' is not a number"),
-        (("--method", "copy", "--method", "telea", "--backbone", "tiny"), "(copy, telea)"),
-        (("--predictions", ".", "--backbone", "tiny"), "leave it out"),
-        (("--method", "nois", "--backbone", "tiny"), "did you mean 'noise'"),
-    ],
-)
-def test_wrong_switches_are_one_line(
-    command: Command, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
-) -> None:
-    assert command(*arguments) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
-    assert not Path("runs").exists()
-
-
-def test_backbone_goes_to_the_methods_that_have_one(
-    command: Command, watcher: type[Watcher], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded = []
-    monkeypatch.setattr(watcher, "load", lambda self: loaded.append(self.backbone))
-    methods = ("--method", "watcher", "--method", "watcher:backbone=own", "--method", "telea")
-    assert command(*methods, "--backbone", "sd/other") == 0
-    assert sorted(loaded) == ["own", "sd/other"]
-    assert len(list(Path("runs").glob("*/*/telea@*"))) == 1

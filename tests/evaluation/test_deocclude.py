@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from small import small_dataset
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.storage import Storage
@@ -18,8 +18,8 @@ Run = Callable[..., list[RunSummary]]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return Dataset.open(small_dataset(tmp_path_factory.mktemp("deocclude")))
+def built(data: Path) -> Dataset:
+    return Dataset.open(data)
 
 
 def test_every_partly_hidden_person_and_nobody_else(built: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

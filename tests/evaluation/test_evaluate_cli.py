@@ -8,29 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import Calls, FakeDataset
+from evaluation_fakes import Calls, FakeDataset, Watcher
 
-from mildbench import cli
-from mildbench.dataset import Dataset
 from mildbench.images import write_png
 
 Command = Callable[..., int]
-
-
-@pytest.fixture
-def command(tmp_path: Path, dataset: FakeDataset, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`command("--method", "copy")` runs in `tmp_path`, where `data/demo` is the fake; returns the exit code."""
-    (tmp_path / "data/demo").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Dataset, "open", lambda path: dataset)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["mildbench", "evaluate", "--device", "cpu", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return run
 
 
 def test_prints_tables_and_folders_and_ends_well_without_weights(
@@ -76,6 +58,10 @@ def test_interrupted_says_how_to_go_on(command: Command, capsys: pytest.CaptureF
         (("--method", "copy", "--split", "nope"), "no split 'nope'"),
         (("--predictions", "nowhere"), "predictions folder not found: nowhere"),
         (("--method", "copy", "--dataset", "nowhere"), "mildbench build-dataset --out nowhere"),
+        (("--method", "copy", "--corrupt", "pose=x"), "'x' is not a number"),
+        (("--method", "copy", "--method", "telea", "--backbone", "tiny"), "(copy, telea)"),
+        (("--predictions", ".", "--backbone", "tiny"), "leave it out"),
+        (("--method", "nois", "--backbone", "tiny"), "did you mean 'noise'"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -86,6 +72,23 @@ def test_mistakes_are_one_line(
     assert message in told
     assert told.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_corrupt_on_the_command_line(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    corrupt = ("--corrupt", "pose=0.3", "--corrupt", "mask=hull")
+    assert command("--method", "watcher", "--metric", "psnr", *corrupt) == 0
+    assert "watcher (corrupt pose=0.3 mask=hull)" in capsys.readouterr().out
+
+
+def test_backbone_goes_to_the_methods_that_have_one(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    monkeypatch.setattr(Watcher, "load", lambda self: loaded.append(self.backbone))
+    methods = ("--method", "watcher", "--method", "watcher:backbone=own", "--method", "telea")
+    assert command(*methods, "--metric", "psnr", "--backbone", "sd/other") == 0
+    assert sorted(loaded) == ["own", "sd/other"]
+    assert len(list(Path("runs").glob("*/*/telea@*"))) == 1
 
 
 def test_importing_the_command_is_cheap() -> None:

@@ -90,7 +90,6 @@ def test_failing_sample_is_recorded_and_the_others_survive(run: Run, tmp_path: P
     assert [failure.sample_id for failure in noise.failures] == ["s001"]
     assert "RuntimeError: cannot do ['s001']" in noise.failures[0].reason
     assert not noise.ranked
-    assert noise.incomplete
     assert copy.ranked
     assert noise.estimate("psnr.mask.raw").n == 5
     assert noise.estimate("psnr.mask.raw").undefined == 0
@@ -134,7 +133,6 @@ def test_metric_without_weights_is_not_available_and_the_rest_is_scored(run: Run
     assert (lacking.name, lacking.id) == ("lacking", "lacking@1")
     assert lacking.reason == "weights missing: mildbench weights fetch lpips-alex"
     assert summary.estimate("psnr.mask.raw").n == 6
-    assert summary.incomplete == ["not scored: lacking"]
 
 
 def test_set_metrics_share_one_pass_and_the_truths(run: Run, tmp_path: Path) -> None:

@@ -8,20 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import Calls
-from finished_runs import evaluated, registered
-from small import small_dataset
+from finished_runs import contenders, registered
 
 from leaderboard import store
-from mildbench.dataset import Dataset
 from mildbench.evaluation import finished
 
 DAY = datetime.date(2024, 5, 17)
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_dataset(tmp_path_factory.mktemp("leaderboard"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,14 +24,9 @@ def registry() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Method -> its run on `deocclude`; `noise:strength=90` fails on one sample. Not to be changed."""
-    with registered():
-        out = tmp_path_factory.mktemp("runs")
-        metrics = ("psnr", "ssim", "amodal-iou", "leak", "shift", "lacking")
-        names = ("copy", "telea", "noise", "attentive", "oracle")
-        found = evaluated(data, out, *names, task="deocclude", metrics=metrics)
-        Calls.failing = {Dataset.open(data).task_ids("deocclude", "test")[0]}
-        return found | evaluated(data, out, "noise:strength=90", task="deocclude", metrics=metrics)
+    """Method -> its run on `deocclude`; not to be changed."""
+    metrics = ("psnr", "ssim", "amodal-iou", "leak", "shift", "lacking")
+    return contenders(data, tmp_path_factory.mktemp("runs"), "deocclude", metrics)
 
 
 @pytest.fixture(scope="session")

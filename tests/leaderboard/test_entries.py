@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import invoke
 from finished_runs import evaluated
 
 from leaderboard import store, verify
 from leaderboard.schema import SCHEMA
 from leaderboard.store import Stored
-from mildbench import cli
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation import finished
@@ -62,17 +61,9 @@ def change_scores(stored: Stored, column: str, row: int, value: float) -> Stored
     return stored
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Any:
+def command(*arguments: object) -> int:
     """`command("verify", ...)`: the exit code."""
-
-    def run(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["mildbench", "leaderboard", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return run
+    return invoke("leaderboard", *arguments)
 
 
 def test_entries_that_come_with_mildbench_are_what_they_say() -> None:
@@ -94,7 +85,8 @@ def test_reported_numbers_keep_their_section_and_citation() -> None:
 
 
 def test_the_schema_file_is_that_of_the_model() -> None:
-    assert SCHEMA.read_text() == store.schema_text()
+    again = "python -c 'from leaderboard import store; store.write_schema()'"
+    assert SCHEMA.read_text() == store.schema_text(), again
 
 
 def test_an_entry_holds_the_run(entries: Path, runs: dict[str, Path]) -> None:
@@ -120,7 +112,7 @@ def test_an_entry_holds_the_run(entries: Path, runs: dict[str, Path]) -> None:
     ],
 )
 def test_a_tampered_entry_is_found(
-    entries: Path, place: list[Any], value: Any, command: Any, capsys: pytest.CaptureFixture[str]
+    entries: Path, place: list[Any], value: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = change(entry_of(entries, "telea"), place, value)
     assert verify.aggregates(stored).differences
@@ -140,9 +132,7 @@ def test_tampered_scores_are_found(entries: Path) -> None:
     assert "are missing" in verify.aggregates(stored).differences[0]
 
 
-def test_a_configuration_cannot_be_changed(
-    entries: Path, command: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_configuration_cannot_be_changed(entries: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = entry_of(entries, "telea").path
     path.write_text(path.read_text().replace('"radius": "3.0"', '"radius": "4.0"'))
     assert command("verify", "--entries", entries) == 1
@@ -162,7 +152,7 @@ def test_running_again_finds_a_method_that_failed_then(entries: Path, data: Path
 
 
 def test_running_again_finds_what_the_aggregates_cannot(
-    entries: Path, data: Path, command: Any, capsys: pytest.CaptureFixture[str]
+    entries: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = change_scores(entry_of(entries, "telea"), "psnr.mask.pasted", 2, 40.0)
     assert verify.aggregates(stored).differences == []
@@ -174,7 +164,7 @@ def test_running_again_finds_what_the_aggregates_cannot(
 
 
 def test_stored_predictions_give_the_entry(
-    entries: Path, data: Path, runs: dict[str, Path], tmp_path: Path, command: Any
+    entries: Path, data: Path, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     stored = entry_of(entries, "telea")
     for folder in (runs["telea"], runs["telea"] / "predictions"):
@@ -209,7 +199,7 @@ def test_another_data_set_is_found(entries: Path, tmp_path: Path, data: Path) ->
     assert any("truth_sha256" in text for text in report.differences)
 
 
-def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path], command: Any) -> None:
+def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path]) -> None:
     before = {path.name: path.read_bytes() for path in entries.iterdir()}
     with pytest.raises(UserError, match="is there already"):
         store.add(finished.read(runs["copy"]), entries, today=datetime.date(2025, 1, 1))
@@ -220,7 +210,7 @@ def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path], 
 
 
 def test_a_run_that_does_not_add_up_is_no_entry(
-    data: Path, tmp_path: Path, command: Any, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = evaluated(data, tmp_path / "runs", "copy")["copy"]
     summary = json.loads((folder / "summary.json").read_text())
@@ -237,9 +227,7 @@ def test_an_attachment_stays_in_its_folder(entries: Path, name: str) -> None:
         change(entry_of(entries, "telea"), ["scores", "file"], name)
 
 
-def test_mistakes_are_one_line(
-    entries: Path, tmp_path: Path, command: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_are_one_line(entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tmp_path.joinpath("empty").mkdir()
     mistakes: dict[str, list[object]] = {
         "no entry 'tela'": ["verify", "tela", "--entries", entries],

@@ -26,7 +26,6 @@ class FakeDataset:
     def __init__(self, count: int = 6, sizes: tuple[tuple[int, int], ...] = ((48, 64),)) -> None:
         self._scenes = {f"s{i:03d}": _scene(f"s{i:03d}", i, sizes[i % len(sizes)]) for i in range(count)}
         self.fingerprint = fingerprint([count, sizes])
-        self.reads = 0
 
     def task_ids(self, task: str, split: str) -> list[str]:
         if split != "test":
@@ -38,7 +37,6 @@ class FakeDataset:
         return [f"{name}-p{person}" for name in self._scenes for person in (1, 2)]
 
     def triplet(self, task: str, id: str, /) -> Triplet:
-        self.reads += 1
         name, person = id[:4], id[6:]
         scene = self._scenes[name]
         if task == "deocclude":
@@ -82,12 +80,15 @@ class Calls:
     """Samples that `noise` fails on."""
     interrupt_at: ClassVar[str | None] = None
     """Sample at which `noise` is interrupted."""
+    shown: ClassVar[dict[str, EraseBatch]] = {}
+    """Sample -> what `watcher` was shown of it."""
 
     @classmethod
     def clear(cls) -> None:
         cls.erased, cls.loaded, cls.failing = [], [], set()
         cls.scored = cls.extracted = 0
         cls.interrupt_at = None
+        cls.shown = {}
 
 
 class Noise(EraseMethod):
@@ -120,6 +121,20 @@ class Unweighted(Noise):
     """Needs weights that are not here."""
 
     info = MethodInfo("unweighted", "official", "cannot run", weights=("lama-big",))
+
+
+class Watcher(Noise):
+    """Keeps what it was shown."""
+
+    info = MethodInfo("watcher", "reimplementation", "noise, and remembers")
+
+    def __init__(self, backbone: str = "tiny") -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        Calls.shown |= {name: batch.sample(index) for index, name in enumerate(batch.sample_ids)}
+        return super().erase(batch)
 
 
 class Attentive(Noise):

@@ -62,3 +62,12 @@ def evaluated(
     summaries = evaluate(dataset, task, "test", specs, out=out, metrics=metrics, device="cpu", limit=limit)
     folder = out / dataset.fingerprint[:12] / task
     return {text: folder / summary.run for text, summary in zip(methods, summaries, strict=True)}
+
+
+def contenders(data: Path, out: Path, task: str, metrics: tuple[str, ...]) -> dict[str, Path]:
+    """Controls, a real method, random weights with attention, and `noise:strength=90`, which fails on one sample."""
+    with registered():
+        names = ("copy", "telea", "noise", "attentive", "oracle")
+        found = evaluated(data, out, *names, task=task, metrics=metrics)
+        Calls.failing = {Dataset.open(data).task_ids(task, "test")[0]}
+        return found | evaluated(data, out, "noise:strength=90", task=task, metrics=metrics)

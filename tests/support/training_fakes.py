@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,9 +18,15 @@ from torch import Tensor, nn
 
 from mildbench.scene import Layer, Person, Provenance, Scene
 from mildbench.training.checkpoint import write_tensors
-from mildbench.training.examples import erasing
+from mildbench.training.examples import Example, erasing
 from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
+
+
+def killed(scene: Scene, rng: np.random.Generator) -> Example:
+    """What the system's out-of-memory killer does to a data worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 @lru_cache(maxsize=64)
