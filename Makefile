@@ -1,12 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+CONTROLS := --method copy --method oracle --method telea --method navier-stokes
+SHIPPED := --method lama:variant=tiny --method sd-inpaint \
+	--method magiceraser --method deocclusion --method mild
 
 .PHONY: demo test setup entries clean
 
-demo: $(READY)  ## build the embedded data set, erase with the controls, print the tables
+demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
-	$(BIN)/mildbench evaluate --method telea --method navier-stokes --method copy --method oracle --task erase-all --task erase-one
+	$(BIN)/mildbench evaluate $(CONTROLS) $(SHIPPED) --task erase-all --task erase-one
+	$(BIN)/mildbench figure runs/*/erase-one --out figure.png
 
 test: $(READY)  ## lint, types, tests
 	$(BIN)/ruff check .
@@ -21,11 +25,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-entries: $(READY)  ## measure the leaderboard's controls anew, on the embedded data set
+entries: $(READY)  ## measure the leaderboard's entries anew, on the embedded data set, and README's table
 	rm -rf leaderboard/entries runs/entries
 	$(BIN)/mildbench build-dataset
-	$(BIN)/mildbench evaluate --method copy --method oracle --method telea --method navier-stokes --task erase-all --task erase-one --task deocclude --out runs/entries
+	$(BIN)/mildbench evaluate $(CONTROLS) $(SHIPPED) --task erase-all --task erase-one --task deocclude --out runs/entries
 	$(BIN)/mildbench leaderboard add runs/entries
+	$(BIN)/mildbench leaderboard readme
 
 clean:  ## remove the environment and everything that demo made
 	rm -rf .venv data/demo runs

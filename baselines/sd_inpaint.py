@@ -26,7 +26,7 @@ class SdInpaint(DiffusionMethod):
         backbone: str = DEFAULT_BACKBONE,
         prompt: str = "",
         negative_prompt: str = "",
-        steps: int = 30,
+        steps: int = 0,
         guidance: float = 7.5,
         resolution: int = 0,
         dtype: str = "auto",
@@ -37,7 +37,7 @@ class SdInpaint(DiffusionMethod):
             backbone: see `baselines.diffusion.backbone.load_backbone`.
             prompt: what to paint, the same for every picture.
             negative_prompt: what to be guided away from.
-            steps: of the checkpoint's own scheduler.
+            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
             guidance: scale of classifier-free guidance; without effect where both prompts are the same.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
@@ -48,7 +48,7 @@ class SdInpaint(DiffusionMethod):
         self.prompt, self.negative_prompt = prompt, negative_prompt
         # Guidance between equal prompts is no guidance: half the work, the same picture.
         self.settings = Settings.checked(
-            self.info.name, steps, 1.0 if prompt == negative_prompt else guidance
+            self.info.name, steps or self.usual_steps, 1.0 if prompt == negative_prompt else guidance
         )
 
     def erase_together(self, batch: EraseBatch) -> EraseResult:

@@ -51,9 +51,9 @@ class Entry(Strict):
 
     @property
     def weights(self) -> Literal["stock", "retrained", "no weights"]:
-        """Whether it ran on published weights, or on files that somebody made."""
+        """Whether it ran on published weights, or on ones that somebody trained, we included."""
         config = self.summary.config
-        if config.files:
+        if config.files or config.shipped:
             return "retrained"
         return "stock" if config.weights else "no weights"
 

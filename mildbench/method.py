@@ -10,6 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +40,8 @@ class MethodInfo:
     licence: str | None = None
     weights: tuple[str, ...] = ()
     """Names in the weights manifest (`mildbench weights list`)."""
+    shipped: tuple[Path, ...] = ()
+    """Weights that come with the package: files, or folders of files."""
     pad_multiple: int = 1
     """Images reach `erase` with height and width padded up to a multiple of this."""
     capabilities: frozenset[Capability] = frozenset()

@@ -70,7 +70,7 @@ class Deocclusion(DiffusionMethod):
     def __init__(
         self,
         backbone: str = DEFAULT_BACKBONE,
-        steps: int = 30,
+        steps: int = 0,
         mask_steps: int = 10,
         guidance: float = 7.5,
         resolution: int = 0,
@@ -83,24 +83,25 @@ class Deocclusion(DiffusionMethod):
 
         Args:
             backbone: see `baselines.diffusion.backbone.load_backbone`.
-            steps: of the checkpoint's own scheduler.
+            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
             mask_steps: of stage 1.
             guidance: scale of classifier-free guidance in stage 2.
             resolution: see `DiffusionMethod`; also of the crops around people.
             dtype: see `DiffusionMethod`. The trained parts stay in float32.
-            weights: folder with `mask_completion.safetensors` and `decoder_skips.safetensors`.
+            weights: folder with `mask_completion.safetensors` and `decoder_skips.safetensors`; those for the
+                backbone `tiny` are shipped.
             vqa: a BLIP question answering model, by its name in the weights manifest (`blip-vqa-base`) or a
                 folder; empty: people are described from the parsing.
             decoder_skips: False for the backbone's plain decoder.
         """
-        super().__init__(backbone, resolution, dtype)
+        super().__init__(backbone, resolution, dtype, weights)
         if not 1 <= mask_steps <= 1000:
             raise UserError(f"method 'deocclusion': mask_steps={mask_steps}: give 1 to 1000")
         # The background's prompt is empty, like the one to be guided away from: guidance would do nothing.
+        steps = steps or self.usual_steps
         self.background_settings = Settings.checked(self.info.name, steps)
         self.settings = Settings.checked(self.info.name, steps, guidance)
         self.mask_steps = mask_steps
-        self.weights = weights
         self.vqa = vqa
         self.decoder_skips = decoder_skips
         if vqa in known_weights.checkpoints():
@@ -112,7 +113,7 @@ class Deocclusion(DiffusionMethod):
         """Load the backbone, the trained parts and the VQA model."""
         super().load()
         self.parts = Parts.fresh(self.backbone.vae)
-        folder = self.parts_folder(self.weights)
+        folder = self.parts_folder()
         for name, part in self.parts._asdict().items():
             if folder is not None and (self.decoder_skips or name != "decoder_skips"):
                 load_part(part, folder / f"{name}.safetensors")

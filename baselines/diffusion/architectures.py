@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,24 +18,40 @@ class Architecture:
 
     unet: dict[str, Any]
     vae: dict[str, Any]
+    """It has a block for each width, and halves the resolution between them."""
     text: dict[str, Any]
+    schedule: dict[str, Any] = field(default_factory=dict)
+    """Where it is not Stable Diffusion's."""
 
 
 TINY = Architecture(
+    # Attention from an eighth of the picture's resolution on: where the latents are finest, most of the time goes.
     unet={
         "sample_size": 32,
-        "block_out_channels": (64, 128, 192),
-        "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        "block_out_channels": (32, 64, 128, 192),
+        "down_block_types": (
+            "DownBlock2D",
+            "CrossAttnDownBlock2D",
+            "CrossAttnDownBlock2D",
+            "DownBlock2D",
+        ),
+        "up_block_types": (
+            "UpBlock2D",
+            "CrossAttnUpBlock2D",
+            "CrossAttnUpBlock2D",
+            "UpBlock2D",
+        ),
         "layers_per_block": 1,
+        "norm_num_groups": 8,
         "attention_head_dim": 4,  # diffusers' name for the number of heads
         "cross_attention_dim": 128,
     },
+    # A quarter of the resolution, as LDM-4 (Rombach et al., CVPR 2022) has it for inpainting.
     vae={
-        "sample_size": 256,
-        "block_out_channels": (32, 32, 64, 64),
+        "sample_size": 128,
+        "block_out_channels": (16, 32, 64),
         "layers_per_block": 1,
-        "norm_num_groups": 16,
+        "norm_num_groups": 8,
     },
     text={
         "vocab_size": 514,
@@ -45,7 +61,14 @@ TINY = Architecture(
         "num_attention_heads": 4,
         "projection_dim": 128,
     },
+    # With little training the large shapes and colours come first from v at pure noise (Lin et al., WACV 2024).
+    schedule={
+        "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+    },
 )
+"""For 128 pixels: what can be trained without a GPU."""
 
 SD_15 = Architecture(
     unet={
@@ -85,33 +108,35 @@ def random_models(
     sizes: Architecture, seed: int = 0
 ) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDIMScheduler]:
     """Models of these sizes with weights drawn from `seed`: the same on every machine, whatever ran before."""
+    levels = len(sizes.vae["block_out_channels"])
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(in_channels=9, out_channels=4, **sizes.unet)
         vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
             latent_channels=4,
             scaling_factor=0.18215,
             **sizes.vae,
         )
         text = CLIPTextModel(CLIPTextConfig(max_position_embeddings=77, **_SPECIAL_IDS, **sizes.text))
-    return unet, vae, text, byte_tokenizer(), ddim()
+    return unet, vae, text, byte_tokenizer(), ddim(**sizes.schedule)
 
 
 _SPECIAL_IDS: dict[str, Any] = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
 
 
-def ddim() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule, without randomness in the steps."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
+def ddim(**changes: Any) -> DDIMScheduler:
+    """Stable Diffusion's noise schedule but for `changes`, without randomness in the steps."""
+    usual = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    }
+    return DDIMScheduler(**usual | changes)
 
 
 def byte_tokenizer() -> CLIPTokenizer:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
 
+from baselines import shipped
 from baselines.diffusion.architectures import ARCHITECTURES, architecture, random_models
 from baselines.diffusion.text import TextEncoder
 from mildbench import weights
@@ -83,7 +84,7 @@ class Backbone:
 
 def untrained(name: str) -> str | None:
     """What `MethodInfo.untrained` is to name: the backbone, if its weights are random; without loading it."""
-    if name == "tiny" or name.startswith(RANDOM):
+    if name.startswith(RANDOM):
         return f"backbone {name}"
     return None
 
@@ -92,8 +93,8 @@ def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> 
     """Load a checkpoint onto `device`.
 
     Args:
-        name: `tiny`; `random:ARCHITECTURE`; a name in the weights manifest; a folder in diffusers' format; or
-            a repository's id whose files are already in Hugging Face's cache.
+        name: the shipped one, `tiny`; `random:ARCHITECTURE`; a name in the weights manifest;
+            a folder in diffusers' format; or a repository's id whose files are already in Hugging Face's cache.
         device: a torch device.
         dtype: of the UNet and the text encoders. A VAE that overflows in float16 stays in float32.
 
@@ -123,6 +124,8 @@ def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> 
 
 def find_folder(name: str) -> Path:
     """The folder of a checkpoint; raises `UserError` where it is not here."""
+    if name == shipped.BACKBONE:
+        return shipped.folder("backbone")
     if name in weights.checkpoints():
         return weights.resolve_folder(name)
     path = Path(name).expanduser()
@@ -134,7 +137,9 @@ def find_folder(name: str) -> Path:
         )
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _in_hub_cache(name)
-    known = ", ".join(["tiny", *weights.checkpoints(), *(RANDOM + sizes for sizes in ARCHITECTURES)])
+    known = ", ".join(
+        [shipped.BACKBONE, *weights.checkpoints(), *(RANDOM + sizes for sizes in ARCHITECTURES)]
+    )
     raise UserError(f"unknown backbone {name!r}: give one of {known}, a folder, or a repository's id")
 
 

@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from baselines import shipped
 from baselines.diffusion.attention import Modulation, Recorder, RegionAttention
 from baselines.diffusion.backbone import Backbone, load_backbone, untrained
 from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.sampler import Pathways, Settings, denoise
-from mildbench import weights
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
+from mildbench.weights import checkpoints
 
-DEFAULT_BACKBONE = "sd-1.5-inpainting"
+DEFAULT_BACKBONE = shipped.BACKBONE
+STEPS = 30
+"""Sampling steps of a backbone that is not shipped, unless told otherwise."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -29,7 +32,7 @@ class DiffusionMethod(EraseMethod):
     share a batch, start from the same noise, and may differ from a batch of one in the last bits.
     """
 
-    def __init__(self, backbone: str, resolution: int, dtype: str) -> None:
+    def __init__(self, backbone: str, resolution: int, dtype: str, weights: str | None = None) -> None:
         """Raises `UserError` for an unknown dtype or a bad resolution.
 
         Args:
@@ -37,6 +40,8 @@ class DiffusionMethod(EraseMethod):
             resolution: pixels of the longer side at which the picture is shown to the backbone; 0 is the one
                 it was trained at.
             dtype: `auto` (float32 on a CPU, bfloat16 on a GPU), or a key of `DTYPES`.
+            weights: folder of the method's own trained parts; empty for the shipped ones of the backbone `tiny`,
+                or, on a random backbone, random ones. None: it has no parts.
         """
         if dtype not in ("auto", *DTYPES):
             raise UserError(
@@ -46,10 +51,20 @@ class DiffusionMethod(EraseMethod):
             raise UserError(f"method {self.info.name!r}: resolution={resolution}: give pixels, or 0")
         self.backbone_name = backbone
         self.resolution = resolution
+        self.usual_steps = shipped.STEPS if backbone == shipped.BACKBONE else STEPS
         self.dtype = dtype
+        self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
-        needed = (backbone,) if backbone in weights.checkpoints() else ()
-        self.info = replace(type(self).info, weights=needed, untrained=untrained(backbone))
+        needed = (backbone,) if backbone in checkpoints() else ()
+        ours = ["backbone"] if backbone == shipped.BACKBONE else []
+        if ours and weights == "":
+            ours.append(self.info.name)
+        self.info = replace(
+            type(self).info,
+            weights=needed,
+            shipped=tuple(shipped.folder(name) for name in ours),
+            untrained=untrained(backbone),
+        )
 
     def load(self) -> None:
         """Load the backbone. A subclass with parts of its own calls this first."""
@@ -58,18 +73,20 @@ class DiffusionMethod(EraseMethod):
         self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
         self.attention = RegionAttention(self.backbone.unet)
 
-    def parts_folder(self, given: str, instead: str = "") -> Path | None:
-        """The folder of the method's own trained parts, from its option `weights`; None: random parts.
+    def parts_folder(self, instead: str = "") -> Path | None:
+        """The folder of the method's own trained parts; None: random ones.
 
         Raises `UserError` where there are none for a trained backbone: trained and random weights are not mixed.
         `instead` is a way to do without, for the error.
         """
-        if given:
-            if not Path(given).is_dir():
-                raise UserError(f"{self.info.name} weights not found: {given} is not a folder")
-            return Path(given)
+        if self.weights:
+            if not Path(self.weights).is_dir():
+                raise UserError(f"{self.info.name} weights not found: {self.weights} is not a folder")
+            return Path(self.weights)
         if untrained(self.backbone_name):
             return None
+        if self.backbone_name == shipped.BACKBONE:
+            return shipped.folder(self.info.name)
         raise UserError(
             f"method {self.info.name!r} has no trained parts for the backbone {self.backbone_name}: "
             f"give a folder with them, {self.info.name}:weights=FOLDER"

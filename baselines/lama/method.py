@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from baselines import shipped
 from baselines.lama.checkpoint import is_torchscript, load_network, load_torchscript
 from baselines.lama.network import VARIANTS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, Provenance
 from mildbench.weights import resolve
 
+SHIPPED = shipped.folder("lama") / "model.safetensors"
+"""Weights of the variant tiny."""
+
 
 class Lama(EraseMethod):
     """LaMa (Suvorov et al., WACV 2022).
 
     By default the authors' Big-LaMa as their TorchScript file: provenance `official`. With `weights=FILE` it
-    is a `port` (variant big: their network) or a `reimplementation` (variant tiny: ours).
+    is a `port` (variant big: their network) or a `reimplementation` (variant tiny: ours, whose weights are shipped).
     """
 
     info = MethodInfo(
@@ -39,7 +43,8 @@ class Lama(EraseMethod):
         Args:
             variant: `big` or `tiny`.
             weights: a state dict of `LamaNetwork` (.safetensors, .ckpt, .pth) to use instead of the official
-                file. TorchScript is not taken from just anybody: its programs can write files when loaded.
+                file, or of the shipped one of the variant tiny. TorchScript is not taken from just anybody:
+                its programs can write files when loaded.
         """
         if variant not in VARIANTS:
             raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
@@ -48,21 +53,17 @@ class Lama(EraseMethod):
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.
-            self.info = replace(type(self).info, provenance=provenance, weights=())
+            ours = () if weights else (SHIPPED,)
+            self.info = replace(type(self).info, provenance=provenance, weights=(), shipped=ours)
 
     def load(self) -> None:
         """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""
-        if self.weights:
-            model: torch.nn.Module = load_network(self._given(), VARIANTS[self.variant])
-        elif self.variant == "big":
-            model = load_torchscript(
-                resolve("lama-big")
-            )  # size and sha256 are checked before anything is read
+        if self.weights or self.variant != "big":
+            file = self._given() if self.weights else SHIPPED
+            model: torch.nn.Module = load_network(file, VARIANTS[self.variant])
         else:
-            raise UserError(
-                f"no weights for lama {self.variant} are shipped yet: give yours, "
-                f"lama:variant={self.variant},weights=FILE"
-            )
+            # Size and sha256 are checked before anything is read.
+            model = load_torchscript(resolve("lama-big"))
         self._model = model.to(self.device)
 
     def _given(self) -> Path:

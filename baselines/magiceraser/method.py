@@ -19,6 +19,9 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
 from mildbench.regions import paste
 
+FEWEST = 2
+"""Steps, of which `strength` can leave one out."""
+
 
 class MagicEraser(DiffusionMethod):
     """MagicEraser (Li et al., ECCV 2024), reimplemented from its public description.
@@ -53,7 +56,7 @@ class MagicEraser(DiffusionMethod):
         tag: str = "background",
         refocus: str = "constant",
         window: float = 0.7,
-        steps: int = 30,
+        steps: int = 0,
         guidance: float = 7.5,
         resolution: int = 0,
         dtype: str = "auto",
@@ -62,21 +65,23 @@ class MagicEraser(DiffusionMethod):
 
         Args:
             backbone: see `baselines.diffusion.backbone.load_backbone`.
-            weights: folder of `embedding.safetensors` and `eraser.safetensors`, see `PromptTuning`.
-            init: the method, by its name, whose fill denoising starts from. `auto` is `lama`; on a backbone
-                with random weights it is `telea`, which needs no weights either.
+            weights: folder of `embedding.safetensors` and `eraser.safetensors`, see `PromptTuning`; those for
+                the backbone `tiny` are shipped.
+            init: the method, by its name, whose fill denoising starts from. `auto` is `lama`, on a shipped
+                backbone its shipped variant; with random weights it is `telea`, which needs none either.
             strength: how far that start is noised, up to 1: from noise alone, and `init` is not run.
             prompt_tuning: without it the prompt is "a photo of <tag>", the UNet is the backbone's, and
                 `weights` are not read.
             tag: what the background is.
             refocus: a key of `FORMS`, or `none`.
             window: refocused from t = 1 down to this time.
-            steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out.
+            steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out; 0 for the
+                usual number, see `DiffusionMethod`.
             guidance: scale of classifier-free guidance, away from the empty prompt.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype)
+        super().__init__(backbone, resolution, dtype, weights if prompt_tuning else None)
         name = self.info.name
         if refocus not in ("none", *FORMS):
             raise UserError(
@@ -86,8 +91,7 @@ class MagicEraser(DiffusionMethod):
             raise UserError(
                 f"method {name!r}: window={window}: give a time from 0 (the picture) to 1 (noise)"
             )
-        self.settings = Settings.checked(name, steps, guidance, strength)
-        self.weights = weights
+        self.settings = Settings.checked(name, steps or max(FEWEST, self.usual_steps), guidance, strength)
         self.prompt_tuning = prompt_tuning
         self.prompt = describe(tag, WORD if prompt_tuning else "")
         self.form = FORMS.get(refocus)
@@ -97,12 +101,21 @@ class MagicEraser(DiffusionMethod):
         if prompt_tuning and not weights:
             notes.append("prompt tuning")
         if strength < 1:
-            if init == "auto" and self.info.untrained:
-                init = "telea"
-                notes.append("telea in place of lama")
-            self.init = MethodSpec("lama" if init == "auto" else init).create()
+            options = {}
+            if init == "auto":
+                init = "lama"
+                if self.info.shipped:
+                    options = {"variant": "tiny"}
+                elif self.info.untrained:
+                    init = "telea"
+                    notes.append("telea in place of lama")
+            self.init = MethodSpec(init, options).create()
             # Told before the run starts when they are missing.
-            self.info = replace(self.info, weights=(*self.info.weights, *self.init.info.weights))
+            self.info = replace(
+                self.info,
+                weights=(*self.info.weights, *self.init.info.weights),
+                shipped=(*self.info.shipped, *self.init.info.shipped),
+            )
         if self.info.untrained:
             self.info = replace(self.info, untrained=", ".join([self.info.untrained, *notes]))
 
@@ -114,7 +127,7 @@ class MagicEraser(DiffusionMethod):
             self.init.load()
         self.tuning: PromptTuning | None = None
         if self.prompt_tuning:
-            folder = self.parts_folder(self.weights, instead=f"{self.info.name}:prompt_tuning=false")
+            folder = self.parts_folder(instead=f"{self.info.name}:prompt_tuning=false")
             self.tuning = seeded(lambda: PromptTuning(self.backbone))
             if folder is not None:
                 self.tuning.load(folder)

@@ -7,13 +7,13 @@ ICCV 2023) after it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from diffusers import T2IAdapter
+from diffusers.models.adapter import AdapterBlock
 from torch import nn
 
 from baselines.diffusion.canvas import Canvas
@@ -26,6 +26,9 @@ PARTS = {"pose": len(KEYPOINTS) + 1, "parsing": len(PARSING), "relations": 5}
 """The parts of the guidance in the order of their channels, and how many each has."""
 
 CHANNELS = sum(PARTS.values())
+
+_RESNETS = 2
+"""Residual layers a resolution, as in T2I-Adapter."""
 
 JOINT = 1 / 64
 """Standard deviation of a joint's heatmap and thickness of a limb, in longer sides of the canvas."""
@@ -108,14 +111,16 @@ class GuidanceEncoder(nn.Module):
 
     def __init__(self, unet: Any, factor: int) -> None:
         super().__init__()
-        widths = list(unet.block_out_channels)
-        # SDXL's first block has no attention, and its residual is added after the downsampling.
-        late = unet.down_block_types[0] == "DownBlock2D"
-        self.adapter: Any = T2IAdapter(
-            CHANNELS,
-            widths,
-            downscale_factor=2 * factor if late else factor,
-            adapter_type="full_adapter_xl" if late else "full_adapter",
+        widths, places = list(unet.block_out_channels), _reductions(unet.down_block_types)
+        side = factor * places[0]
+        self.stem = nn.Sequential(
+            nn.PixelUnshuffle(side), nn.Conv2d(CHANNELS * side**2, widths[0], 3, padding=1)
+        )
+        # T2I-Adapter's own arrangements fit the UNets of SD-1.x and SDXL only.
+        before = [(widths[0], places[0]), *zip(widths, places, strict=True)]
+        self.blocks = nn.ModuleList(
+            AdapterBlock(into, out, _RESNETS, down=place > last)
+            for (into, last), out, place in zip(before[:-1], widths, places, strict=True)
         )
         self.gates = nn.ModuleList(nn.Conv2d(width, width, 1) for width in widths)
         for gate in self.gates:
@@ -124,4 +129,23 @@ class GuidanceEncoder(nn.Module):
 
     def forward(self, guidance: torch.Tensor) -> list[torch.Tensor]:
         """float[P, CHANNELS, H, W] -> one float[P, C, h, w] a down block."""
-        return [gate(feature) for gate, feature in zip(self.gates, self.adapter(guidance), strict=True)]
+        features, found = self.stem(guidance), []
+        for block, gate in zip(self.blocks, self.gates, strict=True):
+            features = block(features)
+            found.append(gate(features))
+        return found
+
+
+def _reductions(blocks: Sequence[str]) -> list[int]:
+    """By how much the latent is reduced where each down block's residual is added.
+
+    diffusers adds it before the downsampling in blocks with attention, and after it in the others; the last block
+    does not downsample.
+    """
+    found: list[int] = []
+    reduction = 1
+    for block in blocks:
+        after = reduction if len(found) == len(blocks) - 1 else 2 * reduction
+        found.append(reduction if "CrossAttn" in block else after)
+        reduction = after
+    return found

@@ -48,7 +48,7 @@ class Mild(DiffusionMethod):
         self,
         backbone: str = DEFAULT_BACKBONE,
         weights: str = "",
-        steps: int = 30,
+        steps: int = 0,
         hmg: str = "pose+parsing+relations",
         sma: bool = True,
         single_path: bool = False,
@@ -60,8 +60,8 @@ class Mild(DiffusionMethod):
 
         Args:
             backbone: see `baselines.diffusion.backbone.load_backbone`.
-            weights: the folder of the trained modules; needed on a backbone with trained weights.
-            steps: of the checkpoint's own scheduler.
+            weights: folder of the trained modules; those for the backbone `tiny` are shipped.
+            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
             hmg: parts of Human Morphology Guidance, joined by `+`, or `none`.
             sma: with Spatially-Modulated Attention.
             single_path: one pathway that inpaints the mask, without layers.
@@ -69,10 +69,9 @@ class Mild(DiffusionMethod):
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype)
-        self.weights = weights
+        super().__init__(backbone, resolution, dtype, weights)
         # The prompt is empty, so there is nothing to be guided towards.
-        self.settings = Settings.checked(self.info.name, steps)
+        self.settings = Settings.checked(self.info.name, steps or self.usual_steps)
         self.hmg = guidance.parts_of(self.info.name, hmg)
         self.sma, self.single_path, self.lora_routing = sma, single_path, lora_routing
         if single_path:
@@ -81,7 +80,7 @@ class Mild(DiffusionMethod):
     def load(self) -> None:
         """Load the backbone and the modules; raises `UserError` where one is missing or does not fit."""
         super().load()
-        folder = self.parts_folder(self.weights)
+        folder = self.parts_folder()
         self.modules = Modules.fresh(
             self.backbone,
             self.attention,

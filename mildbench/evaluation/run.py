@@ -72,6 +72,8 @@ class Config(Strict):
     where it has one of its own: after an edit to a method, its old predictions are not taken for new ones."""
     corruption: tuple[str, ...] = ()
     """What was done to the inputs, as `Corruption.texts`."""
+    shipped: dict[str, str] = {}
+    """Weights that come with the package -> sha256 of what they hold."""
 
     @property
     def hash(self) -> str:
@@ -195,6 +197,7 @@ class Run:
             files={} if directory is not None else _named_files(spec),
             code=_code_sha256(type(method)),
             corruption=corruption.texts,
+            shipped={path.name: _content_sha256(path) for path in info.shipped},
         )
         if corruption.texts and "names" in info.capabilities:
             raise UserError(
@@ -386,6 +389,14 @@ def _named_files(spec: MethodSpec) -> dict[str, str]:
             facts = [(str(file.relative_to(path)), file.stat()) for file in sorted(path.rglob("*"))]
             found[key] = fingerprint([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
     return found
+
+
+def _content_sha256(path: Path) -> str:
+    """Of a file, or of all files under a folder with their names."""
+    if path.is_file():
+        return file_sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
 
 
 def _code_sha256(kind: type[EraseMethod]) -> str:

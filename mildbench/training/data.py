@@ -86,7 +86,7 @@ def load(
 ) -> Iterator[dict[str, Any]]:
     """Batches in the given order, with `skipped`, the reasons of scenes that could not be used.
 
-    Raises `UserError` where scene after scene cannot be used.
+    Raises `UserError` where scene after scene cannot be used, or a worker was killed.
     """
     loader = DataLoader(
         examples,
@@ -99,7 +99,19 @@ def load(
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
     )
-    for batch in loader:
+    made = iter(loader)
+    while True:
+        try:
+            batch = next(made)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"a data worker was killed, perhaps for want of memory ({error}): the last checkpoint is whole; "
+                f"run the same command again, with fewer --workers than {workers}"
+            ) from None
         if "lost" in batch:
             reasons = batch["lost"]
             raise UserError(

@@ -70,9 +70,9 @@ def sdxl() -> StableDiffusionXLInpaintPipeline:
 
 def test_a_saved_checkpoint_is_read_back(sd_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
-    read, made = (load_backbone(name, "cpu", torch.float32) for name in (str(sd_folder), "tiny"))
+    read, made = (load_backbone(name, "cpu", torch.float32) for name in (str(sd_folder), "random:tiny"))
     assert capfd.readouterr().err == ""
-    assert (read.resolution, read.multiple, read.factor) == (256, 32, 8)
+    assert (read.resolution, read.multiple, read.factor) == (128, 32, 4)
     pictures, holes = _problem()
     first, second = (
         denoise(backbone, Pathways(pictures, holes, backbone.text(["a wall"]), (3,)), Settings(2))
@@ -116,7 +116,7 @@ def test_half_precision_files_are_found(sd_folder: Path, tmp_path: Path) -> None
     for part in ("unet", "vae", "text_encoder"):
         for path in (folder / part).glob("*.safetensors"):
             path.rename(path.with_suffix(".fp16.safetensors"))
-    assert load_backbone(str(folder), "cpu", torch.float32).resolution == 256
+    assert load_backbone(str(folder), "cpu", torch.float32).resolution == 128
 
 
 def _broken(folder: Path, how: str) -> str:

@@ -13,15 +13,15 @@ from mildbench.method import EraseMethod, MethodSpec
 from mildbench.regions import paste
 
 METHODS = {
-    "deocclusion": "deocclusion:backbone=tiny,steps=2,mask_steps=2,resolution=64",
-    "magiceraser": "magiceraser:backbone=tiny,init=telea,steps=10,resolution=64",
+    "deocclusion": "deocclusion:backbone=random:tiny,steps=2,mask_steps=2,resolution=64",
+    "magiceraser": "magiceraser:backbone=random:tiny,init=telea,steps=10,resolution=64",
     "magiceraser, densediffusion": (
-        "magiceraser:backbone=tiny,refocus=densediffusion,strength=1,steps=4,resolution=64"
+        "magiceraser:backbone=random:tiny,refocus=densediffusion,strength=1,steps=4,resolution=64"
     ),
-    "mild": "mild:backbone=tiny,steps=2,resolution=64",
-    "mild, some parts": "mild:backbone=tiny,hmg=pose+parsing,sma=false,lora_routing=false,steps=2,resolution=64",
-    "mild, single path": "mild:backbone=tiny,hmg=none,single_path=true,steps=2,resolution=64",
-    "sd-inpaint": "sd-inpaint:backbone=tiny,steps=2,resolution=64",
+    "mild": "mild:backbone=random:tiny,steps=2,resolution=64",
+    "mild, some parts": "mild:backbone=random:tiny,hmg=pose+parsing,sma=false,lora_routing=false,steps=2,resolution=64",
+    "mild, single path": "mild:backbone=random:tiny,hmg=none,single_path=true,steps=2,resolution=64",
+    "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=64",
 }
 """What to call it -> a method with small, fast options."""
 NAMES = sorted({MethodSpec.parse(text).name for text in METHODS.values()})
@@ -91,7 +91,7 @@ def test_attention_is_recorded_for_every_layer_and_step(method: EraseMethod) -> 
 
 def test_random_weights_are_owned_up_to(method: EraseMethod) -> None:
     assert method.info.untrained is not None
-    assert "backbone tiny" in method.info.untrained
+    assert "backbone random:tiny" in method.info.untrained
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,9 +106,9 @@ def test_a_missing_checkpoint_names_the_one_command(name: str, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("option", "value"), [("steps", 0), ("dtype", "float99"), ("resolution", -1), ("backbone", "nonsense")]
+    ("option", "value"), [("steps", -1), ("dtype", "float99"), ("resolution", -1), ("backbone", "nonsense")]
 )
 def test_bad_options_are_refused_in_one_line(name: str, option: str, value: object) -> None:
     with pytest.raises(UserError) as error:
-        MethodSpec(name, {"backbone": "tiny", option: str(value)}).create().load()
+        MethodSpec(name, {"backbone": "random:tiny", option: str(value)}).create().load()
     assert "\n" not in str(error.value)

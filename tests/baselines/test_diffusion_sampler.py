@@ -18,7 +18,7 @@ SIZE = (64, 128)
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    loaded = load_backbone("tiny", "cpu", torch.float32)
+    loaded = load_backbone("random:tiny", "cpu", torch.float32)
     RegionAttention(loaded.unet)  # as every method has it
     return loaded
 
@@ -109,7 +109,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 
 def test_random_backbones_are_the_same_whatever_ran_before() -> None:
-    first = load_backbone("tiny", "cpu", torch.float32)
+    first = load_backbone("random:tiny", "cpu", torch.float32)
     torch.manual_seed(5)
     torch.rand(3)
     state = torch.get_rng_state()

@@ -226,8 +226,6 @@ def test_a_damaged_torchscript_file_is_one_clear_line(official, script):
 def test_other_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="did you mean 'tiny'"):
         Lama("tyny")
-    with pytest.raises(UserError, match="no weights for lama tiny are shipped yet"):
-        Lama("tiny").load()
     with pytest.raises(UserError, match="lama weights not found"):
         Lama(weights=str(tmp_path / "nothing.pt")).load()
 

@@ -28,7 +28,7 @@ CANVAS = Canvas.of((64, 64), 64, 32)
 
 
 def _made(**options: object) -> Mild:
-    method = Mild("tiny", steps=2, resolution=64, **options)  # type: ignore[arg-type]
+    method = Mild("random:tiny", steps=2, resolution=64, **options)  # type: ignore[arg-type]
     method.load()
     return method
 
@@ -252,7 +252,7 @@ def test_gradients_reach_every_trained_weight(trained: Mild) -> None:
     conditions = _conditions(trained, crowd(1))
     count = len(conditions.pathways)
     random = torch.Generator().manual_seed(0)
-    inputs = torch.randn(count, 9, 8, 8, generator=random)
+    inputs = torch.randn(count, 9, 16, 16, generator=random)
     with trained.modules.applied(conditions) as (residuals, modulated):
         prediction = predict(
             trained.backbone,
@@ -349,9 +349,9 @@ def test_a_survivor_under_a_generous_mask_keeps_what_is_seen_of_them(method: Mil
 
 def test_parts_of_the_guidance_are_checked() -> None:
     with pytest.raises(UserError, match=r"hmg=pose\+parsin: no part 'parsin'.*parsing"):
-        Mild("tiny", hmg="pose+parsin")
+        Mild("random:tiny", hmg="pose+parsin")
 
 
 def test_without_pathways_there_are_no_layers() -> None:
-    assert "layers" not in Mild("tiny", single_path=True).info.capabilities
-    assert "layers" in Mild("tiny").info.capabilities
+    assert "layers" not in Mild("random:tiny", single_path=True).info.capabilities
+    assert "layers" in Mild("random:tiny").info.capabilities

@@ -161,11 +161,11 @@ def test_only_the_conditional_half_is_modulated_and_recorded() -> None:
     unet = random_models(TINY)[0].eval()
     attention = RegionAttention(unet)
     random = torch.Generator().manual_seed(0)
-    inputs = torch.randn(1, 9, 8, 8, generator=random).repeat(2, 1, 1, 1)
+    inputs = torch.randn(1, 9, 16, 16, generator=random).repeat(2, 1, 1, 1)
     prompts = torch.randn(1, 77, 128, generator=random).repeat(2, 1, 1)
-    regions = torch.zeros(1, 2, 8, 8)
-    regions[:, 0, :4], regions[:, 1, 4:] = 1, 1
-    maps = RegionMaps(regions, (8, 8))
+    regions = torch.zeros(1, 2, 16, 16)
+    regions[:, 0, :8], regions[:, 1, 8:] = 1, 1
+    maps = RegionMaps(regions, (16, 16))
 
     class Apart:
         def attend(self, layer, time, query, key, value, labels):
@@ -179,7 +179,7 @@ def test_only_the_conditional_half_is_modulated_and_recorded() -> None:
                 labels=labels,
             )
 
-    recorder = Recorder(regions, (8, 8), [(0, "background")], [1])
+    recorder = Recorder(regions, (16, 16), [(0, "background")], [1])
     with torch.no_grad():
         plain = unet(inputs, 500, prompts).sample
         with attention.during(torch.ones(1), Apart(), recorder):

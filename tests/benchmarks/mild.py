@@ -125,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--backbone", default="random:tiny")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--people", type=int, default=3, help="survivors to be completed")
     parser.add_argument("--steps", type=int, default=10)

@@ -74,7 +74,7 @@ def test_the_decoder_learns_and_the_method_reads_both_stages(run: Run, tmp_path:
         MaskTrainer(), out="first", source=SCENES, steps=2, batch_size=2, size=64, lr=3e-3, save_every=2
     )
     folder = first.usage.split("mask=")[1]
-    trainer = DecoderTrainer(mask=folder)
+    trainer = DecoderTrainer("random:tiny", mask=folder)
     second = run(trainer, source=SCENES, steps=10, batch_size=2, size=64, lr=5e-3, save_every=10)
     rows = read_log(tmp_path / "run/log.csv")
     assert rows[-1]["val_visible"] < 0.9 * rows[0]["val_visible"]
@@ -83,7 +83,7 @@ def test_the_decoder_learns_and_the_method_reads_both_stages(run: Run, tmp_path:
     newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
     assert newest is not None
     assert {name.partition(".")[0] for name in newest.model} == {"decoder_skips"}
-    vae = load_backbone("tiny", "cpu", torch.float32).vae
+    vae = load_backbone("random:tiny", "cpu", torch.float32).vae
     pairs = zip(vae.parameters(), trainer.backbone.vae.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 
@@ -95,7 +95,7 @@ def test_the_decoder_learns_and_the_method_reads_both_stages(run: Run, tmp_path:
         for spec in (
             second.usage.split()[-1],
             f"{second.usage.split()[-1]},decoder_skips=false",
-            "deocclusion:backbone=tiny",
+            "deocclusion:backbone=random:tiny",
         )
     )
     assert not np.array_equal(trained.layers[0], plain.layers[0])
@@ -113,7 +113,7 @@ def _erase(spec: str) -> Outcome:
 
 def test_stage_two_starts_as_the_plain_decoder(tmp_path: Path) -> None:
     save_part(seeded(mask_completion.MaskCompletion), tmp_path / "mask_completion.safetensors")
-    trainer = DecoderTrainer(mask=str(tmp_path))
+    trainer = DecoderTrainer("random:tiny", mask=str(tmp_path))
     trainer.load("cpu", 0)
     example = examples.figures(drawn_scene(4, 64), np.random.default_rng(0))
     batch = {name: torch.from_numpy(value)[None] for name, value in example.items()}  # type: ignore[arg-type]
@@ -129,4 +129,4 @@ def test_stage_two_asks_for_stage_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mildbench train deocclusion-mask, then"):
         DecoderTrainer()
     with pytest.raises(UserError, match=r"trained part not found: .*mask_completion"):
-        DecoderTrainer(mask=str(tmp_path)).load("cpu", 0)
+        DecoderTrainer("random:tiny", mask=str(tmp_path)).load("cpu", 0)

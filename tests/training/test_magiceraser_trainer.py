@@ -14,6 +14,7 @@ from training_fakes import FakeScenes
 from baselines.diffusion.backbone import load_backbone
 from baselines.magiceraser.prompt import FIRST
 from baselines.magiceraser.training import MagicEraserTrainer
+from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
 from mildbench.training import checkpoint
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_path: Path) -> None:
-    trainer = MagicEraserTrainer()
+    trainer = MagicEraserTrainer("random:tiny")
     outcome = run(trainer, source=FakeScenes(2, 64), steps=10, batch_size=2, size=64, lr=1e-2, save_every=10)
     rows = read_log(tmp_path / "run/log.csv")
     assert rows[-1]["val_loss"] < 0.98 * rows[0]["val_loss"]  # of the same noise
@@ -36,7 +37,7 @@ def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_pat
     names = set(newest.model)
     assert {name for name in names if name.startswith("word")} == {"word.vectors.0"}
     assert {name.rpartition(".")[2] for name in names if name.startswith("lora")} == {"down", "up"}
-    frozen = load_backbone("tiny", "cpu", torch.float32)
+    frozen = load_backbone("random:tiny", "cpu", torch.float32)
     unet = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
     text = {
         name.replace(".table.", "."): part
@@ -49,7 +50,7 @@ def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_pat
     assert not torch.allclose(newest.model["word.vectors.0"], fresh, atol=1e-3)
 
     results = []
-    for spec in (outcome.usage.split()[-1], "magiceraser:backbone=tiny"):
+    for spec in (outcome.usage.split()[-1], "magiceraser:backbone=random:tiny"):
         method = MethodSpec.parse(f"{spec},steps=2,resolution=64,init=telea").create()
         method.load()
         result = method.run(crowd(1))[0]
@@ -59,8 +60,19 @@ def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_pat
 
 
 def test_the_tag_is_that_of_the_method() -> None:
-    trainer = MagicEraserTrainer(tag="street")
+    trainer = MagicEraserTrainer("random:tiny", tag="street")
     trainer.load("cpu", 0)
     method = MethodSpec.parse(trainer.usage(Path("weights")).split()[-1]).create()
     shown = {"image": torch.zeros(2, 32, 32, 3)}
     assert trainer._prompted(shown)["prompt"] == [method.prompt] * 2  # type: ignore[attr-defined]
+
+
+def test_random_masks_ask_for_what_is_there() -> None:
+    scene = FakeScenes(2, 64).scene("train", 0)
+    rng = np.random.default_rng(0)
+    restored = MagicEraserTrainer("random:tiny", masks="random").make_example(scene, rng)
+    erased = MagicEraserTrainer("random:tiny").make_example(scene, rng)
+    assert np.array_equal(restored["image"], restored["truth"])
+    assert not np.array_equal(erased["image"], erased["truth"])
+    with pytest.raises(UserError, match="did you mean 'random'"):
+        MagicEraserTrainer("random:tiny", masks="randm")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import invoke
 from small import small_dataset
 
 ARGUMENTS = [
@@ -101,15 +102,9 @@ def test_a_mistake_is_one_line(
     arguments: list[str],
     message: str,
 ) -> None:
-    from mildbench.cli import main
-
     monkeypatch.chdir(tmp_path)
-    words = [str(dataset) if word == "DATA" else word for word in arguments]
-    monkeypatch.setattr(sys, "argv", ["mildbench", "train", *words])
-    with pytest.raises(SystemExit) as stop:
-        main()
+    assert invoke("train", *(dataset if word == "DATA" else word for word in arguments)) == 2
     errors = capsys.readouterr().err
-    assert stop.value.code == 2
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
     assert not (tmp_path / "training").exists()

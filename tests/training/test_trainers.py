@@ -45,7 +45,7 @@ def create(vae: Path, quick: None) -> Callable[[str], Trainer]:
         "lama": LamaTrainer,
         "backbone-vae": VaeTrainer,
         "backbone": lambda: BackboneTrainer(vae=str(vae)),
-        "sd-inpaint": lambda: SdInpaintTrainer("tiny"),
+        "sd-inpaint": lambda: SdInpaintTrainer("random:tiny"),
     }
     return lambda name: makers[name]()
 
@@ -98,7 +98,7 @@ def test_a_retrained_backbone_is_one(run: Run, create: Callable[[str], Trainer],
     assert method.info.untrained is None
     method.load()
     assert method.run(batch(1, 64, 64))[0].error is None
-    fresh = load_backbone("tiny", "cpu", torch.float32)
+    fresh = load_backbone("random:tiny", "cpu", torch.float32)
     saved = load_backbone(str(tmp_path / "run/weights"), "cpu", torch.float32)
     for part, changes in (("unet", True), ("vae", False)):
         before, after = (getattr(model, part).state_dict() for model in (fresh, saved))
@@ -171,7 +171,7 @@ class Knowing(torch.nn.Module):
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_whoever_knows_the_noise_has_no_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    backbone = load_backbone("tiny", "cpu", torch.float32)
+    backbone = load_backbone("random:tiny", "cpu", torch.float32)
     backbone.noise_schedule.register_to_config(prediction_type=kind)
     latents = torch.randn(3, 4, 8, 8)
     monkeypatch.setattr(noise, "encode", lambda _, pictures: torch.cat([latents, torch.zeros_like(latents)]))

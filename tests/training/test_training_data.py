@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scenes import random_scene
 from small import draw_sources, small_dataset, small_recipe
-from training_fakes import FakeScenes, drawn_scene
+from training_fakes import FakeScenes, drawn_scene, killed
 
 from baselines.diffusion.training import problems
 from mildbench.errors import UserError
 from mildbench.scene import Scene
-from mildbench.training.data import Examples, collate, positions
+from mildbench.training.data import Examples, collate, load, positions
 from mildbench.training.examples import draw_targets, erasing
 from mildbench.training.scenes import DatasetScenes, generator
 from mildbench.training.windows import Window
@@ -166,3 +166,9 @@ def test_rendered_scenes_are_those_of_a_build(dataset: Path, tmp_path: Path) -> 
     assert len({source.scene("train", i).id for i in range(8)}) == 8
     with pytest.raises(UserError, match="has no split 'val'; it has test, train"):
         source.check("val")
+
+
+def test_a_killed_worker_is_one_line() -> None:
+    examples = Examples(FakeScenes(2, 64), "train", killed, 64, 0)
+    with pytest.raises(UserError, match=r"a data worker was killed.*fewer --workers than 1"):
+        next(load(examples, iter([[0]]), workers=1, pin=False))

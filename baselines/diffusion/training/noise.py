@@ -15,13 +15,20 @@ from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.sampler import further_conditions, predict
 from baselines.diffusion.text import TextEmbedding
 
+HOLE = 0.75
+"""Share of the loss that the hole has, whatever its size [ours].
+
+Elsewhere the picture is known, and what is made there is not used: with the plain mean most of the gradient goes into
+copying.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
     """One pass of the UNet over P pathways at random times."""
 
     losses: Tensor
-    """float32[P]: mean squared error of what the UNet predicts, noise or velocity, as its schedule says."""
+    """float32[P]: squared error of what the UNet predicts, noise or velocity, as its schedule says; see `HOLE`."""
     clean: Tensor
     """float32[P, 4, h, w]: the scaled latents without noise that follow from the prediction."""
     times: Tensor
@@ -79,7 +86,7 @@ def noise_losses(
         wanted, clean = noise, (noisy - spread * prediction) / signal
     else:
         wanted, clean = signal * noise - spread * latents, signal * noisy - spread * prediction
-    losses = (prediction - wanted).square().mean((1, 2, 3))
+    losses = _weighted((prediction - wanted).square().mean(1, keepdim=True), small)
     return Denoised(losses, clean, timesteps.float() / count)
 
 
@@ -87,6 +94,16 @@ def encode(backbone: Backbone, pictures: Tensor) -> Tensor:
     """float[P, 3, H, W] in [-1, 1] -> scaled latents float32[P, 4, h, w], in one batch; drawn from the posterior."""
     posterior = backbone.vae.encode(pictures.to(backbone.vae.dtype)).latent_dist
     return posterior.sample().float() * backbone.vae.config.scaling_factor
+
+
+def _weighted(errors: Tensor, holes: Tensor) -> Tensor:
+    """float[P]: the mean of float[P, 1, h, w] in the holes and that outside, `HOLE` to 1; one of them may be empty."""
+    inside, outside = (
+        (errors * part).sum((1, 2, 3)) / part.sum((1, 2, 3)).clamp(min=1) for part in (holes, 1 - holes)
+    )
+    share = HOLE * (holes > 0).any(3).any(2).any(1)
+    share = torch.where((holes > 0).all(3).all(2).all(1), 1.0, share)
+    return share * inside + (1 - share) * outside
 
 
 def _kind(schedule: Any) -> str:

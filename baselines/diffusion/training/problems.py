@@ -28,9 +28,12 @@ def erasing_without_words(scene: Scene, rng: np.random.Generator) -> Example:
 
 
 def inpainting(scene: Scene, rng: np.random.Generator) -> Example:
-    """Erasing, or restoring what boxes hide, be it people or background; the prompt says which of them."""
-    if rng.random() < _ERASING:
-        return erasing_without_words(scene, rng)
+    """Erasing, or restoring; the prompt says what."""
+    return (erasing_without_words if rng.random() < _ERASING else restoring)(scene, rng)
+
+
+def restoring(scene: Scene, rng: np.random.Generator) -> Example:
+    """What boxes hide, be it people or background; the prompt says which of them."""
     picture = scene.composite()
     hole = _boxes(rng, *picture.shape[:2])
     somebody = scene.people().visible.any(axis=0)

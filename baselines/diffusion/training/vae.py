@@ -50,17 +50,25 @@ class VaeTrainer(Trainer):
     make_example = staticmethod(problems.pictures)
     lr_scales = {"critic": 0.5}  # noqa: RUF012 - read-only
 
-    def __init__(self, architecture: str = "tiny") -> None:
-        """`architecture`: see `baselines.diffusion.architectures`."""
+    def __init__(self, architecture: str = "tiny", adversarial: bool = True) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            architecture: see `baselines.diffusion.architectures`.
+            adversarial: with the critic's losses; without, L1 and KL alone, at a third of the cost.
+        """
         self.architecture = architecture
+        self.adversarial = adversarial
 
     def load(self, device: str, seed: int) -> None:
         vae: Any = random_models(architecture(self.architecture), seed)[1]
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
-            critic = PatchCritic(_CRITIC_WIDTH)
-        self.vae, self.critic, self.variance = vae.to(device), critic.to(device), LatentVariance().to(device)
-        self.trained = nn.ModuleDict({"vae": self.vae, "critic": self.critic, "variance": self.variance})
+        self.vae, self.variance = vae.to(device), LatentVariance().to(device)
+        self.trained = nn.ModuleDict({"vae": self.vae, "variance": self.variance})
+        if self.adversarial:
+            with torch.random.fork_rng(devices=()):
+                torch.manual_seed(seed)
+                self.critic = PatchCritic(_CRITIC_WIDTH).to(device)
+            self.trained["critic"] = self.critic
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         picture = _picture(batch)
@@ -71,22 +79,13 @@ class VaeTrainer(Trainer):
             self.variance.update(latents)
         l1 = (made - picture).abs().mean() / 2
         kl = posterior.kl().mean() / latents[0].numel()
+        logs = {"l1": l1, "kl": kl}
+        loss = l1 + _KL * kl
+        if not self.adversarial:
+            return loss, {name: value.detach() for name, value in logs.items()}
         parts = adversarial(self.critic, (made + 1) / 2, (picture + 1) / 2, torch.ones_like(picture[:, :1]))
-        loss = (
-            l1
-            + _KL * kl
-            + _FOOLING * parts.fooling
-            + _MATCHING * parts.matching
-            + parts.telling
-            + _R1 * parts.r1
-        )
-        logs = {
-            "l1": l1,
-            "kl": kl,
-            "fooling": parts.fooling,
-            "matching": parts.matching,
-            "telling": parts.telling,
-        }
+        loss = loss + _FOOLING * parts.fooling + _MATCHING * parts.matching + parts.telling + _R1 * parts.r1
+        logs |= {"fooling": parts.fooling, "matching": parts.matching, "telling": parts.telling}
         return loss, {name: value.detach() for name, value in logs.items()}
 
     def validate(self, batch: Batch) -> Logs:
