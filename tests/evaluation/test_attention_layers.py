@@ -171,7 +171,7 @@ def test_who_cannot_has_no_column_and_is_not_scored_again(run: Run, tmp_path: Pa
     run("copy", task="deocclude", metrics=["psnr"])
     (alone,) = run("copy", task="deocclude", metrics=EVERYTHING)
     assert [item.name for item in alone.metrics] == ["psnr"]
-    assert alone.incomplete == []
+    assert alone.unavailable == []
     copy, attentive = run("copy", "attentive", task="deocclude", metrics=EVERYTHING)
     assert not set(GAPS + OTHERS) & set(scores(tmp_path, "copy"))
     assert set(GAPS + OTHERS) <= set(scores(tmp_path, "attentive"))
@@ -207,7 +207,6 @@ def test_untrained_is_recorded_and_unranked(run: Run) -> None:
     (summary,) = run("attentive")
     assert summary.method.untrained == "made up"
     assert not summary.ranked
-    assert summary.incomplete == ["random weights (made up)"]
 
 
 def test_the_plot_is_the_mean_over_samples_and_pathways(run: Run, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ FAKES = {
     },
     METRICS: {
         "amodal-iou": "mildbench.metrics.amodal:AmodalIou",
+        "cag": "mildbench.metrics.attention:Cag",
         "cag-kappa": "mildbench.metrics.attention:CagKappa",
         "lacking": "evaluation_fakes:Lacking",
         "leak": "mildbench.metrics.attention:Leak",
