@@ -1,6 +1,6 @@
 """What MILD's pathways cost: one batch against separate calls, and against plain inpainting of as many pictures.
 
-    python tests/benchmarks/mild.py [--backbone tiny] [--size 256] [--people 3] [--steps 10] [--repeats 5]
+    python tests/benchmarks/mild.py [--backbone random:tiny] [--size 256] [--people 3] [--steps 10] [--repeats 5]
     python tests/benchmarks/mild.py --backbone random:sd-1.5 --steps 2 --repeats 0      time and memory of one call
     python tests/benchmarks/mild.py --backbone random:sd-1.5 --size 512 --device cuda
 
