@@ -10,8 +10,11 @@ BACKBONE = "tiny"
 """What the shipped backbone is called; its folder is `backbone`."""
 
 STEPS = 1
-"""Sampling steps of the shipped backbone. It has learnt what fits into a hole on average, which is what one step from
-pure noise gives, and little of fine detail: every further step adds some that is wrong."""
+"""Sampling steps of the shipped backbone: one step from pure noise gives the mean of what fits into a hole.
+
+More steps draw one of the pictures that fit. Its squared error is twice that of the mean even for a perfect model, 3 dB
+of PSNR, and this one has learnt little of fine detail.
+"""
 
 
 def folder(name: str) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines import shipped
 from baselines.deocclusion import examples
 from baselines.deocclusion.decoder import DecoderSkips
 from baselines.deocclusion.mask_completion import MaskCompletion
@@ -15,7 +16,6 @@ from baselines.deocclusion.method import Parts
 from baselines.diffusion.parts import load_part, save_part, seeded
 from baselines.diffusion.training.base import DiffusionTrainer, to_model
 from baselines.diffusion.training.noise import encode
-from mildbench.errors import UserError
 from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
 
@@ -82,19 +82,14 @@ class DecoderTrainer(DiffusionTrainer):
     make_example = staticmethod(examples.figures)
 
     def __init__(self, backbone: str = "tiny", mask: str = "") -> None:
-        """Raises `UserError` without the weights of stage 1.
+        """See the class.
 
         Args:
             backbone: see `baselines.diffusion.backbone.load_backbone`.
-            mask: folder of what `deocclusion-mask` has trained.
+            mask: folder of what `deocclusion-mask` has trained; the shipped one without.
         """
-        if not mask:
-            raise UserError(
-                "trainer 'deocclusion-decoder' needs the trained mask completion: "
-                "mildbench train deocclusion-mask, then deocclusion-decoder:mask=FOLDER"
-            )
         super().__init__(backbone)
-        self.mask = Path(mask)
+        self.mask = Path(mask) if mask else shipped.folder("deocclusion")
 
     def load(self, device: str, seed: int) -> None:
         super().load(device, seed)

@@ -25,6 +25,7 @@ INTERRUPTED = 130
 
 def _register() -> None:
     from mildbench.cli import (
+        ablate,
         annotate,
         browse,
         build_dataset,
@@ -56,6 +57,7 @@ def _register() -> None:
     app.command("figure")(figure.figure)
     app.add_typer(leaderboard.app, name="leaderboard")
     app.command("train")(train.train)
+    app.command("ablate")(ablate.ablate)
     app.command("ls")(ls.ls)
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor)

@@ -11,7 +11,7 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="methods, trainers, metrics, annotators, sources, recipes, blends, tasks or executors",
+            help="methods, trainers, ablations, metrics, annotators, sources, recipes, blends, tasks or executors",
             show_default=False,
         ),
     ],
@@ -24,6 +24,7 @@ def ls(
     listings = {
         "methods": _methods,
         "trainers": _trainers,
+        "ablations": _ablations,
         "metrics": _metrics,
         "annotators": _annotators,
         "sources": _sources,
@@ -75,6 +76,17 @@ def _trainers() -> Rows:
     from mildbench.training.trainer import TRAINERS
 
     return [("trainer", "what it trains"), *_loaded(TRAINERS, lambda trainer: (trainer.info.summary,))]
+
+
+def _ablations() -> Rows:
+    from baselines.ablations import FOLDER
+    from mildbench.ablation import study
+
+    loaded = [(name, study.load(name, FOLDER)) for name in study.names(FOLDER)]
+    return [
+        ("ablation", "rows", "what it asks"),
+        *((name, str(len(s.rows)), s.description) for name, s in loaded),
+    ]
 
 
 def _metrics() -> Rows:

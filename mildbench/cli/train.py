@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
 
 
+BatchSize = Annotated[int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")]
+Size = Annotated[int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate. [default: the trainer's]")]
+Ema = Annotated[float, typer.Option(help="Share of the averaged weights that stays in each step.")]
+Seed = Annotated[int, typer.Option(help="Of the fresh weights, the examples and the noise.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that make examples. [default: the machine's cores]")
+]
+Precision = Annotated[str, typer.Option(help="auto (bf16 on a GPU), fp32 or bf16.")]
+
+
 def train(
     method: Annotated[
         str, typer.Argument(help="NAME or NAME:OPTION=VALUE,... (mildbench ls trainers)", show_default=False)
@@ -36,21 +47,15 @@ def train(
     split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
     validation_split: Annotated[str, typer.Option(help="Split to validate on, never trained on.")] = "val",
     steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 10000,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: the trainer's]")] = None,
+    batch_size: BatchSize = None,
+    size: Size = None,
+    lr: LearningRate = None,
     schedule: Annotated[
         str, typer.Option(help="cosine (to zero), or constant (may be prolonged).")
     ] = "cosine",
     warmup: Annotated[int, typer.Option(help="Steps over which the learning rate rises.")] = 200,
-    ema: Annotated[
-        float, typer.Option(help="Share of the averaged weights that stays in each step.")
-    ] = 0.999,
-    seed: Annotated[int, typer.Option(help="Of the fresh weights, the examples and the noise.")] = 0,
+    ema: Ema = 0.999,
+    seed: Seed = 0,
     accumulate: Annotated[int, typer.Option(help="Pieces of a process's batch, to save memory.")] = 1,
     save_every: Annotated[
         int, typer.Option(help="Steps between checkpoints, with validation and panel.")
@@ -58,13 +63,11 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Save and end after so long; the same command continues.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that make examples. [default: the machine's cores]")
-    ] = None,
+    workers: Workers = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu or cuda; several GPUs: accelerate launch -m mildbench train ...")
     ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto (bf16 on a GPU), fp32 or bf16.")] = "auto",
+    precision: Precision = "auto",
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: training/METHOD]")] = None,
 ) -> None:

@@ -57,12 +57,7 @@ def continued(out: Path, fresh: TrainingRecord) -> TrainingRecord:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists and is no training run: choose another --out")
         return fresh
-    try:
-        old = TrainingRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is not a training record ({error.errors()[0]['msg']}): choose another --out"
-        ) from None
+    old = read(out)
     for name, value in fresh.identity().items():
         before = old.identity()[name]
         if before != value:
@@ -70,6 +65,17 @@ def continued(out: Path, fresh: TrainingRecord) -> TrainingRecord:
                 f"{out} holds another run: {_difference(name, before, value)}: choose another --out"
             )
     return old
+
+
+def read(out: Path) -> TrainingRecord:
+    """The record in a run's folder; raises `UserError` for a file that is none."""
+    path = out / RECORD
+    try:
+        return TrainingRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"{path} is not a training record ({error.errors()[0]['msg']}): choose another --out"
+        ) from None
 
 
 def write(out: Path, record: TrainingRecord) -> None:

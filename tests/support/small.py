@@ -39,19 +39,21 @@ def draw_sources(folder: Path) -> tuple[Path, Path]:
     return people, backgrounds
 
 
-def small_recipe(people: Path, backgrounds: Path) -> Recipe:
-    """20 scenes of 128 px in two splits."""
+def small_recipe(people: Path, backgrounds: Path, splits: tuple[str, ...] = ("train", "test")) -> Recipe:
+    """20 scenes of 128 px, shared out evenly."""
     changes = {
         "people": [f"folder:{people}"],
         "backgrounds": [f"folder:{backgrounds}"],
         "count": 20,
         "size": 128,
-        "splits": {"train": 1, "test": 1},
+        "splits": dict.fromkeys(splits, 1),
     }
     return Recipe.model_validate(load("multi-ip").model_dump() | changes)
 
 
-def small_dataset(folder: Path) -> Path:
+def small_dataset(folder: Path, splits: tuple[str, ...] = ("train", "test")) -> Path:
     """Build it; returns the data set's folder."""
-    build(small_recipe(*draw_sources(folder)), 0, folder / "data", SerialExecutor(1), lambda count: None)
+    build(
+        small_recipe(*draw_sources(folder), splits), 0, folder / "data", SerialExecutor(1), lambda count: None
+    )
     return folder / "data"

@@ -125,8 +125,7 @@ def test_stage_two_starts_as_the_plain_decoder(tmp_path: Path) -> None:
     torch.testing.assert_close(made, plain, atol=1e-4, rtol=1e-4)
 
 
-def test_stage_two_asks_for_stage_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="mildbench train deocclusion-mask, then"):
-        DecoderTrainer()
+def test_stage_two_takes_the_shipped_stage_one_unless_told_otherwise(tmp_path: Path) -> None:
+    DecoderTrainer("random:tiny").load("cpu", 0)
     with pytest.raises(UserError, match=r"trained part not found: .*mask_completion"):
         DecoderTrainer("random:tiny", mask=str(tmp_path)).load("cpu", 0)

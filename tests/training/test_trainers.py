@@ -23,6 +23,7 @@ from baselines.lama.training import LamaTrainer
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
+from mildbench.training.ema import state_of
 from mildbench.training.loop import Outcome
 from mildbench.training.record import read_log
 from mildbench.training.trainer import TRAINERS, Trainer
@@ -149,10 +150,22 @@ def test_all_trainers_are_registered_and_their_mistakes_named() -> None:
         assert TRAINERS.load(name).info.name == name
     with pytest.raises(UserError, match="did you mean 'tiny'"):
         LamaTrainer("tyny")
-    with pytest.raises(UserError, match="mildbench train backbone-vae"):
-        BackboneTrainer()
+    for both_or_none in ({}, {"vae": "somewhere", "start": "tiny"}):
+        with pytest.raises(UserError, match="mildbench train backbone-vae"):
+            BackboneTrainer(**both_or_none)
     with pytest.raises(UserError, match="autoencoder not found: nowhere"):
         BackboneTrainer("nowhere").load("cpu", 0)
+
+
+def test_a_backbone_goes_on_from_trained_weights_of_which_the_autoencoder_stays(vae: Path) -> None:
+    fresh, going_on = BackboneTrainer(vae=str(vae)), BackboneTrainer(start="random:tiny")
+    for trainer in (fresh, going_on):
+        trainer.load("cpu", 0)
+        assert all(part.requires_grad for part in trainer.trained.parameters())
+        assert not any(part.requires_grad for part in trainer.backbone.vae.parameters())
+    begun = load_backbone("random:tiny", "cpu", torch.float32)
+    assert all(map(torch.equal, going_on.backbone.unet.parameters(), begun.unet.parameters()))
+    assert state_of(going_on.trained).keys() == state_of(fresh.trained).keys()
 
 
 class Knowing(torch.nn.Module):

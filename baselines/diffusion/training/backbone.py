@@ -26,33 +26,44 @@ class BackboneTrainer(DiffusionTrainer):
     info = TrainerInfo("backbone", "UNet and text encoder of a diffusion backbone", batch_size=32, lr=3e-4)
     make_example = staticmethod(problems.inpainting)
 
-    def __init__(self, vae: str = "", architecture: str = "tiny") -> None:
-        """Raises `UserError` without an autoencoder.
+    def __init__(self, vae: str = "", start: str = "", architecture: str = "tiny") -> None:
+        """Raises `UserError` unless one of `vae` and `start` is given.
 
         Args:
-            vae: folder of a trained autoencoder in diffusers' format.
-            architecture: see `baselines.diffusion.architectures`.
+            vae: folder of a trained autoencoder in diffusers' format; UNet and text encoder begin at random.
+            start: a trained backbone to go on from, see `baselines.diffusion.backbone.load_backbone`.
+            architecture: of a random beginning, see `baselines.diffusion.architectures`.
         """
-        if not vae:
+        if bool(vae) == bool(start):
             raise UserError(
-                "trainer 'backbone' needs a trained autoencoder: mildbench train backbone-vae, then backbone:vae=FOLDER"
+                "trainer 'backbone' needs a trained autoencoder or a trained backbone: mildbench train backbone-vae, "
+                "then backbone:vae=FOLDER; or backbone:start=BACKBONE"
             )
-        super().__init__(f"random:{architecture}")
+        super().__init__(start or f"random:{architecture}")
         self.architecture = architecture
-        self.vae = Path(vae)
+        self.vae = Path(vae) if vae else None
 
     def load(self, device: str, seed: int) -> None:
+        if self.vae is None:
+            super().load(device, seed)
+        else:
+            self.backbone = self._random(self.vae, device, seed)
+        unet, encoders = self.backbone.unet, nn.ModuleList(self.backbone.text.models)
+        for part in (unet, encoders):
+            part.to(device).requires_grad_(True)
+        self.trained = nn.ModuleDict({"unet": unet, "text": encoders})
+
+    def _random(self, vae: Path, device: str, seed: int) -> Backbone:
+        """Untrained but for the autoencoder."""
         models: tuple[Any, ...] = random_models(architecture(self.architecture), seed)
         unet, _, text, tokenizer, schedule = models
-        vae = read_vae(self.vae).requires_grad_(False).eval()
-        self.backbone = Backbone(
+        return Backbone(
             self.backbone_name,
-            unet.to(device),
-            vae.to(device),
-            TextEncoder((tokenizer,), (text.to(device),)),
+            unet,
+            read_vae(vae).to(device).requires_grad_(False).eval(),
+            TextEncoder((tokenizer,), (text,)),
             schedule,
         )
-        self.trained = nn.ModuleDict({"unet": unet, "text": text})
 
     def save(self, folder: Path) -> None:
         save_backbone(self.backbone, folder)

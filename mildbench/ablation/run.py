@@ -1,0 +1,140 @@
+"""Carrying out an ablation: train each row, evaluate all of them together, keep every record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mildbench import options
+from mildbench.ablation.result import Ablation, RowResult, markdown
+from mildbench.ablation.study import WEIGHTS, Row, Study
+from mildbench.evaluation.compare import Comparison
+from mildbench.evaluation.data import TripletSource
+from mildbench.evaluation.run import RunRecord, read_model, task_folder, write_model
+from mildbench.evaluation.runner import evaluate
+from mildbench.files import write_bytes
+from mildbench.method import MethodSpec
+from mildbench.training.loop import train
+from mildbench.training.record import TrainingRecord, read
+from mildbench.training.scenes import SceneSource
+from mildbench.training.settings import Execution, Settings
+from mildbench.training.trainer import TRAINERS, Trainer
+
+TRAIN, VALIDATION, TEST = "train", "val", "test"
+"""The splits."""
+
+MakeSettings = Callable[[Trainer, float], Settings]
+"""A row's trainer and its share of the steps -> its settings."""
+
+
+def ablate(
+    name: str,
+    study: Study,
+    source: SceneSource,
+    test: TripletSource,
+    settings: MakeSettings,
+    execution: Execution,
+    out: Path,
+    *,
+    progress: bool = False,
+) -> Ablation:
+    """Train and evaluate every row; what is on disk already is not made again.
+
+    Args:
+        name: of the study; names its files.
+        study: what to compare.
+        source: of the scenes to train on; has the splits `TRAIN` and `VALIDATION`.
+        test: the data set to evaluate on; its split `TEST` is used.
+        settings: alike for all rows, but for what is the trainer's own.
+        execution: how to carry out the trainings.
+        out: receives `NAME.json`, `NAME.md`, `training/` and `runs/`. Studies in one folder share trainings.
+        progress: show bars.
+
+    Raises:
+        UserError: mistakes in the study's rows, before anything is trained; else as `train` and `evaluate`.
+    """
+    specs = [MethodSpec.parse(row.method) for row in study.rows.values()]
+    for spec in specs:
+        spec.create()  # not loaded: only its options are checked
+    for row in study.rows.values():
+        _trainer(row)
+    test.task_ids(study.task, TEST)
+    for split in (TRAIN, VALIDATION):
+        source.check(split)
+    trained = [_trained(row, source, settings, execution, out, progress) for row in study.rows.values()]
+    runs = out / "runs"
+    summaries = evaluate(
+        test,
+        study.task,
+        TEST,
+        [_with_weights(spec, folder) for spec, folder in zip(specs, trained, strict=True)],
+        out=runs,
+        metrics=study.metrics,
+        device=execution.device,
+        progress=progress,
+    )
+    folder = task_folder(runs, test, study.task)
+    result = Ablation(
+        study=name,
+        description=study.description,
+        columns=study.columns,
+        rows=[
+            RowResult(
+                name=row,
+                training=None if weights is None else read(weights.parent),
+                run=_without_path(
+                    read_model(RunRecord, folder / summary.run / "run.json", "run description")
+                ),
+                summary=summary.model_copy(update={"strata": []}),
+            )
+            for row, weights, summary in zip(study.rows, trained, summaries, strict=True)
+        ],
+        comparison=read_model(Comparison, folder / "comparison.json", "comparison"),
+    )
+    write_model(out / f"{name}.json", result)
+    write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())
+    return result
+
+
+def _trainer(row: Row) -> Trainer | None:
+    """The row's trainer, not loaded; raises `UserError` for an unknown one and for its options."""
+    return None if row.train is None else options.create(TRAINERS, *options.parse(row.train, TRAINERS.kind))
+
+
+def _trained(
+    row: Row, source: SceneSource, settings: MakeSettings, execution: Execution, out: Path, progress: bool
+) -> Path | None:
+    """The folder of the row's weights, which are trained unless they are there; None where nothing is trained."""
+    trainer = _trainer(row)
+    if trainer is None or row.train is None:
+        return None
+    name, given = options.parse(row.train, TRAINERS.kind)
+    chosen = settings(trainer, row.share)
+    words = re.findall(r"[A-Za-z0-9]+", f"{row.train} {chosen.steps} steps")
+    run = out / "training" / "-".join(words)
+    fresh = TrainingRecord(
+        trainer=name,
+        options=given,
+        scenes=source.describe(),
+        split=TRAIN,
+        validation_split=VALIDATION,
+        settings=chosen.identity(),
+    )
+    train(trainer, source, fresh, chosen, execution, run, progress=progress)
+    return run / "weights"
+
+
+def _with_weights(spec: MethodSpec, folder: Path | None) -> MethodSpec:
+    """The spec with the folder in place of `WEIGHTS`."""
+    if folder is None:
+        return spec
+    return replace(
+        spec, options={name: value.replace(WEIGHTS, str(folder)) for name, value in spec.options.items()}
+    )
+
+
+def _without_path(record: RunRecord) -> RunRecord:
+    """Where the data set lay is of no use elsewhere."""
+    return record.model_copy(update={"dataset": record.dataset.model_copy(update={"path": None})})
