@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines import shipped
+from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Settings
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 
 
 class SdInpaint(DiffusionMethod):
-    """Inpainting by a latent diffusion model (Rombach et al., CVPR 2022), stock weights, empty prompt."""
+    """Inpainting by a latent diffusion model (Rombach et al., CVPR 2022), the checkpoint as it is, empty prompt."""
 
     info = MethodInfo(
         "sd-inpaint",
         "official",
-        "Stable Diffusion inpainting, stock weights",
+        "Stable Diffusion inpainting, the checkpoint as it is",
         paper="Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022",
         licence="the checkpoint's",
         capabilities=frozenset({"device", "attention"}),
@@ -23,7 +24,7 @@ class SdInpaint(DiffusionMethod):
 
     def __init__(
         self,
-        backbone: str = DEFAULT_BACKBONE,
+        backbone: str = shipped.BACKBONE,
         prompt: str = "",
         negative_prompt: str = "",
         steps: int = 0,
@@ -57,6 +58,6 @@ class SdInpaint(DiffusionMethod):
             batch,
             self.canvas(batch),
             self.settings,
-            prompt=self.prompt,
+            prompts=[self.prompt] * len(batch),
             negative=self.negative_prompt,
         )

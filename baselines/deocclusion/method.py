@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from baselines import shipped
 from baselines.deocclusion import mask_completion
 from baselines.deocclusion.attributes import describe
 from baselines.deocclusion.decoder import DecoderSkips
 from baselines.deocclusion.mask_completion import MaskCompletion
 from baselines.deocclusion.people import HiddenPerson, hidden_people
 from baselines.deocclusion.rgb_completion import Figure, paint
-from baselines.diffusion.method import DEFAULT_BACKBONE, DTYPES, DiffusionMethod
+from baselines.diffusion.method import DTYPES, DiffusionMethod
 from baselines.diffusion.parts import load_part, seeded
 from baselines.diffusion.sampler import Settings
 from mildbench import weights as known_weights
@@ -69,7 +70,7 @@ class Deocclusion(DiffusionMethod):
 
     def __init__(
         self,
-        backbone: str = DEFAULT_BACKBONE,
+        backbone: str = shipped.BACKBONE,
         steps: int = 0,
         mask_steps: int = 10,
         guidance: float = 7.5,

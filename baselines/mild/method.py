@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from baselines import shipped
 from baselines.diffusion.canvas import Canvas
-from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.mild import composition, guidance, modulation
 from baselines.mild.modules import Conditions, Modules
@@ -46,7 +47,7 @@ class Mild(DiffusionMethod):
 
     def __init__(
         self,
-        backbone: str = DEFAULT_BACKBONE,
+        backbone: str = shipped.BACKBONE,
         weights: str = "",
         steps: int = 0,
         hmg: str = "pose+parsing+relations",

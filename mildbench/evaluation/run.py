@@ -392,10 +392,10 @@ def _named_files(spec: MethodSpec) -> dict[str, str]:
 
 
 def _content_sha256(path: Path) -> str:
-    """Of a file, or of all files under a folder with their names."""
+    """Of a file, or of all files under a folder with their names; but for its cards, which move no number."""
     if path.is_file():
         return file_sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
     return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
 
 
