@@ -15,7 +15,7 @@ from mildbench.annotators.store import Annotation, Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.files import fingerprint
 from mildbench.labels import UNLABELLED
-from mildbench.scene import People, Triplet
+from mildbench.scene import Layer, People, Scene, Triplet
 
 SURE = 0.3
 """Score from which a keypoint counts as seen."""
@@ -66,6 +66,25 @@ def annotated(dataset: Dataset, name: str, split: str, *, replace: bool = False)
     """The data set with its annotations called `name`; raises `UserError` where the split has none."""
     found = Annotations.open(folder_of(dataset.root, name), split, dataset.fingerprint)
     return AnnotatedDataset(dataset, [found], replace=replace)
+
+
+def posed(scene: Scene, found: Annotation) -> Scene:
+    """The scene with poses for those people whose truth knows none; people must be the truth's.
+
+    What an annotator saw of a person is taken for visible wherever it lies; who hides it is the scene's to say.
+    """
+    if found.keypoints is None:
+        return scene
+    poses = dict(zip(found.ids, found.keypoints, strict=True))
+    return replace(scene, layers=tuple(_posed(layer, poses.get(layer.person.id)) for layer in scene.layers))
+
+
+def _posed(layer: Layer, points: np.ndarray | None) -> Layer:
+    if points is None or (layer.person.keypoints[:, 2] > 0).any():
+        return layer
+    keypoints = seen(points)
+    keypoints[keypoints[:, 2] > 0, :2] -= layer.origin
+    return replace(layer, person=replace(layer.person, keypoints=keypoints))
 
 
 def _filled(people: People, found: Annotation, instead: bool) -> People:

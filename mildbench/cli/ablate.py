@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mildbench.cli.train import BatchSize, Ema, LearningRate, Precision, Seed, Size, Workers
+from mildbench.cli.train import BatchSize, Ema, LearningRate, Poses, Precision, Seed, Size, Workers
 
 if TYPE_CHECKING:
+    from mildbench.evaluation.data import TripletSource
     from mildbench.training.settings import Settings
     from mildbench.training.trainer import Trainer
 
@@ -25,6 +26,7 @@ def ablate(
     test_dataset: Annotated[
         Path | None, typer.Option(help="Data set whose split test is evaluated on. [default: --dataset]")
     ] = None,
+    annotations: Poses = "",
     steps: Annotated[int, typer.Option(help="Optimiser steps of each row.")] = 1000,
     batch_size: BatchSize = None,
     size: Size = None,
@@ -53,6 +55,7 @@ def ablate(
         extras.require(package, "mildbench ablate")
     from mildbench.ablation.result import markdown
     from mildbench.ablation.run import ablate as run
+    from mildbench.annotators.overlay import annotated
     from mildbench.dataset import Dataset
     from mildbench.training.scenes import DatasetScenes
     from mildbench.training.settings import Execution, Settings
@@ -69,12 +72,14 @@ def ablate(
             ema=ema,
         )
 
+    opened = Dataset.open(test_dataset or dataset)
+    test: TripletSource = annotated(opened, annotations, "test") if annotations else opened
     chosen = studies.load(study, ablations.FOLDER)
     result = run(
         Path(study).stem,
         chosen,
-        DatasetScenes(dataset, seed),
-        Dataset.open(test_dataset or dataset),
+        DatasetScenes(dataset, seed, annotations),
+        test,
         settings,
         Execution(
             device, cast(Any, precision), workers=(os.cpu_count() or 1) if workers is None else workers

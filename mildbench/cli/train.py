@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
 
 
+Poses = Annotated[
+    str, typer.Option(help="Annotations of --dataset whose poses stand in where its truth knows none.")
+]
 BatchSize = Annotated[int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")]
 Size = Annotated[int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")]
 LearningRate = Annotated[float | None, typer.Option(help="Learning rate. [default: the trainer's]")]
@@ -44,6 +47,7 @@ def train(
         Path | None,
         typer.Option(help="Train on this data set instead; the fastest are of format webdataset."),
     ] = None,
+    annotations: Poses = "",
     split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
     validation_split: Annotated[str, typer.Option(help="Split to validate on, never trained on.")] = "val",
     steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 10000,
@@ -113,8 +117,10 @@ def train(
         raise UserError(
             "--dataset goes without --recipe, --people and --backgrounds: its scenes are made already"
         )
+    if annotations and dataset is None:
+        raise UserError(f"--annotations {annotations} is of a data set: name it with --dataset")
     source = (
-        _built(dataset, seed)
+        _built(dataset, seed, annotations)
         if dataset
         else _rendered(recipe, people, backgrounds, settings.size, scene_seed)
     )
@@ -141,10 +147,10 @@ def train(
     typer.echo(outcome.usage)
 
 
-def _built(dataset: Path, seed: int) -> SceneSource:
+def _built(dataset: Path, seed: int, annotations: str) -> SceneSource:
     from mildbench.training.scenes import DatasetScenes
 
-    return DatasetScenes(dataset, seed)
+    return DatasetScenes(dataset, seed, annotations)
 
 
 def _rendered(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from mildbench.annotators.overlay import posed
+from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.method import sample_seed
@@ -40,12 +43,19 @@ class SceneSource(Protocol):
 
 
 class DatasetScenes:
-    """The scenes of a built data set, over and over, each time in another order."""
+    """The scenes of a built data set, over and over, each time in another order.
 
-    def __init__(self, root: Path, seed: int) -> None:
+    Args:
+        root: folder of the data set.
+        seed: of the order.
+        annotations: name of annotations whose poses are taken where the truth knows none; empty for none.
+    """
+
+    def __init__(self, root: Path, seed: int, annotations: str = "") -> None:
         """Raises `UserError` where there is no data set of scenes."""
         self.root = root
         self.seed = seed
+        self.annotations = annotations
         if self._dataset.info.source != "scenes":
             raise UserError(
                 f"data set {root} was imported and has no layers, which training needs: "
@@ -53,7 +63,7 @@ class DatasetScenes:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DatasetScenes, (self.root, self.seed)
+        return DatasetScenes, (self.root, self.seed, self.annotations)
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -67,6 +77,12 @@ class DatasetScenes:
             if row["people"]:
                 found.setdefault(row["split"], []).append(row["id"])
         return found
+
+    @cached_property
+    def _found(self) -> Callable[[str], Annotations]:
+        """Split -> its annotations."""
+        folder = folder_of(self.root, self.annotations)
+        return cache(lambda split: Annotations.open(folder, split, self._dataset.fingerprint))
 
     @cached_property
     def _order(self) -> Any:
@@ -85,11 +101,17 @@ class DatasetScenes:
                 f"data set {self.root} has no scenes with people in the split {split!r}; it has {have}: "
                 "build it from a recipe with that split, or name another one"
             )
+        if self.annotations:
+            self._found(split)
 
     def scene(self, split: str, position: int) -> Scene:
         ids = self._ids[split]
         epoch, place = divmod(position, len(ids))
-        return self._dataset.scene(ids[self._order(split, epoch)[place]])
+        name = ids[self._order(split, epoch)[place]]
+        scene = self._dataset.scene(name)
+        found = self._found(split).of(name) if self.annotations else None
+        return scene if found is None else posed(scene, found)
 
     def describe(self) -> dict[str, Any]:
-        return {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
+        described = {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
+        return described | ({"annotations": self.annotations} if self.annotations else {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,14 @@ from fake_annotator import FakeAnnotator
 
 from mildbench.annotators import AnnotatorSpec, run, store
 from mildbench.annotators.batches import Team
-from mildbench.annotators.overlay import AnnotatedDataset
+from mildbench.annotators.overlay import AnnotatedDataset, posed
 from mildbench.annotators.run import Job, annotate
 from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.labels import UNLABELLED
+from mildbench.training.scenes import DatasetScenes
 
 
 def do(
@@ -66,6 +69,36 @@ def test_everybody_seen_is_annotated(dataset_folder: Path) -> None:
             assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             np.testing.assert_allclose(points[:, :2], np.broadcast_to((box[:2] + box[2:]) / 2, (17, 2)))
         np.testing.assert_array_equal(annotation.parsing == 5, people.visible.any(axis=0))
+
+
+def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -> None:
+    with pytest.raises(UserError, match="mildbench annotate"):
+        DatasetScenes(dataset_folder, 0, "mine").check("test")
+    found = do(dataset_folder)
+    plain, guided = DatasetScenes(dataset_folder, 0), DatasetScenes(dataset_folder, 0, "mine")
+    guided.check("test")
+    assert guided.describe() == plain.describe() | {"annotations": "mine"}
+    for position in range(6):
+        before, after = (
+            plain.scene("test", position),
+            pickle.loads(pickle.dumps(guided)).scene("test", position),
+        )
+        annotation = found.of(after.id)
+        assert annotation is not None
+        assert annotation.keypoints is not None
+        np.testing.assert_array_equal(after.composite(), before.composite())
+        told = dict(zip(annotation.ids, annotation.keypoints, strict=True))
+        for old, new in zip(before.layers, after.layers, strict=True):
+            assert not old.person.keypoints.any()
+            if old.person.id in told:
+                on_canvas = new.person.keypoints[:, :2] + np.array(new.origin, np.float32)
+                np.testing.assert_allclose(on_canvas, told[old.person.id][:, :2], atol=1e-3)
+        # Whoever has a pose keeps it.
+        shifted = replace(annotation, keypoints=annotation.keypoints + np.float32([5, 5, 0]))
+        again = posed(after, shifted)
+        for kept, new in zip(again.layers, after.layers, strict=True):
+            if new.person.keypoints.any():
+                np.testing.assert_array_equal(kept.person.keypoints, new.person.keypoints)
 
 
 def test_neither_batch_nor_interruption_changes_a_byte(
