@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.adversarial import PatchCritic, adversarial
+from baselines.lama.checkpoint import load_network
 from baselines.lama.loss import masked_l1
 from baselines.lama.network import VARIANTS, LamaNetwork
 from mildbench.errors import UserError, did_you_mean
@@ -36,22 +37,26 @@ class LamaTrainer(Trainer):
     make_example = staticmethod(erasing)
     lr_scales = {"critic": 0.1}  # noqa: RUF012 - read-only
 
-    def __init__(self, variant: str = "tiny", adversarial: bool = True) -> None:
+    def __init__(self, variant: str = "tiny", adversarial: bool = True, start: str = "") -> None:
         """Raises `UserError` for an unknown variant.
 
         Args:
             variant: `tiny` or `big`.
             adversarial: with the critic's losses; without, the L1 loss alone, at a third of the cost.
+            start: weights of the network to go on from, as `load_network` reads them; the critic begins at random.
         """
         if variant not in VARIANTS:
             raise UserError(f"trainer 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
         self.variant = variant
         self.adversarial = adversarial
+        self.start = Path(start) if start else None
 
     def load(self, device: str, seed: int) -> None:
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
-            self.network = LamaNetwork(VARIANTS[self.variant]).to(device)
+            sizes = VARIANTS[self.variant]
+            network = LamaNetwork(sizes) if self.start is None else load_network(self.start, sizes)
+            self.network = network.to(device).requires_grad_(True)
             self.trained = nn.ModuleDict({"network": self.network})
             if self.adversarial:
                 self.critic = PatchCritic(_CRITIC_WIDTHS[self.variant]).to(device)

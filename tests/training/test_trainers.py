@@ -168,6 +168,18 @@ def test_a_backbone_goes_on_from_trained_weights_of_which_the_autoencoder_stays(
     assert state_of(going_on.trained).keys() == state_of(fresh.trained).keys()
 
 
+def test_lama_goes_on_from_trained_weights(tmp_path: Path) -> None:
+    before = LamaTrainer(adversarial=False)
+    before.load("cpu", 0)
+    before.save(tmp_path)
+    after = LamaTrainer(start=str(tmp_path / "model.safetensors"))
+    after.load("cpu", 1)
+    pairs = zip(after.network.parameters(), before.network.parameters(), strict=True)
+    for new, old in pairs:
+        assert new.requires_grad
+        torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-3)  # half precision in between
+
+
 class Knowing(torch.nn.Module):
     """Stands in for a UNet that knows the latents: tells exactly the noise, or the velocity."""
 
