@@ -74,6 +74,9 @@ class EraseBatch:
     """uint8[B, H, W]: visible CIHP-20 labels, 255 = a person's pixel without a class."""
     truths: np.ndarray | None = None
     """uint8[B, H, W, 3]: the answer; given only to methods with the capability `truth`."""
+    background_tags: tuple[str | None, ...] | None = None
+    """Per sample: the category of background that covers most of what lies around the mask, as a panoptic
+    segmentation calls it, such as `grass-merged`; None where nothing is known."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -99,6 +102,7 @@ class EraseBatch:
             chosen(self.keypoints),
             None if self.parsing is None else self.parsing[rows],
             None if self.truths is None else self.truths[rows],
+            chosen(self.background_tags),
         )
 
 
@@ -113,7 +117,7 @@ class AttentionRecord:
     layers: tuple[str, ...]
     """N names, as the network calls its modules."""
     pathways: tuple[str, ...]
-    """N names: `background`, or `person <index>`."""
+    """N names of what is made: the whole `picture`, the `background` without anybody, or `person <index>`."""
     timesteps: np.ndarray
     """float32[N]: 1 is pure noise, 0 the picture."""
     masses: np.ndarray
@@ -300,4 +304,5 @@ def collate(samples: Sequence[EraseBatch]) -> EraseBatch:
         keypoints=joined("keypoints"),
         parsing=stacked("parsing"),
         truths=stacked("truths"),
+        background_tags=joined("background_tags"),
     )

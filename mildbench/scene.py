@@ -195,6 +195,10 @@ class Triplet:
     """Indices into `people` of those to erase."""
     subject: int | None = None
     """Index into `people` of the one person whom erasing the targets uncovers, in a task that asks for one."""
+    subject_keypoints: np.ndarray | None = None
+    """float32[17, 3], as in `People`: the subject's true ones, also where annotators wrote others into `people`."""
+    background_tag: str | None = None
+    """The category of background that covers most of what lies around `mask`; None where nobody has said it."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Strata: scenario family, visible ratio and the like; JSON values."""
 
@@ -299,7 +303,8 @@ class Scene:
         in_front = np.flatnonzero(people.occlusion()[:, subject])
         if not in_front.size:
             raise ValueError(f"scene {self.id}: nobody covers person {person}")
-        return replace(self._task([people.ids[k] for k in in_front], people), subject=subject)
+        task = self._task([people.ids[k] for k in in_front], people)
+        return replace(task, subject=subject, subject_keypoints=people.keypoints[subject])
 
     def _check(self, persons: Iterable[int]) -> None:
         ids = [layer.person.id for layer in self.layers]

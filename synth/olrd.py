@@ -157,7 +157,8 @@ def _open(text: str) -> SegmentedSource:
     if scheme in BACKGROUNDS.names() and scheme not in SEGMENTED.names():
         raise UserError(
             f"olrd moves objects of a picture onto its background and needs panoptic segments, which {scheme}: "
-            f"does not have: use {' or '.join(f'{name}:' for name in SEGMENTED.names())}"
+            f"does not have: use {' or '.join(f'{name}:' for name in SEGMENTED.names())} "
+            "(mildbench segment makes a folder for coco: of photos)"
         )
     return open_source(text, SEGMENTED)
 

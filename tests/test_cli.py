@@ -52,6 +52,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["build-dataset", "--count", "0"], "count"),
         (["validate", "nowhere"], "data set not found: nowhere"),
         (["validate", "empty"], "is not a finished data set"),
+        (
+            ["segment", "nowhere", "--with", "transformers", "--out", "x"],
+            "folder of photos not found: nowhere",
+        ),
         (["ls", "metods"], "did you mean 'methods'"),
         (["weights", "fetch", "lama-bg"], "did you mean 'lama-big'"),
     ],

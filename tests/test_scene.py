@@ -140,6 +140,7 @@ def test_deoccluding_erases_those_who_cover_the_subject_and_nobody_else(seed: in
             continue
         triplet = scene.deocclude(layer.person.id)
         assert triplet.subject == k
+        assert np.array_equal(triplet.subject_keypoints, people.keypoints[k])
         assert {people.ids[f] for f in triplet.targets} == in_front
         assert np.array_equal(triplet.truth, scene.composite(without=in_front))
         rest = replace(scene, layers=tuple(one for one in scene.layers if one.person.id not in in_front))

@@ -19,7 +19,6 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
 from mildbench.weights import checkpoints
 
-DEFAULT_BACKBONE = shipped.BACKBONE
 STEPS = 30
 """Sampling steps of a backbone that is not shipped, unless told otherwise."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -122,23 +121,24 @@ class DiffusionMethod(EraseMethod):
         canvas: Canvas,
         settings: Settings,
         *,
-        prompt: str = "",
+        prompts: Sequence[str] | None = None,
         negative: str = "",
         start: torch.Tensor | None = None,
         modulation: Modulation | None = None,
     ) -> EraseResult:
-        """Inpaint the masks: a pathway a sample, named `background`, the same prompts for all of them.
+        """Inpaint the masks: a pathway a sample, named `picture`.
 
-        `start` is `Pathways.start`; `modulation` changes self-attention.
+        `prompts` are one a sample, empty ones if None; `negative` is the same for all of them. `start` is
+        `Pathways.start`; `modulation` changes self-attention.
         """
         pathways = Pathways(
             self.to_model([canvas.picture(image) for image in batch.images]),
             self.holes([canvas.hole(mask) for mask in batch.masks]),
-            self.backbone.text([prompt] * len(batch)),
+            self.backbone.text(prompts or [""] * len(batch)),
             batch.seeds,
             start,
         )
-        recorder = self.recorder(batch, canvas, [(sample, "background") for sample in range(len(batch))])
+        recorder = self.recorder(batch, canvas, [(sample, "picture") for sample in range(len(batch))])
         latents = denoise(
             self.backbone,
             pathways,

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from baselines import shipped
 from baselines.diffusion.attention import RegionMaps
 from baselines.diffusion.canvas import Canvas
-from baselines.diffusion.method import DEFAULT_BACKBONE, DiffusionMethod
+from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.parts import seeded
 from baselines.diffusion.sampler import Settings
-from baselines.magiceraser.prompt import WORD, PromptTuning, describe
+from baselines.magiceraser.prompt import FIRST, WORD, PromptTuning, describe, in_words
 from baselines.magiceraser.refocusing import FORMS, Form, Refocusing
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
@@ -21,6 +22,8 @@ from mildbench.regions import paste
 
 FEWEST = 2
 """Steps, of which `strength` can leave one out."""
+AUTO = "auto"
+"""The tag that says: each picture's own."""
 
 
 class MagicEraser(DiffusionMethod):
@@ -29,8 +32,9 @@ class MagicEraser(DiffusionMethod):
     - Content initialisation [paper]: LaMa's fill, as a VAE latent noised at strength 0.9, is what denoising
       starts from. Any other method can take LaMa's place [ours].
     - Prompt tuning [paper]: a learned word R* and a UNet LoRA; the prompt is "a photo of R* <background tag>".
-      The paper takes the tag from panoptic segmentation and uses long captions for half of the training; here
-      it is given, "background" unless told otherwise, and captions are left out [ours].
+      The tag comes from a panoptic segmentation: the background that covers most of what lies around the hole
+      [ours: the paper does not say which of a picture's]. It is "background" where nobody has segmented the
+      picture. Long captions, the paper's for half of the training, are left out [ours].
     - Attention refocusing [paper]: see `baselines.magiceraser.refocusing`. Its strengths, the share of every
       token that is of a region, and that only the conditional half of classifier-free guidance is refocused
       are [ours]; so is that look-alikes are the people who stay.
@@ -48,12 +52,12 @@ class MagicEraser(DiffusionMethod):
 
     def __init__(
         self,
-        backbone: str = DEFAULT_BACKBONE,
+        backbone: str = shipped.BACKBONE,
         weights: str = "",
         init: str = "auto",
         strength: float = 0.9,
         prompt_tuning: bool = True,
-        tag: str = "background",
+        tag: str = AUTO,
         refocus: str = "constant",
         window: float = 0.7,
         steps: int = 0,
@@ -72,7 +76,8 @@ class MagicEraser(DiffusionMethod):
             strength: how far that start is noised, up to 1: from noise alone, and `init` is not run.
             prompt_tuning: without it the prompt is "a photo of <tag>", the UNet is the backbone's, and
                 `weights` are not read.
-            tag: what the background is.
+            tag: what the background is, in words; `auto` is each sample's `background_tags`, and "background" where
+                nothing is known.
             refocus: a key of `FORMS`, or `none`.
             window: refocused from t = 1 down to this time.
             steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out; 0 for the
@@ -93,7 +98,7 @@ class MagicEraser(DiffusionMethod):
             )
         self.settings = Settings.checked(name, steps or max(FEWEST, self.usual_steps), guidance, strength)
         self.prompt_tuning = prompt_tuning
-        self.prompt = describe(tag, WORD if prompt_tuning else "")
+        self.tag = tag
         self.form = FORMS.get(refocus)
         self.window = window
         self.init: EraseMethod | None = None
@@ -141,10 +146,18 @@ class MagicEraser(DiffusionMethod):
                 batch,
                 canvas,
                 self.settings,
-                prompt=self.prompt,
+                prompts=self.prompts(batch),
                 start=self._start(batch, canvas),
                 modulation=None if self.form is None else self._refocusing(batch, canvas, self.form),
             )
+
+    def prompts(self, batch: EraseBatch) -> list[str]:
+        """One a sample; it depends on no other sample."""
+        word = WORD if self.prompt_tuning else ""
+        if self.tag != AUTO:
+            return [describe(self.tag, word)] * len(batch)
+        tags = batch.background_tags or [None] * len(batch)
+        return [describe(FIRST if tag is None else in_words(tag), word) for tag in tags]
 
     def _start(self, batch: EraseBatch, canvas: Canvas) -> torch.Tensor | None:
         """The pictures with the hole filled by `init`, float[B, 3, h, w] in [-1, 1]; raises ValueError if it fails."""

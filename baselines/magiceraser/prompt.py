@@ -18,11 +18,19 @@ FIRST = "background"
 """A fresh R* means this [ours]; textual inversion starts from a word that is about right."""
 EMBEDDING = "embedding.safetensors"
 ADAPTER = "eraser"
+_SUFFIXES = ("-merged", "-other", "-stuff")
 
 
 def describe(tag: str, word: str = "") -> str:
     """The prompt for a background that is called `tag`, with the learned word before it if one is given."""
     return " ".join(filter(None, ("a photo of", word, tag)))
+
+
+def in_words(category: str) -> str:
+    """A panoptic category as one would say it: `wall-other-merged` is COCO's name for a wall."""
+    for suffix in _SUFFIXES:
+        category = category.removesuffix(suffix)
+    return category.replace("-", " ")
 
 
 class LearnedWord(nn.Module):

@@ -35,7 +35,7 @@ class MagicEraserTrainer(DiffusionTrainer):
 
         Args:
             backbone: as the method's.
-            tag: as the method's.
+            tag: what every picture's background is, in words.
             masks: a key of `MASKS`.
         """
         super().__init__(backbone)

@@ -26,6 +26,8 @@ class Pathway:
 
     sample: int
     """Place in the batch."""
+    name: str
+    """As `AttentionRecord` names pathways."""
     person: int | None
     """Index into `EraseBatch.instances`; None for the background, and for the one pathway of `single_pathways`."""
     picture: np.ndarray
@@ -48,11 +50,6 @@ class Pathway:
     """float32[N, 17, 3]: the keypoints of the people whom this pathway makes."""
     parsing: np.ndarray
     """uint8[H, W]: CIHP-20 labels of what is visible of them; 255 where unknown."""
-
-    @property
-    def name(self) -> str:
-        """As `AttentionRecord` names pathways."""
-        return "background" if self.person is None else f"person {self.person}"
 
 
 def pathways(batch: EraseBatch) -> list[Pathway]:
@@ -122,6 +119,7 @@ class _People:
         seen = ~(people | self.mask)
         return Pathway(
             sample=self.sample,
+            name="background",
             person=None,
             picture=self.image,
             hole=~seen,
@@ -146,6 +144,7 @@ class _People:
         others = [other for other in range(len(self.visible)) if other != person]
         return Pathway(
             sample=self.sample,
+            name=f"person {person}",
             person=person,
             picture=np.where(visible[..., None], self.image, np.uint8(GREY)),
             hole=hole,
@@ -163,6 +162,7 @@ class _People:
         survivors = self._union(self.survivors) & ~self.mask
         return Pathway(
             sample=self.sample,
+            name="picture",
             person=None,
             picture=self.image,
             hole=self.mask,

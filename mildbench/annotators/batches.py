@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mildbench.annotators.base import Annotator, AnnotatorSpec, Found, Part, Picture, boxes_of
+from mildbench.annotators.base import Annotator, AnnotatorSpec, Found, Part, Picture, Segments, boxes_of
 from mildbench.errors import UserError
 
 
@@ -27,6 +27,7 @@ class Team:
     """None where people are known."""
     pose: Annotator | None
     parsing: Annotator | None
+    segments: Annotator | None
 
     @classmethod
     def create(
@@ -35,6 +36,7 @@ class Team:
         people: AnnotatorSpec | None = None,
         pose: AnnotatorSpec | None = None,
         parsing: AnnotatorSpec | None = None,
+        segments: AnnotatorSpec | None = None,
         device: str = "cpu",
     ) -> Team:
         """Load the annotators; raises `UserError` for what is unknown or missing."""
@@ -50,7 +52,12 @@ class Team:
             made.append((spec, spec.create(part, device)))
             return made[-1][1]
 
-        return cls(loaded(people, "people"), loaded(pose, "pose"), loaded(parsing, "parsing"))
+        return cls(
+            loaded(people, "people"),
+            loaded(pose, "pose"),
+            loaded(parsing, "parsing"),
+            loaded(segments, "segments"),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +72,7 @@ class Annotated:
     """float32[K, 17, 3]: x, y, score."""
     parsing: np.ndarray | None
     """uint8[H, W]."""
+    segments: Segments | None
 
 
 def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | Failure]:
@@ -89,8 +97,10 @@ def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | 
                 pictures[place] = replace(pictures[place], boxes=boxes_of(people.masks), masks=people.masks)
     poses = {} if team.pose is None else run(team.pose.pose, _check_pose)
     parsings = {} if team.parsing is None else run(team.parsing.parsing, _check_parsing)
+    panoptic = {} if team.segments is None else run(team.segments.segments, _check_segments)
     return [
-        failures.get(place) or Annotated(picture, found[place], poses.get(place), parsings.get(place))
+        failures.get(place)
+        or Annotated(picture, found[place], poses.get(place), parsings.get(place), panoptic.get(place))
         for place, picture in enumerate(pictures)
     ]
 
@@ -132,6 +142,13 @@ def _check_pose(picture: Picture, keypoints: np.ndarray) -> None:
 
 def _check_parsing(picture: Picture, labels: np.ndarray) -> None:
     _check("parsing", labels, np.dtype(np.uint8), picture.image.shape[:2])
+
+
+def _check_segments(picture: Picture, segments: Segments) -> None:
+    _check("segments", segments.labels, np.dtype(np.int32), picture.image.shape[:2])
+    count = len(segments.names)
+    if len(segments.things) != count or segments.labels.min() < -1 or segments.labels.max() >= count:
+        raise ValueError("the annotator returned labels without a category")
 
 
 def _check(what: str, array: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,6 @@
-"""detectron2 annotators: Keypoint R-CNN, Mask R-CNN and Panoptic FPN (Wu et al., 2019), Apache-2.0.
+"""detectron2 annotators: Keypoint R-CNN, Mask R-CNN and Panoptic FPN (Wu et al., 2019), DensePose (Guler et al., 2018).
+
+All are Apache-2.0.
 
 detectron2 is not on PyPI. It builds from source against the torch that is installed, in two to four minutes
 (commit 02b5c4e, torch 2.15, Python 3.11):
@@ -7,7 +9,13 @@ detectron2 is not on PyPI. It builds from source against the torch that is insta
     pip install ninja "setuptools<81" fvcore "iopath==0.1.9" yacs "omegaconf<2.4" hydra-core cloudpickle tabulate
     pip install --no-build-isolation --no-deps ./detectron2
 
-setuptools from 81 on has no `pkg_resources`, which the model zoo imports.
+setuptools from 81 on has no `pkg_resources`, which the model zoo imports. Parsing is DensePose's, a project of the
+same repository, and needs two packages more:
+
+    pip install av scipy
+    pip install --no-build-isolation --no-deps ./detectron2/projects/DensePose
+
+DensePose knows body parts, not clothes: its parsing is as good as `mapping.DENSEPOSE_TO_CIHP`.
 
 Configs are those of its model zoo, which ship with it; the weights are the zoo's files, downloaded by you. A `.pkl`
 is read by an unpickler that lets numpy arrays through and nothing else.
@@ -18,46 +26,70 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, Segments
+from mildbench.annotators.crops import Square, lay_labels
+from mildbench.annotators.mapping import DENSEPOSE_PARTS, DENSEPOSE_TO_CIHP, parsing_lookup
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.weights.reading import load_state_dict
+
+if TYPE_CHECKING:
+    import torch
 
 ZOO: dict[Part, str] = {
     "pose": "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml",
     "people": "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml",
     "segments": "COCO-PanopticSegmentation/panoptic_fpn_R_50_3x.yaml",
+    "parsing": "densepose_rcnn_R_50_FPN_s1x.yaml",
 }
+_DENSEPOSE = {
+    "MODEL.ROI_HEADS.NAME": "DensePoseROIHeads",
+    "MODEL.ROI_HEADS.NUM_CLASSES": 1,
+    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": 2,
+    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": "ROIAlign",
+    "MODEL.ROI_DENSEPOSE_HEAD.NAME": "DensePoseV1ConvXHead",
+    "MODEL.ROI_DENSEPOSE_HEAD.POOLER_TYPE": "ROIAlign",
+}
+"""What `densepose_rcnn_R_50_FPN_s1x` adds to Faster R-CNN and DensePose's defaults; its file is not installed."""
 PERSON = 0
 """COCO's contiguous category of a person."""
 _INSTALL = "build it from source: see mildbench/annotators/detectron2.py"
 
 
 class Detectron2(Annotator):
-    """Keypoint R-CNN, Mask R-CNN and Panoptic FPN of detectron2's model zoo.
+    """Keypoint R-CNN, Mask R-CNN and Panoptic FPN of detectron2's model zoo, and DensePose.
 
     Args:
         pose: weights of the zoo's `keypoint_rcnn_R_50_FPN_3x`.
         people: of `mask_rcnn_R_50_FPN_3x`.
         segments: of `panoptic_fpn_R_50_3x`.
+        parsing: of DensePose's `densepose_rcnn_R_50_FPN_s1x`.
         score: a detection less sure than this is nobody.
     """
 
     info = AnnotatorInfo(
         name="detectron2",
-        summary="Keypoint R-CNN pose, Mask R-CNN people and Panoptic FPN segments of the model zoo",
-        parts=frozenset(("pose", "people", "segments")),
+        summary="Keypoint R-CNN pose, DensePose parsing, Mask R-CNN people and Panoptic FPN segments",
+        parts=frozenset(("pose", "parsing", "people", "segments")),
         packages=("torch", "detectron2"),
         install=_INSTALL,
     )
 
-    def __init__(self, pose: str = "", people: str = "", segments: str = "", score: float = 0.5) -> None:
-        self._files: dict[Part, str] = {"pose": pose, "people": people, "segments": segments}
+    def __init__(
+        self, pose: str = "", people: str = "", segments: str = "", parsing: str = "", score: float = 0.5
+    ) -> None:
+        self._files: dict[Part, str] = {
+            "pose": pose,
+            "people": people,
+            "segments": segments,
+            "parsing": parsing,
+        }
         self._score = score
         self._models: dict[Part, Any] = {}
         self._inputs: dict[Part, Any] = {}
@@ -67,17 +99,17 @@ class Detectron2(Annotator):
         if part in self._models:
             return
         try:
-            from detectron2 import model_zoo
             from detectron2.data import MetadataCatalog
             from detectron2.data.transforms import ResizeShortestEdge
             from detectron2.modeling import build_model
+
+            config = _config(part)
         except ModuleNotFoundError as error:
             raise UserError(
                 f"annotator 'detectron2' needs {error.name}, which is not installed: {_INSTALL}"
             ) from None
         self.check(part)
         path = Path(self._files[part])
-        config = model_zoo.get_config(ZOO[part])
         config.MODEL.DEVICE = self.device
         config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = self._score
         model = build_model(config).eval()
@@ -91,6 +123,8 @@ class Detectron2(Annotator):
         self._hashes[path.name] = file_sha256(path)
 
     def check(self, part: Part) -> None:
+        if part == "parsing" and find_spec("densepose") is None:
+            raise UserError(f"annotator 'detectron2' needs densepose for parsing: {_INSTALL}")
         if not Path(self._files[part]).is_file():
             name = ZOO[part].removesuffix(".yaml")
             raise UserError(
@@ -139,6 +173,28 @@ class Detectron2(Annotator):
             results.append(keypoints)
         return results
 
+    def parsing(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        return [self._parsed(picture) for picture in pictures]
+
+    def _parsed(self, picture: Picture) -> np.ndarray:
+        labels = np.zeros(picture.image.shape[:2], np.uint8)
+        known = picture.masks is not None or len(picture.boxes) > 0
+        if known and not len(picture.boxes):
+            return labels
+        found = self._run("parsing", picture, picture.boxes if known else None)["instances"]
+        boxes = picture.boxes if known else found.pred_boxes.tensor.cpu().numpy()
+        lookup = parsing_lookup(DENSEPOSE_PARTS, DENSEPOSE_TO_CIHP)
+        for person, box in enumerate(boxes):
+            left, top = np.floor(box[:2]).astype(int).tolist()
+            right, bottom = np.ceil(box[2:]).astype(int).tolist()
+            width, height = max(right - left, 1), max(bottom - top, 1)
+            square = Square(left, top, max(width, height))
+            seen = np.zeros((square.side, square.side), np.uint8)
+            output = found.pred_densepose[person]
+            seen[:height, :width] = lookup[_charts(output.coarse_segm, output.fine_segm, height, width)]
+            lay_labels(labels, square, seen, None if picture.masks is None else picture.masks[person])
+        return labels
+
     def people(self, pictures: Sequence[Picture]) -> list[Found]:
         results = []
         for picture in pictures:
@@ -161,6 +217,39 @@ class Detectron2(Annotator):
             known = self._catalog.thing_classes if info["isthing"] else self._catalog.stuff_classes
             names.append(known[info["category_id"]])
         return Segments(labels, tuple(names), tuple(bool(info["isthing"]) for info in infos))
+
+
+def _config(part: Part) -> Any:
+    """The detectron2 config of a part's model; raises ModuleNotFoundError where a package is missing."""
+    from detectron2 import model_zoo
+
+    if part != "parsing":
+        return model_zoo.get_config(ZOO[part])
+    from densepose import add_densepose_config
+    from detectron2.config import get_cfg
+
+    config = get_cfg()
+    add_densepose_config(config)
+    config.merge_from_file(model_zoo.get_config_file("COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"))
+    config.merge_from_list([value for setting in _DENSEPOSE.items() for value in setting])
+    return config
+
+
+def _charts(coarse: torch.Tensor, fine: torch.Tensor, height: int, width: int) -> np.ndarray:
+    """uint8[height, width]: DensePose's I over a person's box, decided at full size as DensePose does.
+
+    Args:
+        coarse: float[1, 2, S, S], scores of background and person.
+        fine: float[1, 25, S, S], scores of background and the charts.
+        height, width: of the box in pixels.
+    """
+    from torch.nn.functional import interpolate
+
+    person, chart = (
+        interpolate(scores, (height, width), mode="bilinear", align_corners=False)[0].argmax(0)
+        for scores in (coarse, fine)
+    )
+    return (chart * (person > 0)).cpu().numpy().astype(np.uint8)
 
 
 class _Arrays(pickle.Unpickler):

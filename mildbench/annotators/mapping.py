@@ -23,8 +23,19 @@ BODYPIX_PARTS: tuple[str, ...] = (
 )  # fmt: skip
 """BodyPix's 24 body parts, index = channel."""
 
+DENSEPOSE_PARTS: tuple[str, ...] = (
+    "background", "torso", "torso", "right-hand", "left-hand", "left-foot", "right-foot",
+    "right-upper-leg", "left-upper-leg", "right-upper-leg", "left-upper-leg",
+    "right-lower-leg", "left-lower-leg", "right-lower-leg", "left-lower-leg",
+    "left-upper-arm", "right-upper-arm", "left-upper-arm", "right-upper-arm",
+    "left-lower-arm", "right-lower-arm", "left-lower-arm", "right-lower-arm",
+    "head", "head",
+)  # fmt: skip
+"""DensePose's background and 24 charts of the body's surface, index = channel I; most parts have two."""
+
 _LIMBS = {
     "face": "face",
+    "head": "face",
     "upper-arm": "upper-clothes",
     "lower-arm": "{side}-arm",
     "hand": "{side}-arm",
@@ -35,12 +46,19 @@ _LIMBS = {
 }
 """A body part knows no clothes: each gets the class that most often covers it on dressed people."""
 
-BODYPIX_TO_CIHP: dict[str, str] = {
-    part: target.format(side=part.partition("-")[0])
-    for part in BODYPIX_PARTS
-    for limb, target in _LIMBS.items()
-    if limb in part
-}
+
+def _as_clothes(parts: Sequence[str]) -> dict[str, str]:
+    """Body part -> CIHP-20, by the limb in its name and the side that it begins with."""
+    return {
+        part: target.format(side=part.partition("-")[0])
+        for part in parts
+        for limb, target in _LIMBS.items()
+        if limb in part
+    }
+
+
+BODYPIX_TO_CIHP: dict[str, str] = _as_clothes(BODYPIX_PARTS)
+DENSEPOSE_TO_CIHP: dict[str, str] = {"background": "background", **_as_clothes(DENSEPOSE_PARTS)}
 
 CLOTHES_TO_CIHP: dict[str, str | None] = {
     "Background": "background",

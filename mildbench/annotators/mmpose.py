@@ -1,8 +1,33 @@
 """mmpose annotator: RTMPose and every other top-down model of OpenMMLab, in this interpreter or in another one.
 
-mmpose 1.3 pins old versions of numpy and setuptools, so it mostly lives in an environment of its own. Give that
+mmpose 1.3 needs old versions of numpy and setuptools, so it mostly lives in an environment of its own. Give that
 environment's interpreter, `mmpose:python=PATH`, and it is run there: `mmpose_worker` talks JSON lines over a pipe,
 and nothing of it is imported here. Without `python` it is imported in place.
+
+An environment of its own, Python 3.11 on a CPU:
+
+    python3.11 -m venv mmpose-env && . mmpose-env/bin/activate
+    pip install torch torchvision
+    pip install "numpy<2.4" "setuptools<81" wheel ninja cython mmengine pycocotools shapely terminaltables scipy
+    pip install munkres json_tricks matplotlib
+    pip uninstall -y opencv-python opencv-python-headless
+    pip install --no-deps "opencv-python-headless<5" mmdet==3.2.0 mmpose==1.3.2
+    pip install --no-deps --no-build-isolation --no-binary xtcocotools xtcocotools
+    pip download --no-deps --no-build-isolation --no-binary :all: mmcv==2.1.0 && tar xf mmcv-2.1.0.tar.gz
+    sed -i s/-std=c++17/-std=c++20/g mmcv-2.1.0/setup.py
+    MMCV_WITH_OPS=1 pip install --no-deps --no-build-isolation ./mmcv-2.1.0
+
+xtcocotools' wheel fails with this numpy and is built again; mmengine brings opencv-python 5, which overwrites the
+headless one; mmpose needs chumpy for body meshes only.
+
+The last line compiles mmcv's operators, for long. mmpose imports all of them, and RTMPose calls none: for it a
+`mmcv/_ext.py` whose module-level `__getattr__` gives functions that raise does in their place, with `mmcv-2.1.0` on
+the path (a `.pth` file). RTMPose-t of mmpose's `.mim/configs` was run so, with random weights: mmpose 1.3.2, mmcv
+2.1.0, mmdet 3.2.0, mmengine 0.10.7, numpy 2.3.5, setuptools 80, torch 2.15, torchvision 0.29; the compiled operators
+were not.
+
+A checkpoint is read by torch's guarded loader, which lets weights, plain values and numpy arrays through: those that
+OpenMMLab publishes. That of a training run holds more; mmpose's `tools/misc/publish_model.py` removes it.
 """
 
 from __future__ import annotations
@@ -30,7 +55,8 @@ class MMPose(Annotator):
 
     Args:
         config: the model's config file.
-        checkpoint: its weights; OpenMMLab's checkpoints are pickles, so take them from a source you trust.
+        checkpoint: its weights, as published. In an environment with torch before 2.5 they are read as a pickle:
+            take them from a source you trust.
         python: interpreter of an environment with mmpose; empty for this one.
     """
 

@@ -1,7 +1,8 @@
 """A data set as methods see it when annotators fill in what its truth does not know.
 
 Truth is kept wherever there is any, unless `replace` is asked for: then methods are guided by what the annotators
-say even where the truth is known, as they would be on a photo. Images, masks and answers never change.
+say even where the truth is known, as they would be on a photo. Images, masks and answers never change. What the
+background around a mask is, no truth knows: a panoptic segmentation says it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mildbench.annotators.panoptic import background_tag
 from mildbench.annotators.store import Annotation, Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.files import fingerprint
@@ -43,7 +45,7 @@ class AnnotatedDataset:
     @property
     def fingerprint(self) -> str:
         """64 hex digits: of the data set, the annotations and how they are used."""
-        records = [found.record.model_dump(mode="json") for found in self._annotations.values()]
+        records = [found.record.facts() for found in self._annotations.values()]
         return fingerprint([self._dataset.fingerprint, records, self._replace])
 
     def task_ids(self, task: str, split: str) -> list[str]:
@@ -57,6 +59,8 @@ class AnnotatedDataset:
         found = None if annotations is None else annotations.of(triplet.meta["scene"])
         if found is None:
             return triplet
+        if found.segments is not None:
+            triplet = replace(triplet, background_tag=background_tag(found.segments, triplet.mask))
         if triplet.people is None:
             return _with_found(triplet, found)
         return replace(triplet, people=_filled(triplet.people, found, self._replace))

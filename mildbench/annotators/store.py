@@ -5,6 +5,7 @@ DATASET/annotations/NAME/
   annotator_SPLIT.json   who annotated the split, with which versions and weights; written last
   samples_SPLIT.parquet  one row a sample: poses and boxes of its people, where its parsing is, or why it failed
   SPLIT/parsing/         CIHP-20 label maps (tar files where the data set has them)
+  SPLIT/segments/        panoptic segment ids, encoded as COCO does
   .parts/                while unfinished: one completion record for every few samples
 ```
 """
@@ -24,10 +25,12 @@ import pyarrow.parquet as pq
 from pycocotools import mask as coco_mask
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mildbench.annotators.base import Annotator, AnnotatorSpec, Segments
+from mildbench.annotators.panoptic import segment_ids
 from mildbench.dataset.storage import Storage
 from mildbench.errors import UserError
 from mildbench.files import read_json
-from mildbench.images import decode_labels
+from mildbench.images import decode_labels, decode_rgb
 
 PARTS = ".parts"
 TRUTH = "truth"
@@ -46,6 +49,21 @@ class Source(BaseModel):
     weights: dict[str, str]
     """File name -> sha256."""
 
+    @classmethod
+    def of(cls, spec: AnnotatorSpec, annotator: Annotator) -> Source:
+        """What is to be said of a loaded annotator."""
+        return cls(
+            annotator=spec.name,
+            options=spec.public_options(),
+            versions=annotator.versions(),
+            weights=annotator.weights(),
+        )
+
+    def __str__(self) -> str:
+        used = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        files = ", ".join(f"{name} (sha256 {sha256[:12]})" for name, sha256 in self.weights.items())
+        return f"{self.annotator} ({used}); {files}"
+
 
 class Record(BaseModel):
     """`annotator_SPLIT.json`."""
@@ -60,8 +78,13 @@ class Record(BaseModel):
     """Who says where people are."""
     pose: Source | None
     parsing: Source | None
+    segments: Source | None = None
     samples: int
     failed: int
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON values. Without segments nothing is said of them, as in records older than these."""
+        return self.model_dump(mode="json", exclude=None if self.segments else {"segments"})
 
 
 _PERSON = pa.struct(
@@ -73,7 +96,10 @@ _PERSON = pa.struct(
         ("keypoints", pa.list_(pa.float32(), 51)),
     ]
 )
-SCHEMA = pa.schema(
+_SEGMENTS = pa.struct(
+    [("ids", pa.string()), ("names", pa.list_(pa.string())), ("things", pa.list_(pa.bool_()))]
+)
+_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
         ("split", pa.string()),
@@ -103,6 +129,7 @@ class Annotation:
     """float32[K, 17, 3]: x, y, score."""
     parsing: np.ndarray | None
     """uint8[H, W]."""
+    segments: Segments | None
 
 
 class Annotations:
@@ -113,7 +140,7 @@ class Annotations:
         self.record = record
         self._storage = Storage(folder)
         self._table = pq.ParquetFile(samples_of(folder, record.split))
-        if not self._table.schema_arrow.equals(SCHEMA):
+        if not self._table.schema_arrow.equals(schema_of(record)):
             raise pa.ArrowInvalid("other columns than this mildbench reads")
         self._lock = threading.Lock()
         self._places: dict[str, tuple[int, int]] = {}
@@ -164,6 +191,7 @@ class Annotations:
             masks=None if self.record.people == TRUTH else _decode(persons, row["size"]),
             keypoints=None if self.record.pose is None else np.array(posed, np.float32).reshape(-1, 17, 3),
             parsing=None if row["parsing"] is None else self._labels(row["parsing"]),
+            segments=None if self.record.segments is None else self._segments(row["segments"]),
         )
 
     def failures(self) -> dict[str, str]:
@@ -179,6 +207,10 @@ class Annotations:
     def _labels(self, name: str) -> np.ndarray:
         return decode_labels(self._storage.read(name), f"parsing {self.folder / name}")
 
+    def _segments(self, entry: dict[str, Any]) -> Segments:
+        drawn = decode_rgb(self._storage.read(entry["ids"]), f"segments {self.folder / entry['ids']}")
+        return Segments(segment_ids(drawn) - 1, tuple(entry["names"]), tuple(entry["things"]))
+
 
 def folder_of(root: Path, name: str) -> Path:
     """Where the annotations called `name` are in a data set; raises `UserError` for a name that is no folder's."""
@@ -190,6 +222,14 @@ def folder_of(root: Path, name: str) -> Path:
 def record_of(folder: Path, split: str) -> Path:
     """The record of a split; there once the split is finished."""
     return folder / f"annotator_{split}.json"
+
+
+def schema_of(record: Record) -> pa.Schema:
+    """Of the rows of a split: `segments` is a column only where there are any.
+
+    Its `ids` is where the map of segment ids is; 1 stands for the first of `names`.
+    """
+    return _SCHEMA if record.segments is None else _SCHEMA.append(pa.field("segments", _SEGMENTS))
 
 
 def samples_of(folder: Path, split: str) -> Path:

@@ -39,6 +39,7 @@ def _register() -> None:
         leaderboard,
         ls,
         report,
+        segment,
         train,
         validate,
         weights,
@@ -47,6 +48,7 @@ def _register() -> None:
     app.command("build-dataset")(build_dataset.build_dataset)
     app.command("annotate")(annotate.annotate)
     app.command("evaluate-annotations")(evaluate_annotations.evaluate_annotations)
+    app.command("segment")(segment.segment)
     app.command("validate")(validate.validate)
     app.command("export")(export.export)
     app.add_typer(import_pairs.app, name="import")

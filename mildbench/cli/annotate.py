@@ -19,6 +19,9 @@ Parsing = Annotated[str | None, typer.Option(help="The annotator that finds body
 People = Annotated[
     str | None, typer.Option(help="The annotator that finds people. [default: the data set's own masks]")
 ]
+Segments = Annotated[
+    str | None, typer.Option(help="The annotator that segments all of a picture, people and background.")
+]
 Name = Annotated[
     str | None, typer.Option(help="Name of the annotations. [default: from the annotators' names]")
 ]
@@ -31,12 +34,14 @@ def annotate(
     pose: Pose = None,
     parsing: Parsing = None,
     people: People = None,
+    segments: Segments = None,
     split: Annotated[list[str] | None, typer.Option(help="Repeatable. [default: all splits]")] = None,
     name: Name = None,
     device: Device = "auto",
     batch_size: BatchSize = 4,
 ) -> None:
-    """Find poses and parsing in a data set's pictures; they are stored beside its truth, which stays as it is.
+    """Find poses, parsing and panoptic segments in a data set's pictures; they are stored beside its truth, which
+    stays as it is.
 
     Interrupted, the same command resumes. A picture that fails is recorded and the others go on.
     """
@@ -44,7 +49,15 @@ def annotate(
 
     opened = Dataset.open(dataset)
     found = annotations_of(
-        opened, pose, parsing, people, splits=split, name=name, device=device, batch_size=batch_size
+        opened,
+        pose,
+        parsing,
+        people,
+        segments,
+        splits=split,
+        name=name,
+        device=device,
+        batch_size=batch_size,
     )
     for done in found:
         for line in describe(done):
@@ -56,6 +69,7 @@ def annotations_of(
     pose: str | None,
     parsing: str | None,
     people: str | None,
+    segments: str | None = None,
     *,
     splits: list[str] | None,
     name: str | None,
@@ -72,9 +86,9 @@ def annotations_of(
     from mildbench.evaluation.environment import resolve_device
     from mildbench.progress import tracking
 
-    if not (pose or parsing):
+    if not (pose or parsing or segments):
         raise UserError(
-            "nothing to annotate: give --pose NAME, --parsing NAME or both (mildbench ls annotators)"
+            "nothing to annotate: give --pose NAME, --parsing NAME or --segments NAME (mildbench ls annotators)"
         )
     for split in splits or []:
         if split not in dataset.info.samples:
@@ -82,7 +96,7 @@ def annotations_of(
             raise UserError(f"data set {dataset.root} has no split {split!r}; it has {have}")
     specs = {
         part: None if text is None else AnnotatorSpec.parse(text)
-        for part, text in (("people", people), ("pose", pose), ("parsing", parsing))
+        for part, text in (("people", people), ("pose", pose), ("parsing", parsing), ("segments", segments))
     }
     names = [spec.name for spec in specs.values() if spec is not None]
     called = name or "+".join(dict.fromkeys(names))
@@ -109,11 +123,10 @@ def describe(found: Annotations) -> list[str]:
     lines = [
         f"{found.folder}: {record.split}: {record.samples - record.failed} of {record.samples} pictures annotated"
     ]
-    for what, source in (("people", record.people), ("pose", record.pose), ("parsing", record.parsing)):
+    for what in ("people", "pose", "parsing", "segments"):
+        source = getattr(record, what)
         if source is not None and not isinstance(source, str):
-            used = ", ".join(f"{name} {version}" for name, version in source.versions.items())
-            files = ", ".join(f"{name} (sha256 {sha256[:12]})" for name, sha256 in source.weights.items())
-            lines.append(f"{what}: {source.annotator} ({used}); {files}")
+            lines.append(f"{what}: {source}")
     if record.failed:
         sample, reason = next(iter(found.failures().items()))
         lines.append(f"{record.failed} failed, e.g. {sample}: {reason}")

@@ -45,7 +45,9 @@ def evaluate(
     ] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="mildbench ls metrics; repeatable. [default: all but lpips-vgg and residue]"),
+        typer.Option(
+            help="mildbench ls metrics; repeatable. [default: all but lpips-vgg, pose-oks and residue]"
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the methods' generators.")] = 0,
@@ -62,7 +64,8 @@ def evaluate(
     annotations: Annotated[
         str | None,
         typer.Option(
-            help="Annotations (mildbench annotate) that guide methods where the truth knows no pose or parsing."
+            help="Annotations (mildbench annotate) that guide methods where the truth knows no pose, parsing or "
+            "background."
         ),
     ] = None,
     replace_truth: Annotated[

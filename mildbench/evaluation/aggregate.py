@@ -64,8 +64,8 @@ def headline_columns(panel: Panel, task: str) -> list[str]:
     found = []
     for metric in panel.pair:
         name, regions = metric.info.name, metric.info.regions
-        region = "mask" if "mask" in regions else regions[0]
-        found += [f"{name}.{region}.{variant}" for variant in VARIANTS]
+        shown = ("mask",) if "mask" in regions else regions
+        found += [f"{name}.{region}.{variant}" for region in shown for variant in VARIANTS]
         if name == "psnr":
             found.append("psnr.outside.raw")
             if task != "erase-all":  # nobody is kept there

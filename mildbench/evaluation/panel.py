@@ -22,8 +22,8 @@ from mildbench.metrics.base import (
 )
 from mildbench.weights import WeightsMissing
 
-BY_NAME_ONLY = frozenset({"lpips-vgg", "residue"})
-"""Not scored unless asked for: some thirty times as slow on a CPU as everything else together."""
+BY_NAME_ONLY = frozenset({"lpips-vgg", "pose-oks", "residue"})
+"""Not scored unless asked for: slow on a CPU, or in need of an annotator."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from mildbench.evaluation.summary import VARIANTS
 from mildbench.evaluation.workers import Keep, Workers, workers_for
 from mildbench.files import file_sha256
 from mildbench.images import read_rgba
-from mildbench.metrics.base import Pairs
+from mildbench.metrics.base import Pairs, Subject
 from mildbench.progress import tracking
 from mildbench.regions import paste, regions
 from mildbench.scene import Triplet
@@ -58,6 +58,7 @@ class _Sample:
     truth: np.ndarray
     truth_sha256: str
     regions: dict[str, np.ndarray]
+    subject: Subject | None
     jobs: list[_Job]
 
 
@@ -196,7 +197,7 @@ class _Stage:
             if name in state.wanted
         ]
         found = regions(triplet.mask, triplet.overlap)
-        return _Sample(triplet.truth, truth_sha256, found, jobs)
+        return _Sample(triplet.truth, truth_sha256, found, _subject(triplet), jobs)
 
     def _job(self, number: int, name: str, triplet: Triplet, truth_sha256: str) -> _Job:
         state = self._states[number]
@@ -268,6 +269,8 @@ class _Stage:
                 name: self._to_device([sample.regions[name] for sample in samples])
                 for name in samples[0].regions
             },
+            # One task has one for each of its samples, or for none.
+            subjects=tuple(sample.subject for sample in samples if sample.subject is not None) or None,
         )
         with torch.inference_mode():
             tables = [(metric.info.name, metric.score(pairs)) for metric in self._panel.pair]
@@ -305,6 +308,15 @@ class _Stage:
 
     def _to_device(self, arrays: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self._device)
+
+
+def _subject(triplet: Triplet) -> Subject | None:
+    """Whom the task asks to complete; None where it asks for nobody."""
+    if triplet.subject is None:
+        return None
+    people, keypoints = triplet.people, triplet.subject_keypoints
+    assert people is not None and keypoints is not None  # noqa: PT018 - a task with a subject knows both
+    return Subject(keypoints, people.amodal[triplet.subject])
 
 
 def _why_missing(failures: dict[str, str], name: str) -> str:

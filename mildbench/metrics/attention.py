@@ -1,7 +1,7 @@
 """The cross-domain attention gap: do the tokens of one person attend to that person, or to others?
 
 MILD introduces such a gap to quantify semantic leakage. Its exact formula was not at hand: the definitions here
-are mildbench's own. All three are read off the attention-mass matrices of an `AttentionRecord`; regions without
+are mildbench's own. All are read off the attention-mass matrices of an `AttentionRecord`; regions without
 tokens at a layer's resolution are left out, as queries and as keys.
 """
 
@@ -39,8 +39,27 @@ def corrected_gaps(masses: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """
     own, _ = _own_and_other(masses)
     compared = _compared(tokens)
-    share = np.divide(tokens, tokens.sum(axis=1, keepdims=True), out=np.zeros(tokens.shape), where=compared)
+    share = np.where(compared, _shares(tokens), 0)
     return _mean((own - share) / (1 - share), compared)
+
+
+def kept_gaps(record: AttentionRecord, targets: Sequence[int]) -> np.ndarray:
+    """Mean over the people who stay of (own - p) / (1 - p), each in the pathway that makes them.
+
+    That is the pathway of their own, or that of the whole picture. A pathway that makes something else in a person's
+    place says nothing of them.
+
+    Returns:
+        float64[N]; NaN where the entry's pathway makes nobody who stays, or no other region has tokens.
+    """
+    own, _ = _own_and_other(record.masses)
+    compared, regions = _compared(record.tokens), record.tokens.shape[1]
+    kept = [person for person in range(regions - 1) if person not in targets]
+    for entry, pathway in enumerate(record.pathways):
+        made = {person + 1 for person in kept if pathway in ("picture", f"person {person}")}
+        compared[entry] &= np.isin(np.arange(regions), list(made))
+    share = _shares(record.tokens)
+    return _mean((own - share) / np.where(compared, 1 - share, 1), compared)
 
 
 def leaks(masses: np.ndarray, tokens: np.ndarray, targets: Sequence[int]) -> np.ndarray:
@@ -69,6 +88,11 @@ def _own_and_other(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float64[N, R] twice: the attention of each region to itself, and to all others."""
     own = np.diagonal(masses, axis1=1, axis2=2).astype(np.float64)
     return own, masses.sum(axis=2, dtype=np.float64) - own
+
+
+def _shares(tokens: np.ndarray) -> np.ndarray:
+    """float64[N, R]: each region's share of the labelled tokens."""
+    return tokens / np.maximum(tokens.sum(axis=1, keepdims=True), 1)
 
 
 def _compared(tokens: np.ndarray) -> np.ndarray:
@@ -128,6 +152,26 @@ class CagKappa(AttentionMetric):
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
         """Up to 1; 0 is chance."""
         return _over_entries(corrected_gaps(record.masses, record.tokens))
+
+
+class KeptKappa(AttentionMetric):
+    """The corrected gap of those who stay, where they are made: what keeping people apart is for."""
+
+    info = MetricInfo(
+        name="kept-kappa",
+        id="kept-kappa@1",
+        definition="Mean over the people who stay of (own share - p) / (1 - p), where p is the person's share of the "
+        "tokens, each in the pathway that makes them (their own, or the whole picture's); averaged over layers and "
+        "timesteps. Nobody who stays is made: undefined. Our definition, not a paper's.",
+        higher_is_better=True,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """Up to 1; 0 is chance."""
+        return _over_entries(kept_gaps(record, targets))
 
 
 class Leak(AttentionMetric):

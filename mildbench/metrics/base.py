@@ -50,6 +50,16 @@ class MetricInfo:
 
 
 @dataclass(frozen=True, eq=False)
+class Subject:
+    """The one person whom a sample asks to complete, as they truly are."""
+
+    keypoints: np.ndarray
+    """float32[17, 3]: x, y in pixels and COCO visibility; 0 where unknown or outside the frame."""
+    amodal: np.ndarray
+    """bool[H, W]: the whole person, clipped by the frame; not empty."""
+
+
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """B outputs and their truths, of one shape and on one device. Raises ValueError when they do not fit."""
 
@@ -59,6 +69,8 @@ class Pairs:
     """uint8[B, H, W, 3], RGB."""
     regions: dict[str, torch.Tensor]
     """Region name -> bool[B, H, W]; a region may be empty in a sample."""
+    subjects: tuple[Subject, ...] | None = None
+    """One a sample; None in a task that asks for nobody in particular."""
 
     def __post_init__(self) -> None:
         shape = tuple(self.outputs.shape)
@@ -73,6 +85,8 @@ class Pairs:
                 raise ValueError(f"{name}: {tensor.dtype}{list(tensor.shape)}, expected {dtype}{list(size)}")
             if tensor.device != self.outputs.device:
                 raise ValueError(f"{name} is on {tensor.device}, the outputs are on {self.outputs.device}")
+        if self.subjects is not None and len(self.subjects) != len(self.outputs):
+            raise ValueError(f"{len(self.subjects)} subjects for {len(self.outputs)} outputs")
 
 
 class Metric(ABC):

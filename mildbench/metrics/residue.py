@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
-from mildbench.annotators.base import AnnotatorSpec
 from mildbench.annotators.presence import where_people_are
+from mildbench.metrics.annotated import annotator_of
 from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
 
 VARIABLE = "MILDBENCH_RESIDUE"
@@ -33,8 +31,7 @@ class Residue(PairMetric):
 
     def load(self) -> None:
         """Load the annotator; raises `UserError` when its packages or models are missing."""
-        spec = AnnotatorSpec.parse(os.environ.get(VARIABLE, "litert"))
-        self._annotator = spec.create("people", self.device)
+        self._annotator = annotator_of(VARIABLE, "people", self.device)
 
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """`mask` -> float64[B]; NaN where the mask is empty."""

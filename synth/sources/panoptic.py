@@ -1,7 +1,8 @@
 """`coco:FOLDER?split=val2017` as segmented pictures: COCO panoptic, every pixel a thing or a part of the background.
 
 Layout as published: `FOLDER/annotations/panoptic_SPLIT.json`, `FOLDER/annotations/panoptic_SPLIT/*.png`, and the
-images in `FOLDER/SPLIT/`.
+images in `FOLDER/SPLIT/`. `mildbench segment` makes such a folder of any photos. Categories are those that the file
+lists, whatever their names and numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mildbench.annotators.panoptic import segment_ids
 from mildbench.errors import UserError
 from mildbench.files import inside
 from mildbench.images import read_rgb
@@ -33,12 +35,12 @@ class PanopticImages(SegmentedSource):
 
     Args:
         path: the COCO folder.
-        split: part of the file names, e.g. `train2017`.
+        split: part of the file names, e.g. `train2017`; empty for the only one there is, else `train2017`.
         min_side: smallest image taken, in pixels of the shorter side.
     """
 
-    def __init__(self, path: str, split: str = "train2017", min_side: int = 256) -> None:
-        self._folder = CocoFolder(path, split)
+    def __init__(self, path: str, split: str = "", min_side: int = 256) -> None:
+        self._folder = CocoFolder(path, split or _only_split(path) or "train2017")
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_side = min_side
         self.rejections = Rejections()
@@ -61,6 +63,8 @@ class PanopticImages(SegmentedSource):
         return {str(item.get("image_id")): item for item in self._content["annotations"]}
 
     def images(self) -> Sequence[BackgroundRef]:
+        if len(names := licence_names(self._content)) == 1:
+            (self.licence,) = names.values()
         found = []
         for key, item in self._annotations.items():
             try:
@@ -119,4 +123,10 @@ class PanopticImages(SegmentedSource):
             drawn = read_rgb(path, "segmentation")
         except UserError as error:
             raise Rejected("segmentation missing or unreadable", str(error)) from None
-        return drawn.astype(np.int32) @ np.array([1, 256, 65536], dtype=np.int32)
+        return segment_ids(drawn)
+
+
+def _only_split(path: str) -> str:
+    """The split that a folder has, if it has one alone; else empty."""
+    files = list(Path(path).glob("annotations/panoptic_*.json"))
+    return files[0].stem.removeprefix("panoptic_") if len(files) == 1 else ""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from fake_annotator import FakeAnnotator
 
-from mildbench.annotators import AnnotatorSpec, run, store
+from mildbench.annotators import AnnotatorSpec, parts, store
+from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
 from mildbench.annotators.overlay import AnnotatedDataset, posed
 from mildbench.annotators.run import Job, annotate
 from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
+from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
+from mildbench.evaluation.data import as_batch
+from mildbench.images import write_png
 from mildbench.labels import UNLABELLED
 from mildbench.training.scenes import DatasetScenes
 
@@ -29,8 +35,8 @@ def do(
     dataset = Dataset.open(root)
     parsed = AnnotatorSpec.parse(spec)
     finder = AnnotatorSpec.parse(people) if people else None
-    team = Team.create(people=finder, pose=parsed, parsing=parsed)
-    job = Job("mine", finder, parsed, parsed, split)
+    team = Team.create(people=finder, pose=parsed, parsing=parsed, segments=parsed)
+    job = Job("mine", finder, parsed, parsed, parsed, split)
     annotate(dataset, job, team, batch_size=batch_size, advance=lambda count: None)
     return Annotations.open(folder_of(root, "mine"), split, dataset.fingerprint)
 
@@ -69,6 +75,10 @@ def test_everybody_seen_is_annotated(dataset_folder: Path) -> None:
             assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             np.testing.assert_allclose(points[:, :2], np.broadcast_to((box[:2] + box[2:]) / 2, (17, 2)))
         np.testing.assert_array_equal(annotation.parsing == 5, people.visible.any(axis=0))
+        (seen,) = FakeAnnotator().segments([Picture(name, dataset.scene(name).composite())])
+        assert annotation.segments is not None
+        np.testing.assert_array_equal(annotation.segments.labels, seen.labels)
+        assert (annotation.segments.names, annotation.segments.things) == (seen.names, seen.things)
 
 
 def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -> None:
@@ -104,7 +114,7 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
 def test_neither_batch_nor_interruption_changes_a_byte(
     dataset_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(run, "PART", 4)
+    monkeypatch.setattr(parts, "PART", 4)
     do(dataset_folder, batch_size=1)
     whole = contents(dataset_folder / "annotations" / "mine")
     (dataset_folder / "annotations" / "mine").rename(tmp_path / "whole")
@@ -113,7 +123,7 @@ def test_neither_batch_nor_interruption_changes_a_byte(
     original = FakeAnnotator.parsing
 
     def interrupted(self: FakeAnnotator, pictures: list) -> list:
-        if len(FakeAnnotator.asked) - calls > 2:
+        if len(FakeAnnotator.asked) - calls > 4:  # poses and segments are asked for
             raise KeyboardInterrupt
         return original(self, pictures)
 
@@ -207,3 +217,61 @@ def test_annotations_fill_only_what_the_truth_does_not_know(dataset_folder: Path
         unknown = before.people.parsing == UNLABELLED
         assert (after.people.parsing[unknown] == 5).all()
         np.testing.assert_array_equal(after.people.parsing[~unknown], before.people.parsing[~unknown])
+
+
+def test_methods_are_told_what_the_background_around_the_mask_is(dataset_folder: Path) -> None:
+    dataset = Dataset.open(dataset_folder)
+    name = dataset.task_ids("erase-all", "test")[1]
+    filled = AnnotatedDataset(dataset, [do(dataset_folder, f"fake:broken={name}")])
+    told = {
+        id: as_batch(id, filled.triplet("erase-all", id), 0, with_truth=False).background_tags
+        for id in filled.task_ids("erase-all", "test")
+    }
+    assert told.pop(name) == (None,)  # the annotator failed
+    assert set(told.values()) <= {("sky-other-merged",), ("grass-merged",)}
+    assert as_batch(name, dataset.triplet("erase-all", name), 0, with_truth=False).background_tags == (None,)
+
+
+def test_pairs_need_nobody_for_segments(tmp_path: Path) -> None:
+    """Pose and parsing are of people, who must be found in them; segments are of the picture."""
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    mask = np.zeros_like(picture)
+    mask[28:36, 20:30] = 255
+    roles = {"input": picture, "mask": mask, "truth": picture}
+    for role, pixels in roles.items():
+        write_png(tmp_path / role / "a.png", pixels)
+    root = tmp_path / "pairs"
+    pairs = find_pairs(*(Folder(role, tmp_path / role) for role in roles))
+    import_pairs(pairs, root, name="p", licence="none", advance=lambda count: None)
+    dataset, spec = Dataset.open(root), AnnotatorSpec("fake")
+    team = Team.create(segments=spec)
+    annotate(
+        dataset,
+        Job("s", None, None, None, spec, "test"),
+        team,
+        batch_size=1,
+        advance=lambda count: None,
+    )
+    found = Annotations.open(folder_of(root, "s"), "test", dataset.fingerprint)
+    (name,) = dataset.task_ids("erase-all", "test")
+    triplet = AnnotatedDataset(dataset, [found]).triplet("erase-all", name)
+    assert triplet.background_tag == "grass-merged"
+    assert triplet.people is None
+    with pytest.raises(UserError, match="--people NAME"):
+        do(root)
+
+
+def test_what_is_without_segments_reads_and_counts_as_before_there_were_any(dataset_folder: Path) -> None:
+    """Runs are found again by their data's fingerprint: annotations of people alone keep theirs."""
+    dataset, spec = Dataset.open(dataset_folder), AnnotatorSpec("fake")
+    job = Job("mine", None, spec, None, None, "test")
+    annotate(dataset, job, Team.create(pose=spec), batch_size=3, advance=lambda count: None)
+    folder = folder_of(dataset_folder, "mine")
+    found = Annotations.open(folder, "test", dataset.fingerprint)
+    on_disk = json.loads(store.record_of(folder, "test").read_text())
+    assert found.record.facts() == on_disk
+    assert "segments" not in on_disk
+    assert "segments" not in pq.read_schema(store.samples_of(folder, "test")).names
+    annotation = found.of(dataset.task_ids("erase-all", "test")[0])
+    assert annotation is not None
+    assert annotation.segments is None

@@ -49,7 +49,8 @@ def test_the_commands_import_what_their_annotator_needs_and_no_more(testdata: Pa
     load = f"AnnotatorSpec.parse('litert:models={testdata / 'weights'}').create('people')"
     assert modules_after(f"from mildbench.annotators import AnnotatorSpec\n{load}") == ["ai_edge_litert"]
     assert (
-        modules_after("import mildbench.annotators.run, mildbench.annotators.quality, mildbench.photo") == []
+        modules_after("import mildbench.annotators.segment, mildbench.annotators.quality, mildbench.photo")
+        == []
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mildbench.annotators import mmpose_worker
 from mildbench.annotators.base import AnnotatorSpec, Picture
@@ -111,3 +114,26 @@ def test_the_worker_needs_nothing_of_ours() -> None:
         [sys.executable, "-I", "-c", code], input="", capture_output=True, text=True, check=True
     )
     assert "mildbench" not in shown.stdout
+
+
+def test_arrays_in_a_checkpoint_pass_and_code_does_not(tmp_path: Path) -> None:
+    meta = {
+        "sigmas": np.array([0.1, 0.2], np.float32),
+        "colours": np.ones((2, 3), np.uint8),
+        "one": np.float64(1),
+    }
+    new, old, evil = (tmp_path / f"{name}.pth" for name in ("new", "old", "evil"))
+    torch.save({"state_dict": {"weight": torch.ones(2)}, "meta": {"dataset_meta": meta}}, new)
+    with zipfile.ZipFile(new) as source, zipfile.ZipFile(old, "w") as target:  # as numpy 1 wrote it
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"numpy._core", b"numpy.core"))
+    torch.save({"state_dict": {}, "meta": subprocess.Popen}, evil)
+    with mmpose_worker._arrays_allowed():
+        for path in (new, old):
+            found = torch.load(path, weights_only=True)["meta"]["dataset_meta"]
+            for name, value in meta.items():
+                np.testing.assert_array_equal(found[name], value)
+        with pytest.raises(pickle.UnpicklingError):
+            torch.load(evil, weights_only=True)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(new, weights_only=True)

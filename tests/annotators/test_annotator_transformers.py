@@ -10,10 +10,14 @@ import torch
 import transformers
 
 from mildbench.annotators.base import AnnotatorSpec, Picture
+from mildbench.annotators.batches import Team
 from mildbench.annotators.mapping import CLOTHES_TO_CIHP
+from mildbench.annotators.segment import find_photos, segment
 from mildbench.annotators.transformers import Transformers
 from mildbench.errors import UserError
+from mildbench.images import write_png
 from mildbench.labels import KEYPOINTS, UNLABELLED
+from synth.sources.panoptic import PanopticImages
 
 
 def pictures() -> list[Picture]:
@@ -63,6 +67,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         dim_feedforward=16, num_attention_heads=2, encoder_layers=1, decoder_layers=2, num_queries=8,
         id2label=labels, label2id={v: k for k, v in labels.items()},
     )  # fmt: skip
+    segmenter = transformers.Mask2FormerForUniversalSegmentation(panoptic)
+    with torch.no_grad():  # as drawn, every mask is too faint to be a segment
+        segmenter.class_predictor.weight *= 50
+        decoder = segmenter.model.transformer_module.decoder
+        decoder.get_submodule("mask_predictor.mask_embedder.2.0").weight *= 1000
     return {
         "pose": saved(
             "pose",
@@ -76,7 +85,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         "segments": saved(
             "segments",
-            transformers.Mask2FormerForUniversalSegmentation(panoptic),
+            segmenter,
             transformers.Mask2FormerImageProcessor(size={"height": 64, "width": 64}),
         ),
     }
@@ -130,6 +139,31 @@ def test_panoptic_segments_and_the_people_among_them(folders: dict[str, Path]) -
         np.testing.assert_array_equal(
             found.masks.any(axis=0) if len(found.masks) else np.zeros_like(seen), seen
         )
+
+
+def test_photos_are_segmented_for_our_own_source(folders: dict[str, Path], tmp_path: Path) -> None:
+    for picture in pictures():
+        write_png(tmp_path / "photos" / f"{picture.id}.png", picture.image)
+    spec = AnnotatorSpec.parse(f"transformers:segments={folders['segments']},score=0")
+    team = Team.create(segments=spec)
+    out = tmp_path / "out"
+    photos = find_photos(tmp_path / "photos", out)
+    info = segment(photos, out, "s", spec, team, licence="none", batch_size=2, advance=lambda count: None)
+    assert not info["failed"]
+    assert info["segments"]["options"] == {"segments": "segments", "score": "0"}
+    assert [len(sha256) for sha256 in info["segments"]["weights"].values()] == [64]
+    source = PanopticImages(str(out), min_side=1)
+    assert team.segments is not None
+    wanted = team.segments.segments(pictures())
+    refs = {int(ref.key) - 1 for ref in source.images()}
+    assert refs == {place for place, seen in enumerate(wanted) if (seen.labels >= 0).any()} != set()
+    for place in refs:
+        read, seen = source.image(str(place + 1)), wanted[place]
+        np.testing.assert_array_equal(read.image, pictures()[place].image)
+        assert sum(segment.mask.sum() for segment in read.segments) == (seen.labels >= 0).sum()
+        for found in read.segments:
+            (label,) = np.unique(seen.labels[found.mask])
+            assert (found.category, found.is_thing) == (seen.names[label], seen.things[label])
 
 
 def test_weights_are_told_apart_by_their_tensors(folders: dict[str, Path]) -> None:

@@ -9,6 +9,8 @@ from mildbench.annotators.mapping import (
     BODYPIX_PARTS,
     BODYPIX_TO_CIHP,
     CLOTHES_TO_CIHP,
+    DENSEPOSE_PARTS,
+    DENSEPOSE_TO_CIHP,
     REGIONS,
     coco17,
     coco_panoptic_things,
@@ -29,6 +31,33 @@ def test_every_body_part_has_a_class_and_keeps_its_side() -> None:
                 assert part.startswith(side)
     assert PARSING[lookup[10]] == "left-arm"  # the left hand
     assert PARSING[lookup[23]] == "right-shoe"
+
+
+def test_densepose_charts_map_as_body_parts_do() -> None:
+    lookup = parsing_lookup(DENSEPOSE_PARTS, DENSEPOSE_TO_CIHP)
+    # From DensePose's documentation: the charts of each of its 14 coarse parts.
+    documented = {
+        "torso": (1, 2),
+        "right-hand": (3,),
+        "left-hand": (4,),
+        "left-foot": (5,),
+        "right-foot": (6,),
+        "right-upper-leg": (7, 9),
+        "left-upper-leg": (8, 10),
+        "right-lower-leg": (11, 13),
+        "left-lower-leg": (12, 14),
+        "left-upper-arm": (15, 17),
+        "right-upper-arm": (16, 18),
+        "left-lower-arm": (19, 21),
+        "right-lower-arm": (20, 22),
+        "head": (23, 24),
+    }
+    assert len(DENSEPOSE_PARTS) == 25
+    assert PARSING[lookup[0]] == "background"
+    for name, charts in documented.items():
+        assert {DENSEPOSE_PARTS[chart] for chart in charts} == {name}
+        bodypix = next(part for part in BODYPIX_PARTS if name.replace("head", "face") in part)
+        assert {PARSING[lookup[chart]] for chart in charts} == {BODYPIX_TO_CIHP[bodypix]}
 
 
 def test_clothes_labels_map_by_name_whatever_their_order() -> None:

@@ -18,7 +18,7 @@ from baselines.diffusion.parts import seeded
 from baselines.diffusion.sampler import predict
 from baselines.diffusion.text import TextEncoder
 from baselines.magiceraser.method import MagicEraser
-from baselines.magiceraser.prompt import WORD, LearnedWord, PromptTuning, describe
+from baselines.magiceraser.prompt import WORD, LearnedWord, PromptTuning, describe, in_words
 from baselines.magiceraser.refocusing import (
     BACKGROUND,
     DECAY,
@@ -30,7 +30,7 @@ from baselines.magiceraser.refocusing import (
     Refocusing,
 )
 from mildbench.errors import UserError
-from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
+from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec, collate
 
 FAST = {"backbone": "random:tiny", "resolution": "64", "steps": "4"}
 
@@ -380,6 +380,31 @@ def test_the_word_and_the_tag_reach_the_picture() -> None:
     assert not np.array_equal(plain, _erased(crowd(1), prompt_tuning="false", tag="wall"))
 
 
+def test_the_tag_is_each_samples_own_unless_one_is_given() -> None:
+    """Whatever else is in the batch; and where no picture was segmented, it is "background" as it ever was."""
+    unknown, wall = (replace(crowd(1), background_tags=(tag,)) for tag in (None, "wall-other-merged"))
+    plain = _erased(crowd(1), tag="background")
+    np.testing.assert_array_equal(_erased(crowd(1)), plain)
+    np.testing.assert_array_equal(_erased(unknown), plain)
+    tagged = _erased(wall)
+    assert not np.array_equal(tagged, plain)
+    np.testing.assert_array_equal(tagged, _erased(crowd(1), tag="wall"))
+    np.testing.assert_array_equal(_erased(wall, tag="background"), plain)
+    method = MethodSpec("magiceraser", FAST).create()
+    method.load()
+    together = collate([unknown, wall])
+    assert method.prompts(together) == [describe("background", WORD), describe("wall", WORD)]
+    for outcome, alone in zip(method.run(together), (plain, tagged), strict=True):
+        np.testing.assert_array_equal(outcome.image, alone)
+
+
+def test_categories_are_said_in_words() -> None:
+    names = ("sky-other-merged", "mirror-stuff", "grass-merged", "floor-wood", "playingfield", "window-other")
+    assert [in_words(name) for name in names] == [
+        "sky", "mirror", "grass", "floor wood", "playingfield", "window"
+    ]  # fmt: skip
+
+
 def test_a_trained_backbone_needs_trained_parts_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "baselines.diffusion.method.load_backbone",
@@ -389,7 +414,7 @@ def test_a_trained_backbone_needs_trained_parts_or_none(monkeypatch: pytest.Monk
         MagicEraser("sd-1.5-inpainting", init="telea").load()
     plain = MagicEraser("sd-1.5-inpainting", init="telea", prompt_tuning=False)
     plain.load()
-    assert plain.prompt == "a photo of background"
+    assert plain.prompts(crowd(1)) == ["a photo of background"]
     assert not any("vector" in name for name, _ in plain.backbone.text.models[0].named_parameters())
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from mildbench.method import AttentionRecord
-from mildbench.metrics.attention import Cag, CagKappa, Leak, corrected_gaps, gaps, leaks
+from mildbench.metrics.attention import (
+    Cag,
+    CagKappa,
+    KeptKappa,
+    Leak,
+    corrected_gaps,
+    gaps,
+    kept_gaps,
+    leaks,
+)
 
 
 def record(masses: np.ndarray, tokens: np.ndarray) -> AttentionRecord:
@@ -122,6 +131,30 @@ def test_leak_needs_somebody_who_stays_and_somebody_who_goes() -> None:
     assert np.isnan(leaks(masses, tokens, (0, 1))[0])
     assert np.isnan(leaks(masses, tokens, ())[0])
     assert np.isnan(leaks(masses, np.array([[50, 10, 0]]), (0,))[0])
+
+
+def test_who_stays_counts_where_they_are_made() -> None:
+    rng = np.random.default_rng(3)
+    masses = rng.dirichlet(np.ones(4), (4, 4)).astype(np.float32)
+    tokens = np.tile([40, 10, 20, 30], (4, 1)).astype(np.int32)
+    tokens[3, 2] = 0
+    pathways = ("background", "person 0", "person 1", "person 2")
+    times = np.ones(4, np.float32)
+    split = AttentionRecord(("layer",) * 4, pathways, times, masses, tokens)
+
+    def kappa(entry: int, region: int) -> float:
+        chance = tokens[entry, region] / tokens[entry].sum()
+        return float((masses[entry, region, region] - chance) / (1 - chance))
+
+    # Person 1 goes; the background's pathway makes nobody, and person 1's is of somebody who does not stay.
+    found = kept_gaps(split, [1])
+    np.testing.assert_allclose(found, [np.nan, kappa(1, 1), np.nan, kappa(3, 3)], rtol=1e-6)
+    assert KeptKappa().score(split, [1]) == pytest.approx((kappa(1, 1) + kappa(3, 3)) / 2)
+    assert np.isnan(KeptKappa().score(split, [0, 1, 2]))
+
+    whole = AttentionRecord(("layer",) * 4, ("picture",) * 4, times, masses, tokens)
+    everybody = [np.mean([kappa(entry, region) for region in (1, 3)]) for entry in range(4)]
+    np.testing.assert_allclose(kept_gaps(whole, [1]), everybody, rtol=1e-6)
 
 
 def test_two_erased_people_count_by_their_tokens() -> None:

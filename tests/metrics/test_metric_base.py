@@ -14,12 +14,17 @@ from mildbench.metrics.base import METRICS, REGIONS, Metric, SampleMetric
 from mildbench.metrics.frechet import Fid
 from mildbench.metrics.kernel import Kid
 from mildbench.metrics.lpips import Lpips, LpipsVgg
+from mildbench.metrics.pose import PoseOks
 from mildbench.metrics.psnr import Psnr
+from mildbench.metrics.residue import Residue
 from mildbench.metrics.ssim import Ssim
 from mildbench.regions import regions
 from mildbench.weights import entries
 
-OURS: list[type[Metric]] = [Psnr, Ssim, Lpips, LpipsVgg, Fid, Kid, AmodalIou, Cag, CagKappa, Leak]
+OURS: list[type[Metric]] = [
+    *(Psnr, Ssim, Lpips, LpipsVgg, Fid, Kid, Residue),
+    *(AmodalIou, PoseOks, Cag, CagKappa, Leak),
+]
 
 
 def test_the_interface_imports_no_torch() -> None:

@@ -7,13 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, Segments
 
 
 class FakeAnnotator(Annotator):
-    """Keypoints at the box's centre, class 5 (upper-clothes) on every person, two people in every picture."""
+    """Keypoints at the box's centre, class 5 (upper-clothes) on every person, two people in every picture.
 
-    info = AnnotatorInfo("fake", "for tests", frozenset(("pose", "parsing", "people")), ("numpy",))
+    Segments: a kite in the sky of every picture, grass below, the lowest eighth not recognised.
+    """
+
+    info = AnnotatorInfo(
+        "fake", "for tests", frozenset(("pose", "parsing", "people", "segments")), ("numpy",)
+    )
     asked: ClassVar[list[tuple[str, ...]]] = []
     """Ids of the pictures of every call, in order."""
 
@@ -60,4 +65,17 @@ class FakeAnnotator(Annotator):
             masks = np.zeros((2, *picture.image.shape[:2]), dtype=bool)
             masks[0, 10:40, 10:20] = masks[1, 20:60, 30:50] = True
             results.append(Found(masks, np.array([0.9, 0.6], np.float32)))
+        return results
+
+    def segments(self, pictures: Sequence[Picture]) -> list[Segments]:
+        self._note(pictures)
+        results = []
+        for picture in pictures:
+            height, width = picture.image.shape[:2]
+            labels = np.zeros((height, width), np.int32)
+            labels[height // 2 :] = 3
+            labels[height // 8 : height // 4, width // 4 : width // 2] = 1
+            labels[-(height // 8) :] = -1
+            names = ("sky-other-merged", "kite", "nowhere to be seen", "grass-merged")
+            results.append(Segments(labels, names, (False, True, True, False)))
         return results
