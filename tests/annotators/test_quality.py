@@ -41,7 +41,7 @@ def as_found(people: People, shift: float = 0.0) -> Annotation:
     keypoints[..., 2] = 1
     boxes = np.zeros((len(people.ids), 4), np.float32)
     return Annotation(
-        people.ids, boxes, np.ones(len(people.ids), np.float32), None, keypoints, people.parsing
+        people.ids, boxes, np.ones(len(people.ids), np.float32), None, keypoints, people.parsing, None
     )
 
 
@@ -104,9 +104,8 @@ def test_found_people_are_matched_by_their_masks() -> None:
     truth = as_found(people)
     order = [2, 0]  # another order, one missed
     assert truth.keypoints is not None
-    found = Annotation(
-        (1, 2), truth.boxes[:2], np.ones(2, np.float32), people.visible[order], truth.keypoints[order], None
-    )
+    masks, keypoints = people.visible[order], truth.keypoints[order]
+    found = Annotation((1, 2), truth.boxes[:2], np.ones(2, np.float32), masks, keypoints, None, None)
     tally = _Tally()
     tally.pose(1, people, found)
     scores = tally.scores(None)
