@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -39,14 +40,25 @@ class AnnotatedDataset:
     ) -> None:
         self._dataset = dataset
         self._annotations = {found.record.split: found for found in annotations}
-        self._replace = replace
+        self.replace = replace
         self.name = dataset.name
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data set."""
+        return self._dataset.root
+
+    @property
+    def annotations(self) -> str:
+        """The name of the annotations."""
+        (name,) = {found.folder.name for found in self._annotations.values()}
+        return name
 
     @property
     def fingerprint(self) -> str:
         """64 hex digits: of the data set, the annotations and how they are used."""
         records = [found.record.facts() for found in self._annotations.values()]
-        return fingerprint([self._dataset.fingerprint, records, self._replace])
+        return fingerprint([self._dataset.fingerprint, records, self.replace])
 
     def task_ids(self, task: str, split: str) -> list[str]:
         """As the data set has them."""
@@ -63,7 +75,7 @@ class AnnotatedDataset:
             triplet = replace(triplet, background_tag=background_tag(found.segments, triplet.mask))
         if triplet.people is None:
             return _with_found(triplet, found)
-        return replace(triplet, people=_filled(triplet.people, found, self._replace))
+        return replace(triplet, people=_filled(triplet.people, found, self.replace))
 
 
 def annotated(dataset: Dataset, name: str, split: str, *, replace: bool = False) -> AnnotatedDataset:

@@ -15,7 +15,7 @@ from mildbench.dataset import Dataset
 from mildbench.dataset.schema import INFO
 from mildbench.errors import UserError
 from mildbench.evaluation.data import STRATA
-from mildbench.evaluation.finished import find
+from mildbench.evaluation.finished import find, reopen
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,17 +65,7 @@ class Gallery:
 
 def _of_runs(runs: tuple[ScoredRun, ...], where: Path | None) -> Gallery:
     record = runs[0].record
-    path = where or (Path(record.dataset.path) if record.dataset.path else None)
-    if path is None or not path.exists():
-        raise UserError(
-            f"the data set {record.dataset.name!r} of {runs[0].folder} is not at {path}: say where with --dataset"
-        )
-    dataset = Dataset.open(path)
-    if dataset.fingerprint != record.config.dataset:
-        raise UserError(
-            f"{path} is {dataset.fingerprint[:12]}, the runs are of {record.config.dataset[:12]}: "
-            "say with --dataset where that data set is"
-        )
+    dataset, _ = reopen(record, where)
     facts = pd.concat([run.scores[list(STRATA)] for run in runs])
     return Gallery(
         _name(dataset, record.task, record.split),

@@ -9,8 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mildbench.annotators.overlay import annotated
+from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation import panel as panels
+from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.rows import FIXED
 from mildbench.evaluation.run import RunRecord, read_model
@@ -86,6 +89,34 @@ def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
     if not scored <= set(rows.column_names) or len(rows) < summary.samples:
         raise UserError(f"run {folder}: scores.parquet and summary.json are of two evaluations: {again}")
     return record, summary, rows
+
+
+def reopen(record: RunRecord, given: Path | None = None) -> tuple[Dataset, TripletSource]:
+    """The data set of a run: by itself, and as the run's method saw it, with the annotations that guided it.
+
+    Args:
+        record: the run's description.
+        given: where the data set lies now; None for where it lay then.
+
+    Raises:
+        UserError: it is not there, is another one, or its annotations are gone.
+    """
+    known = record.dataset
+    path = Path(known.path) if given is None and known.path is not None else given
+    if path is None:
+        raise UserError("these runs are of a data set that never was a folder")
+    if not path.exists():
+        raise UserError(f"the data set {known.name!r} is not at {path}: say where with --dataset DIR")
+    dataset = Dataset.open(path)
+    seen: TripletSource = dataset
+    if known.annotations is not None:
+        seen = annotated(dataset, known.annotations, record.split, replace=known.replace_truth)
+    if seen.fingerprint != known.fingerprint:
+        raise UserError(
+            f"{path} is not the data set that these runs are of ({seen.fingerprint[:12]} instead of "
+            f"{known.fingerprint[:12]}): give it with --dataset DIR"
+        )
+    return dataset, seen
 
 
 def panel_of(metrics: Iterable[MetricRecord], what: str) -> Panel:

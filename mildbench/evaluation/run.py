@@ -123,6 +123,10 @@ class DatasetRecord(Strict):
     fingerprint: str
     path: str | None
     """Where it lay; a hint for `mildbench browse`."""
+    annotations: str | None = None
+    """Name of the annotations that guided the method."""
+    replace_truth: bool = False
+    """Whether they did also where the truth is known."""
 
 
 class RunRecord(Strict):
@@ -307,6 +311,8 @@ class Run:
                 name=dataset.name,
                 fingerprint=dataset.fingerprint,
                 path=None if root is None else str(Path(root).resolve()),
+                annotations=getattr(dataset, "annotations", None),
+                replace_truth=getattr(dataset, "replace", False),
             ),
             task=self.config.task,
             split=self.config.split,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation import wording
 from mildbench.evaluation.data import TripletSource
@@ -64,24 +62,6 @@ class Budget:
     """Characters of pictures that the page may still take."""
 
     left: int
-
-
-def open_dataset(section: Section, given: Path | None) -> TripletSource:
-    """The data set that the section's runs are of: `given`, or where it lay when they were made.
-
-    Raises `UserError` where it is not there, or is another one.
-    """
-    record = section.runs[0].record.dataset
-    path = given if given is not None else None if record.path is None else Path(record.path)
-    if path is None:
-        raise UserError("these runs are of a data set that never was a folder")
-    dataset = Dataset.open(path)
-    if dataset.fingerprint != record.fingerprint:
-        raise UserError(
-            f"{path} is not the data set that these runs are of ({dataset.fingerprint[:12]} instead of "
-            f"{record.fingerprint[:12]}): give it with --dataset DIR"
-        )
-    return dataset
 
 
 def choose(section: Section, dataset: TripletSource, budget: Budget) -> tuple[list[Case], int]:

@@ -12,10 +12,10 @@ import numpy as np
 from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.finished import FinishedRun
+from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.files import write_bytes
 from mildbench.regions import paste
-from mildbench.report.cases import open_dataset, output, tinted
+from mildbench.report.cases import output, tinted
 from mildbench.report.section import Section, sections
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write(
         several = "; ".join(section.title for section in found)
         raise UserError(f"a figure is of one task on one data set, these runs are of several ({several})")
     section = found[0]
-    source = open_dataset(section, dataset)
+    _, source = reopen(section.runs[0].record, dataset)
     rows = [pictures(section, source, sample_id) for sample_id in samples or spread(section, count)]
     titles = ["input", "to erase", "truth", *(section.names[run.summary.run] for run in section.runs)]
     write_bytes(path, _draw(titles, rows, path.suffix.removeprefix(".")))

@@ -12,7 +12,7 @@ from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.evaluation import wording
 from mildbench.evaluation.aggregate import STRATIFIED
-from mildbench.evaluation.finished import FinishedRun
+from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.evaluation.summary import RunSummary
 from mildbench.files import write_bytes
 from mildbench.report import cases, html, plots
@@ -71,7 +71,7 @@ def _part(
     chosen: list[cases.Case] = []
     left_out, lacking = 0, ""
     try:
-        chosen, left_out = cases.choose(section, cases.open_dataset(section, dataset), budget)
+        chosen, left_out = cases.choose(section, reopen(section.runs[0].record, dataset)[1], budget)
     except UserError as error:
         lacking = f"{section.title}: no pictures: {error}"
     columns = plots.plotted_columns(section)

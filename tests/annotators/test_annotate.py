@@ -16,16 +16,20 @@ from fake_annotator import FakeAnnotator
 from mildbench.annotators import AnnotatorSpec, parts, store
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
-from mildbench.annotators.overlay import AnnotatedDataset, posed
+from mildbench.annotators.overlay import AnnotatedDataset, annotated, posed
 from mildbench.annotators.run import Job, annotate
 from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
+from mildbench.evaluation import finished
 from mildbench.evaluation.data import as_batch
+from mildbench.evaluation.run import task_folder
+from mildbench.evaluation.runner import evaluate
 from mildbench.images import write_png
 from mildbench.labels import UNLABELLED
+from mildbench.method import MethodSpec
 from mildbench.training.scenes import DatasetScenes
 
 
@@ -109,6 +113,28 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
         for kept, new in zip(again.layers, after.layers, strict=True):
             if new.person.keypoints.any():
                 np.testing.assert_array_equal(kept.person.keypoints, new.person.keypoints)
+
+
+def test_runs_that_annotations_guided_find_their_data_set_again(dataset_folder: Path, tmp_path: Path) -> None:
+    do(dataset_folder)
+    seen = annotated(Dataset.open(dataset_folder), "mine", "test", replace=True)
+    (summary,) = evaluate(
+        seen,
+        "erase-all",
+        "test",
+        [MethodSpec("telea")],
+        out=tmp_path,
+        metrics=("psnr",),
+        device="cpu",
+        limit=1,
+    )
+    record, _, _ = finished.contents(task_folder(tmp_path, seen, "erase-all") / summary.run)
+    dataset, again = finished.reopen(record)
+    assert dataset.root == dataset_folder
+    assert again.fingerprint == seen.fingerprint != dataset.fingerprint
+    (dataset_folder / "annotations/mine/annotator_test.json").unlink()
+    with pytest.raises(UserError, match="mildbench annotate makes them"):
+        finished.reopen(record)
 
 
 def test_neither_batch_nor_interruption_changes_a_byte(

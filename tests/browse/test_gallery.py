@@ -53,4 +53,4 @@ def test_mistakes_are_explained(runs: list[Path], data: Path, tmp_path: Path) ->
     changed = Path(shutil.copytree(data, tmp_path / "changed"))
     info = json.loads((changed / "dataset.json").read_text())
     (changed / "dataset.json").write_text(json.dumps(info | {"fingerprint": "0" * 64}))
-    assert "the runs are of" in refused(moved, dataset=changed)
+    assert "these runs are of" in refused(moved, dataset=changed)

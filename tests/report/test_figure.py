@@ -11,15 +11,14 @@ import pytest
 from command_line import invoke
 
 from mildbench.errors import UserError
-from mildbench.evaluation.finished import FinishedRun
+from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.images import read_rgb
 from mildbench.report import figure
-from mildbench.report.cases import open_dataset
 from mildbench.report.section import Section
 
 
 def test_a_row_is_input_mask_truth_and_the_pasted_outputs(section: Section) -> None:
-    source = open_dataset(section, None)
+    _, source = reopen(section.runs[0].record)
     (sample_id,) = figure.spread(section, 1)
     triplet = source.triplet("erase-one", sample_id)
     image, tint, truth, *outputs = figure.pictures(section, source, sample_id)

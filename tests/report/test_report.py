@@ -15,7 +15,7 @@ from mildbench.errors import UserError
 from mildbench.evaluation import finished
 from mildbench.evaluation.aggregate import HEADLINE
 from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.finished import FinishedRun
+from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.evaluation.run import read_model
 from mildbench.report import cases, page, plots
 from mildbench.report.section import Section, sections
@@ -83,7 +83,7 @@ def test_text_of_others_cannot_become_markup(data: Path, runs: dict[str, Path], 
 
 
 def test_cases_are_the_worst_median_and_best(data: Path, section: Section) -> None:
-    chosen, left_out = cases.choose(section, cases.open_dataset(section, data), cases.Budget(10**9))
+    chosen, left_out = cases.choose(section, reopen(section.runs[0].record, data)[1], cases.Budget(10**9))
     assert left_out == 0
     roles = {role.split(" (")[0]: case.sample_id for case in chosen for role in case.roles}
     for run, name in section.names.items():
@@ -104,7 +104,7 @@ def test_cases_are_the_worst_median_and_best(data: Path, section: Section) -> No
 
 
 def test_pictures_stop_when_the_page_is_full(data: Path, section: Section) -> None:
-    dataset = cases.open_dataset(section, data)
+    _, dataset = reopen(section.runs[0].record, data)
     every, _ = cases.choose(section, dataset, cases.Budget(10**9))
     some, left_out = cases.choose(section, dataset, cases.Budget(100_000))
     assert 0 < len(some) < len(every)
@@ -116,7 +116,7 @@ def test_without_the_data_set_the_page_says_why(
     read: list[FinishedRun], tmp_path: Path, data: Path, runs: dict[str, Path]
 ) -> None:
     (lacking,) = page.write(tmp_path / "report.html", read, tmp_path / "nowhere")
-    assert "data set not found" in lacking
+    assert "is not at" in lacking
     assert lacking in text_of(tmp_path / "report.html")
 
 
@@ -125,7 +125,7 @@ def test_another_data_set_is_refused(section: Section, data: Path, tmp_path: Pat
     info = other / "dataset.json"
     info.write_text(info.read_text().replace(section.runs[0].summary.config.dataset, "f" * 64))
     with pytest.raises(UserError, match="is not the data set that these runs are of"):
-        cases.open_dataset(section, other)
+        reopen(section.runs[0].record, other)
 
 
 def test_plots_show_finite_numbers_in_the_colour_of_the_page(section: Section) -> None:
