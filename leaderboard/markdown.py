@@ -15,7 +15,12 @@ BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 
 COLUMNS = {
     "erase-all": ("psnr.mask.pasted", "ssim.mask.pasted"),
-    "erase-one": ("psnr.mask.pasted", "ssim.mask.pasted", "cag-kappa.attention.raw"),
+    "erase-one": (
+        "psnr.mask.pasted",
+        "ssim.mask.pasted",
+        "cag-kappa.attention.raw",
+        "kept-kappa.attention.raw",
+    ),
 }
 """Task -> score columns, in the order in which they are shown."""
 
