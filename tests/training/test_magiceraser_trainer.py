@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from batches import batch
 from people import crowd
 from training_fakes import FakeScenes
 
@@ -64,7 +65,7 @@ def test_the_tag_is_that_of_the_method() -> None:
     trainer.load("cpu", 0)
     method = MethodSpec.parse(trainer.usage(Path("weights")).split()[-1]).create()
     shown = {"image": torch.zeros(2, 32, 32, 3)}
-    assert trainer._prompted(shown)["prompt"] == [method.prompt] * 2  # type: ignore[attr-defined]
+    assert trainer._prompted(shown)["prompt"] == method.prompts(batch(2))  # type: ignore[attr-defined]
 
 
 def test_random_masks_ask_for_what_is_there() -> None:
