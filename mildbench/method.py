@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +80,13 @@ class EraseBatch:
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Equal for batches that can be stacked: one shape, and the same things known."""
+        return self.images.shape[1:], tuple(
+            field.name for field in fields(self) if getattr(self, field.name) is not None
+        )
 
     def sample(self, index: int) -> EraseBatch:
         """The batch of one that holds sample `index`."""
@@ -284,15 +291,15 @@ class MethodSpec:
 
 
 def collate(samples: Sequence[EraseBatch]) -> EraseBatch:
-    """Stack batches of one shape; a field is None unless every sample has it."""
+    """Stack batches of one kind: a result must not depend on what else is in the batch."""
+    (kind,) = {sample.kind for sample in samples}
+    known = kind[1]
 
     def joined(name: str) -> tuple | None:
-        parts = [getattr(sample, name) for sample in samples]
-        return None if any(part is None for part in parts) else tuple(item for part in parts for item in part)
+        return tuple(item for sample in samples for item in getattr(sample, name)) if name in known else None
 
     def stacked(name: str) -> np.ndarray | None:
-        parts = [getattr(sample, name) for sample in samples]
-        return None if any(part is None for part in parts) else np.concatenate(parts)
+        return np.concatenate([getattr(sample, name) for sample in samples]) if name in known else None
 
     return EraseBatch(
         sample_ids=tuple(name for sample in samples for name in sample.sample_ids),

@@ -67,7 +67,7 @@ def read_ahead(
 
 
 class Buckets:
-    """Collects items until enough of one kind (here: one image shape) are there for a batch.
+    """Collects items until enough of one kind (here: one image shape, and the same facts known) are there for a batch.
 
     The number held is bounded: where nearly every picture has its own size, the largest bucket goes early.
     """

@@ -66,7 +66,7 @@ def predict(
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for sample in read_ahead(pool, read, ids, depth=2 * batch_size):
-                if batch := buckets.add(sample.images.shape, sample):
+                if batch := buckets.add(sample.kind, sample):
                     work.do(pool, collate(batch), advance)
             for batch in buckets.rest():
                 work.do(pool, collate(batch), advance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from mildbench.evaluation.compare import Comparison
 from mildbench.evaluation.run import read_model
 from mildbench.evaluation.summary import Estimate, RunSummary
 from mildbench.images import read_rgb, write_png
+from mildbench.scene import Triplet
 
 Run = Callable[..., list[RunSummary]]
 
@@ -37,6 +39,18 @@ def test_batch_size_changes_nothing(run: Run, tmp_path: Path, task: str) -> None
         pd.testing.assert_frame_equal(frame, frames[0], check_exact=True)
         assert summary.estimates == summaries[0].estimates
         assert summary.sets == summaries[0].sets
+
+
+def test_who_is_known_in_one_sample_does_not_depend_on_the_others(run: Run, tmp_path: Path) -> None:
+    class PartlyKnown(FakeDataset):
+        def triplet(self, task: str, id: str, /) -> Triplet:
+            triplet = super().triplet(task, id)
+            return replace(triplet, people=None, targets=()) if id == "s001" else triplet
+
+    for size in (1, 4):
+        run("watcher", source=PartlyKnown(4), batch_size=size, out=tmp_path / str(size))
+        known = {name: batch.instances is not None for name, batch in Calls.shown.items()}
+        assert known == {"s000": True, "s001": False, "s002": True, "s003": True}
 
 
 def test_many_sizes_hold_few_pictures(run: Run) -> None:
