@@ -28,6 +28,7 @@ FAKES = {
         "amodal-iou": "mildbench.metrics.amodal:AmodalIou",
         "cag": "mildbench.metrics.attention:Cag",
         "cag-kappa": "mildbench.metrics.attention:CagKappa",
+        "kept-kappa": "mildbench.metrics.attention:KeptKappa",
         "lacking": "evaluation_fakes:Lacking",
         "leak": "mildbench.metrics.attention:Leak",
         "psnr": "mildbench.metrics.psnr:Psnr",
