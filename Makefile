@@ -5,13 +5,11 @@ CONTROLS := --method copy --method oracle --method telea --method navier-stokes
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method deocclusion --method mild
 
-SOME := --limit 24
-
 .PHONY: demo test setup entries clean
 
 demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
-	$(BIN)/mildbench evaluate $(CONTROLS) $(SHIPPED) --task erase-all --task erase-one $(SOME)
+	$(BIN)/mildbench evaluate $(CONTROLS) $(SHIPPED) --task erase-all --task erase-one --limit 24
 	$(BIN)/mildbench figure runs/*/erase-one --out figure.png
 
 test: $(READY)  ## lint, types, tests

@@ -114,14 +114,7 @@ def _trained(
     chosen = settings(trainer, row.share)
     words = re.findall(r"[A-Za-z0-9]+", f"{row.train} {chosen.steps} steps")
     run = out / "training" / "-".join(words)
-    fresh = TrainingRecord(
-        trainer=name,
-        options=given,
-        scenes=source.describe(),
-        split=TRAIN,
-        validation_split=VALIDATION,
-        settings=chosen.identity(),
-    )
+    fresh = TrainingRecord.fresh(name, given, source, chosen, TRAIN, VALIDATION)
     train(trainer, source, fresh, chosen, execution, run, progress=progress)
     return run / "weights"
 

@@ -40,7 +40,7 @@ class AnnotatedDataset:
     ) -> None:
         self._dataset = dataset
         self._annotations = {found.record.split: found for found in annotations}
-        self.replace = replace
+        self.replaces_truth = replace
         self.name = dataset.name
 
     @property
@@ -58,7 +58,7 @@ class AnnotatedDataset:
     def fingerprint(self) -> str:
         """64 hex digits: of the data set, the annotations and how they are used."""
         records = [found.record.facts() for found in self._annotations.values()]
-        return fingerprint([self._dataset.fingerprint, records, self.replace])
+        return fingerprint([self._dataset.fingerprint, records, self.replaces_truth])
 
     def task_ids(self, task: str, split: str) -> list[str]:
         """As the data set has them."""
@@ -75,7 +75,7 @@ class AnnotatedDataset:
             triplet = replace(triplet, background_tag=background_tag(found.segments, triplet.mask))
         if triplet.people is None:
             return _with_found(triplet, found)
-        return replace(triplet, people=_filled(triplet.people, found, self.replace))
+        return replace(triplet, people=_filled(triplet.people, found, self.replaces_truth))
 
 
 def annotated(dataset: Dataset, name: str, split: str, *, replace: bool = False) -> AnnotatedDataset:

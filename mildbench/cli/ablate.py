@@ -62,15 +62,8 @@ def ablate(
 
     def settings(trainer: Trainer, share: float) -> Settings:
         count = max(1, round(steps * share))
-        return Settings(
-            count,
-            trainer.info.batch_size if batch_size is None else batch_size,
-            trainer.info.size if size is None else size,
-            trainer.info.lr if lr is None else lr,
-            warmup=min(200, count // 10) if warmup is None else warmup,
-            seed=seed,
-            ema=ema,
-        )
+        rising = min(200, count // 10) if warmup is None else warmup
+        return Settings.of(trainer.info, count, batch_size, size, lr, warmup=rising, seed=seed, ema=ema)
 
     opened = Dataset.open(test_dataset or dataset)
     test: TripletSource = annotated(opened, annotations, "test") if annotations else opened

@@ -94,14 +94,15 @@ def train(
 
     name, given = options.parse(method, "trainer")
     trainer = options.create(TRAINERS, name, given)
-    settings = Settings(
+    settings = Settings.of(
+        trainer.info,
         steps,
-        trainer.info.batch_size if batch_size is None else batch_size,
-        trainer.info.size if size is None else size,
-        trainer.info.lr if lr is None else lr,
-        cast(Any, schedule),
-        warmup,
-        seed,
+        batch_size,
+        size,
+        lr,
+        schedule=cast(Any, schedule),
+        warmup=warmup,
+        seed=seed,
         ema=ema,
     )
     execution = Execution(
@@ -128,14 +129,7 @@ def train(
         source.check(wanted)
     if split == validation_split:
         raise UserError(f"--validation-split {validation_split}: name one that is not trained on")
-    fresh = TrainingRecord(
-        trainer=name,
-        options=given,
-        scenes=source.describe(),
-        split=split,
-        validation_split=validation_split,
-        settings=settings.identity(),
-    )
+    fresh = TrainingRecord.fresh(name, given, source, settings, split, validation_split)
     target = out or Path("training") / name
     outcome = run(trainer, source, fresh, settings, execution, target, progress=True)
     if not PartialState().is_main_process:  # one of several GPUs' processes speaks

@@ -312,7 +312,7 @@ class Run:
                 fingerprint=dataset.fingerprint,
                 path=None if root is None else str(Path(root).resolve()),
                 annotations=getattr(dataset, "annotations", None),
-                replace_truth=getattr(dataset, "replace", False),
+                replace_truth=getattr(dataset, "replaces_truth", False),
             ),
             task=self.config.task,
             split=self.config.split,

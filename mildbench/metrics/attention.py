@@ -53,13 +53,13 @@ def kept_gaps(record: AttentionRecord, targets: Sequence[int]) -> np.ndarray:
         float64[N]; NaN where the entry's pathway makes nobody who stays, or no other region has tokens.
     """
     own, _ = _own_and_other(record.masses)
-    compared, regions = _compared(record.tokens), record.tokens.shape[1]
-    kept = [person for person in range(regions - 1) if person not in targets]
-    for entry, pathway in enumerate(record.pathways):
-        made = {person + 1 for person in kept if pathway in ("picture", f"person {person}")}
-        compared[entry] &= np.isin(np.arange(regions), list(made))
+    included = _compared(record.tokens)
+    included[:, 0] = False
+    for person in range(included.shape[1] - 1):
+        makes = np.isin(record.pathways, ["picture", f"person {person}"])
+        included[:, person + 1] &= makes & (person not in targets)
     share = _shares(record.tokens)
-    return _mean((own - share) / np.where(compared, 1 - share, 1), compared)
+    return _mean((own - share) / np.where(included, 1 - share, 1), included)
 
 
 def leaks(masses: np.ndarray, tokens: np.ndarray, targets: Sequence[int]) -> np.ndarray:

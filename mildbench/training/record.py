@@ -6,12 +6,16 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
+
+if TYPE_CHECKING:
+    from mildbench.training.scenes import SceneSource
+    from mildbench.training.settings import Settings
 
 RECORD, LOG = "run.json", "log.csv"
 
@@ -44,6 +48,26 @@ class TrainingRecord(BaseModel):
     sessions: list[Session] = []
     exported: int | None = None
     """The step whose averaged weights are in `weights/`."""
+
+    @classmethod
+    def fresh(
+        cls,
+        trainer: str,
+        options: dict[str, str],
+        source: SceneSource,
+        settings: Settings,
+        split: str = "train",
+        validation_split: str = "val",
+    ) -> TrainingRecord:
+        """Of a run as if it were new; `options` as given."""
+        return cls(
+            trainer=trainer,
+            options=options,
+            scenes=source.describe(),
+            split=split,
+            validation_split=validation_split,
+            settings=settings.identity(),
+        )
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for the run to be continued."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mildbench.annotators.overlay import posed
-from mildbench.annotators.store import Annotations, folder_of
+from mildbench.annotators.store import Annotations, folder_of, record_of
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.method import sample_seed
@@ -79,10 +79,13 @@ class DatasetScenes:
         return found
 
     @cached_property
+    def _folder(self) -> Path:
+        return folder_of(self.root, self.annotations)
+
+    @cached_property
     def _found(self) -> Callable[[str], Annotations]:
         """Split -> its annotations."""
-        folder = folder_of(self.root, self.annotations)
-        return cache(lambda split: Annotations.open(folder, split, self._dataset.fingerprint))
+        return cache(lambda split: Annotations.open(self._folder, split, self._dataset.fingerprint))
 
     @cached_property
     def _order(self) -> Any:
@@ -101,8 +104,8 @@ class DatasetScenes:
                 f"data set {self.root} has no scenes with people in the split {split!r}; it has {have}: "
                 "build it from a recipe with that split, or name another one"
             )
-        if self.annotations:
-            self._found(split)
+        if self.annotations and self._found(split).record.pose is None:
+            raise UserError(f"annotations {self.annotations!r} of {self.root} hold no poses: name others")
 
     def scene(self, split: str, position: int) -> Scene:
         ids = self._ids[split]
@@ -113,5 +116,10 @@ class DatasetScenes:
         return scene if found is None else posed(scene, found)
 
     def describe(self) -> dict[str, Any]:
-        described = {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
-        return described | ({"annotations": self.annotations} if self.annotations else {})
+        described: dict[str, Any] = {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
+        if self.annotations:
+            annotated = [split for split in self._ids if record_of(self._folder, split).is_file()]
+            poses = [self._found(split).record.pose for split in annotated]
+            made = [source.model_dump(mode="json") for source in poses if source is not None]
+            described["poses"] = [source for place, source in enumerate(made) if source not in made[:place]]
+        return described

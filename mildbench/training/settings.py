@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mildbench.errors import UserError
+
+if TYPE_CHECKING:
+    from mildbench.training.trainer import TrainerInfo
 
 Schedule = Literal["cosine", "constant"]
 
@@ -44,6 +47,25 @@ class Settings:
         ):
             if not good:
                 raise UserError(f"--{name} {getattr(self, name.replace('-', '_'))}: give {wanted}")
+
+    @classmethod
+    def of(
+        cls,
+        info: TrainerInfo,
+        steps: int,
+        batch_size: int | None,
+        size: int | None,
+        lr: float | None,
+        **others: Any,
+    ) -> Settings:
+        """Where None is given, what the trainer says of itself."""
+        return cls(
+            steps,
+            info.batch_size if batch_size is None else batch_size,
+            info.size if size is None else size,
+            info.lr if lr is None else lr,
+            **others,
+        )
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, the first is 0."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from small import small_dataset
 
 from baselines.ablations import FOLDER
 from mildbench.ablation import study as studies
-from mildbench.ablation.result import Ablation
+from mildbench.ablation.result import Ablation, markdown
 from mildbench.errors import UserError
 from mildbench.method import MethodSpec
 from mildbench.training.trainer import TRAINERS
@@ -118,9 +117,12 @@ def test_what_is_shipped_can_be_carried_out(name: str) -> None:
             assert trainer in TRAINERS.names()
 
 
-def test_what_is_kept_is_of_the_studies_as_they_are() -> None:
-    kept = sorted((FOLDER / "results").glob("*.json"))
-    for path in kept:
-        result = Ablation.model_validate_json(path.read_text())
-        assert [row.name for row in result.rows] == list(studies.load(result.study, FOLDER).rows)
-        assert json.loads(path.read_text())["schema_version"] == 1
+@pytest.mark.parametrize("name", studies.names(FOLDER))
+def test_what_is_kept_is_of_the_study_as_it_is(name: str) -> None:
+    study, folder = studies.load(name, FOLDER), FOLDER / "results"
+    result = Ablation.model_validate_json((folder / f"{name}.json").read_text())
+    assert (result.description, result.columns) == (study.description, study.columns)
+    assert [row.name for row in result.rows] == list(study.rows)
+    trained = [row.training is not None for row in result.rows]
+    assert trained == [row.train is not None for row in study.rows.values()]
+    assert (folder / f"{name}.md").read_text() == f"{study.description}\n\n{markdown(result)}\n"

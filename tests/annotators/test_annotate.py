@@ -91,7 +91,9 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
     found = do(dataset_folder)
     plain, guided = DatasetScenes(dataset_folder, 0), DatasetScenes(dataset_folder, 0, "mine")
     guided.check("test")
-    assert guided.describe() == plain.describe() | {"annotations": "mine"}
+    made = found.record.pose
+    assert made is not None
+    assert guided.describe() == plain.describe() | {"poses": [made.model_dump(mode="json")]}
     for position in range(6):
         before, after = (
             plain.scene("test", position),

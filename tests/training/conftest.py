@@ -34,14 +34,7 @@ def _run(
     settings = replace(SETTINGS, **given)
     scenes = source or FakeScenes(size=settings.size)
     chosen = trainer or LinearTrainer()
-    fresh = TrainingRecord(
-        trainer=chosen.info.name,
-        options={},
-        scenes=scenes.describe(),
-        split="train",
-        validation_split="val",
-        settings=settings.identity(),
-    )
+    fresh = TrainingRecord.fresh(chosen.info.name, {}, scenes, settings)
     return train(chosen, scenes, fresh, settings, execution, folder / out)
 
 
