@@ -35,6 +35,7 @@ from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import describe
 from mildbench.files import file_sha256, fingerprint, inside, read_json, write_bytes, write_json
+from mildbench.identity import content_sha256
 from mildbench.method import METHODS, EraseMethod, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
@@ -201,7 +202,7 @@ class Run:
             files={} if directory is not None else _named_files(spec),
             code=_code_sha256(type(method)),
             corruption=corruption.texts,
-            shipped={path.name: _content_sha256(path) for path in info.shipped},
+            shipped={path.name: content_sha256(path) for path in info.shipped},
         )
         if corruption.texts and "names" in info.capabilities:
             raise UserError(
@@ -395,14 +396,6 @@ def _named_files(spec: MethodSpec) -> dict[str, str]:
             facts = [(str(file.relative_to(path)), file.stat()) for file in sorted(path.rglob("*"))]
             found[key] = fingerprint([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
     return found
-
-
-def _content_sha256(path: Path) -> str:
-    """Of a file, or of all files under a folder with their names; but for its cards, which move no number."""
-    if path.is_file():
-        return file_sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
-    return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
 
 
 def _code_sha256(kind: type[EraseMethod]) -> str:

@@ -1,0 +1,35 @@
+"""What a thing is, not how it was stored: digests over decoded pixels and over contents.
+
+Compressed bytes differ by encoder and by CPU, times and places by machine; none of them enters an identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from mildbench.files import file_sha256, fingerprint
+
+
+def pixels_sha256(pixels: np.ndarray) -> str:
+    """sha256 (hex) of an array's dtype, shape and values, whatever its memory layout.
+
+    >>> pixels_sha256(np.zeros((2, 2), np.uint8)) == pixels_sha256(np.zeros((4, 4), np.uint8)[::2, ::2])
+    True
+    """
+    digest = hashlib.sha256(f"{pixels.dtype.str}{list(pixels.shape)}".encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """sha256 (hex) of a file, or of all files under a folder with their names.
+
+    Cards (`*.md`) are left out of a folder's: they describe, and move no number.
+    """
+    if path.is_file():
+        return file_sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+    return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
