@@ -77,9 +77,8 @@ class Poisson(Blend):
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
         colours = extend_colours(figure.rgba)[..., :3]
         offset = clone(colours, backdrop(figure, canvas, origin), figure.mask) - colours
-        moved = colours + np.clip(
-            offset, -self.FARTHEST, self.FARTHEST
-        )  # between two colours, so within 0..255
+        # Between two colours, so within 0..255.
+        moved = colours + np.clip(offset, -self.FARTHEST, self.FARTHEST)
         opaque = np.where(figure.mask, np.uint8(255), np.uint8(0))
         rgba: np.ndarray = np.dstack([moved.astype(np.uint8), opaque])
         # The soft edge takes the cloned colours: its own would outline the person with the old ones.

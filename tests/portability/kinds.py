@@ -117,7 +117,9 @@ def run(kind: Kind, folder: Path, scenes: int) -> dict[str, str]:
     command = [*emulator, sys.executable, __file__, "--digests", str(folder), "--scenes", str(scenes)]
     command += ["--threads", str(kind.threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(kind.threads)} | kind.environment
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)  # OpenCV warns of each switch
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True
+    )  # OpenCV warns of each switch
     if done.returncode:
         raise SystemExit(f"{kind.name}: {done.stderr or f'ended with {done.returncode}'}")
     return dict(json.loads(line) for line in done.stdout.splitlines())
@@ -234,12 +236,12 @@ def draw(folder: Path) -> None:
         "licenses": [{"id": 1, "name": "CC0-1.0"}],
         "categories": [{"id": key, "name": name, "isthing": int(key < 100)} for key, name in names.items()],
     }
-    for kind, annotations in (
+    for kind, listed in (
         ("person_keypoints", [each for each in persons if each["category_id"] == 1]),
         ("instances", persons),
         ("panoptic", panoptic),
     ):
-        content = shared | {"annotations": annotations}
+        content = shared | {"annotations": listed}
         (folder / "annotations" / f"{kind}_train2017.json").write_text(json.dumps(content))
 
 
@@ -259,8 +261,8 @@ def person(rng: np.random.Generator) -> np.ndarray:
     down = np.array([30, 45, 75, 90, 170, 190, 300, 325, 325])
     side = np.column_stack([across * half, down + rng.uniform(-4, 4, 9)])
     crotch = np.array([[0, 210]])
-    outline = np.vstack([side, crotch, side[::-1] * (-1, 1)]) + (middle, 0)
-    return np.rint(outline).astype(np.int32)
+    outline = np.vstack([side, crotch, side[::-1] * (-1, 1)])
+    return np.rint(outline + np.array([middle, 0])).astype(np.int32)
 
 
 def bag(rng: np.random.Generator) -> np.ndarray:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
 
 from mildbench.scene import Layer, Person, Provenance, Scene, over
-from synth.blend import Alpha, Blend, Feather, Poisson, Pyramid, backdrop, bake, multiband
+from synth.blend import Alpha, Blend, Feather, Poisson, Pyramid, backdrop, bake, clone, multiband
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure
 
@@ -122,6 +124,34 @@ def test_poisson_neither_shifts_nor_loses_detail(size: tuple[int, int], origin: 
         assert np.abs(was - now)[both].max() <= 5
     assert (after.rgba[..., 3][before.mask] == 255).all()
     assert np.array_equal(after.rgba[..., 3][~before.mask], before.rgba[..., 3][~before.mask])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cloning_solves_poissons_equation(seed: int) -> None:
+    """Against a direct solution of the sparse system, one equation a pixel."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(9, 24, 2).tolist()
+    front, back = rng.integers(90, 140, (2, height, width, 3), dtype=np.uint8)
+    mask = cv2.blur(rng.random((height, width)), (5, 5)) > 0.5
+    system = sparse.lil_array((mask.size, mask.size))
+    right = np.zeros((mask.size, 3))
+    change = front.astype(float) - back
+    for y, x in np.ndindex(height, width):
+        here = y * width + x
+        system[here, here] = 4
+        for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            if 0 <= v < height and 0 <= u < width:
+                system[here, v * width + u] = -1
+                if mask[y, x] or mask[v, u]:
+                    right[here] += change[y, x] - change[v, u]
+    offset = spsolve(system.tocsc(), right).reshape(height, width, 3)
+    answer = np.clip(back + offset, 0, 255)
+    assert np.abs(clone(front, back, mask) - answer).max() <= 0.5 + 1e-5
+
+
+def test_a_clone_without_a_mask_is_the_background() -> None:
+    front, back = picture(1), picture(2)
+    assert np.array_equal(clone(front, back, np.zeros((H, W), bool)), back)
 
 
 def test_poisson_paste_is_where_the_layer_is() -> None:
