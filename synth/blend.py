@@ -12,11 +12,18 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from scipy import fft
 
 from mildbench.registry import Registry
 from mildbench.scene import over
+from synth import exact
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure
+
+FINE = 32
+"""Steps to a level of colour in which bands are blended."""
+OPAQUE = 1 << 14
+"""Weight of an opaque pixel when bands are blended."""
 
 
 class Blend(ABC):
@@ -50,18 +57,15 @@ class Feather(Blend):
 
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
         sigma = max(0.5, self.SIGMA * stature(figure))
-        side = 2 * round(3 * sigma) + 1
         rgba = extend_colours(figure.rgba).copy()
         # Replicated: where the source's frame cut the person, a soft cut would look no better.
-        rgba[..., 3] = cv2.GaussianBlur(
-            figure.rgba[..., 3], (side, side), sigma, borderType=cv2.BORDER_REPLICATE
-        )
+        rgba[..., 3] = exact.gaussian(figure.rgba[..., 3], sigma, cv2.BORDER_REPLICATE)
         return replace(figure, rgba=rgba)
 
 
 class Poisson(Blend):
-    """Gradient-domain cloning (Pérez et al., SIGGRAPH 2003; `cv2.seamlessClone`): the person's gradients, and
-    an offset that fits them to the colours around. Opaque inside the mask; the matte's own edge outside.
+    """Gradient-domain cloning (Pérez et al., SIGGRAPH 2003): the person's gradients, and an offset that fits them
+    to the colours around. Opaque inside the mask; the matte's own edge outside.
 
     A cut-out has no old surroundings left, so the offset is the whole difference between person and place, and
     dark clothes before a bright sky would turn into a ghost: it is bounded, and the edge shows what remains.
@@ -71,22 +75,12 @@ class Poisson(Blend):
     """Grey levels by which a colour may move."""
 
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
-        # OpenCV erodes the mask by three pixels before it uses the gradients, which would lose fingers and
-        # whole people in the distance; grown by as much, the gradients used are those of the mask itself.
-        spare = 3
-        border = spare + 2  # and it ignores the mask on the image's outermost pixels
-        sides = ((border, border), (border, border), (0, 0))
-        colours = np.pad(extend_colours(figure.rgba)[..., :3], sides, mode="edge")
-        behind = np.pad(backdrop(figure, canvas, origin), sides, mode="edge")
-        plane = np.pad(figure.mask.astype(np.uint8) * 255, border)
-        mask = cv2.dilate(plane, np.ones((3, 3), np.uint8), iterations=spare)
-        # The clone is placed by the centre of the mask's bounding box, rounded down, not by the image's.
-        x, y, w, h = cv2.boundingRect(mask)
-        cloned = cv2.seamlessClone(colours, behind, mask, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
+        colours = extend_colours(figure.rgba)[..., :3]
+        offset = clone(colours, backdrop(figure, canvas, origin), figure.mask) - colours
+        # Between two colours, so within 0..255.
+        moved = colours + np.clip(offset, -self.FARTHEST, self.FARTHEST)
         opaque = np.where(figure.mask, np.uint8(255), np.uint8(0))
-        offset = np.clip(cloned.astype(np.int16) - colours, -self.FARTHEST, self.FARTHEST)
-        moved = (colours + offset).astype(np.uint8)  # between two colours, so within 0..255
-        rgba: np.ndarray = np.dstack([moved[border:-border, border:-border], opaque])
+        rgba: np.ndarray = np.dstack([moved.astype(np.uint8), opaque])
         # The soft edge takes the cloned colours: its own would outline the person with the old ones.
         rgba = extend_colours(rgba).copy()
         rgba[..., 3] = np.where(figure.mask, 255, figure.rgba[..., 3])
@@ -103,22 +97,21 @@ class Pyramid(Blend):
     """How far beyond the matte the seam may reach, as a share of the person's height (at least 4 px)."""
 
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
-        behind = backdrop(figure, canvas, origin).astype(np.float32)
-        colours = extend_colours(figure.rgba)[..., :3].astype(np.float32)
-        alpha = figure.rgba[..., 3].astype(np.float32) / 255
-        mixed = multiband(colours, behind, alpha, self.LEVELS)
-        seam = self._seam(figure)
-        wanted = np.clip(behind + (mixed - behind) * seam[..., None], 0, 255)
+        behind, alpha = backdrop(figure, canvas, origin), figure.rgba[..., 3]
+        mixed = multiband(extend_colours(figure.rgba)[..., :3], behind, alpha, self.LEVELS)
+        wanted = np.clip(behind + (mixed - behind) * self._seam(figure)[..., None], 0, 255)
         return replace(figure, rgba=bake(wanted, behind, alpha))
 
     def _seam(self, figure: SizedFigure) -> np.ndarray:
         """float32[h, w]: 1 on the matte, falling to 0 at the reach and towards the layer's border."""
         reach = max(4.0, self.REACH * stature(figure))
-        away = (figure.rgba[..., 3] == 0).astype(np.uint8)
-        inward = np.pad(np.ones(away.shape, np.uint8), 1)
-        room = cv2.distanceTransform(inward, cv2.DIST_L2, 3)[1:-1, 1:-1] - 1
-        fade = np.minimum(reach - cv2.distanceTransform(away, cv2.DIST_L2, 3), room) / reach
-        return np.where(away > 0, np.clip(fade, 0, 1), 1).astype(np.float32)
+        matte = figure.rgba[..., 3] > 0
+        if not matte.any():
+            return np.zeros(matte.shape, np.float32)
+        rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in matte.shape)
+        room = np.minimum(rows[:, None], columns).astype(np.float32)  # to the layer's border
+        fade = np.minimum(np.float32(reach) - exact.distance(matte), room) / np.float32(reach)
+        return np.where(matte, np.float32(1), np.clip(fade, 0, 1))
 
 
 BLENDS: Registry[Blend] = Registry("blend", "blends")
@@ -145,14 +138,38 @@ def backdrop(figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -
     return behind
 
 
-def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: int) -> np.ndarray:
-    """float32[h, w, 3]: `front` over `back`, both float32[h, w, 3], blended band by band.
+def clone(front: np.ndarray, back: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """int16[h, w, 3]: the picture whose gradients are those of `front` in the mask, those of `back` elsewhere.
+
+    As `cv2.seamlessClone` has it, `back` is kept on the rectangle's border alone, one pixel outside, so colours
+    also flow beyond the mask. There the Laplacian's eigenvectors are sines, and solving takes two transforms.
 
     Args:
-        alpha: float32[h, w] in 0..1, of the front.
+        front: uint8[h, w, 3].
+        back: uint8[h, w, 3].
+        mask: bool[h, w].
+    """
+    change = np.pad(front.astype(np.float64) - back, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    inside = np.pad(mask, 1)
+    # What the gradients change, from pixel to pixel; also across the edge of the mask.
+    down = np.diff(change, axis=0)[:, 1:-1] * (inside[1:] | inside[:-1])[:, 1:-1, None]
+    right = np.diff(change, axis=1)[1:-1] * (inside[:, 1:] | inside[:, :-1])[1:-1, :, None]
+    rise = np.diff(down, axis=0) + np.diff(right, axis=1)
+    steps = [2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)) - 2 for n in mask.shape]
+    waves = fft.dstn(rise, type=1, axes=(0, 1)) / (steps[0][:, None] + steps[1])[..., None]
+    return np.clip(exact.rounded(back + fft.idstn(waves, type=1, axes=(0, 1))), 0, 255).astype(np.int16)
+
+
+def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: int) -> np.ndarray:
+    """float32[h, w, 3]: `front` over `back`, both uint8[h, w, 3], blended band by band, in steps of 1/32.
+
+    Args:
+        alpha: uint8[h, w], of the front.
         levels: bands; fewer where the picture is too small.
     """
-    difference, weight = front - back, alpha
+    # Integers of 16 bits: OpenCV's pyramids are exact on them, and bands of differences of colours fit.
+    difference = (front.astype(np.int16) - back) * np.int16(FINE)
+    weight = np.rint(np.arange(256) * (OPAQUE / 255)).astype(np.int16)[alpha]
     # Blending is linear: with D = front - back it is back + the sum over the bands of weight * band of D.
     bands = []
     for _ in range(levels - 1):
@@ -160,12 +177,18 @@ def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: in
             break
         smaller = cv2.pyrDown(difference)
         size = difference.shape[1::-1]
-        bands.append((difference - cv2.pyrUp(smaller, dstsize=size)) * weight[..., None])
+        bands.append(_weighted(difference - cv2.pyrUp(smaller, dstsize=size), weight))
         difference, weight = smaller, cv2.pyrDown(weight)
-    blended = difference * weight[..., None]
+    blended = _weighted(difference, weight)
     for band in reversed(bands):
         blended = cv2.pyrUp(blended, dstsize=band.shape[1::-1]) + band
-    return back + blended
+    return back + blended * np.float32(1 / FINE)
+
+
+def _weighted(band: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """int16[h, w, 3]: a band, int16[h, w, 3], times a weight, int16[h, w] in 0..OPAQUE, rounded."""
+    product = band * weight[..., None].astype(np.int32)
+    return ((product + OPAQUE // 2) // OPAQUE).astype(np.int16)
 
 
 def bake(wanted: np.ndarray, behind: np.ndarray, least: np.ndarray) -> np.ndarray:
@@ -175,14 +198,14 @@ def bake(wanted: np.ndarray, behind: np.ndarray, least: np.ndarray) -> np.ndarra
 
     Args:
         wanted: float32[h, w, 3] in 0..255.
-        behind: float32[h, w, 3] in 0..255.
-        least: float32[h, w], the least opacity, in 0..1.
+        behind: uint8[h, w, 3].
+        least: uint8[h, w], the least opacity.
     """
     change = wanted - behind
     # The opacity at which the needed colour just reaches 0 or 255.
-    room = np.where(change > 0, 255 - behind, behind)
+    room = np.where(change > 0, 255 - behind, behind).astype(np.float32)
     needed = (np.abs(change) / np.maximum(room, 1)).max(axis=-1)
     needed[np.abs(change).max(axis=-1) < 0.5] = 0
-    alpha = np.ceil(np.clip(np.maximum(needed, least), 0, 1) * 255)
+    alpha = np.maximum(np.ceil(np.clip(needed, 0, 1) * 255), least)
     colour = behind + change * (255 / np.maximum(alpha, 1))[..., None]
     return np.clip(np.rint(np.dstack([colour, alpha])), 0, 255).astype(np.uint8)

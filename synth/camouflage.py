@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
 from mildbench.labels import PARSING
+from synth import exact
 from synth.fit import SizedFigure
-from synth.harmonise import gradient
 
 SKIN_AND_HAIR = [
     PARSING.index(name)
@@ -15,10 +17,12 @@ SKIN_AND_HAIR = [
 ]
 LAB_BINS = (8, 8, 8)
 EDGE_BINS = 8
-
+# Logarithmic: whether there is fine texture matters more than how strong the strongest edge is.
+STEEPER = [round((1025 ** (step / EDGE_BINS) - 1) ** 2) for step in range(1, EDGE_BINS)]
+"""Squared gradients from which a pixel belongs to the second bin of texture, the third, and so on."""
 
 Look = tuple[np.ndarray, np.ndarray]
-"""Normalised histograms: of colour, float32[8, 8, 8], and of texture, float32[8, 1]."""
+"""Histograms: of colour, float32[8, 8, 8], and of texture, float32[8, 1]; numbers of pixels."""
 
 
 def look_of_clothes(figure: SizedFigure) -> Look:
@@ -48,23 +52,31 @@ class Surroundings:
         if not mask.any():
             return 1.0
         under = _histograms(self._planes[window], mask)
-        colour, texture = (
-            cv2.compareHist(a, b, cv2.HISTCMP_BHATTACHARYYA) for a, b in zip(clothes, under, strict=True)
-        )
-        return float((2 * colour + texture) / 3)
+        colour, texture = (_hellinger(a, b) for a, b in zip(clothes, under, strict=True))
+        return (2 * colour + texture) / 3
 
 
 def _planes(image: np.ndarray) -> np.ndarray:
-    """uint8[h, w, 4]: Lab, and the gradient's magnitude."""
+    """uint8[h, w, 4]: Lab, and the gradient's bin."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    # Logarithmic: whether there is fine texture matters more than how strong the strongest edge is.
-    edges = np.clip(np.log1p(gradient(lab[..., 0])) * (255 / np.log(1025)), 0, 255)
-    return np.dstack([lab, edges.astype(np.uint8)])
+    steepness = exact.steepness(lab[..., 0])
+    edges = np.zeros(steepness.shape, dtype=np.uint8)
+    for least in STEEPER:
+        edges += steepness >= least
+    return np.dstack([lab, edges])
 
 
 def _histograms(planes: np.ndarray, mask: np.ndarray) -> Look:
     where = mask.astype(np.uint8)
     planes = np.ascontiguousarray(planes)
     colour = cv2.calcHist([planes], [0, 1, 2], where, list(LAB_BINS), [0, 256] * 3)
-    texture = cv2.calcHist([planes], [3], where, [EDGE_BINS], [0, 256])
-    return colour / max(colour.sum(), 1), texture / max(texture.sum(), 1)
+    texture = cv2.calcHist([planes], [3], where, [EDGE_BINS], [0, EDGE_BINS])
+    return colour, texture
+
+
+def _hellinger(one: np.ndarray, other: np.ndarray) -> float:
+    """Hellinger distance of two histograms of counts, 0 to 1; 1 where one is empty."""
+    counts = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    total = counts[0].sum() * counts[1].sum()
+    shared = math.fsum(np.sqrt(counts[0] * counts[1]))  # rounded once, whatever the order
+    return math.sqrt(max(1 - shared / math.sqrt(total), 0)) if total > 0 else 1.0

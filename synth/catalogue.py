@@ -15,6 +15,7 @@ from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
+from synth import exact
 from synth.cache import Cache
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
@@ -256,8 +257,7 @@ class Cut:
 
     def image(self, picture: np.ndarray) -> np.ndarray:
         """uint8[size, size, 3]."""
-        method = cv2.INTER_AREA if self.side > self.size else cv2.INTER_CUBIC
-        return self._turned(cv2.resize(picture[self._window], (self.size, self.size), interpolation=method))
+        return self._turned(exact.resize(picture[self._window], (self.size, self.size)))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """bool[size, size]."""

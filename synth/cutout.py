@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from synth import exact
+
 BAND_SHARE = 1 / 60
 """Half-width of the band in which the edge may move, as a share of the person's height (at least 2 px)."""
 DOUBT = 0.1
@@ -44,7 +46,8 @@ def refine(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     alpha = mask.astype(np.float32)
     trust = np.where(core | ~reach, np.float32(1), np.float32(DOUBT))
     # The polygon with its corners rounded and an edge as soft as a lens makes it.
-    fallback = np.clip(3 * cv2.GaussianBlur(alpha, (0, 0), band / 2) - 1, 0, 1)
+    soft = exact.gaussian(mask * np.uint16(65535), band / 2)
+    fallback = np.clip(soft * np.float32(3 / 65535) - 1, 0, 1)
     for radius, smoothing, speck in ((2 * band, band, 5), (band, max(1, band // 2), 3)):
         alpha = guided_filter(colours, alpha, trust, fallback, radius, smoothing)
         # A guided matte has long faint tails; stretching the middle keeps the edge within a few pixels.
@@ -75,14 +78,7 @@ def extend_colours(rgba: np.ndarray) -> np.ndarray:
     opaque = rgba[..., 3] > 0
     if opaque.all() or not opaque.any():
         return rgba
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~opaque).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colour_of = np.zeros((nearest.max() + 1, 3), dtype=np.uint8)
-    colour_of[nearest[opaque]] = rgba[opaque][:, :3]
-    extended = rgba.copy()
-    extended[~opaque, :3] = colour_of[nearest[~opaque]]
-    return extended
+    return np.dstack([exact.spread(rgba[..., :3], opaque), rgba[..., 3]])
 
 
 def guided_filter(
@@ -111,8 +107,7 @@ def guided_filter(
     """
 
     def mean(values: np.ndarray, reach: int = radius) -> np.ndarray:
-        window = (2 * reach + 1, 2 * reach + 1)
-        return cv2.boxFilter(values, cv2.CV_32F, window, borderType=cv2.BORDER_REFLECT)
+        return exact.box_mean(values, reach, cv2.BORDER_REFLECT)
 
     share = 1 / mean(trust)
     channels = [np.ascontiguousarray(guide[..., i]) for i in range(3)]
@@ -167,10 +162,9 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray, radius: int) -> np
     a = alpha[..., None]
     front, back = image, image
     for reach in (radius, 3):
-        window = (2 * reach + 1, 2 * reach + 1)
-        inside = np.maximum(cv2.blur(alpha, window), 1e-4)[..., None]
-        outside = np.maximum(cv2.blur(1 - alpha, window), 1e-4)[..., None]
-        front = cv2.blur(front * a, window) / inside
-        back = cv2.blur(back * (1 - a), window) / outside
+        inside = np.maximum(exact.box_mean(alpha, reach), 1e-4)[..., None]
+        outside = np.maximum(exact.box_mean(1 - alpha, reach), 1e-4)[..., None]
+        front = exact.box_mean(front * a, reach) / inside
+        back = exact.box_mean(back * (1 - a), reach) / outside
         front = np.clip(front + a * (image - a * front - (1 - a) * back), 0, 1)
     return np.where(a >= 1, image, front).astype(np.float32)

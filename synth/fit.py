@@ -8,10 +8,13 @@ import cv2
 import numpy as np
 
 from mildbench.labels import KEYPOINT_FLIP, PARSING_FLIP
+from synth import exact
 from synth.sources.base import Cutout, Rejected
 
 FAINTEST = 4
 """Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""
+FULL = 255 * 256
+"""A blurred silhouette's deepest dark."""
 SIDES_SWAPPED = np.array([PARSING_FLIP.get(label, label) for label in range(256)], dtype=np.uint8)
 """Label of a mirrored person's pixel by its label before."""
 
@@ -86,20 +89,19 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
     height = bottom - top + 1
     depth = max(2, round(height * 0.10))
     wide, narrow = max(1.0, height * 0.018), max(0.8, height * 0.007)
-    flat = cv2.resize(
-        mask[top : bottom + 1].astype(np.float32), (mask.shape[1], depth), interpolation=cv2.INTER_AREA
-    )
+    flat = exact.resize(mask[top : bottom + 1].astype(np.uint8) * 255, (mask.shape[1], depth))
     end = min(bottom + 1 + depth // 4, mask.shape[0])
     start = max(end - depth - round(4 * wide), 0)  # above this row the blurred shadow is gone
-    laid = np.zeros((mask.shape[0] - start, mask.shape[1]), dtype=np.float32)
-    laid[end - depth - start : end - start] = flat * np.linspace(0.25, 1, depth, dtype=np.float32)[:, None]
+    laid = np.zeros((mask.shape[0] - start, mask.shape[1]), dtype=np.uint16)
+    laid[end - depth - start : end - start] = flat * np.linspace(64, 256, depth).astype(np.uint16)[:, None]
     sole = max(2, round(height * 0.025))
     touching = np.zeros_like(laid)
-    touching[bottom + 1 - sole - start : bottom + 1 - start] = mask[bottom + 1 - sole : bottom + 1]
-    soft = cv2.GaussianBlur(laid, (0, 0), wide)
-    core = cv2.GaussianBlur(touching, (0, 0), narrow)
+    touching[bottom + 1 - sole - start : bottom + 1 - start] = mask[
+        bottom + 1 - sole : bottom + 1
+    ] * np.uint16(FULL)
+    soft, core = (exact.gaussian(*each).astype(np.int32) for each in ((laid, wide), (touching, narrow)))
     shadow = np.zeros(mask.shape, dtype=np.uint8)
-    shadow[start:] = np.rint(255 * opacity * np.clip(0.75 * soft + core, 0, 1))
+    shadow[start:] = np.rint(np.minimum(3 * soft + 4 * core, 4 * FULL) * (255 * opacity / (4 * FULL)))
     shadow[shadow < FAINTEST] = 0
     return shadow
 
@@ -107,7 +109,7 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
 def _resize(rgba: np.ndarray, scale: float) -> np.ndarray:
     """Resample straight alpha; safe because a cut-out's colours go on beyond its edge (`extend_colours`)."""
     size = tuple(max(1, round(side * scale)) for side in rgba.shape[1::-1])
-    return cv2.resize(rgba, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return exact.resize(rgba, size)
 
 
 def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -116,15 +118,9 @@ def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if not ((labels > 0) & (labels < highest)).any():  # a source without parsing has one label only
         return np.where(mask, labels.dtype.type(highest), labels.dtype.type(0))
     resized = cv2.resize(labels, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-    missing = mask & (resized == 0)
-    if missing.any() and resized.any():
-        _, index = cv2.distanceTransformWithLabels(
-            (resized == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        label_of = np.zeros(index.max() + 1, dtype=np.uint8)
-        known = resized > 0
-        label_of[index[known]] = resized[known]
-        resized[missing] = label_of[index[missing]]
+    known = resized > 0
+    if known.any() and (mask & ~known).any():
+        resized = exact.spread(resized, known)
     resized[~mask] = 0
     return resized
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from synth import exact
 from synth.blend import backdrop
 from synth.fit import SizedFigure
 
@@ -28,12 +29,14 @@ CALMEST = 0.81
 """What the calmest 5 % of windows show of pure white noise, as a share of its mean."""
 SAMPLE = 7
 """One pixel in so many is looked at for a quantile: it is the same to a few parts in a thousand."""
+WINDOW = 9
+"""Side of the windows in which noise is measured."""
 REBLUR = 1.0
 """Sigma of the extra blur by which an edge's own blur is told."""
 
 
 _Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(colours: uint8[h, w, 3], mask: bool[h, w], the person's) -> [h, w, 3] in 0..255 of any dtype."""
+"""(colours: uint8[h, w, 3], mask: bool[h, w], the person's) -> uint8[h, w, 3]."""
 
 
 @dataclass(frozen=True)
@@ -95,38 +98,50 @@ def _transfer(around: np.ndarray, strength: float) -> _Step:
     """
 
     def transfer(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        lab = _lab(colours)
-        own_mean, own_spread = cv2.meanStdDev(lab, mask=mask.astype(np.uint8))
-        mean, spread = cv2.meanStdDev(_lab(around[::2, ::2]))  # a quarter of the pixels tells as much
-        bound = np.array([SHIFT[0], SHIFT[1], SHIFT[1]])
-        shift = np.clip((mean - own_mean).ravel(), -bound, bound) * strength
-        gain = np.clip((spread / np.maximum(own_spread, 1)).ravel(), *GAIN) ** strength
-        offset = own_mean.ravel() * (1 - gain) + shift
-        moved = cv2.transform(lab, np.column_stack([np.diag(gain), offset]))
-        return cv2.convertScaleAbs(cv2.cvtColor(moved, cv2.COLOR_Lab2RGB), alpha=255)
+        lab = cv2.cvtColor(colours, cv2.COLOR_RGB2LAB)
+        place = cv2.cvtColor(np.ascontiguousarray(around[::2, ::2]), cv2.COLOR_RGB2LAB)
+        tables = np.empty((256, 3), dtype=np.uint8)
+        for channel in range(3):
+            own_mean, own_spread = _moments(lab, channel, mask)
+            mean, spread = _moments(place, channel)  # a quarter of the pixels tells as much
+            unit, bound = (255 / 100, SHIFT[0]) if channel == 0 else (1.0, SHIFT[1])
+            shift = float(np.clip(mean - own_mean, -bound * unit, bound * unit)) * strength
+            gain = float(np.clip(spread / max(own_spread, unit), *GAIN)) ** strength
+            tables[:, channel] = np.clip(
+                exact.rounded(own_mean + (np.arange(256) - own_mean) * gain + shift), 0, 255
+            )
+        moved = cv2.LUT(lab, tables[None])
+        # The difference alone, for Lab in 8 bits is too coarse for the colours themselves.
+        now, before = (cv2.cvtColor(each, cv2.COLOR_LAB2RGB) for each in (moved, lab))
+        return cv2.add(colours, cv2.subtract(now, before, dtype=cv2.CV_16S), dtype=cv2.CV_8U)
 
     return transfer
 
 
-def _lab(colours: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.multiply(colours, np.float32(1 / 255), dtype=np.float32), cv2.COLOR_RGB2Lab)
+def _moments(planes: np.ndarray, channel: int, mask: np.ndarray | None = None) -> tuple[float, float]:
+    """Mean and standard deviation of a channel of uint8[h, w, c], where a mask, not empty, is set."""
+    where = None if mask is None else mask.astype(np.uint8)
+    counts = cv2.calcHist([planes], [channel], where, [256], [0, 256]).ravel().astype(np.int64)
+    levels, number = np.arange(256), int(counts.sum())
+    total, squares = int((counts * levels).sum()), int((counts * levels * levels).sum())
+    return total / number, float(np.sqrt((number * squares - total * total) / number**2))
 
 
 def _soften(around: np.ndarray) -> _Step:
-    """Blur the figure's colours where `around`, float32[h, w], is softer; never sharpens."""
+    """Blur the figure's colours where `around`, uint8[h, w], is softer; never sharpens."""
 
     def soften(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
         own = edge_blur(_grey(colours), _interior(mask))
         place = edge_blur(around, np.ones(around.shape, dtype=bool))
         if own is None or place is None or place**2 - own**2 < 0.2:  # less than half a pixel cannot be seen
             return colours
-        return cv2.GaussianBlur(colours, (0, 0), min(float(np.sqrt(place**2 - own**2)), SOFTEST))
+        return exact.gaussian(colours, min(float(np.sqrt(place**2 - own**2)), SOFTEST))
 
     return soften
 
 
 def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
-    """Add luminance noise to the figure where `around`, float32[h, w], is noisier; never removes any.
+    """Add luminance noise to the figure where `around`, uint8[h, w], is noisier; never removes any.
 
     Nothing is added where the background is textured all over: its noise cannot be told.
     """
@@ -139,7 +154,8 @@ def _sprinkle(around: np.ndarray, rng: np.random.Generator) -> _Step:
         if _textured_throughout(around):
             return colours
         sigma = min(float(np.sqrt(place**2 - own**2)), LOUDEST)
-        return colours + sigma * rng.standard_normal((*mask.shape, 1), dtype=np.float32)
+        noise = exact.rounded(sigma * rng.standard_normal((*mask.shape, 1))).astype(np.int16)
+        return np.clip(colours + noise, 0, 255).astype(np.uint8)
 
     return sprinkle
 
@@ -164,19 +180,19 @@ def edge_blur(grey: np.ndarray, mask: np.ndarray) -> float | None:
     shows; good for comparing two pictures.
 
     Args:
-        grey: float32[h, w] in 0..255.
+        grey: uint8[h, w].
         mask: bool[h, w], where to look.
     """
-    sharp, soft = gradient(grey), gradient(cv2.GaussianBlur(grey, (0, 0), REBLUR))
+    sharp, soft = exact.steepness(grey), exact.steepness(exact.gaussian(grey, REBLUR))
     steep = sharp[mask]
     if steep.size < 400:
         return None
-    least = max(float(np.quantile(steep[::SAMPLE], 0.95)), 12.0)  # fainter gradients are noise
+    least = max(float(np.quantile(steep[::SAMPLE], 0.95)), 12.0**2)  # fainter gradients are noise
     edge = mask & (sharp >= least)
     if np.count_nonzero(edge) < 20:
         return None
-    ratio = np.median(sharp[edge] / np.maximum(soft[edge], 1e-3))
-    return float(REBLUR / np.sqrt(max(ratio**2 - 1, 1e-2)))
+    ratio = np.median(sharp[edge] / np.maximum(soft[edge], 1))  # of squares
+    return float(REBLUR / np.sqrt(max(ratio - 1, 1e-2)))
 
 
 def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
@@ -186,7 +202,7 @@ def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
     filter takes fine texture for noise.
 
     Args:
-        grey: float32[h, w] in 0..255.
+        grey: uint8[h, w].
         mask: bool[h, w], where to look.
     """
     response = _flicker(grey)
@@ -195,7 +211,7 @@ def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
     if np.count_nonzero(usable) < 400:
         return None
     calm = np.quantile(response[usable][::SAMPLE], 0.05)
-    return float(calm / CALMEST * np.sqrt(np.pi / 2) / 6)
+    return float(calm / WINDOW**2 / CALMEST * np.sqrt(np.pi / 2) / 6)
 
 
 def _recolour(figure: SizedFigure, steps: list[_Step]) -> SizedFigure:
@@ -207,32 +223,20 @@ def _recolour(figure: SizedFigure, steps: list[_Step]) -> SizedFigure:
         return figure
     colours = np.ascontiguousarray(figure.rgba[window][..., :3])
     for step in steps:
-        # Rounds half to even and saturates, like rint and clip, several times faster.
-        colours = cv2.add(step(colours, mask), 0, dtype=cv2.CV_8U)  # type: ignore[call-overload]
+        colours = step(colours, mask)
     rgba = figure.rgba.copy()
     rgba[window][..., :3] = colours
     return replace(figure, rgba=rgba)
 
 
 def _grey(colours: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
-def gradient(grey: np.ndarray) -> np.ndarray:
-    """float32[h, w]: magnitude of the Sobel gradient.
-
-    Not by `cv2.magnitude`: with Intel's IPP its last bit depends on where in memory the arrays lie, and a
-    threshold further on makes whole pixels of that.
-    """
-    dx, dy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-    magnitude: np.ndarray = np.sqrt(dx * dx + dy * dy)
-    return magnitude
+    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
 
 
 def _flicker(grey: np.ndarray) -> np.ndarray:
-    """float32[h, w]: local mean of Immerkær's filter, six times the noise's mean absolute value."""
+    """int32[h, w]: local sum of Immerkær's filter, per pixel six times the noise's mean absolute value."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    return cv2.blur(np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel)), (9, 9))
+    return exact.box_sum(np.abs(cv2.filter2D(grey, cv2.CV_16S, kernel)), WINDOW // 2)
 
 
 def _textured_throughout(grey: np.ndarray) -> bool:
@@ -241,7 +245,8 @@ def _textured_throughout(grey: np.ndarray) -> bool:
     The factor lies between what noisy photos show (0.2 to 0.9) and what foliage and facades do (2 to 4).
     """
     flicker = _flicker(grey)
-    coarse = cv2.blur(gradient(cv2.GaussianBlur(grey, (0, 0), 1.5)), (9, 9))
+    gradient = np.sqrt(exact.steepness(exact.gaussian(grey, 1.5)))
+    coarse = exact.box_sum(np.rint(gradient).astype(np.int16), WINDOW // 2)
     calm = flicker <= np.quantile(flicker.ravel()[::SAMPLE], 0.05)
     return bool(np.median(coarse[calm]) > 1.5 * np.median(flicker[calm]))
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
+from synth import exact
+
 DISTANCE = 4
 """Hashes that differ in at most so many of their 64 bits are called near-duplicates."""
 BANDS = DISTANCE + 1
@@ -21,8 +23,7 @@ def difference_hash(image: np.ndarray) -> int:
     Args:
         image: uint8[H, W, 3].
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
+    cells = exact.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8))
     rises = cells[:, 1:] > cells[:, :-1]
     return int.from_bytes(np.packbits(rises).tobytes(), "big")
 

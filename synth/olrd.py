@@ -21,6 +21,7 @@ from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
+from synth import exact
 from synth.catalogue import (
     Backdrop,
     Stored,
@@ -251,13 +252,14 @@ def _place(
 
     def coarse(mask: np.ndarray) -> np.ndarray:
         size = (max(1, mask.shape[1] // COARSE), max(1, mask.shape[0] // COARSE))
-        return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return exact.resize(mask.astype(np.uint8) * 255, size) // 128
 
     ground = _ground(original, regions)
     base_rows, base_columns = _base(figure.mask)
     stood = int(_base(original)[0].max())
+    # By Fourier transforms in float32, yet exact: it counts cells, and its error is far below half a cell.
     covered = cv2.matchTemplate(coarse(regions == 0), coarse(footprint), cv2.TM_CCORR)
-    rows, columns = np.nonzero(covered <= 0.5)
+    rows, columns = np.nonzero(covered < 0.5)
     near = np.abs(rows * COARSE + base_rows.max() - stood) <= CLIMB * size
     places = np.column_stack([columns[near], rows[near]]) * COARSE
     for x, y in rng.permutation(places)[:PLACES_TRIED].tolist():

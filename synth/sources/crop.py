@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mildbench.labels import UNLABELLED
+from synth import exact
 from synth.cutout import refine
 from synth.sources.base import Rejected
 
@@ -61,8 +62,8 @@ def cut_out(
     if scale < 1:
         size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
         plane = np.where(mask, np.uint8(255), np.uint8(0))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(plane, size, interpolation=cv2.INTER_AREA) >= SOLID
+        image = exact.resize(image, size)
+        mask = exact.resize(plane, size) >= SOLID
         known = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST_EXACT)
         if not known.any():
             raise Rejected("person too thin to cut out", f"{len(columns)} px wide, at scale {scale:.3f}")
@@ -81,13 +82,7 @@ def spread_labels(labels: np.ndarray, solid: np.ndarray) -> np.ndarray:
         labels: uint8[h, w], 0 for none; at least one pixel is labelled.
         solid: bool[h, w].
     """
-    bare = labels == 0
-    _, nearest = cv2.distanceTransformWithLabels(
-        bare.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    label_of = np.zeros(int(nearest.max()) + 1, dtype=np.uint8)
-    label_of[nearest[~bare]] = labels[~bare]
-    return np.where(solid, label_of[nearest], 0).astype(np.uint8)
+    return np.where(solid, exact.spread(labels, labels > 0), np.uint8(0))
 
 
 def without_specks(mask: np.ndarray, height: float | None = None) -> np.ndarray:

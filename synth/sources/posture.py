@@ -53,7 +53,8 @@ def distance_to(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
     # Seen from outside only the outline matters: a few hundred pixels, where a distance map has all of the image.
     inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
     rows, columns = np.nonzero(part & ~inner)
-    away = np.hypot(points[:, :1] - (columns + x), points[:, 1:] - (rows + y)).min(axis=1)
+    across, down = points[:, :1] - (columns + x), points[:, 1:] - (rows + y)
+    away = np.sqrt((across * across + down * down).min(axis=1))
     column, row = np.rint(points - (x, y)).astype(int).T
     inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
     inside[inside] = part[row[inside], column[inside]]

@@ -110,7 +110,7 @@ def test_colour_moves_toward_the_place_by_strength_and_within_bounds() -> None:
 
 @pytest.mark.parametrize("sigma", [1.0, 3.0, 8.0])
 def test_noise_is_told_from_edges(sigma: float) -> None:
-    found = noise_sigma(checks(noise=sigma)[..., 0].astype(np.float32), EVERYWHERE)
+    found = noise_sigma(checks(noise=sigma)[..., 0], EVERYWHERE)
     assert found == pytest.approx(sigma, rel=0.2)
 
 
@@ -118,7 +118,7 @@ def test_noise_is_matched_and_never_added_to_the_noisier() -> None:
     clean, noisy = checks(noise=1.0), checks(noise=3.5, seed=1)
     after = matched(figure(clean), noisy, Harmony(noise=True))
     inner = cv2.erode(after.mask.astype(np.uint8), np.ones((5, 5))) > 0
-    assert noise_sigma(after.rgba[..., 0].astype(np.float32), inner) == pytest.approx(3.5, rel=0.2)
+    assert noise_sigma(after.rgba[..., 0], inner) == pytest.approx(3.5, rel=0.2)
     before = figure(noisy)
     unchanged = matched(before, clean, Harmony(noise=True))
     assert np.array_equal(unchanged.rgba[before.mask], before.rgba[before.mask])
@@ -139,7 +139,7 @@ def test_texture_is_not_taken_for_noise() -> None:
 
 @pytest.mark.parametrize("sigma", [0.8, 1.2, 2.0])
 def test_the_blur_of_edges_is_told(sigma: float) -> None:
-    found = edge_blur(checks(sigma=sigma, noise=1)[..., 0].astype(np.float32), EVERYWHERE)
+    found = edge_blur(checks(sigma=sigma, noise=1)[..., 0], EVERYWHERE)
     assert found == pytest.approx(sigma, rel=0.4)
 
 
@@ -147,8 +147,8 @@ def test_a_figure_is_softened_to_match_and_never_sharpened() -> None:
     sharp, soft = checks(sigma=0.6), checks(sigma=1.5)
     after = matched(figure(sharp), soft, Harmony(blur=True))
     inner = cv2.erode(after.mask.astype(np.uint8), np.ones((9, 9))) > 0
-    found = edge_blur(after.rgba[..., 0].astype(np.float32), inner)
-    assert found == pytest.approx(edge_blur(soft[..., 0].astype(np.float32), EVERYWHERE), rel=0.25)
+    found = edge_blur(after.rgba[..., 0], inner)
+    assert found == pytest.approx(edge_blur(soft[..., 0], EVERYWHERE), rel=0.25)
     before = figure(soft)
     assert np.array_equal(
         matched(before, sharp, Harmony(blur=True)).rgba[before.mask], before.rgba[before.mask]
@@ -156,9 +156,9 @@ def test_a_figure_is_softened_to_match_and_never_sharpened() -> None:
 
 
 def test_a_plain_picture_has_neither_blur_nor_a_say() -> None:
-    assert edge_blur(plain(9, 9, 9)[..., 0].astype(np.float32), EVERYWHERE) is None
-    assert noise_sigma(plain(255, 255, 255)[..., 0].astype(np.float32), EVERYWHERE) is None
-    assert noise_sigma(plain(9, 9, 9)[..., 0].astype(np.float32), ~EVERYWHERE) is None
+    assert edge_blur(plain(9, 9, 9)[..., 0], EVERYWHERE) is None
+    assert noise_sigma(plain(255, 255, 255)[..., 0], EVERYWHERE) is None
+    assert noise_sigma(plain(9, 9, 9)[..., 0], ~EVERYWHERE) is None
 
 
 def test_jpeg_leaves_its_mark() -> None:

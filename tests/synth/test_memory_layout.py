@@ -16,7 +16,7 @@ from synth.blend import BLENDS
 from synth.camouflage import Surroundings, look_of_clothes
 from synth.cutout import refine
 from synth.fit import SizedFigure, cast_shadow
-from synth.harmonise import Harmony, gradient, harmonise
+from synth.harmonise import Harmony, harmonise
 
 OFFSETS = (0, 4, 16, 20, 32, 48)
 
@@ -47,17 +47,6 @@ def canvas() -> np.ndarray:
     rng = np.random.default_rng(1)
     smooth = cv2.resize(rng.integers(0, 256, (30, 30, 3), dtype=np.uint8), (200, 200))
     return cv2.add(smooth, rng.integers(0, 6, (200, 200, 3), dtype=np.uint8))
-
-
-def test_gradients() -> None:
-    """Also where the arrays in between lie elsewhere: what is allocated before moves them about the heap."""
-    rng = np.random.default_rng(2)
-    grey = (rng.random((97, 101)) * 255).astype(np.float32)
-    held, found = [], set()
-    for size in rng.integers(1, 5000, 60):
-        held.append(np.empty(size, np.uint8))
-        found.add(gradient(grey).tobytes())
-    assert len(found) == 1
 
 
 def test_cut_outs(canvas: np.ndarray) -> None:

@@ -1,0 +1,285 @@
+"""The same pixels on other kinds of CPU: exact operations, and scenes of every recipe from photos.
+
+    python tests/portability/kinds.py              other kinds by switching features of this CPU off
+    python tests/portability/kinds.py --emulated   emulated CPUs too, by Debian's qemu-user; half an hour
+
+Pictures are drawn once, on the CPU as it is; every kind then makes digests of all that it computes from them, one by
+one, so that a difference names the operation or the scene. One line a kind; the exit code is 1 if any differs.
+
+PLACEHOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mildbench.labels import KEYPOINTS
+from synth import exact
+from synth.blend import BLENDS, clone
+from synth.build import open_planner
+from synth.cutout import refine
+from synth.harmonise import edge_blur, noise_sigma
+from synth.recipe import Recipe, load
+from synth.render import render
+
+SIZE = 128
+"""Width and height of the scenes, in pixels."""
+RECIPES = ("multi-ip", "crowd", "entangled", "camouflage", "train", "olrd")
+NUMPY = "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+OPENCV = "AVX2,AVX,FMA3,FP16,AVX512F,AVX512-COMMON,AVX512-SKX,AVX512-CNL,AVX512-CLX,AVX512-ICL"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of CPU, or of settings that must not matter either."""
+
+    name: str
+    environment: dict[str, str] = field(default_factory=dict)
+    threads: int = 1
+    emulated: str | None = None
+    """The CPU's name in QEMU."""
+
+
+SWITCHED = (
+    Kind("as it is"),
+    Kind("OpenCV without AVX2", {"OPENCV_CPU_DISABLE": OPENCV}),
+    Kind("OpenCV without IPP", {"OPENCV_IPP": "disabled"}),
+    Kind("numpy without SIMD", {"NPY_DISABLE_CPU_FEATURES": NUMPY}),
+    Kind(
+        "nothing but SSE, an old BLAS",
+        {
+            "OPENCV_CPU_DISABLE": f"{OPENCV},POPCNT,SSE4.2,SSE4.1,SSSE3",
+            "OPENCV_IPP": "disabled",
+            "NPY_DISABLE_CPU_FEATURES": NUMPY,
+            "OPENBLAS_CORETYPE": "Nehalem",
+        },
+    ),
+    Kind("two threads, another BLAS", {"OPENBLAS_CORETYPE": "Sandybridge"}, threads=2),
+)
+EMULATED = tuple(Kind(f"{name}, emulated", emulated=name) for name in ("Nehalem", "Haswell"))
+
+
+def main() -> int:
+    """Compare the kinds; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--emulated", action="store_true", help="emulated CPUs as well")
+    parser.add_argument("--scenes", type=int, default=3, help="scenes of each recipe (default: 3)")
+    parser.add_argument("--digests", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.digests is not None:
+        cv2.setNumThreads(options.threads)
+        for name, digest in digests(options.digests, options.scenes):
+            print(json.dumps([name, digest]), flush=True)
+        return 0
+    if options.emulated and shutil.which("qemu-x86_64") is None:
+        print("no qemu-x86_64 here: install Debian's qemu-user, or leave --emulated out")
+        return 2
+    kinds = SWITCHED + (EMULATED if options.emulated else ())
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder))
+        return compare(kinds, Path(folder), options.scenes)
+
+
+def compare(kinds: tuple[Kind, ...], folder: Path, scenes: int) -> int:
+    """Print a line a kind; returns 1 if any differs from the first."""
+    first: dict[str, str] = {}
+    same = True
+    for kind in kinds:
+        found = run(kind, folder, scenes)
+        first = first or found
+        different = [name for name in first if found.get(name) != first[name]]
+        same &= not different and len(found) == len(first)
+        result = f"differs in {', '.join(different[:8])}" if different else f"{len(found)} results, the same"
+        print(f"{kind.name:30s} {result}", flush=True)
+    return 0 if same else 1
+
+
+def run(kind: Kind, folder: Path, scenes: int) -> dict[str, str]:
+    """Digest by name of everything that this kind computes."""
+    emulator = [] if kind.emulated is None else ["qemu-x86_64", "-cpu", kind.emulated]
+    command = [*emulator, sys.executable, __file__, "--digests", str(folder), "--scenes", str(scenes)]
+    command += ["--threads", str(kind.threads)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(kind.threads)} | kind.environment
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True
+    )  # OpenCV warns of each switch
+    if done.returncode:
+        raise SystemExit(f"{kind.name}: {done.stderr or f'ended with {done.returncode}'}")
+    return dict(json.loads(line) for line in done.stdout.splitlines())
+
+
+def digests(folder: Path, scenes: int) -> Iterator[tuple[str, str]]:
+    """Name and digest of each operation's output and of each scene."""
+    for name, result in operations(cv2.imread(str(folder / "train2017" / f"{1:012d}.png"))):
+        yield f"operation {name}", digest(result)
+    for name in RECIPES:
+        planner = open_planner(recipe(name, folder), 0)
+        for index in range(scenes):
+            plan, _ = planner.plan(index)
+            yield f"plan {name} {index}", digest(json.dumps(asdict(plan), sort_keys=True))
+            scene, composite, backdrop = render(plan, planner.catalogue)
+            layers = [
+                part
+                for layer in scene.layers
+                for part in (layer.rgba, layer.shadow, *vars(layer.person).values())
+            ]
+            parts = [part for part in layers if isinstance(part, np.ndarray)]
+            yield f"scene {name} {index}", digest(composite, backdrop.image, *parts)
+
+
+def digest(*parts: np.ndarray | str) -> str:
+    """Of arrays, with their shapes and types, or of a text."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            found.update(part.encode())
+        else:
+            found.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
+def operations(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Results of the exact operations, and of what is made of them, on uint8[h, w, 3]."""
+    image = np.ascontiguousarray(image[:211, :173])
+    grey = image[..., 1].copy()
+    known = grey > 140
+    for size in ((60, 77), (173, 211), (300, 350), (40, 400)):
+        yield f"resize {size}", exact.resize(image, size)
+    for sigma in (0.5, 1.0, 1.6, 6.0):
+        yield f"gaussian {sigma}", exact.gaussian(image, sigma)
+        yield f"gaussian16 {sigma}", exact.gaussian(grey.astype(np.uint16) * 256, sigma)
+    values = image.astype(np.float32) / 255
+    for radius in (1, 2, 5, 11):
+        yield f"box_mean {radius}", exact.box_mean(values * values, radius)
+        yield f"box_sum {radius}", exact.box_sum(grey.astype(np.int16), radius)
+    yield "steepness", exact.steepness(grey)
+    yield "distance", exact.distance(known)
+    yield "spread", exact.spread(image, known)
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    yield "to Lab", lab
+    yield "from Lab", cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    yield "clone", clone(image, np.ascontiguousarray(image[::-1]), known)
+    yield "refine", refine(image, cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+    everywhere = np.ones(grey.shape, bool)
+    yield "edge_blur", np.array(edge_blur(grey, everywhere))
+    yield "noise_sigma", np.array(noise_sigma(grey, everywhere))
+
+
+def recipe(name: str, folder: Path) -> Recipe:
+    """A shipped recipe, small, from the drawn photos."""
+    photos = [f"coco:{folder}"]
+    changes: dict[str, Any] = {"backgrounds": photos, "size": SIZE, "splits": {"test": 1}}
+    if name != "olrd":
+        changes |= {"people": photos, "blends": dict.fromkeys(BLENDS.names(), 1), "jpeg": 0.5}
+    return Recipe.model_validate(load(name).model_dump() | changes)
+
+
+def draw(folder: Path) -> None:
+    """A COCO folder: photos of one person with a bag, photos of a place, panoptic segments of all.
+
+    Drawn with soft edges, textures and noise, so that matting, harmonising and camouflage have something to do.
+    """
+    maps = folder / "annotations" / "panoptic_train2017"
+    maps.mkdir(parents=True)
+    (folder / "train2017").mkdir()
+    images, persons, panoptic = [], [], []
+    for number in range(1, 17):
+        rng, name = np.random.default_rng(number), f"{number:012d}.png"
+        place = texture(rng, 360, 300)
+        parts = [] if number > 10 else [(1, person(rng)), (27, bag(rng))]
+        ids = np.full(place.shape[:2], 1, np.uint8)
+        segments = [{"id": 1, "category_id": 193, "iscrowd": 0}]
+        for category, outline in parts:
+            cover = np.zeros(ids.shape, np.uint8)
+            cv2.fillPoly(cover, [outline], 255)
+            soft = cv2.GaussianBlur(cover, (0, 0), 1.2)[..., None] / 255
+            place = np.rint(soft * texture(rng, 360, 300) + (1 - soft) * place).astype(np.uint8)
+            ids[cover > 0] = category + 1
+            left, top, width, height = cv2.boundingRect(outline)
+            annotation = {
+                "id": len(persons) + 1,
+                "image_id": number,
+                "category_id": category,
+                "iscrowd": 0,
+                "segmentation": [outline.ravel().tolist()],
+                "area": int(np.count_nonzero(cover)),
+                "bbox": [left, top, width, height],
+            }
+            if category == 1:
+                annotation |= keypoints(left, top, width, height)
+            persons.append(annotation)
+            segments.append({"id": category + 1, "category_id": category, "iscrowd": 0})
+        cv2.imwrite(str(folder / "train2017" / name), place)
+        cv2.imwrite(str(maps / name), np.dstack([0 * ids, 0 * ids, ids]))
+        images.append({"id": number, "file_name": name, "width": 300, "height": 360, "license": 1})
+        panoptic.append({"image_id": number, "file_name": name, "segments_info": segments})
+    names = {1: "person", 27: "backpack", 193: "grass"}
+    shared = {
+        "images": images,
+        "licenses": [{"id": 1, "name": "CC0-1.0"}],
+        "categories": [{"id": key, "name": name, "isthing": int(key < 100)} for key, name in names.items()],
+    }
+    for kind, listed in (
+        ("person_keypoints", [each for each in persons if each["category_id"] == 1]),
+        ("instances", persons),
+        ("panoptic", panoptic),
+    ):
+        content = shared | {"annotations": listed}
+        (folder / "annotations" / f"{kind}_train2017.json").write_text(json.dumps(content))
+
+
+def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """uint8[height, width, 3]: noise at several scales around a colour."""
+    whole = np.full((height, width, 3), rng.uniform(40, 215, 3))
+    for cells in (3, 11, 60):
+        grid = rng.normal(0, 18, (cells, cells, 3))
+        whole += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(whole + rng.normal(0, 3, whole.shape), 0, 255).astype(np.uint8)
+
+
+def person(rng: np.random.Generator) -> np.ndarray:
+    """int32[n, 2]: the outline of a head, a trunk and two legs, x and y in pixels."""
+    middle, half = rng.integers(110, 160), rng.integers(28, 40)
+    across = np.array([0.2, 0.45, 0.35, 0.9, 1.0, 0.7, 0.6, 0.5, 0.1])
+    down = np.array([30, 45, 75, 90, 170, 190, 300, 325, 325])
+    side = np.column_stack([across * half, down + rng.uniform(-4, 4, 9)])
+    crotch = np.array([[0, 210]])
+    outline = np.vstack([side, crotch, side[::-1] * (-1, 1)])
+    return np.rint(outline + np.array([middle, 0])).astype(np.int32)
+
+
+def bag(rng: np.random.Generator) -> np.ndarray:
+    """int32[4, 2]: something square at the person's side."""
+    left, top = rng.integers(160, 170), rng.integers(140, 160)
+    return np.array(
+        [[left, top], [left + 34, top + 4], [left + 30, top + 52], [left - 2, top + 48]], np.int32
+    )
+
+
+def keypoints(left: int, top: int, width: int, height: int) -> dict[str, Any]:
+    """Of somebody who stands upright in this box: all seen, heads above hips above ankles."""
+    down = [0.05] * 5 + [0.2, 0.2, 0.35, 0.35, 0.5, 0.5, 0.52, 0.52, 0.75, 0.75, 0.95, 0.95]
+    across = [0.5] * 5 + [0.65, 0.35] * 6
+    points = [v for x, y in zip(across, down, strict=True) for v in (left + x * width, top + y * height, 2)]
+    return {"keypoints": points, "num_keypoints": len(KEYPOINTS)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
