@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
+from synth.exact_math import dot, norm
+
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 
@@ -43,13 +45,13 @@ class Loft:
     def distance(self, p: F32) -> F32:
         """Approximate signed distance of points `p` [n, 3], negative inside; exact at the surface."""
         axis = self.b - self.a
-        length = float(np.linalg.norm(axis))
+        length = float(norm(axis))
         axis = axis / length
-        fwd = self.forward - axis * float(self.forward @ axis)
-        fwd = fwd / float(np.linalg.norm(fwd))
+        fwd = self.forward - axis * float(dot(self.forward, axis))
+        fwd = fwd / float(norm(fwd))
         across = np.cross(axis, fwd).astype(np.float32)
-        rel = p - self.a
-        s = rel @ axis
+        rel = np.asfortranarray(p - self.a)
+        s = dot(rel, axis)
         inside = np.clip(s, 0, length)
         index = inside * ((_LUT - 1) / length)
         low = np.minimum(index.astype(np.int32), _LUT - 2)
@@ -57,13 +59,17 @@ class Loft:
         ru = self.side[low] * (1 - frac) + self.side[low + 1] * frac
         rw = self.front[low] * (1 - frac) + self.front[low + 1] * frac
         shift = self.shift[low] * (1 - frac) + self.shift[low + 1] * frac
-        q = ((rel @ across) / ru) ** 2 + ((rel @ fwd - shift) / rw) ** 2 + ((s - inside) / self.cap) ** 2
+        q = (
+            (dot(rel, across) / ru) ** 2
+            + ((dot(rel, fwd) - shift) / rw) ** 2
+            + ((s - inside) / self.cap) ** 2
+        )
         return ((np.sqrt(q) - 1) * np.minimum(ru, rw)).astype(np.float32)
 
     def bounds(self) -> tuple[F32, F32]:
         """A box around the tube: lower and upper corner."""
         r = float(max(self.side.max(), self.front.max()) + np.abs(self.shift).max())
-        axis = np.abs(self.b - self.a) / float(np.linalg.norm(self.b - self.a))
+        axis = np.abs(self.b - self.a) / float(norm(self.b - self.a))
         pad = r * np.sqrt(np.maximum(0, 1 - axis**2)) + self.cap * axis + 0.1 * r
         return np.minimum(self.a, self.b) - pad, np.maximum(self.a, self.b) + pad
 
@@ -219,5 +225,5 @@ def vertex_normals(verts: F32, faces: I32) -> F32:
     total = np.stack(
         [np.bincount(flat, np.repeat(face[:, i], 3), minlength=len(verts)) for i in range(3)], axis=1
     )
-    norm = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.maximum(norm, 1e-12)).astype(np.float32)
+    length = norm(total)[..., None]
+    return (total / np.maximum(length, 1e-12)).astype(np.float32)
