@@ -1,7 +1,7 @@
 """Blurs and changes of size of float images that give the same bits on every CPU.
 
 Pixels are rounded to a grid and weights are integers, so that each sum of products fits the 53 bits of a float64:
-it is exact, whatever the order and the SIMD width in which OpenCV adds. Values must stay within -16 .. 16.
+it is exact, whatever the order and the SIMD width in which OpenCV adds. Values must stay within -32 .. 32.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ def shrink(image: F32, factor: int) -> F32:
     size = (counts.shape[1] // factor, counts.shape[0] // factor)
     # OpenCV adds the block up and multiplies once.
     return (cv2.resize(counts, size, interpolation=cv2.INTER_AREA) * (1 / _UNIT)).astype(np.float32)
+
+
+def wide_blur(image: F32, sigma: float) -> F32:
+    """A Gaussian blur of several pixels, made at a smaller size."""
+    step = max(1, int(sigma / 3))
+    return resample(blur(shrink(image, step), sigma / step), image.shape[1::-1], (step, step))
 
 
 def resample(image: F32, size: tuple[int, int], factor: tuple[float, float] | None = None) -> F32:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from synth.exact_math import cos, dot, norm, power, product, sin
 from synth.fixed_point import blur, resample, shrink
+from synth.gamma import to_display
 from synth.mannequin.mesh import F32, I32
 from synth.mannequin.raster import Look
 
@@ -130,4 +131,4 @@ def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> 
     spec = power(np.clip(dot(normals, half), 0, 1), sharp) * look.gloss * lit * 0.5
     colour += spec[:, None] * light.key_colour
     tone = colour * (1 + colour * 0.1) / (1 + colour * 0.46)
-    return power(np.clip(tone, 0, 1), 1 / 2.2)
+    return to_display(np.clip(tone, 0, 1))
