@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synth.exact_math import cos, dot, exp, hypot, norm, product, sin
 from synth.mannequin.bearer import UP, Bearer, level, upright
 from synth.mannequin.material import CANVAS, LEATHER, METAL, NYLON, PAPER, Detail, Material, pick, solid
 from synth.mannequin.mesh import F32, Mesh
@@ -28,9 +29,9 @@ def handbag_on_forearm(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     middle = (elbow * 0.42 + wrist * 0.58).astype(np.float32)
     axis = unit(wrist - elbow)
     rel = who.surface.arms - middle
-    along = rel @ axis
+    along = dot(rel, axis)
     near = np.abs(along) < 0.025
-    round_ = np.linalg.norm(rel - along[:, None] * axis, axis=1)
+    round_ = norm(rel - along[:, None] * axis)
     near &= round_ < 0.08
     radius = float(np.quantile(round_[near], 0.9)) if near.any() else 0.026
     return _handbag(rng, who, middle, level(axis), radius)
@@ -59,7 +60,7 @@ def _handbag(rng: np.random.Generator, who: Bearer, hook: F32, along: F32, radiu
     thick = who.width(0.0045)
     over = hook + UP * np.float32(radius + thick)
     for z in (-0.3, 0.3):
-        feet = [centre + axes @ np.array([x * w, h * 0.42, z * d], np.float32) for x in (-0.3, 0.3)]
+        feet = [centre + product(axes, np.array([x * w, h * 0.42, z * d], np.float32)) for x in (-0.3, 0.3)]
         reach = axes[:, 0] * np.float32(0.018 + 0.4 * radius)
         top = over + axes[:, 2] * np.float32(z * 0.016)
         bow = [feet[0], feet[0] * 0.5 + (top - reach) * 0.5 - axes[:, 0] * 0.012, top - reach]
@@ -75,7 +76,7 @@ def _clear_of_legs(who: Bearer, centre: F32, half_depth: float, half: tuple[floa
     out = np.array([who.side, 0, 0], np.float32)
     origin = centre * np.array([0, 1, 1], np.float32)
     leg = who.surface.extent(origin, out, half)
-    push = leg + half_depth + 0.003 - float(centre @ out)
+    push = leg + half_depth + 0.003 - float(dot(centre, out))
     return (centre + out * np.float32(np.clip(push, 0, 0.05))).astype(np.float32)
 
 
@@ -83,7 +84,7 @@ def _bellied(mesh: Mesh, height: float, taper: float) -> Mesh:
     """Fuller at the bottom, with the mouth drawn in (or, for negative `taper`, spread)."""
     v = mesh.verts.copy()
     f = np.clip(v[:, 1] / np.float32(height) + 0.5, 0, 1)
-    v[:, 2] *= 1.12 - 0.55 * f**1.5
+    v[:, 2] *= 1.12 - 0.55 * f * np.sqrt(f)
     v[:, 0] *= 1 - taper * (f - 0.35)
     return Mesh(v, mesh.faces)
 
@@ -91,7 +92,7 @@ def _bellied(mesh: Mesh, height: float, taper: float) -> Mesh:
 def _flap(height: float, buckle: bool) -> Detail:
     def detail(p: F32) -> tuple[F32, F32]:
         edge = p[:, 1] - height * 0.08 + 1.4 * p[:, 0] ** 2
-        seam = np.exp(-((edge / 0.0022) ** 2))
+        seam = exp(-((edge / 0.0022) ** 2))
         clasp = (np.abs(p[:, 0]) < 0.011) & (np.abs(p[:, 1] - height * 0.08) < 0.008) & buckle
         return clasp.astype(np.float32), np.where(edge > 0, 0.0012, 0) - 0.0008 * seam + 0.001 * clasp
 
@@ -110,7 +111,7 @@ def shopping_bags(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         centre = _clear_of_legs(who, centre, d / 2, (w / 2, h / 2))
         centre += np.array([who.side * 0.05 * i, 0, 0.02 * i], np.float32)
         yaw = float(rng.uniform(-0.25, 0.25))
-        turned_axes = upright(axes[:, 0] * np.cos(yaw) + axes[:, 2] * np.sin(yaw))
+        turned_axes = upright(axes[:, 0] * cos(yaw) + axes[:, 2] * sin(yaw))
         mesh = _paper(rounded_box((w, h, d), 0.003), h)
         base = pick(rng, PAPER)
         ink = np.full(3, 0.8 if float(base.mean()) < 0.3 else 0.05, np.float32)
@@ -121,7 +122,7 @@ def shopping_bags(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         cord = who.width(0.0028)
         for z in (-0.5, 0.5):
             feet = [
-                centre + turned_axes @ np.array([x, h * 0.49, z * d * 0.9], np.float32)
+                centre + product(turned_axes, np.array([x, h * 0.49, z * d * 0.9], np.float32))
                 for x in (-0.032, 0.032)
             ]
             grip = hand.fist + axes[:, 0] * np.float32(0.4) * slip
@@ -152,13 +153,13 @@ def _print(rng: np.random.Generator, w: float, h: float) -> Detail:
     def detail(p: F32) -> tuple[F32, F32]:
         x, y = p[:, 0], p[:, 1] - 0.06 * h
         if round_:
-            mark = np.abs(np.hypot(x, y) - size) < 0.3 * size
+            mark = np.abs(hypot(x, y) - size) < 0.3 * size
         else:
-            letters = np.sin(x * 260) > -0.5
+            letters = sin(x * 260) > -0.5
             mark = ((np.abs(x) < 1.7 * size) & (np.abs(y) < 0.45 * size) & letters) | (
                 (np.abs(x) < 1.1 * size) & (np.abs(y + 0.9 * size) < 0.12 * size)
             )
-        crease = np.exp(-(((p[:, 1] + 0.3 * h) / 0.003) ** 2))
+        crease = exp(-(((p[:, 1] + 0.3 * h) / 0.003) ** 2))
         return mark.astype(np.float32), (-0.0008 * crease).astype(np.float32)
 
     return detail
@@ -226,7 +227,7 @@ def crossbody(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     top = UP * np.float32(h * 0.45)
     # x of the bag runs from its back end to its front end or the other way, as `side` has it.
     ends = [centre + top + axes[:, 0] * np.float32(x * w * 0.47) for x in (-1, 1)]
-    ends.sort(key=lambda e: float(e @ pelvis[:, 2]))
+    ends.sort(key=lambda e: float(dot(e, pelvis[:, 2])))
     back, front = ends
     mid = float(body.hip[1]) + 0.55 * (body.top - float(body.hip[1]))
     behind: ArrayLike = [(-s * 0.025, mid + 0.07, -0.12), (s * 0.045, mid - 0.04, -0.14)]
@@ -250,7 +251,7 @@ def backpack(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     axes = who.axes("chest")
     top = body.top - 0.005
     middle = who.at("chest", (0, top - h / 2, 0))
-    rel = (who.surface.points - middle) @ axes
+    rel = product(who.surface.points - middle, axes)
     behind = (np.abs(rel[:, 0]) < w * 0.35) & (np.abs(rel[:, 1]) < h * 0.45)
     # A soft back panel gives way a little where the back stands out most.
     back = float(np.quantile(-rel[behind, 2], 0.97))
@@ -258,14 +259,14 @@ def backpack(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     mesh = rounded_box((w, h, d), 0.034)
     v = mesh.verts.copy()
     f = np.clip(v[:, 1] / np.float32(h) + 0.5, 0, 1)
-    v[:, 0] *= 1.04 - 0.16 * f**3
-    v[:, 2] += np.where(v[:, 2] < 0, 0.03 * f**4 - 0.012 * (1 - f), 0)
+    v[:, 0] *= 1.04 - 0.16 * f * f * f
+    v[:, 2] += np.where(v[:, 2] < 0, 0.03 * np.square(f * f) - 0.012 * (1 - f), 0)
     mesh = Mesh(v.astype(np.float32), mesh.faces)
     base = pick(rng, NYLON)
     second = pick(rng, NYLON) if rng.random() < 0.5 else base * np.float32(0.6)
 
     def zips(p: F32) -> tuple[F32, F32]:
-        line = np.exp(-(((p[:, 2] + 0.1 * d) / 0.0025) ** 2))
+        line = exp(-(((p[:, 2] + 0.1 * d) / 0.0025) ** 2))
         low = (p[:, 1] < -0.3 * h).astype(np.float32)
         return np.maximum(low, 0.8 * line).astype(np.float32), (0.0012 * low - 0.001 * line).astype(
             np.float32
@@ -275,11 +276,11 @@ def backpack(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     pocket_mesh = rounded_box((w * 0.74, h * 0.46, 0.05), 0.022)
 
     def pocket_zip(p: F32) -> tuple[F32, F32]:
-        line = np.exp(-(((p[:, 1] - 0.15 * h) / 0.0025) ** 2))
+        line = exp(-(((p[:, 1] - 0.15 * h) / 0.0025) ** 2))
         return (0.85 * line).astype(np.float32), (-0.001 * line).astype(np.float32)
 
     pocket = Material(base, second * np.float32(0.6), gloss=0.12, sheen=0.2, grain=0.22, detail=pocket_zip)
-    place = origin + axes @ np.array([0, -0.2 * h, -d / 2 - 0.008], np.float32)
+    place = origin + product(axes, np.array([0, -0.2 * h, -d / 2 - 0.008], np.float32))
     pieces = [
         solid(moved(mesh, origin, axes), main, who.noise, local=mesh.verts),
         solid(moved(pocket_mesh, place, axes), pocket, who.noise, local=pocket_mesh.verts),
@@ -293,8 +294,8 @@ def back_straps(who: Bearer, origin: F32, axes: F32, size: Size, colour: F32) ->
     w, h, d = size
     bands = []
     for s in (-1, 1):
-        start = origin + axes @ np.array([s * min(w * 0.28, 0.05), h * 0.46, d * 0.4], np.float32)
-        end = origin + axes @ np.array([s * w * 0.44, -h * 0.36, d * 0.35], np.float32)
+        start = origin + product(axes, np.array([s * min(w * 0.28, 0.05), h * 0.46, d * 0.4], np.float32))
+        end = origin + product(axes, np.array([s * w * 0.44, -h * 0.36, d * 0.35], np.float32))
         x = min(0.064, 0.68 * float(body.shoulder[0]))
         over: ArrayLike = [
             (s * x, body.top + 0.035, -0.02),

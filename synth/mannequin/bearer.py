@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synth.exact_math import product
 from synth.mannequin.body import BONE, Body
 from synth.mannequin.grip import Hand, hand_of
 from synth.mannequin.mesh import F32
@@ -49,7 +50,7 @@ class Bearer:
     def at(self, bone: str, rest: ArrayLike) -> F32:
         """Where points [..., 3] of the rest pose go with a bone."""
         m = self.bones[BONE[bone]]
-        return (np.asarray(rest, np.float32) @ m[:, :3].T + m[:, 3]).astype(np.float32)
+        return (product(np.asarray(rest, np.float32), m[:, :3].T) + m[:, 3]).astype(np.float32)
 
     def axes(self, bone: str) -> F32:
         """A bone's left, up and forward as columns, float32[3, 3]."""

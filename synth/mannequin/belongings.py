@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synth.exact_math import product, sin
 from synth.mannequin import bags, gear, grip
 from synth.mannequin.bearer import Bearer
 from synth.mannequin.body import BONE, Body
@@ -109,7 +110,7 @@ def _first(rng: np.random.Generator, pose: Pose, yaw: float) -> Load:
         return Load(gesture, max((1, -1), key=lambda s: arm_of(pose, s).wrist[1]))
     free = [s for s in (1, -1) if not _busy(arm_of(pose, s))]
     near = -1 if yaw > 0 else 1
-    side = near if rng.random() < 0.5 + 0.3 * min(abs(np.sin(np.radians(yaw))) * 1.5, 1) else -near
+    side = near if rng.random() < 0.5 + 0.3 * min(abs(sin(np.radians(yaw))) * 1.5, 1) else -near
     if len(free) == 1:
         side = free[0]
     kinds = [k for k in _KINDS if pose.name in UPRIGHT or k.low]
@@ -157,7 +158,7 @@ def _ear(body: Body, bones: F32, sign: int) -> F32:
     """Where the ear of one side is, float32[3]."""
     rest = head_origin(body) + face_points()[3 if sign > 0 else 4] * np.float32(body.head_height)
     m = bones[BONE["head"]]
-    return (m[:, :3] @ rest + m[:, 3]).astype(np.float32)
+    return (product(m[:, :3], rest) + m[:, 3]).astype(np.float32)
 
 
 def _embrace(rng: np.random.Generator, body: Body, pose: Pose, half: float) -> None:
@@ -165,7 +166,7 @@ def _embrace(rng: np.random.Generator, body: Body, pose: Pose, half: float) -> N
     bones = transforms(body, pose)
     m = bones[BONE["chest"]]
     down, ahead = float(rng.uniform(0.2, 0.27)), 0.185 + 0.03 * max(body.heavy, 0)
-    middle = m[:, :3] @ np.array([0, body.top - down, ahead], np.float32) + m[:, 3]
+    middle = product(m[:, :3], np.array([0, body.top - down, ahead], np.float32)) + m[:, 3]
     for sign in (1, -1):
         stretch(body, pose, sign, middle + m[:, 0] * np.float32(sign * half))
 

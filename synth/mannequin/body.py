@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, dot, norm, sin
 from synth.mannequin.mesh import F32, Loft, Part, blob, loft
 
 BONES = (
@@ -20,7 +21,7 @@ BONES = (
 )  # fmt: skip
 BONE = {name: i for i, name in enumerate(BONES)}
 
-ARM_AXIS = np.array([np.sin(np.radians(42)), -np.cos(np.radians(42)), 0.0], np.float32)
+ARM_AXIS = np.array([sin(np.radians(42)), -cos(np.radians(42)), 0.0], np.float32)
 """Direction of the left arm at rest."""
 
 JOINT = 0.008
@@ -86,7 +87,7 @@ class Body:
     def arm_along(self, p: F32) -> F32:
         """Distance along the straight rest arm from the shoulder, for either side."""
         q = np.abs(p[:, :1]) * np.array([1, 0, 0], np.float32) + p * np.array([0, 1, 1], np.float32)
-        return ((q - self.shoulder) @ ARM_AXIS).astype(np.float32)
+        return dot(q - self.shoulder, ARM_AXIS).astype(np.float32)
 
     def armness(self, p: F32) -> F32:
         """0 on the trunk and legs .. 1 on an arm."""
@@ -119,7 +120,7 @@ class Body:
         w[:, BONE["head"]] = trunk * neck * head
         along = self.arm_along(p)
         upper = smoothstep(-0.035, 0.045, along)
-        upper_len = float(np.linalg.norm(self.elbow - self.shoulder))
+        upper_len = float(norm(self.elbow - self.shoulder))
         fore = smoothstep(-0.03, 0.03, along - upper_len)
         shin = smoothstep(0.035, -0.035, p[:, 1] - self.knee[1])
         foot = smoothstep(0.012, -0.012, p[:, 1] - self.ankle[1])

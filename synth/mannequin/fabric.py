@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth.exact_math import arctan2, cos, dot, exp, hypot, norm, power, sin
 from synth.mannequin.body import ARM_AXIS, Body, smoothstep
 from synth.mannequin.mesh import F32
 from synth.mannequin.noise import Noise
@@ -15,7 +16,7 @@ from synth.mannequin.raster import Look, Points
 def linear(code: str) -> F32:
     """Linear RGB float32[3] of a hex colour such as `a0b1c2`."""
     rgb = np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255
-    return (rgb**2.2).astype(np.float32)
+    return power(rgb, 2.2).astype(np.float32)
 
 
 def palette(codes: str) -> list[F32]:
@@ -83,16 +84,16 @@ def cloth_coordinates(body: Body, points: Points) -> tuple[F32, F32]:
     q = p.copy()
     q[:, 0] = np.abs(q[:, 0])
     rel = q - body.shoulder
-    along = rel @ ARM_AXIS
-    up = rel @ np.array([-ARM_AXIS[1], ARM_AXIS[0], 0], np.float32)
+    along = dot(rel, ARM_AXIS)
+    up = dot(rel, np.array([-ARM_AXIS[1], ARM_AXIS[0], 0], np.float32))
     sleeve = points.arm > 0.5
-    around = np.where(sleeve, np.arctan2(rel[:, 2], up) * 0.03, np.arctan2(p[:, 0], p[:, 2] + 0.004) * 0.075)
+    around = np.where(sleeve, arctan2(rel[:, 2], up) * 0.03, arctan2(p[:, 0], p[:, 2] + 0.004) * 0.075)
     return around.astype(np.float32), np.where(sleeve, along, p[:, 1]).astype(np.float32)
 
 
 def _soft_step(x: F32, width: float) -> F32:
     """A square wave of period 1 from sine, with edges softened by `width`."""
-    return np.clip(np.sin(2 * np.pi * x) / width * 0.5 + 0.5, 0, 1)
+    return np.clip(sin(2 * np.pi * x) / width * 0.5 + 0.5, 0, 1)
 
 
 def pattern_mix(fabric: Fabric, u: F32, v: F32, p: F32, noise: Noise) -> F32:
@@ -101,20 +102,20 @@ def pattern_mix(fabric: Fabric, u: F32, v: F32, p: F32, noise: Noise) -> F32:
     if fabric.pattern == "stripes":
         return _soft_step(v / s, 0.5)
     if fabric.pattern == "thin stripes":
-        return np.clip(np.sin(2 * np.pi * v / (s * 0.7)) * 4 - 2.6, 0, 1)
+        return np.clip(sin(2 * np.pi * v / (s * 0.7)) * 4 - 2.6, 0, 1)
     if fabric.pattern == "pinstripes":
-        return np.clip(np.sin(2 * np.pi * u / (s * 0.45)) * 4 - 2.8, 0, 1) * 0.55
+        return np.clip(sin(2 * np.pi * u / (s * 0.45)) * 4 - 2.8, 0, 1) * 0.55
     if fabric.pattern == "checks":
         return 0.5 * _soft_step(v / s, 0.6) + 0.5 * _soft_step(u / s, 0.6)
     if fabric.pattern == "tartan":
-        line = np.clip(np.sin(2 * np.pi * v / s) * 5 - 4.2, 0, 1) + np.clip(
-            np.sin(2 * np.pi * u / s) * 5 - 4.2, 0, 1
+        line = np.clip(sin(2 * np.pi * v / s) * 5 - 4.2, 0, 1) + np.clip(
+            sin(2 * np.pi * u / s) * 5 - 4.2, 0, 1
         )
         return np.clip(0.22 * _soft_step(v / s, 0.6) + 0.22 * _soft_step(u / s, 0.6) + 0.6 * line, 0, 1)
     if fabric.pattern == "dots":
         row = np.floor(v / (s * 0.6))
         du = u / (s * 0.6) + 0.5 * (row % 2)
-        r = np.hypot(du - np.floor(du) - 0.5, v / (s * 0.6) - row - 0.5)
+        r = hypot(du - np.floor(du) - 0.5, v / (s * 0.6) - row - 0.5)
         return np.clip((0.27 - r) * 14, 0, 1)
     if fabric.pattern == "floral":
         blot = noise(p * np.float32(1.5 / s) + 7)
@@ -134,14 +135,14 @@ def folds(body: Body, fabric: Fabric, points: Points, noise: Noise, *, hanging: 
     """Height of the cloth's creases in statures: pulled at the joints, hanging where the cloth is free."""
     p, y = points.p, points.p[:, 1]
     along = body.arm_along(p)
-    upper = float(np.linalg.norm(body.elbow - body.shoulder))
+    upper = float(norm(body.elbow - body.shoulder))
     arm = points.arm
     x = np.abs(p[:, 0])
-    elbow = arm * (0.25 + np.exp(-(((along - upper) / 0.045) ** 2)))
-    armpit = np.exp(-(((x - body.shoulder[0]) / 0.03) ** 2) - (((y - body.shoulder[1] + 0.07) / 0.05) ** 2))
-    waist = np.exp(-(((body.height_fraction(y) - 0.25) / 0.22) ** 2)) * (1 - arm)
-    knee = np.exp(-(((y - body.knee[1]) / 0.04) ** 2)) * (1 - arm)
-    groin = np.exp(-(((y - body.hip[1] + 0.01) / 0.035) ** 2)) * (1 - arm) * 0.4
+    elbow = arm * (0.25 + exp(-(((along - upper) / 0.045) ** 2)))
+    armpit = exp(-(((x - body.shoulder[0]) / 0.03) ** 2) - (((y - body.shoulder[1] + 0.07) / 0.05) ** 2))
+    waist = exp(-(((body.height_fraction(y) - 0.25) / 0.22) ** 2)) * (1 - arm)
+    knee = exp(-(((y - body.knee[1]) / 0.04) ** 2)) * (1 - arm)
+    groin = exp(-(((y - body.hip[1] + 0.01) / 0.035) ** 2)) * (1 - arm) * 0.4
     shin = smoothstep(0.16, 0.06, y) * (1 - arm)
     amount = np.clip(0.18 + elbow + 0.9 * armpit + 0.6 * waist + 0.9 * knee + groin + 0.8 * shin, 0, 1.2)
     # Rings on a sleeve, slanted creases elsewhere: the noise is squeezed along the limb.
@@ -149,9 +150,9 @@ def folds(body: Body, fabric: Fabric, points: Points, noise: Noise, *, hanging: 
     ring = np.stack([along * 36, p[:, 1] * 10, p[:, 2] * 14], axis=1)
     height = noise.ridges(np.where(arm[:, None] > 0.5, ring, slant).astype(np.float32)) * amount
     if hanging:
-        angle = np.arctan2(p[:, 0], p[:, 2])
+        angle = arctan2(p[:, 0], p[:, 2])
         free = (1 - arm) * smoothstep(float(body.hip[1]) + 0.05, float(body.hip[1]) - 0.2, y)
-        drape = np.stack([np.sin(angle) * 3.4, np.cos(angle) * 3.4, y * 3], axis=1).astype(np.float32)
+        drape = np.stack([sin(angle) * 3.4, cos(angle) * 3.4, y * 3], axis=1).astype(np.float32)
         height = height * (1 - free) + noise(drape * 1.5) * free * 2.4
     return (height * np.float32(fabric.fold)).astype(np.float32)
 
@@ -170,12 +171,12 @@ def paint_cloth(
         fade = noise(p * 9) * smoothstep(0.0, 0.5, points.p[:, 2] * 8 + 0.4)
         mottle = 0.78 + 0.5 * fade + 0.12 * noise(p * 140)
     if fabric.knit:
-        cable = np.sin(u * 2 * np.pi / 0.011)
+        cable = sin(u * 2 * np.pi / 0.011)
         bump = bump + np.float32(0.0007) * cable
         mottle = mottle * (0.95 + 0.05 * cable)
     # A sewn hem: a slightly raised band closed by a stitch line.
     band = smoothstep(0.011, 0.008, edge)
-    stitch = np.exp(-(((edge - 0.010) / 0.0016) ** 2))
+    stitch = exp(-(((edge - 0.010) / 0.0016) ** 2))
     bump = bump + np.float32(0.0007) * band
     shade = mottle * (1 - 0.22 * stitch) * np.where(points.back, 0.42, 1.0)
     n = len(p)

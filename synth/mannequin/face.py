@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, exp, hypot, power, sin
 from synth.mannequin.body import Body, smoothstep
 from synth.mannequin.head import EYE, FACE, HAIR, Head, head_piece
 from synth.mannequin.mesh import F32, Part, blob, loft, mesh_of
@@ -76,7 +77,8 @@ def skin_look(albedo: F32, label: np.ndarray, noise: Noise, p: F32, scale: float
     """Skin with faint blotches and pores; `scale` is the blotches' frequency."""
     n = len(albedo)
     blotch = 0.95 + 0.1 * noise(p * np.float32(scale))
-    tint = np.stack([np.ones(n), blotch**0.7, blotch**0.7], axis=1) * (0.97 + 0.06 * blotch[:, None] - 0.03)
+    cool = power(blotch, 0.7)
+    tint = np.stack([np.ones(n), cool, cool], axis=1) * (0.97 + 0.06 * blotch[:, None] - 0.03)
     zero = np.zeros(n, np.float32)
     return Look((albedo * tint).astype(np.float32), label, zero, zero + 0.22, zero + 1, zero + 0.1)
 
@@ -92,7 +94,7 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     n = len(p)
     front = smoothstep(0.1, 0.22, z)
     albedo = np.broadcast_to(head.skin, (n, 3)).astype(np.float32)
-    cheeks = np.exp(-(((x - 0.19) / 0.09) ** 2) - (((y + 0.12) / 0.08) ** 2)) + 0.8 * np.exp(
+    cheeks = exp(-(((x - 0.19) / 0.09) ** 2) - (((y + 0.12) / 0.08) ** 2)) + 0.8 * exp(
         -((x / 0.05) ** 2) - (((y + 0.15) / 0.05) ** 2)
     )
     flush = np.clip(cheeks * front + np.clip((x - 0.33) * 8, 0, 0.8), 0, 1) * 0.3
@@ -100,16 +102,16 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     # Shade around the eyes and under the nose, as make-up of the light that a coarse mesh misses.
     ex, ey = EYE
     dx, dy = x - ex, y - ey
-    socket = np.exp(-((dx / 0.1) ** 2) - (((dy - 0.015) / 0.06) ** 2)) * front
-    nostril = np.exp(-(((x - 0.03) / 0.018) ** 2) - (((y + 0.185) / 0.014) ** 2)) * front
+    socket = exp(-((dx / 0.1) ** 2) - (((dy - 0.015) / 0.06) ** 2)) * front
+    nostril = exp(-(((x - 0.03) / 0.018) ** 2) - (((y + 0.185) / 0.014) ** 2)) * front
     albedo = albedo * (1 - 0.2 * socket - 0.65 * nostril)[:, None]
     look = skin_look(albedo, np.full(n, FACE, np.uint8), noise, p, 9)
     albedo = look.albedo
     if head.beard:
         grain = 0.75 + 0.5 * noise(p * np.array([40, 22, 40], np.float32))
         jaw = smoothstep(-0.1, -0.2, y - 0.35 * np.clip(x - 0.2, 0, 1) + 0.1 * np.clip(0.1 - x, 0, 1))
-        moustache = np.exp(-(((y + 0.215 + 0.15 * x) / 0.022) ** 2)) * smoothstep(0.13, 0.09, x)
-        mouth = np.exp(-((x / 0.1) ** 4) - (((y + 0.275) / 0.042) ** 4))
+        moustache = exp(-(((y + 0.215 + 0.15 * x) / 0.022) ** 2)) * smoothstep(0.13, 0.09, x)
+        mouth = exp(-np.square((x / 0.1) ** 2) - np.square(((y + 0.275) / 0.042) ** 2))
         neck = smoothstep(-0.5, -0.44, y + 0.35 * (0.25 - z).clip(0, 1))
         area = np.clip(np.maximum(jaw * (1 - mouth) * neck, moustache), 0, 1) * smoothstep(-0.12, 0.0, z)
         albedo = over(albedo, head.hair * 0.9, np.clip(area * grain * head.beard, 0, 0.95).astype(np.float32))
@@ -117,11 +119,12 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     curve = 0.03 * head.smile * (x / 0.11) ** 2
     line = y + 0.272 - curve
     taper = np.clip(1 - (x / 0.115) ** 2, 0, 1)
-    upper = smoothstep(0.036, 0.026, line / np.maximum(taper**0.6, 0.05)) * (line > 0)
-    lower = smoothstep(-0.052, -0.038, line / np.maximum(taper**0.6, 0.05)) * (line <= 0)
+    within = line / np.maximum(power(taper, 0.6), 0.05)
+    upper = smoothstep(0.036, 0.026, within) * (line > 0)
+    lower = smoothstep(-0.052, -0.038, within) * (line <= 0)
     lips = (upper + lower) * (taper > 0.02) * front
     albedo = over(albedo, head.lips, (0.85 * lips).astype(np.float32))
-    slit = np.exp(-((line / 0.008) ** 2)) * (x < 0.118) * front
+    slit = exp(-((line / 0.008) ** 2)) * (x < 0.118) * front
     albedo = albedo * (1 - 0.72 * slit)[:, None]
     # Brows follow an arc that falls off outwards.
     arc = 0.125 + 0.03 * head.eye - 1.6 * (dx - 0.01) ** 2 - 0.08 * dx
@@ -133,14 +136,14 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     # Eyes: almond outline, white, iris, pupil, highlight, lash line, fold of the lid.
     width, height = 0.082, 0.034 * head.eye
     almond = np.clip(1 - (dx / width) ** 2, 0, 1)
-    top, bottom = height * almond**0.7 * 1.08, -height * almond * 0.8
+    top, bottom = height * power(almond, 0.7) * 1.08, -height * almond * 0.8
     slant = dy - 0.09 * dx
     open_eye = (
         smoothstep(-0.004, 0.004, np.minimum(top - slant, slant - bottom)) * front * (np.abs(dx) < width)
     )
     white = np.array([0.7, 0.67, 0.64], np.float32) * (1 - 0.3 * smoothstep(0.01, 0.04, slant)[:, None])
-    r = np.hypot(dx, slant - 0.004)
-    iris = 0.04 * head.eye**0.5
+    r = hypot(dx, slant - 0.004)
+    iris = 0.04 * float(np.sqrt(head.eye))
     eye = over(
         white.astype(np.float32),
         head.iris * (1 + 1.2 * (r / iris)[:, None] ** 2),
@@ -148,21 +151,21 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     )
     eye = over(eye, np.full(3, 0.006, np.float32), smoothstep(0.02, 0.015, r))
     eye = over(eye, np.full(3, 0.05, np.float32), smoothstep(0.006, 0.0, np.abs(r - iris)) * 0.6)
-    spark = smoothstep(0.013, 0.007, np.hypot(p[:, 0] - np.sign(p[:, 0]) * ex + 0.013, slant - 0.018))
+    spark = smoothstep(0.013, 0.007, hypot(p[:, 0] - np.sign(p[:, 0]) * ex + 0.013, slant - 0.018))
     eye = over(eye, np.full(3, 0.95, np.float32), spark)
     albedo = over(albedo, eye, open_eye)
-    lash = np.exp(-(((slant - top) / 0.0085) ** 2)) * (np.abs(dx) < width * 1.02) * front
-    under = np.exp(-(((slant - bottom) / 0.006) ** 2)) * (np.abs(dx) < width * 0.95) * front
-    crease = np.exp(-(((slant - top - 0.026) / 0.008) ** 2)) * smoothstep(0.09, 0.06, np.abs(dx)) * front
+    lash = exp(-(((slant - top) / 0.0085) ** 2)) * (np.abs(dx) < width * 1.02) * front
+    under = exp(-(((slant - bottom) / 0.006) ** 2)) * (np.abs(dx) < width * 0.95) * front
+    crease = exp(-(((slant - top - 0.026) / 0.008) ** 2)) * smoothstep(0.09, 0.06, np.abs(dx)) * front
     albedo = albedo * (1 - 0.88 * lash)[:, None] * (1 - 0.4 * under)[:, None] * (1 - 0.35 * crease)[:, None]
     if head.age:
         folds = (
-            np.exp(-(((x - 0.115 - 0.25 * (-0.13 - y)) / 0.01) ** 2))
+            exp(-(((x - 0.115 - 0.25 * (-0.13 - y)) / 0.01) ** 2))
             * smoothstep(-0.3, -0.24, y)
             * smoothstep(-0.11, -0.15, y)
         )
-        wrinkle = np.clip(np.sin(y * 110 + 0.4 * np.cos(x * 9)) - 0.6, 0, 1) * smoothstep(0.2, 0.24, y)
-        bags = np.exp(-(((slant - bottom + 0.035) / 0.008) ** 2)) * smoothstep(0.08, 0.05, np.abs(dx))
+        wrinkle = np.clip(sin(y * 110 + 0.4 * cos(x * 9)) - 0.6, 0, 1) * smoothstep(0.2, 0.24, y)
+        bags = exp(-(((slant - bottom + 0.035) / 0.008) ** 2)) * smoothstep(0.08, 0.05, np.abs(dx))
         albedo = albedo * (1 - (0.22 * folds + 0.22 * wrinkle + 0.2 * bags) * front)[:, None]
     # Stubble of a shaved scalp where the hair is cropped or gone.
     if head.style in ("crop", "bald"):

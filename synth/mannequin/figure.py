@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import product
+from synth.fixed_point import blur, shrink
 from synth.mannequin.belongings import bring, take_up
 from synth.mannequin.body import BONE, Body, draw_body
 from synth.mannequin.fabric import TOPS
@@ -61,7 +63,7 @@ class _Camera:
 
     def view(self, p: F32) -> F32:
         """Points in statures, turned to the camera: x right, y up, z towards it."""
-        return p @ self.turn.T
+        return product(p, self.turn.T)
 
     def project(self, v: F32) -> F32:
         """Pixel x, y (down) relative to the ground point, and depth, of viewed points float32[n, 3]."""
@@ -123,7 +125,7 @@ def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> F
     carried = tuple(
         load.kind.name
         for load, first, last in zip(loads, ends[:-1], ends[1:], strict=True)
-        if shown[first:last].sum() >= _SHOWN * camera.scale**2
+        if shown[first:last].sum() >= _SHOWN * camera.scale * camera.scale
     )
     return Figure(
         rgba[box].copy(), parsing[box].copy(), keypoints, pose.name, pose.name in UPRIGHT, yaw, carried
@@ -162,8 +164,12 @@ def _dress_up(
 
 def _skin(piece: Piece, weights: F32, bones: F32) -> F32:
     """Posed vertices: each follows the weighted mean of its bones' transforms."""
-    m = (weights @ bones.reshape(len(bones), 12)).reshape(-1, 3, 4)
-    return (np.einsum("nij,nj->ni", m[:, :, :3], piece.verts) + m[:, :, 3]).astype(np.float32)
+    posed = np.zeros_like(piece.verts)
+    for bone, share in zip(bones, weights.T, strict=True):
+        held = np.flatnonzero(share)
+        moved = product(piece.verts[held], bone[:, :3].T) + bone[:, 3]
+        posed[held] += share[held, None] * moved
+    return posed
 
 
 def _rasterise(
@@ -227,11 +233,11 @@ def _joints(body: Body, bones: F32) -> F32:
     """COCO-17 joints posed, in statures, float32[17, 3]."""
     rest = body.joints
     face = head_origin(body) + face_points() * np.float32(body.head_height)
-    rows = [bones[BONE["head"]] @ np.append(p, 1) for p in face]
+    rows = [product(bones[BONE["head"]], np.append(p, 1)) for p in face]
     for name in ("upper", "fore", "hand", "thigh", "shin", "foot"):
         for side in ("_l", "_r"):
             i = BONE[f"{name}{side}"]
-            rows.append(bones[i] @ np.append(rest[i], 1))
+            rows.append(product(bones[i], np.append(rest[i], 1)))
     return np.stack(rows).astype(np.float32)
 
 
@@ -274,13 +280,11 @@ def _compose(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Downsample the render: RGBA and parsing at output resolution, uncropped."""
     shape = (buffer.height, buffer.width)
-    size = (buffer.width // factor, buffer.height // factor)
     mask = (buffer.piece >= 0).astype(np.float32).reshape(shape)
     sigma = 0.38 * factor
 
     def reduce(image: F32) -> F32:
-        soft = cv2.GaussianBlur(image, (0, 0), sigma)
-        return cv2.resize(soft, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+        return shrink(blur(image, sigma), factor)
 
     cover = reduce(mask)
     tint = reduce(colour.reshape(*shape, 3) * mask[..., None]) / np.maximum(cover, 1e-4)[..., None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.exact_math import arctan2, cos, dot, exp, hypot, norm, power, product, sin
 from synth.mannequin.bearer import UP, Bearer, level, upright
 from synth.mannequin.fabric import linear
 from synth.mannequin.material import (
@@ -44,11 +45,11 @@ def open_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     second = pick(rng, RAIN) if panels else base * np.float32(0.55)
 
     def ribs(p: F32) -> tuple[F32, F32]:
-        turn = np.arctan2(p[:, 0], p[:, 2]) * (_RIBS / (2 * np.pi))
+        turn = arctan2(p[:, 0], p[:, 2]) * (_RIBS / (2 * np.pi))
         if panels:
             return (np.floor(turn) % 2).astype(np.float32), np.zeros(len(p), np.float32)
-        off = np.abs(turn - np.rint(turn)) * np.hypot(p[:, 0], p[:, 2]) * (2 * np.pi / _RIBS)
-        line = np.exp(-((off / 0.004) ** 2)).astype(np.float32)
+        off = np.abs(turn - np.rint(turn)) * hypot(p[:, 0], p[:, 2]) * (2 * np.pi / _RIBS)
+        line = exp(-((off / 0.004) ** 2)).astype(np.float32)
         return line, 0.001 * line
 
     cloth = Material(base, second, gloss=0.25, sheen=0.2, grain=0.06, detail=ribs)
@@ -73,11 +74,11 @@ def _canopy(radius: float, depth: float) -> Mesh:
     """Eight panels of cloth that sag between the ribs; the rim is cut in an arc from rib to rib."""
     rings, sides = 30, _RIBS * 10
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    sag = np.abs(np.sin(angle * _RIBS / 2))
+    sag = np.abs(sin(angle * _RIBS / 2))
     f = np.linspace(0.002, 1, rings)[:, None]
     r = radius * f * (1 - 0.07 * sag * f)
-    y = -depth * f**1.9 + 0.014 * sag * f**2
-    grid = np.stack([r * np.sin(angle), y + 0 * r, r * np.cos(angle)], axis=2).astype(np.float32)
+    y = -depth * power(f, 1.9) + 0.014 * sag * f**2
+    grid = np.stack([r * sin(angle), y + 0 * r, r * cos(angle)], axis=2).astype(np.float32)
     i, j = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
     a, b = (i * sides + j).ravel(), (i * sides + (j + 1) % sides).ravel()
     faces = np.concatenate([np.stack([a, a + sides, b + sides], 1), np.stack([a, b + sides, b], 1)])
@@ -89,7 +90,7 @@ def _crook(fist: F32, up: F32, side: F32, straight: float, thick: float) -> Mesh
     turn = np.linspace(0, np.pi * 0.95, 7)
     r = np.float32(0.022)
     low = fist - up * np.float32(straight)
-    hook = [low + side * (r * (1 - np.cos(t))) - up * (r * np.sin(t)) for t in turn]
+    hook = [low + side * (r * (1 - cos(t))) - up * (r * sin(t)) for t in turn]
     path = curve([fist + up * np.float32(0.04), fist, *hook], 0.005)
     return sweep(path, np.cross(up, side), thick, thick, sides=10)
 
@@ -102,7 +103,7 @@ def closed_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     head = hand.fist - ahead * np.float32(_BOW)
     tip = np.array([head[0] + who.side * 0.015, 0.004, head[2] + rng.uniform(0.02, 0.1)], np.float32)
     up = unit(head - tip)
-    length = float(np.linalg.norm(head - tip))
+    length = float(norm(head - tip))
     axes = np.stack([unit(np.cross(up, [0, 0, 1])), up, np.zeros(3)], axis=1).astype(np.float32)
     axes[:, 2] = np.cross(axes[:, 0], up)
     height = np.array([0, 0.03, 0.035, 0.12, 0.24, length - 0.1, length - 0.06, length - 0.058])
@@ -112,9 +113,9 @@ def closed_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     fold = turned(np.interp(steps, height, radius), steps, 20)
 
     def pleats(p: F32) -> tuple[F32, F32]:
-        turn = np.arctan2(p[:, 0], p[:, 2]) + p[:, 1] * 9
-        band = np.exp(-(((p[:, 1] - length * 0.62) / 0.006) ** 2))
-        return (0.8 * band).astype(np.float32), (0.0012 * np.sin(turn * 5)).astype(np.float32)
+        turn = arctan2(p[:, 0], p[:, 2]) + p[:, 1] * 9
+        band = exp(-(((p[:, 1] - length * 0.62) / 0.006) ** 2))
+        return (0.8 * band).astype(np.float32), (0.0012 * sin(turn * 5)).astype(np.float32)
 
     cloth = Material(pick(rng, RAIN), gloss=0.2, sheen=0.2, detail=pleats)
     shaft = sweep(
@@ -135,7 +136,7 @@ def _cane_handle(head: F32, up: F32, ahead: F32, thick: float) -> Mesh:
     """The bow of a walking stick that stands below `head`: up, forward through the fist, and down."""
     r = np.float32(_BOW)
     turn = np.linspace(0, np.pi, 8)
-    bow = [head + ahead * (r * (1 - np.cos(t))) + up * (r * (np.sin(t) - 1)) for t in turn]
+    bow = [head + ahead * (r * (1 - cos(t))) + up * (r * (sin(t) - 1)) for t in turn]
     path = curve([head - up * np.float32(0.07), *bow, bow[-1] - up * np.float32(0.02)], 0.005)
     return sweep(path, np.cross(up, ahead), thick, thick, sides=10)
 
@@ -150,7 +151,7 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     if who.walking:
         tilt = float(rng.uniform(0.55, 0.8))
         back = level(-who.axes("pelvis")[:, 2])
-        up = unit(UP * np.cos(tilt) - back * np.sin(tilt))
+        up = unit(UP * cos(tilt) - back * sin(tilt))
         axes = np.stack([unit(np.cross(up, back)), up, np.zeros(3)], axis=1).astype(np.float32)
         axes[:, 2] = np.cross(axes[:, 0], up)
         bar = axes[:, 0]
@@ -170,13 +171,13 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     hard = rng.random() < 0.65
 
     def grooves(p: F32) -> tuple[F32, F32]:
-        seam = np.exp(-((p[:, 2] / 0.003) ** 2))
+        seam = exp(-((p[:, 2] / 0.003) ** 2))
         if hard:
             face = (np.abs(p[:, 0]) < w * 0.42) & (np.abs(p[:, 1]) < h * 0.46)
-            rib = np.clip(np.sin(p[:, 0] * 2 * np.pi / (w / 7)) * 2, -1, 1) * face
+            rib = np.clip(sin(p[:, 0] * 2 * np.pi / (w / 7)) * 2, -1, 1) * face
             return (0.7 * seam).astype(np.float32), (0.0016 * rib).astype(np.float32)
         pocket = np.maximum(np.abs(p[:, 0]) / (w * 0.36), np.abs(p[:, 1] + 0.1 * h) / (h * 0.3))
-        edge = np.exp(-(((pocket - 1) / 0.03) ** 2)) * (np.abs(p[:, 2]) > d * 0.4)
+        edge = exp(-(((pocket - 1) / 0.03) ** 2)) * (np.abs(p[:, 2]) > d * 0.4)
         return (0.7 * np.maximum(seam, edge)).astype(np.float32), (-0.001 * edge).astype(np.float32)
 
     colour = pick(rng, SHELL if hard else NYLON)
@@ -186,7 +187,7 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     wheels = [
         moved(
             rounded_box((0.016, 2 * wheel, 2 * wheel), 0.007),
-            centre + axes @ np.array([x, -h / 2 - 0.006, z], np.float32),
+            centre + product(axes, np.array([x, -h / 2 - 0.006, z], np.float32)),
             axes,
         )
         for x in (-w * 0.4, w * 0.4)
@@ -195,7 +196,7 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     rod = who.width(0.0042)
     rods = []
     for x in (-0.034, 0.034):
-        low = centre + axes @ np.array([x, h * 0.48, -d * 0.2], np.float32)
+        low = centre + product(axes, np.array([x, h * 0.48, -d * 0.2], np.float32))
         path = np.linspace(low, grip + bar * np.float32(x), 24).astype(np.float32)
         rods.append(sweep(path, axes[:, 2], rod, rod, sides=6))
     ends = np.linspace(grip - bar * np.float32(0.042), grip + bar * np.float32(0.042), 9).astype(np.float32)
@@ -214,11 +215,11 @@ def skateboard(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     ahead = level(who.axes("chest")[:, 2])
     out = level(who.axes("chest")[:, 0] * np.float32(who.side))
     pitch = float(rng.uniform(-0.25, 0.15))
-    along = unit(ahead * np.cos(pitch) + UP * np.sin(pitch))
+    along = unit(ahead * cos(pitch) + UP * sin(pitch))
     # Leaning in at the top, it rests between the arm and the ribs.
-    across = unit(UP - out * np.float32(0.22) - along * float(UP @ along))
+    across = unit(UP - out * np.float32(0.22) - along * float(dot(UP, along)))
     normal = unit(np.cross(along, across))
-    normal = normal if float(normal @ out) > 0 else -normal
+    normal = normal if float(dot(normal, out)) > 0 else -normal
     centre = (
         hand.fist
         - out * np.float32(0.012)
@@ -230,9 +231,9 @@ def skateboard(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     # The nose and the tail bend to the side of the grip tape, away from the wheels.
     path = (centre + along * (t * long)[:, None] - normal * kick[:, None]).astype(np.float32)
     width = half * np.sqrt(np.clip(1 - (np.clip(np.abs(t) - 0.76, 0, 1) / 0.245) ** 2, 0.01, 1))
-    deck = sweep(path, across, width.astype(np.float32), 0.0045, sides=16, power=5)
+    deck = sweep(path, across, width.astype(np.float32), 0.0045, sides=16, exponent=5)
     frame = np.stack([along, across, normal], axis=1).astype(np.float32)
-    local = (deck.verts - centre) @ frame
+    local = product(deck.verts - centre, frame)
 
     def grip_tape(p: F32) -> tuple[F32, F32]:
         tape = (p[:, 2] + np.clip(np.abs(p[:, 0]) / long - 0.68, 0, 1) * 0.11 < 0.0005).astype(np.float32)
@@ -265,22 +266,24 @@ def guitar_case(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     half = (
         np.array([0.02, 0.07, 0.104, 0.112, 0.09, 0.08, 0.085, 0.07, 0.043, 0.038, 0.043, 0.036, 0.012]) * big
     )
-    s = 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, 70))
+    s = 0.5 - 0.5 * cos(np.linspace(0, np.pi, 70))
     width = np.interp(s, t, half)
-    width = np.convolve(np.pad(width, 2, mode="edge"), np.ones(5) / 5, mode="valid").astype(np.float32)
+    width = (
+        np.lib.stride_tricks.sliding_window_view(np.pad(width, 2, mode="edge"), 5).mean(1).astype(np.float32)
+    )
     length = 0.6 * big
     direction = -1.0 if rng.random() < 0.35 else 1.0
     pitch = float(rng.uniform(-0.05, 0.22)) * direction
     flat = level(hand.thumb) * np.float32(direction)
-    along = unit(flat * np.cos(pitch) + UP * np.sin(pitch * direction))
-    across = unit(UP - along * float(UP @ along))
+    along = unit(flat * cos(pitch) + UP * sin(pitch * direction))
+    across = unit(UP - along * float(dot(UP, along)))
     # The handle sits on the waist's upper edge.
     hold = 0.43
     top = float(np.interp(hold, s, width))
     centre = hand.fist - across * np.float32(top + 0.02)
     out = np.array([who.side, 0, 0], np.float32)
     leg = who.surface.extent(centre * [0, 1, 1], out, (0.12, 0.1))
-    centre = centre + out * np.float32(np.clip(leg + 0.033 - float(centre @ out), 0, 0.05))
+    centre = centre + out * np.float32(np.clip(leg + 0.033 - float(dot(centre, out)), 0, 0.05))
     path = (centre + along * ((s - hold) * length)[:, None]).astype(np.float32)
     case = sweep(
         path,
@@ -288,13 +291,13 @@ def guitar_case(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         width,
         np.where((s < 0.004) | (s > 0.996), 0.012, 0.03).astype(np.float32),
         sides=28,
-        power=5,
+        exponent=5,
     )
     frame = np.stack([along, across, np.cross(along, across)], axis=1).astype(np.float32)
-    local = ((case.verts - centre) @ frame).astype(np.float32)
+    local = product(case.verts - centre, frame).astype(np.float32)
 
     def lid(p: F32) -> tuple[F32, F32]:
-        seam = np.exp(-((p[:, 2] / 0.0025) ** 2))
+        seam = exp(-((p[:, 2] / 0.0025) ** 2))
         return (0.6 * seam).astype(np.float32), (-0.0008 * seam).astype(np.float32)
 
     leather = pick(rng, LEATHER[:4] + NYLON[:2])
@@ -312,20 +315,20 @@ def guitar_case(rng: np.random.Generator, who: Bearer) -> list[Piece]:
 def sports_ball(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     """A ball between both palms."""
     a, b = who.hand_at(1).palm, who.hand_at(-1).palm
-    radius = max(0.5 * float(np.linalg.norm(a - b)) - 0.001, 0.05)
+    radius = max(0.5 * float(norm(a - b)) - 0.001, 0.05)
     mesh = ball(radius)
     centre = 0.5 * (a + b)
-    turn, _ = np.linalg.qr(rng.normal(0, 1, (3, 3)))
+    turn = _random_axes(rng)
     spot = _icosahedron()
     basket = rng.random() < 0.5
 
     def marks(p: F32) -> tuple[F32, F32]:
-        q = unit(p @ turn.astype(np.float32))
+        q = unit(product(p, turn))
         if basket:
             bow = np.abs(np.abs(q[:, 0]) - 0.62 + 0.25 * q[:, 2] ** 2)
             line = np.minimum(np.minimum(np.abs(q[:, 1]), np.abs(q[:, 2])), bow) < 0.035
             return line.astype(np.float32), np.where(line, -0.0006, 0).astype(np.float32)
-        near = np.sort(q @ spot.T, axis=1)
+        near = np.sort(product(q, spot.T), axis=1)
         patch = near[:, -1] > 0.915
         seam = (np.abs(near[:, -1] - near[:, -2]) < 0.02) & ~patch
         return np.where(patch, 1, 0.4 * seam).astype(np.float32), np.where(seam, -0.0006, 0).astype(
@@ -343,9 +346,17 @@ def sports_ball(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     ]
 
 
+def _random_axes(rng: np.random.Generator) -> F32:
+    """Three directions at right angles, float32[3, 3], every turn as likely as another."""
+    first, second, _ = rng.normal(0, 1, (3, 3))
+    x = unit(first)
+    y = unit(second - x * dot(second, x))
+    return np.stack([x, y, np.cross(x, y)], axis=1)
+
+
 def _icosahedron() -> F32:
     """Unit vertices float32[12, 3]: where a football has its dark patches."""
-    g = (1 + 5**0.5) / 2
+    g = (1 + np.sqrt(5)) / 2
     rows = [(0, a, b * g) for a in (-1, 1) for b in (-1, 1)]
     return unit([row[k:] + row[:k] for row in rows for k in range(3)])
 
@@ -367,8 +378,8 @@ def _phone(rng: np.random.Generator, who: Bearer, slope: float, ahead: float) ->
     hand = who.hand
     w, h = 0.043 * who.bulk, 0.089 * who.bulk
     thick = max(0.0056, 1.2 * who.thin)
-    long = unit(hand.fingers * np.cos(slope) + hand.facing * np.sin(slope))
-    face = unit(hand.facing - long * float(long @ hand.facing))
+    long = unit(hand.fingers * cos(slope) + hand.facing * sin(slope))
+    face = unit(hand.facing - long * float(dot(long, hand.facing)))
     across = np.cross(long, face)
     centre = hand.palm + long * np.float32(ahead * hand.size) + face * np.float32(0.09 * hand.size)
     mesh = rounded_box((w, h, thick), 0.0045)
@@ -376,7 +387,7 @@ def _phone(rng: np.random.Generator, who: Bearer, slope: float, ahead: float) ->
 
     def screen(p: F32) -> tuple[F32, F32]:
         glass = (p[:, 2] > thick * 0.3) & (np.abs(p[:, 0]) < w * 0.45) & (np.abs(p[:, 1]) < h * 0.46)
-        lens = (p[:, 2] < -thick * 0.3) & (np.hypot(p[:, 0] - w * 0.27, p[:, 1] - h * 0.38) < 0.006)
+        lens = (p[:, 2] < -thick * 0.3) & (hypot(p[:, 0] - w * 0.27, p[:, 1] - h * 0.38) < 0.006)
         return (glass | lens).astype(np.float32), np.zeros(len(p), np.float32)
 
     shell = Material(
@@ -390,18 +401,18 @@ def carton(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     a, b = who.hand_at(1).palm, who.hand_at(-1).palm
     x = level(a - b)
     axes = upright(x)
-    w = abs(float((a - b) @ x)) - 0.004
+    w = abs(float(dot(a - b, x))) - 0.004
     h, d = float(rng.uniform(0.12, 0.2)), float(rng.uniform(0.13, 0.19))
     ahead = level(who.axes("chest")[:, 2])
     centre = (0.5 * (a + b)).astype(np.float32) + UP * np.float32(rng.uniform(-0.01, 0.25) * h)
-    belly = who.surface.extent(centre - ahead * float(centre @ ahead), ahead, (w / 2, h / 2))
-    centre = centre + ahead * np.float32(max(belly + d / 2 - float(centre @ ahead), -0.02))
+    belly = who.surface.extent(centre - ahead * float(dot(centre, ahead)), ahead, (w / 2, h / 2))
+    centre = centre + ahead * np.float32(max(belly + d / 2 - float(dot(centre, ahead)), -0.02))
     mesh = rounded_box((w, h, d), 0.004)
     tape_on = rng.random() < 0.8
 
     def tape(p: F32) -> tuple[F32, F32]:
         band = (np.abs(p[:, 2]) < 0.014) & ((np.abs(p[:, 1]) > h * 0.48) | (p[:, 1] > h * 0.25)) & tape_on
-        seam = np.exp(-((p[:, 2] / 0.0012) ** 2)) * (np.abs(p[:, 1]) > h * 0.48)
+        seam = exp(-((p[:, 2] / 0.0012) ** 2)) * (np.abs(p[:, 1]) > h * 0.48)
         label = (p[:, 2] < -d * 0.48) & (np.abs(p[:, 0] - 0.15 * w) < 0.04) & (np.abs(p[:, 1]) < 0.028)
         return np.where(label, 1, 0.55 * band).astype(np.float32), (-0.001 * seam).astype(np.float32)
 

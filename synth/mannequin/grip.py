@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synth.exact_math import norm, product
 from synth.mannequin.body import BONE, Body
 from synth.mannequin.limbs import hand_size
 from synth.mannequin.mesh import F32
@@ -39,7 +40,7 @@ def hand_of(body: Body, bones: F32, sign: int) -> Hand:
 
     def at(x: float, y: float, z: float) -> F32:
         local = np.array([x * sign, y, z], np.float32) * np.float32(size)
-        return (bone[:, :3] @ (wrist + local) + bone[:, 3]).astype(np.float32)
+        return (product(bone[:, :3], wrist + local) + bone[:, 3]).astype(np.float32)
 
     return Hand(
         at(0, 0, 0),
@@ -69,12 +70,12 @@ def with_arm(pose: Pose, sign: int, arm: Arm) -> None:
 def stretch(body: Body, pose: Pose, sign: int, palm: ArrayLike) -> None:
     """Move an arm so that the middle of its palm comes to a point of the person's frame, if it can reach."""
     target = np.asarray(palm, np.float32)
-    length = float(np.linalg.norm(body.wrist - body.elbow) + np.linalg.norm(body.elbow - body.shoulder))
+    length = float(norm(body.wrist - body.elbow) + norm(body.elbow - body.shoulder))
     # The wrist steers the palm indirectly: each step removes what is left of the miss.
     for _ in range(4):
         bones = transforms(body, pose)
         miss = target - hand_of(body, bones, sign).palm
-        step = bones[BONE["chest"]][:, :3].T @ miss / length
+        step = product(bones[BONE["chest"]][:, :3].T, miss) / length
         arm = arm_of(pose, sign)
         x, y, z = arm.wrist
         wrist = (x + sign * float(step[0]), y + float(step[1]), z + float(step[2]))

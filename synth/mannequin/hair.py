@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.exact_math import arctan2, cos, hypot, norm, sin
 from synth.mannequin.body import BONE, BONES, Body, smoothstep
 from synth.mannequin.face import hairline
 from synth.mannequin.head import HAIR, Head, head_piece
@@ -81,7 +82,7 @@ def hair_piece(body: Body, head: Head, noise: Noise) -> Piece | None:
         d = noise(v * (14 if style == "afro" else 8)) - 0.5
     else:
         d = noise.ridges(v * np.array([9, 1.5, 9], np.float32)) - 0.5
-    away = v / np.maximum(np.linalg.norm(v * np.array([1, 0.6, 1], np.float32), axis=1, keepdims=True), 0.1)
+    away = v / np.maximum(norm(v * np.array([1, 0.6, 1], np.float32))[..., None], 0.1)
     mesh = Mesh((v + away * np.float32(rough) * d[:, None]).astype(np.float32), mesh.faces)
     weights = np.zeros((len(v), len(BONES)), np.float32)
     fall = smoothstep(-0.35, -0.9, v[:, 1]) * (0.85 if style == "long" else 0.35)
@@ -118,11 +119,11 @@ def _paint_hair(head: Head, points: Points, noise: Noise) -> Look:
         bump = strand * np.float32(0.003)
     else:
         # Strands run from the crown: the noise is drawn out along that direction.
-        angle = np.arctan2(p[:, 0], p[:, 2] + 0.05)
+        angle = arctan2(p[:, 0], p[:, 2] + 0.05)
         flow = np.stack(
-            [np.sin(angle) * 13, np.cos(angle) * 13, p[:, 1] * 1.6 + np.hypot(p[:, 0], p[:, 2]) * 2], axis=1
+            [sin(angle) * 13, cos(angle) * 13, p[:, 1] * 1.6 + hypot(p[:, 0], p[:, 2]) * 2], axis=1
         )
-        fine = np.stack([np.sin(angle) * 40, np.cos(angle) * 40, p[:, 1] * 2.5], axis=1)
+        fine = np.stack([sin(angle) * 40, cos(angle) * 40, p[:, 1] * 2.5], axis=1)
         strand = 0.6 * noise(flow.astype(np.float32)) + 0.4 * noise(fine.astype(np.float32))
         bump = strand * np.float32(0.0022)
     shade = (0.55 + 0.9 * strand) * np.where(points.back, 0.35, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.exact_math import arctan2, hypot, power, sin
 from synth.mannequin.body import Body, smoothstep
 from synth.mannequin.face import over
 from synth.mannequin.head import HAT, SUNGLASSES, Head, head_piece
@@ -66,17 +67,17 @@ def hat_piece(body: Body, head: Head, noise: Noise) -> Piece:
         zero = np.zeros(n, np.float32)
         second = np.zeros(n, np.float32)
         bump = zero.copy()
-        angle = np.arctan2(p[:, 0], p[:, 2])
+        angle = arctan2(p[:, 0], p[:, 2])
         if head.hat == "beanie":
-            rib = np.sin(angle * 38)
+            rib = sin(angle * 38)
             bump = (0.0009 * rib).astype(np.float32)
             second = (p[:, 1] < 0.3).astype(np.float32) * 0.25
         elif head.hat == "cap":
             second = (p[:, 2] > 0.33).astype(np.float32)
-            seam = np.abs(np.sin(angle * 3)) < 0.03
+            seam = np.abs(sin(angle * 3)) < 0.03
             bump = np.where(seam, -0.0005, 0).astype(np.float32)
         else:
-            second = ((p[:, 1] > 0.26) & (p[:, 1] < 0.34) & (np.hypot(p[:, 0], p[:, 2]) < 0.47)).astype(
+            second = ((p[:, 1] > 0.26) & (p[:, 1] < 0.34) & (hypot(p[:, 0], p[:, 2]) < 0.47)).astype(
                 np.float32
             )
         albedo = over(np.broadcast_to(head.hat_colour, (n, 3)).astype(np.float32), head.hat_second, second)
@@ -97,7 +98,7 @@ def glasses_piece(body: Body, head: Head) -> Piece:
         ]
     )
     y = np.linspace(-0.085, 0.1, 9)
-    step = np.hypot(np.diff(x), np.diff(z))
+    step = hypot(np.diff(x), np.diff(z))
     arc = np.concatenate([[0], np.cumsum(step)])
     arc -= arc[-1] / 2
     cols, rows = len(x), len(y)
@@ -114,8 +115,8 @@ def glasses_piece(body: Body, head: Head) -> Piece:
 
     def lens(p: F32) -> F32:
         du, dv = (np.abs(p[:, 0]) - 0.155) / 0.112, (p[:, 1] - 0.012) / 0.082
-        power = 2.2 if round_ else 3.6
-        return ((np.abs(du) ** power + np.abs(dv) ** power) ** (1 / power) - 1) * 0.09
+        square = 2.2 if round_ else 3.6
+        return (power(power(np.abs(du), square) + power(np.abs(dv), square), 1 / square) - 1) * 0.09
 
     def keep(points: Points) -> np.ndarray:
         d = lens(points.p)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.exact_math import arctan2, cos, exp, norm, sin
 from synth.mannequin.body import BONE, BONES, Body
 from synth.mannequin.fabric import SHOES, linear
 from synth.mannequin.face import skin_look
@@ -36,10 +37,10 @@ def skin_piece(body: Body, outfit: Outfit, skin: F32, sock: F32, noise: Noise) -
             np.uint8
         )
         along = body.arm_along(p)
-        upper = float(np.linalg.norm(body.elbow - body.shoulder))
+        upper = float(norm(body.elbow - body.shoulder))
         warm = (
-            np.exp(-(((along - upper) / 0.02) ** 2)) * on_arm
-            + np.exp(-(((p[:, 1] - body.knee[1]) / 0.022) ** 2)) * on_leg
+            exp(-(((along - upper) / 0.02) ** 2)) * on_arm
+            + exp(-(((p[:, 1] - body.knee[1]) / 0.022) ** 2)) * on_leg
         )
         albedo = skin * (1 - 0.16 * warm[:, None] * np.array([0.3, 1, 1], np.float32))
         look = skin_look(albedo.astype(np.float32), label, noise, p, 34)
@@ -48,7 +49,7 @@ def skin_piece(body: Body, outfit: Outfit, skin: F32, sock: F32, noise: Noise) -
         if sock_here.any():
             look.label[sock_here] = SOCKS
             look.albedo[sock_here] = sock
-            rib = np.sin(np.arctan2(p[:, 0] - np.sign(p[:, 0]) * body.ankle[0], p[:, 2]) * 26)
+            rib = sin(arctan2(p[:, 0] - np.sign(p[:, 0]) * body.ankle[0], p[:, 2]) * 26)
             look.bump[sock_here] = (0.0004 * rib + 0.0012)[sock_here]
             look.skin[sock_here] = 0
             look.gloss[sock_here] = 0.05
@@ -77,7 +78,7 @@ def _rigid(mesh: Mesh, joint: F32, bone: str, limb: int, paint: Paint, keep: Kee
 
 def hand_size(body: Body) -> float:
     """Length of the hand in statures, which is the unit of its model."""
-    return 0.105 * float(np.linalg.norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
+    return 0.105 * float(norm(body.wrist - body.shoulder)) / 0.31 * (1 - 0.06 * body.feminine)
 
 
 def hand_piece(
@@ -109,7 +110,7 @@ def hand_piece(
         spread = (0.12 - 0.08 * i) * (1 - curl)
         radius = (0.055 - 0.003 * abs(i - 1)) * thick
         for k, (angle, part) in enumerate(((a1, 0.44), (a2, 0.31), (a3, 0.25))):
-            end = start + reach * part * np.array([spread, -np.cos(angle), np.sin(angle)])
+            end = start + reach * part * np.array([spread, -cos(angle), sin(angle)])
             r = radius * (1 - 0.09 * k)
             parts.append(Part(loft(start, end, [r, r * 0.93], forward=(1, 0, 0), cap=r), 0.012))
             start = end
@@ -133,7 +134,7 @@ def hand_piece(
             albedo = glove * (0.9 + 0.2 * noise(points.p * 300))[:, None]
             return Look(albedo.astype(np.float32), labels, zero, zero + 0.1, zero, zero + 0.4)
         y = points.p[:, 1] / np.float32(size)
-        pink = np.exp(-(((y + 0.5) / 0.06) ** 2)) * 0.12 + np.exp(-(((y + 0.9) / 0.08) ** 2)) * 0.1
+        pink = exp(-(((y + 0.5) / 0.06) ** 2)) * 0.12 + exp(-(((y + 0.9) / 0.08) ** 2)) * 0.1
         palm = np.clip(points.p[:, 2] / np.float32(size) * 4, 0, 1)
         light = (
             skin * (1 - palm[:, None])
@@ -194,7 +195,7 @@ def shoe_piece(
         top = floor + 0.02 + outfit.boot
         ease = 0.007
         shaft = body.shin.grown(ease)
-        length_shin = float(np.linalg.norm(body.ankle - body.knee))
+        length_shin = float(norm(body.ankle - body.knee))
         cut = 1 - min(outfit.boot, 0.9 * length_shin) / length_shin
         k = int(cut * 47)
         radii = shaft.side[k::6], shaft.front[k::6]
@@ -232,7 +233,7 @@ def shoe_piece(
         albedo = np.where(low[:, None], sole, upper).astype(np.float32)
         if sneaker:
             laces = (np.abs(p[:, 0]) < 0.013) & (p[:, 2] > 0.012) & (p[:, 2] < 0.055) & (y > 0.026)
-            rows = np.abs(np.sin(p[:, 2] * 480)) < 0.45
+            rows = np.abs(sin(p[:, 2] * 480)) < 0.45
             albedo[laces & rows] = 0.75
             toe_cap = (p[:, 2] > toe - 0.03) & ~low
             albedo[toe_cap] = albedo[toe_cap] * 0.6 + sole * 0.4

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
+
+from synth.exact_math import dot, norm
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -43,13 +44,13 @@ class Loft:
     def distance(self, p: F32) -> F32:
         """Approximate signed distance of points `p` [n, 3], negative inside; exact at the surface."""
         axis = self.b - self.a
-        length = float(np.linalg.norm(axis))
+        length = float(norm(axis))
         axis = axis / length
-        fwd = self.forward - axis * float(self.forward @ axis)
-        fwd = fwd / float(np.linalg.norm(fwd))
+        fwd = self.forward - axis * float(dot(self.forward, axis))
+        fwd = fwd / float(norm(fwd))
         across = np.cross(axis, fwd).astype(np.float32)
-        rel = p - self.a
-        s = rel @ axis
+        rel = np.asfortranarray(p - self.a)
+        s = dot(rel, axis)
         inside = np.clip(s, 0, length)
         index = inside * ((_LUT - 1) / length)
         low = np.minimum(index.astype(np.int32), _LUT - 2)
@@ -57,13 +58,17 @@ class Loft:
         ru = self.side[low] * (1 - frac) + self.side[low + 1] * frac
         rw = self.front[low] * (1 - frac) + self.front[low + 1] * frac
         shift = self.shift[low] * (1 - frac) + self.shift[low + 1] * frac
-        q = ((rel @ across) / ru) ** 2 + ((rel @ fwd - shift) / rw) ** 2 + ((s - inside) / self.cap) ** 2
+        q = (
+            (dot(rel, across) / ru) ** 2
+            + ((dot(rel, fwd) - shift) / rw) ** 2
+            + ((s - inside) / self.cap) ** 2
+        )
         return ((np.sqrt(q) - 1) * np.minimum(ru, rw)).astype(np.float32)
 
     def bounds(self) -> tuple[F32, F32]:
         """A box around the tube: lower and upper corner."""
         r = float(max(self.side.max(), self.front.max()) + np.abs(self.shift).max())
-        axis = np.abs(self.b - self.a) / float(np.linalg.norm(self.b - self.a))
+        axis = np.abs(self.b - self.a) / float(norm(self.b - self.a))
         pad = r * np.sqrt(np.maximum(0, 1 - axis**2)) + self.cap * axis + 0.1 * r
         return np.minimum(self.a, self.b) - pad, np.maximum(self.a, self.b) + pad
 
@@ -84,15 +89,48 @@ def loft(
     fronts = sides if front is None else np.atleast_1d(np.asarray(front, np.float64))
     count = max(len(sides), len(fronts), 2)
     at = np.linspace(0, 1, count) if knots is None else np.asarray(knots, np.float64)
-    grid = np.linspace(0, 1, _LUT)
-
-    def curve(values: ArrayLike) -> F32:
-        full = np.broadcast_to(np.atleast_1d(np.asarray(values, np.float64)), at.shape)
-        return PchipInterpolator(at, full)(grid).astype(np.float32)
-
+    profiles = np.stack(
+        [np.broadcast_to(np.asarray(v, np.float64), at.shape) for v in (sides, fronts, shift)]
+    )
     size = float(min(sides.min(), fronts.min())) if cap is None else cap
     start, end, fwd = (np.asarray(v, np.float32) for v in (a, b, forward))
-    return Loft(start, end, curve(sides), curve(fronts), curve(shift), fwd, size)
+    return Loft(start, end, *monotone(at, profiles, np.linspace(0, 1, _LUT)).astype(np.float32), fwd, size)
+
+
+def monotone(
+    at: NDArray[np.float64], values: NDArray[np.float64], x: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Cubics [..., n] through `values` [..., k] at ascending knots [k], evaluated at x [n] between the ends.
+
+    Slopes at the knots are Fritsch and Butland's harmonic means: the curve never overshoots its knots.
+    """
+    step = np.diff(at)
+    rise = np.diff(values) / step
+    slope = np.zeros_like(values)
+    slope[..., 0], slope[..., -1] = rise[..., 0], rise[..., -1]
+    if len(at) > 2:
+        first, second = rise[..., :-1], rise[..., 1:]
+        heavy, light = step[:-1] + 2 * step[1:], 2 * step[:-1] + step[1:]
+        turns = first * second <= 0
+        one = np.where(turns, 1, first), np.where(turns, 1, second)
+        slope[..., 1:-1] = np.where(turns, 0, (heavy + light) / (heavy / one[0] + light / one[1]))
+        slope[..., 0] = _end_slope(step[0], step[1], rise[..., 0], rise[..., 1])
+        slope[..., -1] = _end_slope(step[-1], step[-2], rise[..., -1], rise[..., -2])
+    i = np.clip(np.searchsorted(at, x, side="right") - 1, 0, len(at) - 2)
+    t = (x - at[i]) / step[i]
+    a, b = values[..., i], values[..., i + 1]
+    lean = slope[..., i] * step[i], slope[..., i + 1] * step[i]
+    smooth = t * t * (3 - 2 * t)
+    return a + (b - a) * smooth + t * (1 - t) * ((1 - t) * lean[0] - t * lean[1])
+
+
+def _end_slope(
+    step: float, after: float, rise: NDArray[np.float64], rise_after: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The slope at an end knot: a parabola's, kept from overshooting."""
+    slope = ((2 * step + after) * rise - step * rise_after) / (step + after)
+    steep = (rise * rise_after < 0) & (np.abs(slope) > 3 * np.abs(rise))
+    return np.where(slope * rise <= 0, 0, np.where(steep, 3 * rise, slope))
 
 
 def blob(centre: ArrayLike, radii: ArrayLike) -> Loft:
@@ -219,5 +257,5 @@ def vertex_normals(verts: F32, faces: I32) -> F32:
     total = np.stack(
         [np.bincount(flat, np.repeat(face[:, i], 3), minlength=len(verts)) for i in range(3)], axis=1
     )
-    norm = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.maximum(norm, 1e-12)).astype(np.float32)
+    length = norm(total)[..., None]
+    return (total / np.maximum(length, 1e-12)).astype(np.float32)

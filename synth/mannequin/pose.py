@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth.exact_math import cos, dot, norm, product, sin
 from synth.mannequin.body import ARM_AXIS, BONE, BONES, Body, mirror
 from synth.mannequin.mesh import F32
 
@@ -262,42 +263,42 @@ UPRIGHT = frozenset({"stand", "hip", "crossed", "phone", "call", "wave", "point"
 def rotation(pitch: float, yaw: float, roll: float) -> F32:
     """Rotation from angles in degrees: roll, then pitch, then yaw."""
     (cx, cy, cz), (sx, sy, sz) = (
-        np.cos(np.radians([pitch, yaw, roll])),
-        np.sin(np.radians([pitch, yaw, roll])),
+        cos(np.radians([pitch, yaw, roll])),
+        sin(np.radians([pitch, yaw, roll])),
     )
     rx = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     ry = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     rz = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return (ry @ rx @ rz).astype(np.float32)
+    return product(product(ry, rx), rz).astype(np.float32)
 
 
 def _unit(v: F32) -> F32:
-    return (v / max(float(np.linalg.norm(v)), 1e-9)).astype(np.float32)
+    return (v / max(float(norm(v)), 1e-9)).astype(np.float32)
 
 
 def _turn(a: F32, b: F32) -> F32:
     """The smallest rotation that takes direction `a` to direction `b`."""
-    v, c = np.cross(a, b), float(a @ b)
+    v, c = np.cross(a, b), float(dot(a, b))
     if c < -0.999:
         v, c = np.cross(a, _unit(b + np.array([0.02, 0.02, 0.05], np.float32))), -0.998
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return (np.eye(3) + k + k @ k / (1 + c)).astype(np.float32)
+    return (np.eye(3) + k + product(k, k) / (1 + c)).astype(np.float32)
 
 
 def _two_bones(start: F32, end: F32, first: float, second: float, pole: F32) -> tuple[F32, F32, F32]:
     """Middle joint, reachable end, and the axis the middle joint bends about."""
     axis = end - start
-    dist = float(np.clip(np.linalg.norm(axis), abs(first - second) * 1.05, (first + second) * 0.998))
+    dist = float(np.clip(norm(axis), abs(first - second) * 1.05, (first + second) * 0.998))
     along = _unit(axis)
-    out = _unit(pole - along * float(pole @ along))
-    x = (first**2 - second**2 + dist**2) / (2 * dist)
-    y = float(np.sqrt(max(first**2 - x**2, 0)))
+    out = _unit(pole - along * float(dot(pole, along)))
+    x = (first * first - second * second + dist * dist) / (2 * dist)
+    y = float(np.sqrt(max(first * first - x * x, 0)))
     return start + along * x + out * y, start + along * dist, _unit(np.cross(out, along))
 
 
 def _frame(lateral: F32, down: F32) -> F32:
     up = -down
-    side = _unit(lateral - up * float(lateral @ up))
+    side = _unit(lateral - up * float(dot(lateral, up)))
     return np.stack([side, up, np.cross(side, up)], axis=1).astype(np.float32)
 
 
@@ -309,13 +310,13 @@ def transforms(body: Body, pose: Pose) -> F32:
 
     def follow(child: str, parent: str) -> F32:
         p, c = BONE[parent], BONE[child]
-        return turn[p] @ (rest[c] - rest[p]) + place[p]
+        return product(turn[p], rest[c] - rest[p]) + place[p]
 
     def set_bone(name: str, r: F32, at: F32) -> None:
         turn[BONE[name]], place[BONE[name]] = r, at
 
     legs = {"_l": (pose.left_leg, 1.0), "_r": (pose.right_leg, -1.0)}
-    length = [float(np.linalg.norm(body.hip - body.knee)), float(np.linalg.norm(body.knee - body.ankle))]
+    length = [float(norm(body.hip - body.knee)), float(norm(body.knee - body.ankle))]
     pelvis = rotation(*pose.pelvis)
     # Heavier thighs stand further apart.
     spread = 1 + 0.3 * max(body.heavy, 0.0)
@@ -323,44 +324,45 @@ def transforms(body: Body, pose: Pose) -> F32:
     tops = []
     for side, (leg, sign) in legs.items():
         # Standing on the ball of a foot raises its ankle.
-        lift = float(body.ankle[1]) + leg.lift + 0.06 * np.sin(np.radians(max(leg.pitch, 0)))
+        lift = float(body.ankle[1]) + leg.lift + 0.06 * sin(np.radians(max(leg.pitch, 0)))
         ankle[side] = np.array([sign * leg.x * spread + sign * 0.006, lift, leg.z], np.float32)
-        hip = pelvis @ (rest[BONE["thigh" + side]] - rest[BONE["pelvis"]])
+        hip = product(pelvis, rest[BONE["thigh" + side]] - rest[BONE["pelvis"]])
         flat = (ankle[side] - hip)[[0, 2]] - np.array([0, pose.seat_z])
-        tops.append(lift + np.sqrt(max((sum(length) * 0.994) ** 2 - float(flat @ flat), 0)) - float(hip[1]))
+        reach = sum(length) * 0.994
+        tops.append(lift + np.sqrt(max(reach * reach - float(dot(flat, flat)), 0)) - float(hip[1]))
     height = min(tops) if pose.seat is None else pose.seat + 0.03
     set_bone("pelvis", pelvis, np.array([0, height, pose.seat_z], np.float32))
     half = tuple(a / 2 for a in pose.torso)
-    set_bone("spine", pelvis @ rotation(*half), follow("spine", "pelvis"))
-    chest = turn[BONE["spine"]] @ rotation(*half)
+    set_bone("spine", product(pelvis, rotation(*half)), follow("spine", "pelvis"))
+    chest = product(turn[BONE["spine"]], rotation(*half))
     set_bone("chest", chest, follow("chest", "spine"))
-    neck = chest @ rotation(*(a * 0.4 for a in pose.head))
+    neck = product(chest, rotation(*(a * 0.4 for a in pose.head)))
     set_bone("neck", neck, follow("neck", "chest"))
-    set_bone("head", neck @ rotation(*(a * 0.6 for a in pose.head)), follow("head", "neck"))
+    set_bone("head", product(neck, rotation(*(a * 0.6 for a in pose.head))), follow("head", "neck"))
 
-    upper = float(np.linalg.norm(body.elbow - body.shoulder))
-    fore = float(np.linalg.norm(body.wrist - body.elbow))
+    upper = float(norm(body.elbow - body.shoulder))
+    fore = float(norm(body.wrist - body.elbow))
     for side, arm, sign in (("_l", pose.left_arm, 1.0), ("_r", pose.right_arm, -1.0)):
         outward = np.array([sign, 1, 1], np.float32)
         raised = max(0.0, arm.wrist[1] + 0.3) * 22 - 3
-        clavicle = chest @ rotation(0, 0, sign * raised)
+        clavicle = product(chest, rotation(0, 0, sign * raised))
         set_bone("clavicle" + side, clavicle, follow("clavicle" + side, "chest"))
         shoulder = follow("upper" + side, "clavicle" + side)
-        target = shoulder + chest @ (np.array(arm.wrist, np.float32) * outward) * (upper + fore)
-        pole = chest @ (np.array(arm.elbow, np.float32) * outward)
+        target = shoulder + product(chest, np.array(arm.wrist, np.float32) * outward) * (upper + fore)
+        pole = product(chest, np.array(arm.elbow, np.float32) * outward)
         elbow, wrist, _ = _two_bones(shoulder, target, upper, fore, pole)
         axis = ARM_AXIS * outward
-        r = _turn(clavicle @ axis, _unit(elbow - shoulder)) @ clavicle
+        r = product(_turn(product(clavicle, axis), _unit(elbow - shoulder)), clavicle)
         set_bone("upper" + side, r, shoulder)
-        r = _turn(r @ axis, _unit(wrist - elbow)) @ r
+        r = product(_turn(product(r, axis), _unit(wrist - elbow)), r)
         set_bone("fore" + side, r, elbow)
         along = _unit(wrist - elbow)
         fingers = along
         if arm.fingers is not None:
             # A wrist bends; it does not break: the hand stays near the forearm's line.
-            fingers = _unit(0.55 * along + _unit(chest @ (np.array(arm.fingers, np.float32) * outward)))
-        palm = chest @ (np.array(arm.palm, np.float32) * outward)
-        palm = _unit(palm - fingers * float(palm @ fingers))
+            fingers = _unit(0.55 * along + _unit(product(chest, np.array(arm.fingers, np.float32) * outward)))
+        palm = product(chest, np.array(arm.palm, np.float32) * outward)
+        palm = _unit(palm - fingers * float(dot(palm, fingers)))
         hand = np.stack([np.cross(-fingers, palm), -fingers, palm], axis=1).astype(np.float32)
         set_bone("hand" + side, hand, wrist)
 
@@ -368,7 +370,7 @@ def transforms(body: Body, pose: Pose) -> F32:
         hip = follow("thigh" + side, "pelvis")
         yaw = rotation(0, pose.pelvis[1] + sign * leg.toe_out, 0)
         rise = 0.0 if pose.seat is None else 1.2
-        pole = pelvis @ np.array([sign * leg.knee_out, rise, 1.0], np.float32)
+        pole = product(pelvis, np.array([sign * leg.knee_out, rise, 1.0], np.float32))
         if pose.seat is not None:
             pole = np.array([sign * leg.knee_out, rise, 1.0], np.float32)
         knee, foot, lateral = _two_bones(hip, ankle[side], length[0], length[1], pole)
@@ -379,12 +381,12 @@ def transforms(body: Body, pose: Pose) -> F32:
             ("shin", knee, foot, body.knee, body.ankle),
         ):
             down = _unit(rb - ra) if sign > 0 else mirror(_unit(rb - ra))
-            r = _frame(lateral, _unit(b - a)) @ _frame(still, down).T
+            r = product(_frame(lateral, _unit(b - a)), _frame(still, down).T)
             set_bone(name + side, r, a)
-        set_bone("foot" + side, yaw @ rotation(leg.pitch, 0, 0), foot)
+        set_bone("foot" + side, product(yaw, rotation(leg.pitch, 0, 0)), foot)
     # The transforms act on rest points, so the rest joint is subtracted first; hands and feet have their
     # meshes in the joint's own frame and use `place` through the same formula.
     out = np.empty((len(BONES), 3, 4), np.float32)
     out[:, :, :3] = turn
-    out[:, :, 3] = place - np.einsum("bij,bj->bi", turn, rest)
+    out[:, :, 3] = place - dot(turn, rest[:, None])
     return out

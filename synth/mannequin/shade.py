@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, dot, norm, power, product, sin
+from synth.fixed_point import blur, resample, shrink
+from synth.gamma import to_display
 from synth.mannequin.mesh import F32, I32
 from synth.mannequin.raster import Look
 
@@ -44,15 +47,15 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 def _direction(azimuth: float, height: float) -> F32:
     a, h = np.radians(azimuth), np.radians(height)
-    return np.array([np.sin(a) * np.cos(h), np.sin(h), np.cos(a) * np.cos(h)], np.float32)
+    return np.array([sin(a) * cos(h), sin(h), cos(a) * cos(h)], np.float32)
 
 
 def shadow(points: F32, normals: F32, surfaces: list[F32], light: F32) -> F32:
     """Share of the key light that reaches `points` float32[n, 3], 0..1, from a blurred depth map."""
     right = np.cross(np.array([0, 1, 0], np.float32), light)
-    right /= np.linalg.norm(right)
+    right /= norm(right)
     basis = np.stack([right, -np.cross(light, right), light], axis=1).astype(np.float32)
-    turned = [v @ basis for v in surfaces]
+    turned = [product(v, basis) for v in surfaces]
     low = np.min([v[:, :2].min(0) for v in turned], axis=0)
     high = np.max([v[:, :2].max(0) for v in turned], axis=0)
     scale = np.float32(_SHADOW / max(float((high - low).max()), 1e-3))
@@ -67,7 +70,7 @@ def shadow(points: F32, normals: F32, surfaces: list[F32], light: F32) -> F32:
         part[flat[order]] = screen[order, 2]
         depth = np.maximum(depth, part)
     image = cv2.morphologyEx(depth.reshape(height, width), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    at = (points + normals * np.float32(0.016)) @ basis
+    at = product(points + normals * np.float32(0.016), basis)
     x, y = (at[:, 0] - low[0]) * scale + 1, (at[:, 1] - low[1]) * scale + 1
     lit = np.zeros(len(points), np.float32)
     offsets = [(dx, dy) for dx in (-1.2, 0, 1.2) for dy in (-1.2, 0, 1.2)]
@@ -87,10 +90,8 @@ def occlusion(depth: F32, mask: NDArray[np.bool_], scale: float) -> F32:
     for radius, reach in ((0.008, 0.008), (0.022, 0.018), (0.06, 0.05)):
         sigma = radius * scale
         step = max(1, int(sigma / 3))
-        size = (max(1, depth.shape[1] // step), max(1, depth.shape[0] // step))
-        w = cv2.GaussianBlur(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), (0, 0), sigma / step)
-        d = cv2.GaussianBlur(cv2.resize(filled, size, interpolation=cv2.INTER_AREA), (0, 0), sigma / step)
-        mean = cv2.resize(d / np.maximum(w, 1e-3), depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        w, d = (blur(shrink(image, step), sigma / step) for image in (weight, filled))
+        mean = resample(d / np.maximum(w, 1e-3), depth.shape[::-1], (step, step))
         total += np.clip((mean - filled) / reach, 0, 1)
     return 1 - np.clip(total * 0.3, 0, 0.72)
 
@@ -105,13 +106,13 @@ def bumped(normals: F32, bump: F32, depth: F32, piece: I32, scale: float) -> F32
         same &= np.abs(np.roll(depth, -1, axis) - np.roll(depth, 1, axis)) < 0.03
         slope = np.where(same, (ahead - behind) * np.float32(0.5 * scale), 0)
         out[..., 0 if axis == 1 else 1] -= np.clip(slope, -0.9, 0.9) * np.float32(sign)
-    return out / np.maximum(np.linalg.norm(out, axis=2, keepdims=True), 1e-6)
+    return out / np.maximum(norm(out)[..., None], 1e-6)
 
 
 def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> F32:
     """Display colour float32[n, 3] in 0..1 (sRGB) of surface points with unit `normals` (z to the camera)."""
     wrap = 0.12 + 0.25 * look.skin
-    raw = normals @ light.key
+    raw = dot(normals, light.key)
     key = np.clip((raw + wrap) / (1 + wrap), 0, 1)
     # Shadow edges on skin turn warm: light that enters nearby leaves there, mostly red.
     bleed = look.skin * np.clip(1 - np.abs(raw) * 2.2, 0, 1) * 0.22
@@ -121,13 +122,13 @@ def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> 
     fill = (0.06 + 0.09 * np.clip(normals[:, 2:3], 0, 1)) * ambient[:, None]
     colour = look.albedo * (light.key_colour * key3 * 0.62 + around + fill)
     grazing = np.clip(1 - normals[:, 2], 0, 1)
-    rim = np.clip(normals @ light.rim, 0, 1) * grazing**2 * ambient
+    rim = np.clip(dot(normals, light.rim), 0, 1) * grazing**2 * ambient
     colour += (rim[:, None] * light.rim_colour) * (0.06 + 0.5 * look.albedo)
-    colour += (look.sheen * grazing**3 * ambient)[:, None] * (0.05 + 0.45 * look.albedo)
+    colour += (look.sheen * grazing * grazing * grazing * ambient)[:, None] * (0.05 + 0.45 * look.albedo)
     half = light.key + np.array([0, 0, 1], np.float32)
-    half = half / np.linalg.norm(half)
-    power = 8 + 70 * look.gloss
-    spec = np.clip(normals @ half, 0, 1) ** power * look.gloss * lit * 0.5
+    half = half / norm(half)
+    sharp = 8 + 70 * look.gloss
+    spec = power(np.clip(dot(normals, half), 0, 1), sharp) * look.gloss * lit * 0.5
     colour += spec[:, None] * light.key_colour
     tone = colour * (1 + colour * 0.1) / (1 + colour * 0.46)
-    return np.clip(tone, 0, 1) ** np.float32(1 / 2.2)
+    return to_display(np.clip(tone, 0, 1))

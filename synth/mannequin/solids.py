@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synth.exact_math import cos, norm, power, product, sin
 from synth.mannequin.mesh import F32, I32, Mesh
 
 _STEP = 0.011
@@ -16,7 +17,7 @@ _STEP = 0.011
 def unit(v: ArrayLike) -> F32:
     """The vector(s) [..., 3] at length 1."""
     a = np.asarray(v, np.float32)
-    return (a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-9)).astype(np.float32)
+    return (a / np.maximum(norm(a)[..., None], 1e-9)).astype(np.float32)
 
 
 def rounded_box(size: tuple[float, float, float], radius: float) -> Mesh:
@@ -51,7 +52,8 @@ def rounded_box(size: tuple[float, float, float], radius: float) -> Mesh:
 def _ruler(half: float, r: float) -> F32:
     """Coordinates across a face, closer together where the edge is rounded."""
     middle = np.linspace(-half + r, half - r, max(2, int(np.ceil(2 * (half - r) / _STEP)) + 1))
-    edge = r * (1 - np.tan(np.linspace(np.pi / 4, 0, 4)))[:-1]
+    turn = np.linspace(np.pi / 4, 0, 4)
+    edge = r * (1 - sin(turn) / cos(turn))[:-1]
     return np.concatenate([-half + edge, middle, (half - edge)[::-1]]).astype(np.float32)
 
 
@@ -70,11 +72,11 @@ def sweep(
     half_depth: ArrayLike,
     *,
     sides: int = 10,
-    power: float = 2.0,
+    exponent: float = 2.0,
 ) -> Mesh:
     """A closed tube along `path` float[n, 3].
 
-    Its section is a superellipse of exponent `power` (2 round, larger squarer), `half_width` wide along
+    Its section is a superellipse of `exponent` (2 round, larger squarer), `half_width` wide along
     `across` (made square to the path) and `half_depth` the other way; both may vary along the path.
     """
     n = len(path)
@@ -83,7 +85,7 @@ def sweep(
     side = unit(side - tangent * (side * tangent).sum(1, keepdims=True))
     depth = np.cross(tangent, side)
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False) + np.pi / sides
-    c, s = (np.sign(f) * np.abs(f) ** (2 / power) for f in (np.cos(angle), np.sin(angle)))
+    c, s = (np.sign(f) * power(np.abs(f), 2 / exponent) for f in (cos(angle), sin(angle)))
     w, d = (np.broadcast_to(np.asarray(h, np.float32), (n,))[:, None, None] for h in (half_width, half_depth))
     rings = path[:, None] + side[:, None] * (w * c[None, :, None]) + depth[:, None] * (d * s[None, :, None])
     ends = [np.repeat(path[i : i + 1, None], sides, axis=1) for i in (0, n - 1)]
@@ -95,14 +97,14 @@ def turned(radius: ArrayLike, height: ArrayLike, sides: int = 24) -> Mesh:
     """A profile of radii at heights, turned about the y axis; closed where the radius ends at 0."""
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     r, y = np.asarray(radius, np.float64)[:, None], np.asarray(height, np.float64)[:, None]
-    rings = np.stack([r * np.sin(angle), np.broadcast_to(y, (len(y), sides)), r * np.cos(angle)], axis=2)
+    rings = np.stack([r * sin(angle), np.broadcast_to(y, (len(y), sides)), r * cos(angle)], axis=2)
     return _ringed(rings)
 
 
 def ball(radius: float) -> Mesh:
     """A sphere about the origin."""
     turn = np.linspace(0, np.pi, 22)
-    return turned(radius * np.sin(turn), -radius * np.cos(turn), 36)
+    return turned(radius * sin(turn), -radius * cos(turn), 36)
 
 
 def _ringed(rings: ArrayLike) -> Mesh:
@@ -130,7 +132,7 @@ def joined(*meshes: Mesh) -> Mesh:
 
 def moved(mesh: Mesh, origin: ArrayLike, axes: ArrayLike | None = None) -> Mesh:
     """The mesh with its x, y, z along the columns of `axes` float[3, 3] and its origin at `origin`."""
-    verts = mesh.verts if axes is None else mesh.verts @ np.asarray(axes, np.float32).T
+    verts = mesh.verts if axes is None else product(mesh.verts, np.asarray(axes, np.float32).T)
     return Mesh((verts + np.asarray(origin, np.float32)).astype(np.float32), mesh.faces)
 
 
@@ -141,7 +143,7 @@ def curve(points: ArrayLike, step: float = _STEP) -> F32:
     out = []
     for i in range(1, len(p) - 2):
         a, b, c, d = p[i - 1 : i + 3]
-        count = max(3, int(np.linalg.norm(c - b) / step))
+        count = max(3, int(norm(c - b) / step))
         t = np.linspace(0, 1, count, endpoint=i == len(p) - 3)[:, None]
         out.append(b + 0.5 * t * ((c - a) + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))))
     return np.concatenate(out).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from synth.exact_math import dot, norm
 from synth.mannequin.mesh import F32, Mesh, vertex_normals
 from synth.mannequin.raster import Piece, Points
 from synth.mannequin.solids import sweep, unit
@@ -42,8 +43,8 @@ class Surface:
         way = unit(direction)
         rel = self.points - np.asarray(at, np.float32)
         side = np.cross(np.array([0, 1, 0], np.float32), way)
-        near = (np.abs(rel @ side) < half[0]) & (np.abs(rel[:, 1]) < half[1])
-        return float((rel[near] @ way).max()) if near.any() else 0.0
+        near = (np.abs(dot(rel, side)) < half[0]) & (np.abs(rel[:, 1]) < half[1])
+        return float(dot(rel[near], way).max()) if near.any() else 0.0
 
     def pushed_out(self, p: F32, gap: float) -> tuple[F32, F32, F32]:
         """Points at least `gap` outside, the surface's unit normal at each, and the depth they were pushed."""
@@ -95,7 +96,7 @@ def hung(surface: Surface, first: ArrayLike, top: F32, last: ArrayLike, gap: flo
 
 
 def _resampled(p: F32, count: int) -> F32:
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
+    along = np.concatenate([[0], np.cumsum(norm(np.diff(p, axis=0)))])
     at = np.linspace(0, along[-1], count)
     return np.stack([np.interp(at, along, p[:, i]) for i in range(3)], axis=1).astype(np.float32)
 
@@ -103,4 +104,4 @@ def _resampled(p: F32, count: int) -> F32:
 def ribbon(path: F32, outward: F32, width: float, thickness: float) -> Mesh:
     """A flat band along `path` that lies on a surface with normals `outward`."""
     across = np.cross(np.gradient(path, axis=0), outward)
-    return sweep(path, across, width / 2, thickness / 2, sides=8, power=4)
+    return sweep(path, across, width / 2, thickness / 2, sides=8, exponent=4)

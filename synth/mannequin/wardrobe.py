@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth.exact_math import arctan2, cos, hypot, norm, sin
 from synth.mannequin.body import JOINT, Body, leg_parts, limb_parts, smoothstep
 from synth.mannequin.fabric import (
     COATS,
@@ -159,7 +160,7 @@ def _upper_extent(body: Body, hem: float, sleeve: float, neck: tuple[float, floa
         front = smoothstep(-0.02, 0.03, z)
         line = top + 0.034 - (neck[0] + 0.012) * front + neck[1] * np.abs(x) * front
         line = np.minimum(line, top + 0.036)
-        around = np.hypot(x, z + 0.012) - radius
+        around = hypot(x, z + 0.012) - radius
         # Outside the neck's own radius the shoulders stay covered unless the neckline is cut wide.
         collar = np.maximum(line - y, around - 0.02 - neck[0] * 0.25)
         trunk = np.minimum(collar, y - hem)
@@ -174,7 +175,7 @@ def _upper_extent(body: Body, hem: float, sleeve: float, neck: tuple[float, floa
 
 
 def _arm_length(body: Body) -> float:
-    return float(np.linalg.norm(body.wrist - body.shoulder))
+    return float(norm(body.wrist - body.shoulder))
 
 
 def _top(rng: np.random.Generator, body: Body, *, winter: bool, sport: bool, tucked: bool) -> Garment:
@@ -430,14 +431,14 @@ def garment_piece(body: Body, garment: Garment, above: list[Garment], noise: Noi
 def _drape(body: Body, p: F32, noise: Noise) -> F32:
     """How far a skirt's folds stand out below the hips, in statures; deeper towards the hem."""
     hip = float(body.hip[1])
-    angle = np.arctan2(p[:, 0], p[:, 2])
-    at = np.stack([np.sin(angle) * 2.6, np.cos(angle) * 2.6, p[:, 1] * 2], axis=1).astype(np.float32)
+    angle = arctan2(p[:, 0], p[:, 2])
+    at = np.stack([sin(angle) * 2.6, cos(angle) * 2.6, p[:, 1] * 2], axis=1).astype(np.float32)
     return ((noise(at + 11) - 0.5) * 0.05 * smoothstep(hip, hip - 0.3, p[:, 1])).astype(np.float32)
 
 
 def _radial(p: F32, arm: F32) -> F32:
     out = p * np.array([1, 0, 1], np.float32)
-    out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-4)
+    out = out / np.maximum(norm(out)[..., None], 1e-4)
     return out * (1 - arm[:, None])
 
 
@@ -448,6 +449,6 @@ def _placket(points: Points, look: Look) -> None:
     seam = front & (np.abs(x - 0.011) < 0.0012)
     look.albedo[seam] *= 0.65
     step = y / 0.045 - np.floor(y / 0.045) - 0.5
-    button = front & (np.hypot(x, step * 0.045) < 0.0042)
+    button = front & (hypot(x, step * 0.045) < 0.0042)
     look.albedo[button] = look.albedo[button] * 0.35 + 0.03
     look.gloss[button] = 0.6

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import sin
+from synth.fixed_point import blur, resample
 from synth.scenery.textures import F32, Colour, Texture, f32, hue, make_texture, mix, noise, shade
 
 
@@ -25,7 +27,7 @@ def _glass(rng: np.random.Generator, height: int, width: int, lit: float) -> F32
     if rng.random() < lit:
         pane = mix((0.98, 0.80, 0.50), (0.80, 0.55, 0.28), np.clip(y + 0 * x, 0, 1))
     if rng.random() < 0.45:
-        folds = 0.75 + 0.2 * np.sin(x * width / rng.uniform(2.5, 5.0)) + 0 * y
+        folds = 0.75 + 0.2 * sin(x * width / rng.uniform(2.5, 5.0)) + 0 * y
         side = rng.uniform(0.15, 0.5)
         curtain = ((x < side) | (x > 1 - side)) & (y < rng.uniform(0.5, 1.2))
         pane = np.where(curtain[..., None], f32((0.8, 0.78, 0.72)) * folds[..., None], pane)
@@ -154,7 +156,7 @@ def shop(rng: np.random.Generator, frame: Colour, sign: Colour, lit: float) -> T
         x0, x1 = round(edges[bay]) + 8, round(edges[bay + 1]) - 8
         bottom = 500 if bay == door else 420
         inside = _glass(rng, 256, x1 - x0 if x1 - x0 < 256 else 256, lit)
-        pane = cv2.resize(inside, (x1 - x0, bottom - 130))
+        pane = resample(inside, (x1 - x0, bottom - 130))
         for _ in range(0 if bay == door else 14):
             left, top = rng.uniform(0, x1 - x0 - 30), rng.uniform((bottom - 130) * 0.45, bottom - 150)
             tone = hue(rng, (0.1, 0.6), (0.2, 0.8))
@@ -266,7 +268,7 @@ def painting(rng: np.random.Generator) -> Texture:
     if rng.random() < 0.35:
         mat = np.empty((size, size, 3), np.float32)
         mat[:] = (0.94, 0.93, 0.90)
-        inner = cv2.resize(image, (170, 170), interpolation=cv2.INTER_AREA)
+        inner = resample(blur(image, 0.6), (170, 170))
         mat[41:215, 41:215] = (0.75, 0.74, 0.72)
         mat[43:213, 43:213] = inner
         image = mat
@@ -333,7 +335,7 @@ def view(rng: np.random.Generator, day: Colour) -> Texture:
         for row in range(int(top) + 12, size, 34):
             for column in range(int(left) + 8, int(left + wide) - 12, 24):
                 _fill(image, column, row, column + 11, row + 18, shade(wall, 0.45))
-    return make_texture(cv2.GaussianBlur(image, (0, 0), 1.6) * 0.72 + 0.22)
+    return make_texture(blur(image, 1.6) * 0.72 + 0.22)
 
 
 def door(rng: np.random.Generator, colour: Colour, glazed: bool) -> Texture:
@@ -352,7 +354,7 @@ def door(rng: np.random.Generator, colour: Colour, glazed: bool) -> Texture:
             _fill(image, left + 3, top + 3, right - 3, bottom - 3, shade(colour, 0.95))
     if glazed:
         _fill(image, 36, 30, 154, 230, shade(colour, 0.5))
-        image[36:224, 42:148] = cv2.resize(_glass(rng, 188, 106, 0.3), (106, 188))
+        image[36:224, 42:148] = _glass(rng, 188, 106, 0.3)
     _fill(image, 12, 208, 34, 214, (0.78, 0.74, 0.66))
     _fill(image, 12, 198, 19, 226, (0.62, 0.60, 0.55))
     image[:, :3] *= 0.4

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth.gamma import to_display
 from synth.scenery import bitmaps, props, textures
 from synth.scenery.raycast import Material
 from synth.scenery.textures import F32, Colour, Texture, f32, noise, pick, shade
@@ -27,7 +28,7 @@ def _wall_picture(rng: np.random.Generator) -> F32:
     if rng.random() < 0.4:
         tone = pick(rng, ((0.58, 0.33, 0.25), (0.66, 0.46, 0.34), (0.48, 0.30, 0.26), (0.70, 0.62, 0.50)))
         texture = textures.bricks(rng, tone, (0.66, 0.62, 0.57), 128, 48, 0.8)
-        return np.asarray(np.power(texture.levels[0], 1 / 2.2), np.float32)
+        return to_display(texture.levels[0])
     tone = pick(rng, STUCCO)
     stain = noise(1024, 1.6, int(rng.integers(4)))
     streak = noise(1024, 1.2, 4, 0.12)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, hypot, norm, power, sin
 from synth.scenery.textures import Colour, Texture, f32, make_texture, noise, shade
 
 GREENS: tuple[Colour, ...] = ((0.33, 0.45, 0.17), (0.27, 0.42, 0.20), (0.40, 0.48, 0.18), (0.24, 0.37, 0.22))
@@ -18,7 +19,7 @@ def _leaves(
     """Stamp pointed leaves at float[N, 2] centres in one fill."""
     angle = rng.uniform(0, 2 * np.pi, len(centres))
     length = size * rng.uniform(0.6, 1.4, len(centres))
-    along = np.stack([np.cos(angle), np.sin(angle)], -1) * length[:, None]
+    along = np.stack([cos(angle), sin(angle)], -1) * length[:, None]
     across = np.stack([-along[:, 1], along[:, 0]], -1) * 0.42
     quads = np.stack([centres - along, centres + across, centres + along, centres - across], 1)
     jitter = float(np.clip(rng.normal(1, spread), 0.5, 1.5))
@@ -38,7 +39,7 @@ def tree(rng: np.random.Generator, leaf: Colour, light_from: float) -> Texture:
     tips: list[tuple[float, float]] = []
 
     def grow(x: float, y: float, angle: float, length: float, thick: float, depth: int) -> None:
-        stop_x, stop_y = x + length * np.sin(angle), y - length * np.cos(angle)
+        stop_x, stop_y = x + length * sin(angle), y - length * cos(angle)
         for offset, light in ((0.0, 0.75), (light_from * thick * 0.22, 1.15)):
             tone = [255 * c * light for c in bark] + [255]
             ends = (
@@ -101,16 +102,16 @@ def _crown(
     """Paint clumps of leaves, back to front, into an ellipse: dark below and inside, light towards the
     sun."""
     count = int(rng.integers(46, 64))
-    radius = rng.uniform(0, 1, count) ** 0.55
+    radius = power(rng.uniform(0, 1, count), 0.55)
     around = rng.uniform(0, 2 * np.pi, count)
     clumps = np.stack(
-        [centre[0] + radius * np.cos(around) * reach[0], centre[1] + radius * np.sin(around) * reach[1]], -1
+        [centre[0] + radius * cos(around) * reach[0], centre[1] + radius * sin(around) * reach[1]], -1
     )
     depth = rng.uniform(-1, 1, count) - 0.4 * (clumps[:, 1] - centre[1]) / reach[1] * 0.27
-    for index in np.argsort(depth):
+    for index in np.argsort(depth, kind="stable"):
         clump, big = clumps[index], rng.uniform(*clump_size)
         offsets = rng.normal(0, 0.42, (170, 2))
-        offsets = offsets[np.hypot(offsets[:, 0], offsets[:, 1]) < 1.15] * big
+        offsets = offsets[hypot(offsets[:, 0], offsets[:, 1]) < 1.15] * big
         offsets[:, 1] *= 0.75
         lift = (-offsets[:, 1] / big + 0.7 * light_from * offsets[:, 0] / big) * 0.9
         lift += rng.normal(0, 0.3, len(lift))
@@ -135,10 +136,10 @@ def potted(rng: np.random.Generator, leaf: Colour) -> Texture:
         lean = rng.normal(0, 0.62)
         length = rng.uniform(0.55, 0.98) * size
         t = np.linspace(0, 1, 14)
-        x = size / 2 + lean * length * 0.62 * t**1.3
-        y = size - 2 - length * (t - 0.33 * abs(lean) * t**2.4)
+        x = size / 2 + lean * length * 0.62 * power(t, 1.3)
+        y = size - 2 - length * (t - 0.33 * abs(lean) * power(t, 2.4))
         if arching:
-            wide = 11 * np.sin(np.pi * np.clip(t * 0.94 + 0.05, 0, 1)) + 1
+            wide = 11 * sin(np.pi * np.clip(t * 0.94 + 0.05, 0, 1)) + 1
             outline = np.concatenate([np.stack([x - wide, y], -1), np.stack([x + wide, y], -1)[::-1]])
             colour = [255 * c for c in tone] + [255]
             cv2.fillPoly(canvas, [np.round(outline * 16).astype(np.int32)], colour, cv2.LINE_8, 4)
@@ -159,7 +160,7 @@ def palm(rng: np.random.Generator) -> Texture:
     lean = rng.uniform(-90, 90)
     top = np.array([width / 2 + lean, 210.0])
     t = np.linspace(0, 1, 40)
-    trunk_x = width / 2 + lean * t**1.6
+    trunk_x = width / 2 + lean * power(t, 1.6)
     trunk_y = height - (height - top[1]) * t
     for index in range(39):
         tone = 0.8 + 0.2 * (index % 2)
@@ -172,13 +173,13 @@ def palm(rng: np.random.Generator) -> Texture:
         angle = rng.uniform(-2.4, 2.4)
         length = rng.uniform(190, 270)
         s = np.linspace(0.08, 1, 34)
-        x = top[0] + length * s * np.sin(angle)
-        y = top[1] - length * s * np.cos(angle) * 0.75 + 150 * s**2
+        x = top[0] + length * s * sin(angle)
+        y = top[1] - length * s * cos(angle) * 0.75 + 150 * s**2
         spine = np.stack([x, y], -1)
         tangent = np.gradient(spine, axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        tangent /= norm(tangent)[..., None]
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], -1)
-        reach = (58 * np.sin(np.pi * np.clip(s, 0.05, 0.97)) + 4)[:, None]
+        reach = (58 * sin(np.pi * np.clip(s, 0.05, 0.97)) + 4)[:, None]
         colour = [255 * c for c in leaf] + [255]
         for side in (-1, 1):
             tips = spine + side * normal * reach * 0.75 + tangent * reach * 0.7 + [0, 14]
@@ -194,7 +195,7 @@ def ridge(rng: np.random.Generator, tone: Colour, cliff: bool) -> Texture:
     line at its foot."""
     height, width = 128, 1024
     x = np.linspace(0, 1, width, dtype=np.float32)
-    outline = np.maximum(np.sin(np.pi * x), 0) ** 0.7 * (
+    outline = power(np.maximum(sin(np.pi * x), 0), 0.7) * (
         0.55 + 0.10 * noise(1024, 1.5, int(rng.integers(4)))[5]
     )
     outline *= np.clip(1 + 0.9 * (x - 0.5) * float(rng.choice([-1, 1])), 0, 1.3)

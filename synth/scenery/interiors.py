@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.gamma import to_display
 from synth.scenery import bitmaps, props, textures
 from synth.scenery.raycast import Decal, Material, box
 from synth.scenery.room import CLOTHS, WALLS, WOODS, Room, floor, outlook, wall_cover
@@ -109,7 +110,7 @@ def _rolled(texture: textures.Texture, u: float, v: float) -> textures.Texture:
     base = texture.levels[0]
     height, width = base.shape[:2]
     moved = np.roll(base, (round((-v % 1) * height), round((u % 1) * width)), (0, 1))
-    return textures.make_texture(np.power(moved, 1 / 2.2))
+    return textures.make_texture(to_display(moved))
 
 
 def office(rng: np.random.Generator) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.exact_math import exp, hypot, sin
 from synth.scenery import bitmaps, foliage, props, textures
 from synth.scenery.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
 from synth.scenery.raycast import Decal, Material, Sprite, box
@@ -29,7 +30,7 @@ def park(rng: np.random.Generator) -> World:
     patches = noise(512, 1.7, 5)
 
     def path_x(z: F32) -> F32:
-        return np.asarray(start + bend * (np.sin(z / 9.0 + phase) - np.sin(phase)), np.float32)
+        return np.asarray(start + bend * (sin(z / 9.0 + phase) - sin(phase)), np.float32)
 
     def path(x: F32, z: F32) -> F32:
         rough = ragged[(z * 24).astype(int) % 512, (x * 24).astype(int) % 512] * 0.06
@@ -37,7 +38,7 @@ def park(rng: np.random.Generator) -> World:
 
     def worn(x: F32, z: F32) -> F32:
         spot = patches[(z * 12).astype(int) % 512, (x * 12).astype(int) % 512]
-        near = np.exp(-np.square((np.abs(x - path_x(z)) - broad) / 0.45))
+        near = exp(-np.square((np.abs(x - path_x(z)) - broad) / 0.45))
         return np.clip(0.28 * (spot - 0.7) + 0.45 * near * (0.5 + 0.5 * spot), 0, 0.7).astype(np.float32)
 
     # Large patches of another green: without them the eye finds the period of the lawn's tile.
@@ -137,19 +138,19 @@ def beach(rng: np.random.Generator) -> World:
     def reach(x: F32, z: F32) -> F32:
         """Metres out to sea (negative on the sand)."""
         wobble = 0.8 * edge[(z * 4).astype(int) % 512, (x * 4).astype(int) % 512]
-        return (
-            (z - shore - slope * x) / f32(np.hypot(1, slope)) + 0.8 * np.sin(x * 0.21) + 0.5 * wobble
-        ).astype(np.float32)
+        return ((z - shore - slope * x) / f32(hypot(1, slope)) + 0.8 * sin(x * 0.21) + 0.5 * wobble).astype(
+            np.float32
+        )
 
     def frothy(x: F32, z: F32) -> F32:
         out = reach(x, z)
         thread = np.abs(lace[(z * 30).astype(int) % 512, (x * 30).astype(int) % 512])
-        rim = np.exp(-np.square((out - 0.1) / 0.28))
+        rim = exp(-np.square((out - 0.1) / 0.28))
         breakers = sum(
-            np.exp(-np.square((out - line + 0.8 * np.sin(x * 0.13 + line)) / wide))
+            exp(-np.square((out - line + 0.8 * sin(x * 0.13 + line)) / wide))
             for line, wide in ((3.2, 0.55), (7.0, 0.5), (13.0, 0.6))
         )
-        film = np.exp(-np.square((out - 1.4) / 1.2)) * (thread < 0.28)
+        film = exp(-np.square((out - 1.4) / 1.2)) * (thread < 0.28)
         return np.clip(rim * (thread < 1.1) + breakers * (thread < 0.9) * 0.9 + 0.55 * film, 0, 1).astype(
             np.float32
         )

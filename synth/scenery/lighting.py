@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, dot, hypot, norm, power, product, sin
+from synth.fixed_point import on_grid
 from synth.scenery.raycast import FACES, NOTHING, Buffers, Solid, Sprite
 from synth.scenery.textures import F32, Colour, f32, noise
 
@@ -142,7 +144,7 @@ def _sunlight(grid: _Grid, solids: Sequence[Solid], sprites: Sequence[Sprite], s
     surface = grid.surface.ravel()
     here = np.flatnonzero(surface != NOTHING)
     points, normals = grid.position.reshape(-1, 3)[here], grid.normal.reshape(-1, 3)[here]
-    facing = np.maximum(normals @ f32(sun.direction), 0)
+    facing = np.maximum(dot(normals, f32(sun.direction)), 0)
     # Leaves face every way: a sprite takes an even share of the sun.
     facing[surface[here] // FACES >= len(solids)] = 0.62
     lit = np.flatnonzero(facing > 0)
@@ -166,7 +168,7 @@ def _grid(buffers: Buffers, solids: Sequence[Solid], stride: int) -> _Grid:
         table[index * FACES : index * FACES + len(solid.normals)] = solid.normals
     camera = buffers.camera
     # Sprites are lit as if they faced the camera and the sky.
-    table[-1] = -0.5 * np.sin(camera.yaw), 0.8, -0.5 * np.cos(camera.yaw)
+    table[-1] = -0.5 * sin(camera.yaw), 0.8, -0.5 * cos(camera.yaw)
     lookup = np.where(surface == NOTHING, len(table) - 1, np.minimum(surface, len(table) - 1))
     normal = table[lookup]
     owner = surface // FACES
@@ -174,7 +176,7 @@ def _grid(buffers: Buffers, solids: Sequence[Solid], stride: int) -> _Grid:
         if solid.axis is not None and index in buffers.spots:
             round_side = (owner == index) & (np.abs(normal[..., 1]) < 0.9)
             away = position[round_side][:, [0, 2]] - f32(solid.axis)
-            away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-4)
+            away /= np.maximum(norm(away)[..., None], 1e-4)
             rise = normal[round_side][:, 1]
             flat = np.sqrt(1 - rise**2)
             normal[round_side] = np.stack([away[:, 0] * flat, rise, away[:, 1] * flat], -1)
@@ -193,18 +195,18 @@ def ambient_occlusion(grid: _Grid, buffers: Buffers, radius: float) -> F32:
     count = 14
     for index in range(count):
         angle = index * 2.399963
-        share = f32(((index + 0.5) / count) ** 0.8)
+        share = f32(power((index + 0.5) / count, 0.8))
         span = np.clip(reach * share, 1.0, 90.0)
         neighbour = cv2.remap(
             grid.position,
-            base_x + span * f32(np.cos(angle)),
-            base_y + span * f32(np.sin(angle)),
+            base_x + span * f32(cos(angle)),
+            base_y + span * f32(sin(angle)),
             cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_REPLICATE,
         )
         offset = neighbour - grid.position
-        distance = np.sqrt(np.einsum("ijk,ijk->ij", offset, offset)) + f32(1e-4)
-        rise = np.einsum("ijk,ijk->ij", offset, grid.normal) / distance
+        distance = norm(offset) + f32(1e-4)
+        rise = dot(offset, grid.normal) / distance
         total += np.maximum(rise - 0.08, 0) * np.clip(1.6 - distance / f32(radius), 0, 1)
     closed = np.clip(1 - 2.0 * total / count, 0.12, 1).astype(np.float32)
     blurred = np.asarray(cv2.blur(closed, (5, 5)), np.float32)
@@ -214,13 +216,13 @@ def ambient_occlusion(grid: _Grid, buffers: Buffers, radius: float) -> F32:
 
 
 def _blocked(points: F32, toward: F32, limit: F32 | float, solid: Solid) -> NDArray[np.bool_]:
-    """bool[N]: whether the ray from each point meets the solid before `limit` metres."""
-    enter = np.full(len(points), 1e-3, np.float32)
+    """bool[N]: whether the ray from each point float32[3, N] meets the solid before `limit` metres."""
+    enter = np.full(points.shape[1], 1e-3, np.float32)
     leave = np.broadcast_to(f32(limit), enter.shape).copy()
-    inside = np.ones(len(points), bool)
+    inside = np.ones(enter.shape, bool)
     for normal, offset in zip(f32(solid.normals), f32(solid.offsets), strict=True):
-        gap = offset - points @ normal
-        slope = np.broadcast_to(toward @ normal, gap.shape)
+        gap = offset - dot(points.T, normal)
+        slope = np.broadcast_to(dot(toward.T, normal), gap.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             reach = gap / slope
         enter = np.where(slope < 0, np.maximum(enter, reach), enter)
@@ -243,23 +245,23 @@ def _sunlit(
     direction = f32(sun.direction)
     # Order the points across the sunbeams: a caster then concerns one contiguous run of them.
     flat = f32([direction[2], 0, -direction[0]])
-    flat /= max(float(np.linalg.norm(flat)), 1e-3)
-    side = points @ flat
-    order = np.argsort(side)
-    side, ordered = side[order], points[order]
+    flat /= max(float(norm(flat)), 1e-3)
+    side = dot(points, flat)
+    order = np.argsort(side, kind="stable")
+    side, ordered = side[order], np.ascontiguousarray(points[order].T)
     lifted = np.cross(direction, flat).astype(np.float32)
-    toward = direction + f32(_SUN_RADIUS) * (places[order] @ np.stack([flat, lifted]))
-    toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+    toward = direction + f32(_SUN_RADIUS) * product(places[order], np.stack([flat, lifted]))
+    toward = np.ascontiguousarray((toward / norm(toward)[:, None]).T)
     seen = np.ones(len(points), np.float32)
     if sun.portals:
         seen[:] = 0
         for portal in sun.portals:
             _through(portal, ordered, toward, seen)
-    rise = ordered @ lifted
+    rise = dot(ordered.T, lifted)
     for solid in solids:
         if not solid.casts:
             continue
-        across, along = solid.vertices @ flat, solid.vertices @ lifted
+        across, along = product(solid.vertices, flat), product(solid.vertices, lifted)
         # Spread rays leave the exact shadow by 1 % of their length: 0.2 m is enough up to 20 m.
         first, last = np.searchsorted(side, [across.min() - 0.2, across.max() + 0.2])
         run = rise[first:last]
@@ -268,44 +270,44 @@ def _sunlit(
             + first
         )
         if len(near):
-            seen[near[_blocked(ordered[near], toward[near], 1e4, solid)]] = 0
+            seen[near[_blocked(ordered[:, near], toward[:, near], 1e4, solid)]] = 0
     owners = owners[order]
     for number, sprite in enumerate(sprites):
         reach = 0.5 * sprite.size[0]
-        first, last = np.searchsorted(side, f32(sprite.foot) @ flat + f32([-reach, reach]))
+        first, last = np.searchsorted(side, dot(f32(sprite.foot), flat) + f32([-reach, reach]))
         if first < last:
             # The flat cut-out must not shadow itself: its shading is painted on it.
             run_of = np.flatnonzero(owners[first:last] != number) + first
-            seen[run_of] *= _sprite_shadow(ordered[run_of], toward[run_of], sprite, flat)
+            seen[run_of] *= _sprite_shadow(ordered[:, run_of], toward[:, run_of], sprite, flat)
     result = np.empty_like(seen)
     result[order] = seen
     return result
 
 
 def _through(portal: Portal, points: F32, toward: F32, seen: F32) -> None:
-    """Set `seen` to 1 where the ray passes through the portal."""
+    """Set `seen` to 1 where the ray from a point float32[3, N] passes through the portal."""
     across, other = (0, 2) if portal.axis == "x" else (2, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        reach = (f32(portal.at) - points[:, across]) / toward[:, across]
-    side = points[:, other] + reach * toward[:, other]
-    rise = points[:, 1] + reach * toward[:, 1]
+        reach = (f32(portal.at) - points[across]) / toward[across]
+    side = points[other] + reach * toward[other]
+    rise = points[1] + reach * toward[1]
     inside = (reach > 0) & (side > portal.low[0]) & (side < portal.high[0])
     seen[inside & (rise > portal.low[1]) & (rise < portal.high[1])] = 1
 
 
 def _sprite_shadow(points: F32, toward: F32, sprite: Sprite, right: F32) -> F32:
-    """float32[N] in 0..1: light left by the sprite, turned to the sun (`right` is level and across the
-    beams)."""
+    """float32[N] in 0..1: light left at points float32[3, N] by the sprite, turned to the sun (`right` is level
+    and across the beams)."""
     flat = f32([-right[2], 0, right[0]])
     foot = f32(sprite.foot)
     width, height = sprite.size
-    left = np.ones(len(points), np.float32)
-    ahead = (foot - points) @ flat
+    left = np.ones(points.shape[1], np.float32)
+    ahead = dot(foot - points.T, flat)
     near = np.flatnonzero(ahead > 0)
-    reach = ahead[near] / np.maximum(toward[near] @ flat, 1e-3)
-    hit = points[near] + reach[:, None] * toward[near] - foot
-    u = (hit @ right) / width + 0.5
-    v = 1 - hit[:, 1] / height
+    reach = ahead[near] / np.maximum(dot(toward[:, near].T, flat), 1e-3)
+    hit = points[:, near] + reach * toward[:, near] - foot[:, None]
+    u = dot(hit.T, right) / width + 0.5
+    v = 1 - hit[1] / height
     inside = (u > 0) & (u < 1) & (v > 0) & (v < 1)
     near, u, v = near[inside], u[inside], v[inside]
     if len(near):
@@ -322,33 +324,36 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
     """float32[N, 3]: light from one rectangular lamp, one shadow ray per point."""
     centre, across, along = f32(lamp.centre), f32(lamp.across), f32(lamp.along)
     facing = np.cross(across, along)
-    area = 4 * float(np.linalg.norm(facing))
-    facing = facing / np.linalg.norm(facing)
-    middle = centre - points
-    distance = np.linalg.norm(middle, axis=1)
+    size = norm(facing)
+    area = 4 * float(size)
+    facing = facing / size
+    middle = np.asfortranarray(centre - points)
+    distance = norm(middle)
     # The unshadowed term uses the lamp's middle (smooth); only the shadow test is sampled over its area.
     toward = middle / np.maximum(distance, 1e-3)[:, None]
-    cosine = np.maximum(np.einsum("ij,ij->i", toward, normals) * 0.85 + 0.15, 0)
-    emitted = np.maximum(-(toward @ facing), 0)
-    strength = cosine * emitted * f32(area) / (distance**2 + f32(area) * 0.35)
+    cosine = np.maximum(dot(toward, normals) * 0.85 + 0.15, 0)
+    emitted = np.maximum(-dot(toward, facing), 0)
+    strength = cosine * emitted * f32(area) / (distance * distance + f32(area) * 0.35)
     useful = np.flatnonzero(strength * max(lamp.colour) > 0.015)
     target = centre + places[useful, :1] * across + places[useful, 1:] * along - points[useful]
-    length = np.linalg.norm(target, axis=1)
-    target /= np.maximum(length, 1e-3)[:, None]
-    start = points[useful] + 0.01 * normals[useful]
+    length = norm(target)
+    target = np.ascontiguousarray((target / np.maximum(length, 1e-3)[:, None]).T)
+    start = np.ascontiguousarray((points[useful] + 0.01 * normals[useful]).T)
     clear = np.ones(len(useful), np.float32)
-    start_along = np.einsum("ij,ij->i", start, target)
-    start_square = np.einsum("ij,ij->i", start, start)
+    start_along = dot(start.T, target.T)
+    start_square = dot(start.T, start.T)
     for solid in casters:
-        # Only rays through the bounding sphere are tested; in this form the test is two matrix products.
+        # Only rays through the bounding sphere are tested; in this form the test is two sums of products.
         centre = f32(solid.centre)
         radius = f32(solid.radius)
-        along = target @ centre - start_along
-        apart = start_square - 2 * (start @ centre) + centre @ centre - along**2
-        near = np.flatnonzero((apart < radius**2 + 0.002) & (along > -radius) & (along < length + radius))
+        along = dot(target.T, centre) - start_along
+        apart = start_square - 2 * dot(start.T, centre) + dot(centre, centre) - along * along
+        near = np.flatnonzero(
+            (apart < radius * radius + 0.002) & (along > -radius) & (along < length + radius)
+        )
         near = near[clear[near] > 0]
         if len(near):
-            clear[near[_blocked(start[near], target[near], length[near] - 0.03, solid)]] = 0
+            clear[near[_blocked(start[:, near], target[:, near], length[near] - 0.03, solid)]] = 0
     strength[useful] *= clear
     return np.asarray(strength[:, None] * f32(lamp.colour), np.float32)
 
@@ -402,8 +407,8 @@ def cloudy_sky(
     above = ray_y > -0.01
     rise = np.maximum(ray_y[above], 0.004)[:, None]
     length = np.sqrt(ray_x**2 + ray_z**2)[None, :]
-    elevation = rise / np.hypot(length, rise)
-    blend = np.clip(elevation * 1.7, 0, 1) ** 0.55
+    elevation = rise / hypot(length, rise)
+    blend = power(np.clip(elevation * 1.7, 0, 1), 0.55)
     sky = f32(low) * (1 - blend)[..., None] + f32(high) * blend[..., None]
     # Clouds live on a plane: project, look up two octaves of cloudy noise, threshold softly.
     reach = 0.055 / (rise + 0.035)
@@ -412,7 +417,7 @@ def cloudy_sky(
     size = 512
     field = noise(size, 1.55, variant % 4)
     cloud = cv2.remap(
-        np.tile(field, (2, 2)),
+        np.tile(on_grid(field, 10), (2, 2)),
         (u * size).astype(np.float32),
         (v * size).astype(np.float32),
         cv2.INTER_LINEAR,
@@ -425,8 +430,9 @@ def cloudy_sky(
     if sun is not None:
         direction = f32(sun.direction)
         cosine = ray_x[None, :] * direction[0] + rise * direction[1] + ray_z[None, :] * direction[2]
-        cosine /= np.hypot(length, rise)
-        halo = np.maximum(cosine, 0) ** 24 * 0.5 + np.maximum(cosine, 0) ** 400 * 3
+        cosine /= hypot(length, rise)
+        glow = power(np.clip(cosine, 0, 1), 24)
+        halo = glow * 0.5 + power(glow, 400 / 24) * 3
         sky = sky + halo[..., None] * f32(sun.colour) * 0.35
     result = np.zeros((camera.height, camera.width, 3), np.float32)
     result[above] = sky

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synth.exact_math import cos, sin
 from synth.scenery import foliage
 from synth.scenery.lighting import Light, Sun
 from synth.scenery.raycast import Decal, Material, Sprite, ground
@@ -28,8 +29,8 @@ def weather(rng: np.random.Generator, haze: float) -> Day:
     side = float(rng.choice([-1.0, 1.0]))
     azimuth = side * float(rng.uniform(0.6, 2.3))
     rise = float(rng.uniform(0.55, 0.95)) if kind != "golden" else float(rng.uniform(0.26, 0.4))
-    flat = np.sqrt(1 - rise**2)
-    direction = (float(flat * np.sin(azimuth)), rise, float(flat * np.cos(azimuth)))
+    flat = np.sqrt(1 - rise * rise)
+    direction = (float(flat * sin(azimuth)), rise, float(flat * cos(azimuth)))
     variant = int(rng.integers(16))
     if kind == "overcast":
         light = Light(

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from synth.exact_math import cos, sin
 from synth.scenery import bitmaps, textures
 from synth.scenery.raycast import Material, Solid, column
 from synth.scenery.textures import Colour, f32, make_texture
@@ -24,7 +25,7 @@ def wood(rng: np.random.Generator, colour: Colour) -> Material:
     """Solid wood with grain along u."""
     size = 512
     grain = textures.noise(size, 1.2, int(rng.integers(3)), 12.0)
-    value = 1 + 0.11 * grain + 0.05 * np.sin(4 * grain)
+    value = 1 + 0.11 * grain + 0.05 * sin(4 * grain)
     return Material(make_texture(f32(colour) * value[..., None]), (1.6, 0.8))
 
 
@@ -296,7 +297,7 @@ def car(rng: np.random.Generator, paint: Colour) -> list[Solid]:
             ):
                 disc = np.array(
                     [
-                        [side * x, 0.315 + radius * np.sin(a), z + radius * np.cos(a)]
+                        [side * x, 0.315 + radius * sin(a), z + radius * cos(a)]
                         for a in ring
                         for x in (wide, 0.6)
                     ]

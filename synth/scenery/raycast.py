@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from synth.exact_math import cos, dot, exp, hypot, log2, norm, product, sin
 from synth.scenery.textures import F32, Texture, f32
 
 FACES = 32  # surface number = solid index * FACES + face index
@@ -58,7 +59,7 @@ class Camera:
         """x and z of the ray directions per column, y per row; the direction's depth along the view is 1."""
         across = (np.arange(self.width, dtype=np.float32) + 0.5 - self.centre_x) / self.focal
         up = (self.horizon - np.arange(self.height, dtype=np.float32) - 0.5) / self.focal
-        cosine, sine = f32(np.cos(self.yaw)), f32(np.sin(self.yaw))
+        cosine, sine = f32(cos(self.yaw)), f32(sin(self.yaw))
         up = -up if self.mirrored else up
         return (
             (across * cosine + sine).astype(np.float32),
@@ -69,7 +70,7 @@ class Camera:
     def window(self, points: NDArray) -> tuple[int, int, int, int] | None:
         """Pixel box x0, y0, x1, y1 that holds the projection of the points' hull; None when out of sight."""
         relative = points - np.array(self.position)
-        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        cosine, sine = cos(self.yaw), sin(self.yaw)
         depth = relative[:, 0] * sine + relative[:, 2] * cosine
         if (depth < NEAR).all():
             return None
@@ -129,21 +130,21 @@ class Solid:
 
     @cached_property
     def radius(self) -> float:
-        return float(np.linalg.norm(self.vertices - self.centre, axis=1).max()) if len(self.vertices) else 0.0
+        return float(norm(self.vertices - self.centre).max()) if len(self.vertices) else 0.0
 
     def moved(self, x: float, z: float, yaw: float) -> Solid:
         """A copy turned about the vertical through the origin, then shifted (for solids without `axis`)."""
-        cosine, sine = np.cos(yaw), np.sin(yaw)
+        cosine, sine = cos(yaw), sin(yaw)
         turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
         shift = np.array([x, 0.0, z])
-        normals, axes = self.normals @ turn.T, self.axes @ turn.T
+        normals, axes = product(self.normals, turn.T), product(self.axes, turn.T)
         return replace(
             self,
             normals=normals,
-            offsets=self.offsets + normals @ shift,
+            offsets=self.offsets + product(normals, shift),
             axes=axes,
-            origins=self.origins + axes @ shift,
-            vertices=self.vertices @ turn.T + shift,
+            origins=self.origins + product(axes, shift),
+            vertices=product(self.vertices, turn.T) + shift,
         )
 
 
@@ -160,26 +161,26 @@ class Sprite:
 
 def _frames(normals: NDArray, offsets: NDArray, vertices: NDArray) -> tuple[NDArray, NDArray]:
     """Texture axes (right and down, seen from outside) and origins (upper left corner) of each face."""
-    level = np.hypot(normals[:, 0], normals[:, 2])
+    level = hypot(normals[:, 0], normals[:, 2])
     flat = level < 0.31
     right = np.stack([-normals[:, 2], 0 * level, normals[:, 0]], -1) / np.maximum(level, 1e-9)[:, None]
     right[flat] = 1.0, 0.0, 0.0
     origins = np.zeros((len(normals), 2))
     if not len(vertices):
         return np.stack([right, np.cross(normals, right)], 1), origins
-    gaps = np.abs(normals @ vertices.T - offsets[:, None])
+    gaps = np.abs(dot(normals[:, None], vertices) - offsets[:, None])
     on_face = gaps <= gaps.min(1, keepdims=True) + 1e-4
     for index in np.flatnonzero(flat & (on_face.sum(1) == 4)):
         # A turned table keeps its grain along its own longer side: of the three ways from one corner, the
         # diagonal is the longest and the longer side comes second.
         corners = vertices[on_face[index]]
         ways = corners[1:] - corners[0]
-        along = ways[np.argsort(np.linalg.norm(ways, axis=1))[1]]
-        right[index] = along / max(float(np.linalg.norm(along)), 1e-9)
+        along = ways[np.argsort(norm(ways), kind="stable")[1]]
+        right[index] = along / max(float(norm(along)), 1e-9)
     down = np.cross(normals, right)
     down[~flat] *= -np.sign(down[~flat, 1:2])
     axes = np.stack([right, down], 1)
-    reach = np.where(on_face[:, None, :], axes @ vertices.T, np.inf)
+    reach = np.where(on_face[:, None, :], dot(axes[:, :, None], vertices), np.inf)
     return axes, np.asarray(reach.min(2))
 
 
@@ -196,13 +197,13 @@ def box(
     bottom."""
     names = ("right", "left", "top", "bottom", "back", "front")
     local = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
-    cosine, sine = np.cos(yaw), np.sin(yaw)
+    cosine, sine = cos(yaw), sin(yaw)
     turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
     half = np.array(size, float) / 2
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-    vertices = (corners * half) @ turn.T + np.array(centre, float)
-    normals = local @ turn.T
-    offsets = np.abs(local) @ half + normals @ np.array(centre, float)
+    vertices = product(corners * half, turn.T) + np.array(centre, float)
+    normals = product(local, turn.T)
+    offsets = product(np.abs(local), half) + product(normals, np.array(centre, float))
     axes, origins = _frames(normals, offsets, vertices)
     chosen = tuple((faces or {}).get(name, material) for name in names)
     return Solid(normals, offsets, axes, origins, vertices, chosen, casts, worn)
@@ -234,7 +235,7 @@ def column(
 ) -> Solid:
     """An upright round column or cone frustum; radii at the bottom and at the top."""
     angle = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-    ring = np.stack([np.cos(angle), 0 * angle, np.sin(angle)], -1)
+    ring = np.stack([cos(angle), 0 * angle, sin(angle)], -1)
     lower = ring * radii[0] + [x, bottom, z]
     upper = ring * radii[1] + [x, top, z]
     return hull(np.concatenate([lower, upper]), material, (x, z))
@@ -286,7 +287,7 @@ def trace(camera: Camera, solids: Sequence[Solid], sprites: Sequence[Sprite]) ->
         enter: F32 | None = None
         leave: F32 | None = None
         face: NDArray | None = None
-        room = solid.offsets - solid.normals @ np.array(camera.position)
+        room = solid.offsets - product(solid.normals, np.array(camera.position))
         for number, (normal, gap) in enumerate(zip(solid.normals.astype(np.float32), room, strict=True)):
             across = columns_x * normal[0] + columns_z * normal[2]
             slope = across[None, :] + (rows_y * normal[1])[:, None]
@@ -331,7 +332,7 @@ def _sprite_frame(
 ) -> tuple[float, float, float, float, tuple[int, int, int, int]] | None:
     """Depth, left and top pixel, pixels per metre and pixel box of a sprite; None when out of sight."""
     x, y, z = (a - b for a, b in zip(sprite.foot, camera.position, strict=True))
-    cosine, sine = np.cos(camera.yaw), np.sin(camera.yaw)
+    cosine, sine = cos(camera.yaw), sin(camera.yaw)
     distance = x * sine + z * cosine
     if distance < 0.6:
         return None
@@ -353,7 +354,7 @@ def _sprite_patch(
     x0, y0, x1, y1 = spot
     levels = sprite.texture.levels
     texels = levels[0].shape[0] / (scale * sprite.size[1])
-    level = levels[int(np.clip(np.log2(max(texels, 1.0)), 0, len(levels) - 1))]
+    level = levels[int(np.clip(log2(max(texels, 1.0)), 0, len(levels) - 1))]
     u = (np.arange(x0, x1) + 0.5 - left) / (scale * sprite.size[0])
     v = (np.arange(y0, y1) + 0.5 - top) / (scale * sprite.size[1])
     u = 1 - u if sprite.flip else u
@@ -423,13 +424,15 @@ def _face(
     # compromise between the two; four sub-pixels with dithered levels stand for trilinear filtering.
     x_c, y_c, z_c = (f32(value) for value in camera.position)
     facing = np.abs(normal[0] * (x - x_c) + normal[1] * (y - y_c) + normal[2] * (z - z_c))
-    facing = np.maximum(facing / np.maximum(np.hypot(np.hypot(x - x_c, y - y_c), z - z_c), 1e-3), 0.02)
-    spread = depth * facing ** f32(-0.6) / f32(camera.focal)
+    facing = np.maximum(facing / np.maximum(hypot(hypot(x - x_c, y - y_c), z - z_c), 1e-3), 0.02)
+    # log2(depth / focal * facing ** -0.6)
+    away = depth / f32(camera.focal)
+    spread = f32(0.2) * log2(np.square(away * away) * away / (facing * facing * facing))
     dither = (((rows % 2) * 2 + (columns % 2) * 3) % 4 * 0.25).astype(np.float32)
 
     def look(chosen: Material, u: F32, v: F32, spread: F32, dither: F32) -> F32:
         texels = chosen.texture.levels[0].shape[0] / chosen.size[1]
-        lod = np.log2(np.maximum(spread * f32(texels), 1e-3)) + dither + f32(0.1)
+        lod = np.maximum(spread + f32(log2(texels)), -10) + dither + f32(0.1)
         return chosen.texture.sample(u / f32(chosen.size[0]), v / f32(chosen.size[1]), lod)
 
     colour = look(material, u, v, spread, dither)
@@ -455,5 +458,5 @@ def _edges(solid: Solid, number: int, x: F32, y: F32, z: F32) -> F32:
         if other != number:
             a, b, c = (f32(value) for value in normal)
             nearest = np.minimum(nearest, f32(offset) - (x * a + y * b + z * c))
-    line = np.exp(-np.square(np.maximum(nearest, 0) / f32(solid.worn)))
+    line = exp(-np.square(np.maximum(nearest, 0) / f32(solid.worn)))
     return np.asarray(1 + 0.22 * line, np.float32)

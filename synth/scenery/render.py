@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import dot, exp, log, norm, power
+from synth.fixed_point import blur, resample, shrink, wide_blur
+from synth.gamma import to_display
 from synth.scenery import interiors, landscapes, townscapes
 from synth.scenery.lighting import cloudy_sky, irradiance
 from synth.scenery.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
@@ -107,12 +110,11 @@ def _reflect(radiance: F32, gloss: F32, buffers: Buffers, world: World) -> None:
     coarse = buffers.camera.scaled(1 / factor).mirror()
     seen = trace(coarse, world.solids, world.sprites)
     mirror, _ = _radiance(seen, world, (2, 2))
-    mirror = np.asarray(cv2.GaussianBlur(mirror, (0, 0), sigmaX=0.7, sigmaY=2.2), np.float32)
     height, width = gloss.shape
-    mirror = np.asarray(cv2.resize(np.minimum(mirror, 4.0), (width, height), interpolation=cv2.INTER_LINEAR))
+    mirror = resample(np.minimum(blur(np.minimum(mirror, 16.0), 0.7, 2.2), 4.0), (width, height))
     _, up, _ = buffers.camera.rays()
     cosine = np.abs(up) / np.sqrt(1 + up**2)
-    fresnel = gloss + (0.75 * np.sqrt(gloss)) * ((1 - cosine) ** 5)[:, None]
+    fresnel = gloss + (0.75 * np.sqrt(gloss)) * power(1 - cosine, 5)[:, None]
     fresnel *= gloss > 0
     radiance += (mirror - radiance * 0.6) * fresnel[..., None]
 
@@ -122,22 +124,20 @@ def _haze(radiance: F32, buffers: Buffers, world: World) -> None:
     if world.sky is None:
         return
     solid = buffers.surface != NOTHING
-    share = 1 - np.exp(-np.where(solid, buffers.depth, 0) / f32(world.light.haze_distance))
+    share = 1 - exp(-np.where(solid, buffers.depth, 0) / f32(world.light.haze_distance))
     radiance += (f32(world.light.haze) - radiance) * (0.9 * share)[..., None]
 
 
 def _develop(radiance: F32, width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """From linear light to a photo: uint8[height, width, 3]."""
     # Clip before averaging, or one sparkling sub-pixel leaves a jagged edge.
-    linear = f32(cv2.resize(np.minimum(radiance, 6.0), (width, height), interpolation=cv2.INTER_AREA))
-    luminance = linear @ f32([0.21, 0.72, 0.07])
-    key = float(np.exp(np.mean(np.log(luminance + 0.02))))
-    linear *= f32(np.clip(0.30 / key, 0.4, 3.5) ** 0.85)
+    linear = shrink(np.minimum(radiance, 6.0), OVERSAMPLE)
+    luminance = dot(linear, f32([0.21, 0.72, 0.07]))
+    key = float(exp(np.mean(log(luminance + 0.02))))
+    linear *= f32(power(np.clip(0.30 / key, 0.4, 3.5), 0.85))
     size = max(width, height)
     bright = np.maximum(linear - 1.0, 0)
-    linear += 0.18 * cv2.GaussianBlur(bright, (0, 0), size / 90) + 0.08 * cv2.GaussianBlur(
-        bright, (0, 0), size / 25
-    )
+    linear += 0.18 * wide_blur(bright, size / 90) + 0.08 * wide_blur(bright, size / 25)
     tint = f32([1, 1, 1]) + rng.normal(0, 0.02, 3).astype(np.float32)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     away = ((x - width / 2) ** 2 + (y - height / 2) ** 2) / ((width / 2) ** 2 + (height / 2) ** 2)
@@ -145,8 +145,7 @@ def _develop(radiance: F32, width: int, height: int, rng: np.random.Generator) -
     # Filmic curve (Narkowicz's fit of ACES), then display gamma.
     linear = np.maximum(linear, 0) * f32(0.85)
     curve = linear * (2.51 * linear + 0.03) / (linear * (2.43 * linear + 0.59) + 0.14)
-    display = np.power(np.clip(curve, 0, 1), 1 / 2.2).astype(np.float32)
-    display = np.asarray(cv2.GaussianBlur(display, (0, 0), 0.45), np.float32)
+    display = blur(to_display(np.clip(curve, 0, 1).astype(np.float32)), 0.45)
     grain = rng.standard_normal((height, width, 1), np.float32) + 0.35 * rng.standard_normal(
         (height, width, 3), np.float32
     )
@@ -177,11 +176,11 @@ def _standable(buffers: Buffers, world: World, width: int, height: int) -> NDArr
         middle = outline.mean(0)
         for start, stop in zip(outline, np.roll(outline, -1, 0), strict=True):
             normal = np.array([stop[1] - start[1], start[0] - stop[0]])
-            length = np.linalg.norm(normal)
+            length = norm(normal)
             if length < 1e-6:
                 continue
             normal = normal / length
-            normal = normal if normal @ (start - middle) > 0 else -normal
+            normal = normal if dot(normal, start - middle) > 0 else -normal
             inside &= (world_x[near] - start[0]) * normal[0] + (world_z[near] - start[1]) * normal[1] < 0.12
         free[near[inside]] = False
     result = np.zeros((height, width), bool)

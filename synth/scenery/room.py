@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from synth.exact_math import cos, dot, norm, sin
 from synth.scenery import bitmaps, foliage, props, textures
 from synth.scenery.lighting import Lamp, Light, Portal, Sun
 from synth.scenery.raycast import Decal, Material, Sprite, box, ground
@@ -212,10 +213,10 @@ class Room:
         """Sky light that comes in through a window or a band of windows."""
         frame, tall, middle = self.frame(wall, along), high - low, (low + high) / 2
         x, z = frame.at(0, -0.16)
-        normal = np.array([-np.sin(frame.yaw), 0, -np.cos(frame.yaw)])
-        across = np.array([np.cos(frame.yaw), 0, -np.sin(frame.yaw)]) * width / 2
+        normal = np.array([-sin(frame.yaw), 0, -cos(frame.yaw)])
+        across = np.array([cos(frame.yaw), 0, -sin(frame.yaw)]) * width / 2
         up = np.array([0, tall / 2, 0])
-        if np.cross(across, up) @ normal < 0:
+        if dot(np.cross(across, up), normal) < 0:
             across = -across
         tone = (strength * 2.3 * DAY[0], strength * 2.3 * DAY[1], strength * 2.4 * DAY[2])
         self.lamps.append(Lamp((x, middle, z), tuple(across), tuple(up), tone))
@@ -288,7 +289,7 @@ class Room:
                 vector = np.array([-side, height, rng.uniform(-0.5, 0.9)])
             else:
                 vector = np.array([rng.uniform(-0.6, 0.6), height, 1.0])
-            vector /= np.linalg.norm(vector)
+            vector /= norm(vector)
             light = Sun(
                 (float(vector[0]), float(vector[1]), float(vector[2])),
                 (sun, 0.88 * sun, 0.68 * sun),

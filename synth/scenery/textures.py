@@ -15,8 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from synth.exact_math import cos, exp, log, power, sin
+from synth.fixed_point import blur, on_grid
+from synth.gamma import to_linear
+
 F32: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[float, float, float]
+
+_BITS = 14
+"""Texels are multiples of 2 ** -14: times OpenCV's bilinear weights of 10 bits they are exact in float32, so
+that a look-up is the same in whatever order it is summed."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +74,30 @@ def _fetch(level: F32, u: F32, v: F32) -> F32:
 def make_texture(srgb: NDArray) -> Texture:
     """From display-referred values (float [h, w, 3 or 4], 0..1): linearise the colour and build the mips."""
     base = np.clip(srgb, 0, 1).astype(np.float32)
-    base[..., :3] = cv2.pow(np.ascontiguousarray(base[..., :3]), 2.2)
-    levels = [base]
+    base[..., :3] = to_linear(base[..., :3])
+    levels = [on_grid(base, _BITS)]
     while min(levels[-1].shape[:2]) > 2:
         last = levels[-1]
-        size = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
         if last.shape[2] == 4:
             # Colour under zero alpha must not leak into the coarser levels.
             alpha = last[..., 3:]
-            premultiplied = cv2.resize(last[..., :3] * alpha, size, interpolation=cv2.INTER_AREA)
-            shrunk = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[..., None]
-            levels.append(np.concatenate([premultiplied / np.maximum(shrunk, 1e-3), shrunk], axis=2))
+            premultiplied = _halved(on_grid(last[..., :3] * alpha, _BITS))
+            shrunk = _halved(alpha)[..., None]
+            levels.append(
+                on_grid(np.concatenate([premultiplied / np.maximum(shrunk, 1e-3), shrunk], axis=2), _BITS)
+            )
         else:
-            levels.append(np.asarray(cv2.resize(last, size, interpolation=cv2.INTER_AREA), np.float32))
+            levels.append(on_grid(_halved(last), _BITS))
     return Texture(tuple(levels))
+
+
+def _halved(level: F32) -> F32:
+    """The means of 2 x 2 texels: sums of values on the grid are exact."""
+    height, width = level.shape[:2]
+    if height % 2 or width % 2:
+        level = cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    size = (level.shape[1] // 2, level.shape[0] // 2)
+    return np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA))
 
 
 @lru_cache(maxsize=64)
@@ -87,15 +105,16 @@ def noise(size: int, slope: float, variant: int = 0, stretch: float = 1.0) -> F3
     """float32[size, size], mean 0 and deviation 1, tileable. slope 0 is white, 2 is cloudy; stretch > 1 draws
     the grain out along x. Read-only: the array is shared between callers."""
     rng = np.random.Generator(np.random.Philox(key=1000 * variant + size))
-    white = np.fft.rfft2(rng.standard_normal((size, size)).astype(np.float32))
+    white = np.fft.rfft2(rng.standard_normal((size, size)))
     fy = np.fft.fftfreq(size)[:, None] * size
     fx = np.fft.rfftfreq(size)[None, :] * size
     radius = np.sqrt((fx * stretch) ** 2 + fy**2) / np.sqrt(stretch)
     radius[0, 0] = 1.0
-    spectrum = white / np.maximum(radius, 1.0) ** slope
+    spectrum = white * exp(-slope * log(np.maximum(radius, 1.0)))
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, s=(size, size))
-    field = (field / field.std()).astype(np.float32)
+    # Coarser than what the last place of the transforms' twiddle factors can move.
+    field = on_grid(field / field.std(), 14)
     field.flags.writeable = False
     return field
 
@@ -168,14 +187,14 @@ def planks(rng: np.random.Generator, colour: Colour, rows: int = 12, contrast: f
     grain = noise(size, 1.15, int(rng.integers(3)), 14.0)
     jump = rng.integers(0, size, (rows, 2))
     texture = grain[axis[:, None], (x + jump[row[:, None], board]) % size]
-    rings = np.sin(texture * 5.0 + 3 * noise(size, 1.6, 5, 8.0))
+    rings = sin(texture * 5.0 + 3 * noise(size, 1.6, 5, 8.0))
     value = 1 + tone[row[:, None], board] + contrast * (0.09 * texture + 0.05 * rings)
     seam_y = np.minimum(axis % (size / rows), size / rows - axis % (size / rows))
     seam_x = np.minimum(x % (size // 2), size // 2 - x % (size // 2))
     seam = np.minimum(np.minimum(seam_y[:, None], seam_x) / 1.6, 1)
     value = value * (0.35 + 0.65 * seam)
     warm = f32([1.0, 0.985, 0.95])
-    return make_texture(f32(colour) * value[..., None] ** (1 / warm))
+    return make_texture(f32(colour) * power(np.maximum(value, 0)[..., None], 1 / warm))
 
 
 def tiles(
@@ -251,7 +270,7 @@ def cobbles(rng: np.random.Generator, colour: Colour) -> Texture:
             value = np.where(nearer, tone[rows % count, columns % count], value)
             best = np.minimum(best, distance)
     dome = np.clip((second - best) * 3.2, 0, 1)
-    relief = emboss(cv2.GaussianBlur(dome, (0, 0), 2.0), 1.6)
+    relief = emboss(blur(dome, 2.0), 1.6)
     rough = 1 + 0.07 * noise(size, 0.6, 2) + 0.05 * noise(size, 1.6, 4)
     shadow = 0.38 + 0.62 * np.minimum(dome * 1.8, 1)
     return make_texture(f32(colour) * (value * shadow * relief * rough)[..., None])
@@ -276,17 +295,14 @@ def asphalt(rng: np.random.Generator, colour: Colour) -> Texture:
     value = 1 + 0.14 * grit + 0.30 * (grit > 2.0) + 0.09 * noise(size, 0.8, variant + 5)
     value += 0.04 * noise(size, 1.7, variant + 3)
     ridge = np.abs(noise(size, 1.75, variant + 6))
-    value *= 1 - 0.45 * np.exp(-((ridge / 0.012) ** 2)) * (noise(size, 2.0, variant + 9) > 0.9)
+    value *= 1 - 0.45 * exp(-((ridge / 0.012) ** 2)) * (noise(size, 2.0, variant + 9) > 0.9)
     return make_texture(f32(colour) * value[..., None])
 
 
 def _smooth(field: F32, sigma: float) -> F32:
     """A tileable field blurred across its borders and brought back to deviation 1."""
-    size = len(field)
-    around = cv2.GaussianBlur(np.tile(field, (2, 2)), (0, 0), sigma)
-    middle = around[size // 2 : size // 2 + size, size // 2 : size // 2 + size]
-    # Half a tile off is as good as any place: the field has no origin.
-    return f32(middle / middle.std())
+    soft = blur(field, sigma, tiled=True)
+    return f32(soft / soft.std())
 
 
 def gravel(rng: np.random.Generator, colour: Colour) -> Texture:
@@ -315,7 +331,7 @@ def grass(rng: np.random.Generator, colour: Colour, dry: Colour) -> Texture:
         light = 0.5 + 0.75 * batch / batches + rng.normal(0, 0.06)
         share = float(np.clip(rng.normal(0.25, 0.2), 0, 1))
         tint = [light * ((1 - share) * c + share * d) for c, d in zip(colour, dry, strict=True)]
-        tips = np.stack([x + length * np.cos(angle), y + length * np.sin(angle)], -1)
+        tips = np.stack([x + length * cos(angle), y + length * sin(angle)], -1)
         lines = np.stack([np.stack([x, y], -1), tips], 1)
         # Strokes are drawn again one tile over where they cross the border, so that the lawn tiles.
         for shift in ((0, 0), (0, size), (size, 0)):
@@ -330,12 +346,12 @@ def fabric(rng: np.random.Generator, colour: Colour, second: Colour | None = Non
     """Woven cloth; with a second colour, stripes or a check."""
     size = 512
     axis = np.arange(size)
-    weave = np.sin(axis * 2 * np.pi / 4)[None, :] * np.sin(axis * 2 * np.pi / 4)[:, None]
+    weave = sin(axis * 2 * np.pi / 4)[None, :] * sin(axis * 2 * np.pi / 4)[:, None]
     value = 1 + 0.06 * weave + 0.06 * noise(size, 0.4, 1) + 0.02 * noise(size, 1.4, int(rng.integers(4)))
     base = np.broadcast_to(f32(colour), (size, size, 3))
     if second is not None:
         count = int(rng.integers(3, 9))
-        stripe = (np.sin(axis * 2 * np.pi * count / size) > rng.uniform(-0.3, 0.5)).astype(np.float32)
+        stripe = (sin(axis * 2 * np.pi * count / size) > rng.uniform(-0.3, 0.5)).astype(np.float32)
         pattern = np.broadcast_to(stripe[None, :], (size, size))
         if rng.random() < 0.5:
             pattern = f32((pattern + stripe[:, None]) / 2)
@@ -383,7 +399,7 @@ def sand(rng: np.random.Generator, colour: Colour) -> Texture:
     variant = int(rng.integers(3))
     ripple = noise(size, 1.3, variant, 3.0)
     hollow = _smooth(noise(size, 0.9, variant + 3), 13.0)
-    relief = emboss(0.8 * ripple + 7 * np.log1p(np.exp(3 * (hollow - 0.8))) / 3, 0.55)
+    relief = emboss(0.8 * ripple + 7 * log(1 + exp(3 * (hollow - 0.8))) / 3, 0.55)
     grain = noise(size, 0.25, variant + 5)
     value = relief * (
         1 + 0.055 * grain - 0.10 * np.clip(hollow - 0.8, 0, 1) - 0.35 * (grain > 3.1) + 0.25 * (grain < -3.2)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.exact_math import cos, sin
 from synth.scenery.lighting import Light
 from synth.scenery.raycast import Material, Solid, Sprite, box, hull
 from synth.scenery.textures import Colour
@@ -84,7 +85,7 @@ class Frame:
 
     def at(self, x: float, z: float) -> tuple[float, float]:
         """World x, z of a local point."""
-        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        cosine, sine = cos(self.yaw), sin(self.yaw)
         return float(self.x + x * cosine + z * sine), float(self.z - x * sine + z * cosine)
 
     def box(
