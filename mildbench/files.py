@@ -42,12 +42,12 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> str:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file; raises `UserError` naming `what` when it is missing or broken."""
+    """Read a JSON file; raises `UserError` naming `what` when it is missing, broken or nested too deeply."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{what} {path} is not valid JSON ({error}): restore or rebuild it") from None
 
 

@@ -6,7 +6,9 @@ Compressed bytes differ by encoder and by CPU, times and places by machine; none
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,3 +35,16 @@ def content_sha256(path: Path) -> str:
         return file_sha256(path)
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
     return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
+
+
+def value_sha256(value: Any) -> str:
+    """sha256 (hex) of JSON values as somebody else wrote them: keys in any order, NaN and infinity allowed."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def bytes_sha256(path: Path) -> str:
+    """sha256 (hex) of a file that somebody else looks after; empty for one that is not there or cannot be read."""
+    try:
+        return file_sha256(path) if path.is_file() else ""
+    except OSError:
+        return ""

@@ -13,7 +13,8 @@ import mildbench
 from mildbench.annotators import AnnotatorSpec
 from mildbench.dataset.index import IndexWriter
 from mildbench.dataset.samples import write_scene
-from mildbench.dataset.schema import INFO, DatasetInfo, SourceInfo, read_info
+from mildbench.dataset.schema import CHECKSUMS, INFO, DatasetInfo, SourceInfo, read_info
+from mildbench.dataset.validate import checksums
 from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
@@ -67,10 +68,14 @@ def build(
             "alike": catalogue.survey.alike,
         }
     )
+    claim = f"{format} {identity}"
     if finished := _finished(out, identity, format):
-        advance(recipe.count)
-        return finished
-    _claim(out, f"{format} {identity}")
+        if _is_whole(out):
+            advance(recipe.count)
+            return finished
+        write_bytes(_claim_path(out), claim.encode())
+        (out / INFO).unlink()  # unfinished again: what was lost is made once more
+    _claim(out, claim)
     for scenes in executor.run(run_shard, _specs(job, identity, out)):
         advance(scenes)
     return _finish(job, identity, public, out, _specs(job, identity, out), catalogue)
@@ -110,6 +115,7 @@ def run_shard(spec: Spec) -> int:
     """Make one shard's scenes and, last, its completion record, unless that is done. Returns how many scenes."""
     if _is_done(spec):
         return int(spec["stop"] - spec["start"])
+    _hold_claim(spec)
     planner = _planner(spec["job"])
     entries, unmet = [], Counter[str]()
     broken: set[tuple[str, str]] = set()
@@ -197,7 +203,7 @@ def _finished(out: Path, identity: str, format: Format) -> DatasetInfo | None:
 
 def _claim(out: Path, what: str) -> None:
     """Make `out` the place of this build, of which `what` tells format and identity; refuse any other folder."""
-    claim = out / STATE / "identity"
+    claim = _claim_path(out)
     if claim.is_file():
         if claim.read_text() != what:
             raise UserError(
@@ -212,6 +218,22 @@ def _claim(out: Path, what: str) -> None:
         raise UserError(f"{out} is a file: choose another --out")
     else:
         write_bytes(claim, what.encode())
+
+
+def _hold_claim(spec: Spec) -> None:
+    """Claim the folder anew if somebody has deleted it meanwhile: the same command then goes on in it."""
+    claim = _claim_path(Path(spec["out"]))
+    if not claim.is_file():
+        write_bytes(claim, f"{spec['job']['format']} {spec['identity']}".encode())
+
+
+def _claim_path(out: Path) -> Path:
+    return out / STATE / "identity"
+
+
+def _is_whole(out: Path) -> bool:
+    """Whether every file of a finished data set is there; `validate` looks at what they hold."""
+    return (out / CHECKSUMS).is_file() and all((out / name).is_file() for name, _ in checksums(out))
 
 
 def _is_done(spec: Spec) -> bool:
@@ -230,6 +252,18 @@ def _is_done(spec: Spec) -> bool:
         (root / name).is_file() and file_sha256(root / name) == sha256
         for name, sha256 in {**record["files"], **record["shared"]}.items()
     )
+
+
+def _record(spec: Spec) -> dict[str, Any]:
+    """A shard's completion record; raises `UserError` when it or one of its files is gone."""
+    root, path = Path(spec["out"]), _record_path(spec)
+    names = [path.relative_to(root).as_posix()]
+    if path.is_file():
+        record = read_json(path, "completion record")
+        names = [*record["files"], *record["shared"]]
+    if lost := [name for name in names if not (root / name).is_file()]:
+        raise UserError(f"{root / lost[0]} was deleted while it was needed: run the same command again")
+    return record
 
 
 def _check_broken(recipe: Recipe, broken: set[tuple[str, str]], used: int) -> None:
@@ -277,7 +311,8 @@ def _finish(
     }
     with IndexWriter(out, description, splits) as index:
         for spec in specs:
-            record = read_json(_record_path(spec), "completion record")
+            _hold_claim(spec)
+            record = _record(spec)
             for entry in record["scenes"]:
                 row = entry["row"]
                 index.add(row)

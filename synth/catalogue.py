@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
+from mildbench.identity import value_sha256
 from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
 from synth import exact
@@ -35,7 +37,7 @@ from synth.sources.base import (
     open_source,
 )
 from synth.sources.unpeopled import UnpeopledBackgrounds
-from synth.survey import Survey, files_of
+from synth.survey import Survey, files_of, photos_of
 
 FINENESS = 2.0
 """A person is cut out at no more than so many times the largest height at which a scene may show them: at twice,
@@ -116,7 +118,8 @@ class Catalogue:
             for ref in source.backgrounds()
         ]
         self.survey = survey or Survey.of(
-            files_of(people, self._people_sources) | files_of(backgrounds, self._background_sources)
+            photos_of(people, self._people_sources) | photos_of(backgrounds, self._background_sources),
+            files_of(people, self._people_sources) | files_of(backgrounds, self._background_sources),
         )
         people = self.survey.readable(people, self._people_sources)
         backgrounds = self.survey.readable(backgrounds, self._background_sources)
@@ -173,8 +176,8 @@ class Catalogue:
     def sources(self) -> list[SourceInfo]:
         """What each source gave, for the data card and for telling whether it has changed."""
         return [
-            *describe("people", self._people_sources, self.people),
-            *describe("backgrounds", self._background_sources, self.backgrounds),
+            *describe("people", self._people_sources, self.people, self.survey),
+            *describe("backgrounds", self._background_sources, self.backgrounds, self.survey),
         ]
 
     def cutout(self, source: int, key: str) -> Cutout:
@@ -284,7 +287,10 @@ def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe
 
 
 def describe(
-    role: str, sources: Sequence[Source], pools: Mapping[str, Sequence[PersonChoice | BackgroundChoice]]
+    role: str,
+    sources: Sequence[Source],
+    pools: Mapping[str, Sequence[PersonChoice | BackgroundChoice]],
+    survey: Survey,
 ) -> list[SourceInfo]:
     """One entry a source; `pools` holds what is used of them, by split."""
     refs: dict[int, list[PersonRef | BackgroundRef]] = {i: [] for i in range(len(sources))}
@@ -299,11 +305,17 @@ def describe(
                 "licence": source.licence,
                 "items": len(refs[i]),
                 "rejected": dict(sorted(source.rejections.counts.items())),
-                "fingerprint": fingerprint(sorted(list(astuple(ref)) for ref in refs[i])),
+                "fingerprint": fingerprint(sorted(_contents(source, ref, survey) for ref in refs[i])),
             }
         )
         for i, source in enumerate(sources)
     ]
+
+
+def _contents(source: Source, ref: PersonRef | BackgroundRef, survey: Survey) -> list[Any]:
+    """An item and what it is made of. Names, sizes and times of files do not tell: they stay when pixels change."""
+    files = [survey.sha256[file] for file in source.files(ref.key)]
+    return [*astuple(ref), *files, value_sha256(source.annotation(ref.key))]
 
 
 def check_rejections(recipe: Recipe, sources: Sequence[Source], usable: Mapping[int, int]) -> None:

@@ -46,7 +46,7 @@ from synth.sources.base import (
     SegmentedSource,
     open_source,
 )
-from synth.survey import Survey, files_of
+from synth.survey import Survey, files_of, photos_of
 
 OBJECT_SHARE = (0.004, 0.2)
 """Area of a movable object, as a share of the frame."""
@@ -87,7 +87,7 @@ class OlrdCatalogue:
         choices = [
             BackgroundChoice(i, ref) for i, source in enumerate(self._sources) for ref in source.images()
         ]
-        self.survey = survey or Survey.of(files_of(choices, self._sources))
+        self.survey = survey or Survey.of(photos_of(choices, self._sources), files_of(choices, self._sources))
         choices = self.survey.readable(choices, self._sources)
         lead = self.survey.leader
         split_of = divide([lead(choice.ref.group) for choice in choices], recipe.splits, seed)
@@ -100,7 +100,7 @@ class OlrdCatalogue:
 
     def sources(self) -> list[SourceInfo]:
         """What each source gave, for the data card and for telling whether it has changed."""
-        return describe("backgrounds", self._sources, self.backgrounds)
+        return describe("backgrounds", self._sources, self.backgrounds, self.survey)
 
     def view(self, source: int, key: str, number: int) -> Backdrop:
         """Crop `number` of a picture; raises `Rejected`."""

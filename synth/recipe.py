@@ -159,7 +159,7 @@ def load(name_or_file: str) -> Recipe:
         )
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"recipe {name_or_file} is not valid YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"recipe {name_or_file} is empty or not a mapping of keys to values")
@@ -235,7 +235,7 @@ def _meaning(key: str) -> str:
     return (known and known.description) or "give it a value"
 
 
-def _one_line(error: yaml.YAMLError) -> str:
+def _one_line(error: Exception) -> str:
     """Where and what, as far as the parser says."""
     problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
     if problem is None or mark is None:

@@ -1,16 +1,17 @@
-"""A look at every source picture before a build: which cannot be read, and which are nearly the same."""
+"""A look at every source file before a build: what it holds, whether it can be read, which are nearly the same."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mildbench.errors import UserError
+from mildbench.identity import bytes_sha256
 from mildbench.images import read_thumbnail
 from synth.near_duplicates import alike, difference_hash
 from synth.sources.base import UNREADABLE, BackgroundChoice, PersonChoice, Rejected, Source
@@ -26,6 +27,8 @@ class Survey:
     """Group of a picture that cannot be read -> why."""
     alike: list[list[str]] = field(default_factory=list)
     """Groups whose pictures are near-duplicates of each other, so that they belong into one split."""
+    sha256: dict[Path, str] = field(default_factory=dict)
+    """Of the bytes of every file: whether a source has changed. Not part of `to_json`: no worker asks."""
 
     def readable(self, choices: Iterable[C], sources: Sequence[Source]) -> list[C]:
         """The choices whose pictures can be read; the others are rejected, once a picture."""
@@ -47,19 +50,31 @@ class Survey:
         return {group: groups[0] for groups in self.alike for group in groups[1:]}
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"unreadable": self.unreadable, "alike": self.alike}
 
     @classmethod
-    def of(cls, files: Mapping[str, Path]) -> Survey:
-        """Look at the pictures: group -> file. Decoded small, on all cores."""
+    def of(cls, photos: Mapping[str, Path], files: Iterable[Path]) -> Survey:
+        """Look at the photos, group -> file, decoded small, and at the bytes of all files; on all cores."""
+        shown = set(photos.values())
+        paths = sorted(shown.union(files))
+
+        def look(path: Path) -> tuple[str, int | str | None]:
+            return bytes_sha256(path), _look(path) if path in shown else None
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            looks = dict(zip(files, pool.map(_look, files.values()), strict=True))
+            found = dict(zip(paths, pool.map(look, paths), strict=True))
+        looks = {group: found[photo][1] for group, photo in photos.items()}
         hashes = {group: look for group, look in looks.items() if isinstance(look, int)}
         unreadable = {group: look for group, look in looks.items() if isinstance(look, str)}
-        return cls(unreadable, alike(hashes))
+        return cls(unreadable, alike(hashes), {path: sha256 for path, (sha256, _) in found.items()})
 
 
-def files_of(
+def files_of(choices: Iterable[PersonChoice | BackgroundChoice], sources: Sequence[Source]) -> set[Path]:
+    """Every file that the choices are read from."""
+    return {file for choice in choices for file in sources[choice.source].files(choice.ref.key)}
+
+
+def photos_of(
     choices: Iterable[PersonChoice | BackgroundChoice], sources: Sequence[Source]
 ) -> dict[str, Path]:
     """Group -> picture file, for the choices whose sources have files."""

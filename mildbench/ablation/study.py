@@ -76,7 +76,7 @@ def load(name_or_file: str, folder: Path) -> Study:
         return Study.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise UserError(f"ablation {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"ablation {path} is not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -27,6 +27,7 @@ from mildbench.annotators.store import PARTS, Source
 from mildbench.dataset.pairs import PICTURES
 from mildbench.errors import UserError
 from mildbench.files import fingerprint, read_json, write_bytes, write_json
+from mildbench.identity import bytes_sha256
 from mildbench.images import decode_rgb
 from mildbench.progress import Advance
 
@@ -105,7 +106,7 @@ def segment(
             "description": "panoptic segmentation by a model, not by people",
             "mildbench_version": mildbench.__version__,
             "segments": Source.of(spec, team.segments).model_dump(mode="json"),
-            "photos": fingerprint([(photo.name, photo.path.stat().st_size) for photo in photos]),
+            "photos": fingerprint([(photo.name, bytes_sha256(photo.path)) for photo in photos]),
         },
         "licenses": [{"id": 1, "name": licence, "url": ""}],
     }

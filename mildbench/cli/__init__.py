@@ -35,6 +35,7 @@ def _register() -> None:
         evaluate_annotations,
         export,
         figure,
+        fingerprint,
         import_pairs,
         leaderboard,
         ls,
@@ -50,6 +51,7 @@ def _register() -> None:
     app.command("evaluate-annotations")(evaluate_annotations.evaluate_annotations)
     app.command("segment")(segment.segment)
     app.command("validate")(validate.validate)
+    app.command("fingerprint")(fingerprint.fingerprint)
     app.command("export")(export.export)
     app.add_typer(import_pairs.app, name="import")
     app.command("erase")(erase.erase)

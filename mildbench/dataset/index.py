@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import mildbench
 from mildbench.dataset import card, croissant
 from mildbench.dataset.annotations import AnnotationWriter
+from mildbench.dataset.content import Fingerprint
 from mildbench.dataset.schema import (
     CARD,
     CHECKSUMS,
@@ -50,6 +51,7 @@ class IndexWriter:
         self._people = dict.fromkeys(self._samples if self._scenes else (), 0)
         self._rows: list[dict[str, Any]] = []
         self._shared: set[str] = set()
+        self._fingerprint = Fingerprint()
         self._parts = ExitStack()
         self._checksums = ExitStack()
 
@@ -75,6 +77,7 @@ class IndexWriter:
 
     def add(self, row: dict[str, Any]) -> None:
         """A sample: its row of `samples.parquet`."""
+        self._fingerprint.add(row["content_sha256"])
         self._samples[row["split"]] += 1
         self._rows.append(row)
         if len(self._rows) == ROWS:
@@ -108,7 +111,7 @@ class IndexWriter:
             "samples": self._samples,
             "people": self._people,
             "report": report,
-            "fingerprint": "",
+            "fingerprint": self._fingerprint.hexdigest(),
         }
         info = DatasetInfo.model_validate(content)
         sums[CARD] = write_bytes(self._root / CARD, card.render(info).encode())
@@ -116,7 +119,7 @@ class IndexWriter:
         sums[CROISSANT] = write_json(self._root / CROISSANT, described)
         self.add_files(sums, {})
         self._checksums.close()
-        info.fingerprint = file_sha256(self._root / CHECKSUMS)
+        info.checksums = file_sha256(self._root / CHECKSUMS)
         write_json(self._root / INFO, info.model_dump(mode="json"))
         return info
 

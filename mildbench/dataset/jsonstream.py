@@ -22,12 +22,12 @@ def items(path: Path, key: str, what: str) -> Iterator[Any]:
 
     Raises `UserError` naming `what` when the file is missing, is no JSON object, or has no such array.
     """
+    if not path.is_file():
+        raise UserError(f"{what} not found: {path}")
     try:
         with path.open(encoding="utf-8") as stream:
             yield from _Parser(stream).array(key)
-    except FileNotFoundError:
-        raise UserError(f"{what} not found: {path}") from None
-    except ValueError as error:  # json's and Unicode's errors are ValueErrors too
+    except (ValueError, RecursionError) as error:  # json's and Unicode's errors are ValueErrors too
         raise UserError(f"{what} {path} cannot be read ({error}): restore or rebuild it") from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mildbench.dataset.content import sample_sha256
 from mildbench.dataset.index import IndexWriter
 from mildbench.dataset.newfolder import new_folder
 from mildbench.dataset.schema import SAMPLE_SCHEMA, DatasetInfo, SourceInfo
@@ -168,6 +169,7 @@ def _write(
     licence: str,
 ) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(SAMPLE_SCHEMA.names)
+    marked = mask.astype(np.uint8) * 255
     row |= {
         "id": pair.id,
         "split": SPLIT,
@@ -176,8 +178,9 @@ def _write(
         "mask_share": float(mask.mean()),
         "composite": shard.add(SPLIT, pair.id, "composite", encode_png(image)),
         "background": shard.add(SPLIT, pair.id, "background", encode_png(truth)),
-        "mask": shard.add(SPLIT, pair.id, "mask", encode_png(mask.astype(np.uint8) * 255)),
+        "mask": shard.add(SPLIT, pair.id, "mask", encode_png(marked)),
         "background_provenance": asdict(Provenance(name, pair.truth.name, file_sha256(pair.truth), licence)),
     }
+    row["content_sha256"] = sample_sha256(row, {"composite": image, "background": truth, "mask": marked})
     shard.end(row)
     return row

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mildbench.dataset.rows import check_rows
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
 from mildbench.dataset.storage import Storage
 from mildbench.dataset.tasks import DEOCCLUDE, LEAST_VISIBLE, MOST_VISIBLE, TASKS
@@ -38,10 +39,13 @@ class Dataset:
         self.storage = Storage(root)
         self._table = _open_table(root)
         self._lock = threading.Lock()
-        ids = self._table.read(["id"])["id"].to_pylist()
+        ids = [row["id"] for row in self.rows(["id", "split", "persons.list.element.id"])]
         if not ids:
             raise UserError(f"data set {root} has no samples: rebuild it with --count of at least 1")
         self._places = {name: place for place, name in enumerate(ids)}
+        if len(self._places) < len(ids):
+            twice = next(name for place, name in enumerate(ids) if self._places[name] != place)
+            raise UserError(f"{root / SAMPLES}: two samples are called {twice!r}: restore or rebuild it")
         sizes = [
             self._table.metadata.row_group(group).num_rows for group in range(self._table.num_row_groups)
         ]
@@ -63,21 +67,19 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """64 hex digits: the identity of the files."""
+        """64 hex digits: the identity of the contents, as they were when they were written."""
         return self.info.fingerprint
 
     @property
     def samples(self) -> pd.DataFrame:
         """One row a sample, as in `samples.parquet`, all in memory; `rows` and `row` need little."""
-        with self._lock:
-            return self._table.read().to_pandas()
+        groups = [self._read_group(group) for group in range(self._table.num_row_groups)]
+        return pa.concat_tables(groups).to_pandas()
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """The rows of `samples.parquet` in order, a few at a time in memory; all columns unless some are named."""
         for group in range(self._table.num_row_groups):
-            with self._lock:
-                table = self._table.read_row_group(group, columns)
-            yield from table.to_pylist()
+            yield from self._read_group(group, columns).to_pylist()
 
     def row(self, sample_id: str) -> dict[str, Any]:
         """One row of `samples.parquet`; raises `UserError` for an unknown id."""
@@ -156,9 +158,14 @@ class Dataset:
             have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
             raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
 
-    def _read_group(self, group: int) -> pa.Table:
-        with self._lock:  # a ParquetFile has one position for all threads
-            return self._table.read_row_group(group)
+    def _read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            with self._lock:  # a ParquetFile has one position for all threads
+                table = self._table.read_row_group(group, columns)
+            check_rows(table, self.info)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{self.root / SAMPLES}: {error}: restore or rebuild it") from None
+        return table
 
     def _read_scene(self, sample_id: str) -> Scene:
         row = self.row(sample_id)

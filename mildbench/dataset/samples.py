@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from mildbench.dataset.coco import image_record, person_annotations
+from mildbench.dataset.content import sample_sha256
+from mildbench.dataset.parts import layer_part, scene_parts
 from mildbench.dataset.writers import ShardWriter
-from mildbench.images import encode_jpeg, encode_png
+from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance, Scene
-
-PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask")
-"""The columns of a row that name a file."""
-LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow"}
-"""The fields of a person that name a file -> what the part's name ends in."""
 
 
 def write_scene(
@@ -56,23 +52,30 @@ def write_scene(
         A JSON value with `row` (for `samples.parquet`), `image` and `annotations` (for COCO).
     """
     people = scene.people()
+    stored, picture, suffix = composite, b"", ".png"
+    if jpeg is not None:
+        picture, suffix = encode_jpeg(composite, jpeg), ".jpg"
+        stored = decode_rgb(picture, "composite")
+    parts = scene_parts(scene, stored, people.instance_map(), people.parsing)
 
-    def save(part: str, pixels: np.ndarray) -> str:
-        return shard.add(split, scene.id, part, encode_png(pixels))
+    def save(part: str) -> str:
+        return shard.add(split, scene.id, part, encode_png(parts[part]))
+
+    def save_layer(person: int, field: str) -> str:
+        return save(layer_part(person, field))
 
     persons = []
     ratios, shares = people.visible_ratio(), people.occlusion()
     for k, layer in enumerate(scene.layers):
         person = layer.person
-        part = f"layer-{person.id}"
         whole = np.count_nonzero(layer.mask)
         persons.append(
             {
                 "id": person.id,
                 "origin": list(layer.origin),
-                "rgba": save(part, layer.rgba),
-                "labels": save(f"{part}.labels", person.parsing),
-                "shadow": None if layer.shadow is None else save(f"{part}.shadow", layer.shadow),
+                "rgba": save_layer(person.id, "rgba"),
+                "labels": save_layer(person.id, "labels"),
+                "shadow": None if layer.shadow is None else save_layer(person.id, "shadow"),
                 "keypoints": [float(value) for value in person.keypoints.ravel()],
                 "visible_ratio": float(ratios[k]),
                 "in_frame_ratio": int(np.count_nonzero(people.amodal[k])) / max(int(whole), 1),
@@ -83,9 +86,6 @@ def write_scene(
             }
         )
     height, width = scene.background.shape[:2]
-    picture, suffix = (
-        (encode_png(composite), ".png") if jpeg is None else (encode_jpeg(composite, jpeg), ".jpg")
-    )
     row = {
         "id": scene.id,
         "split": split,
@@ -97,36 +97,21 @@ def write_scene(
         "min_visible_ratio": float(ratios.min(initial=1.0)),
         "occlusion_depth": occlusion_depth(shares),
         "mask_share": float(people.visible.any(axis=0).mean()),
-        "composite": shard.add(split, scene.id, "composite", picture, suffix),
+        "composite": shard.add(split, scene.id, "composite", picture or encode_png(composite), suffix),
         "background": shard.add_shared(split, scene.id, "background", background_file, suffix),
-        "instances": save("instances", people.instance_map()),
-        "parsing": save("parsing", people.parsing),
+        "instances": save("instances"),
+        "parsing": save("parsing"),
         "mask": None,
         "background_provenance": asdict(background_provenance),
         "persons": persons,
         "plan": json.dumps(plan, separators=(",", ":"), allow_nan=False),
     }
-    shard.end(row)
     image_id = index + 1
-    return {
-        "row": row,
-        "image": image_record(image_id, row["composite"], people, shares, sample_id=scene.id, family=family),
-        "annotations": person_annotations(image_id, people),
-    }
-
-
-def with_files(row: dict[str, Any], move: Callable[[str, str], str]) -> dict[str, Any]:
-    """A copy of a row in which `move(part, name)` replaces the name of every file."""
-
-    def moved(part: str, name: str | None) -> str | None:
-        return None if name is None else move(part, name)
-
-    persons = row["persons"] and [
-        person
-        | {key: moved(f"layer-{person['id']}{ending}", person[key]) for key, ending in LAYER_PARTS.items()}
-        for person in row["persons"]
-    ]
-    return row | {part: moved(part, row[part]) for part in PLAIN_PARTS} | {"persons": persons}
+    image = image_record(image_id, row["composite"], people, shares, sample_id=scene.id, family=family)
+    annotations = person_annotations(image_id, people)
+    row["content_sha256"] = sample_sha256(row, parts, image, annotations)
+    shard.end(row)
+    return {"row": row, "image": image, "annotations": annotations}
 
 
 def occlusion_depth(shares: np.ndarray) -> int:

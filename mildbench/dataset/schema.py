@@ -12,7 +12,7 @@ from mildbench.dataset.writers import Format
 from mildbench.errors import UserError
 from mildbench.files import read_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INFO = "dataset.json"
 SAMPLES = "samples.parquet"
 CHECKSUMS = "checksums.txt"
@@ -32,14 +32,14 @@ class SourceInfo(BaseModel):
     rejected: dict[str, int]
     """Broken items left out, by reason."""
     fingerprint: str = ""
-    """sha256 of what the source lists: a source that has changed is another source."""
+    """sha256 of what the source lists and of what its files hold: a source that has changed is another source."""
 
 
 class DatasetInfo(BaseModel):
     """`dataset.json`."""
 
     model_config = ConfigDict(extra="forbid")
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     name: str
     mildbench_version: str
     source: Literal["scenes", "pairs"]
@@ -65,7 +65,9 @@ class DatasetInfo(BaseModel):
     build: str = ""
     """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for pairs."""
     fingerprint: str
-    """sha256 of `checksums.txt`, which lists the sha256 of every other file: the data set's identity."""
+    """The data set's identity: sha256 over its contents, however they are stored (`mildbench.dataset.content`)."""
+    checksums: str = ""
+    """sha256 of `checksums.txt`, which lists the sha256 of every other file: whether a copy arrived whole."""
 
     def lossy(self) -> str:
         """A sentence on the splits that are stored as JPEG; empty when there is none."""
@@ -96,8 +98,8 @@ def read_info(root: Path) -> DatasetInfo:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise UserError(
-            f"{root / INFO} has schema version {version!r}, this mildbench reads {SCHEMA_VERSION}: rebuild it "
-            "or use the mildbench version that made it"
+            f"{root / INFO} has schema version {version!r}, this mildbench reads {SCHEMA_VERSION}: build or import it "
+            "again in another folder, or use the mildbench version that made it"
         )
     try:
         return DatasetInfo.model_validate(content)
@@ -147,6 +149,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("background_provenance", _PROVENANCE),
         ("persons", pa.list_(_PERSON)),
         ("plan", pa.string()),
+        ("content_sha256", pa.string()),
     ]
 )
 """One row a sample, in order. `mildbench.dataset.storage` reads the files by the names given here.
@@ -156,5 +159,6 @@ people is null. In a scene `mask` is null: it follows from the layers.
 
 `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
 where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.
-`plan` is JSON: what `synth` rendered the scene from.
+`plan` is JSON: what `synth` rendered the scene from. `content_sha256` is what `mildbench.dataset.content` says of
+pixels, labels, row and annotations.
 """

@@ -32,22 +32,20 @@ class Storage:
         """
         file, bang, member = name.partition(MEMBER)
         if not bang:
-            try:
-                return self._path(file).read_bytes()
-            except (FileNotFoundError, IsADirectoryError):
-                raise UserError(f"data set {self.root}: {name} is missing: rebuild it") from None
+            return self._path(file).read_bytes()
         index = self._index(file)
         if member not in index:
             raise UserError(f"data set {self.root}: {name} is missing: rebuild it")
         offset, size = index[member]
-        with self._path(file).open(
-            "rb"
-        ) as stream:  # opened anew: a shared one has one position for all threads
+        with self._path(file).open("rb") as stream:  # anew: a shared one has one position for all threads
             stream.seek(offset)
             return stream.read(size)
 
     def _path(self, name: str) -> Path:
-        return inside(self.root, name, f"data set {self.root}")
+        path = inside(self.root, name, f"data set {self.root}")
+        if not path.is_file():  # a pipe would be waited for without end
+            raise UserError(f"data set {self.root}: {name} is missing or no plain file: rebuild it")
+        return path
 
     def _read_index(self, file: str) -> Index:
         return read_index(self._path(file))

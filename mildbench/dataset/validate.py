@@ -1,4 +1,4 @@
-"""Check that a data set is what it says: checksums, exact recomposition, truth, annotations, splits.
+"""Check that a data set is what it says: checksums, contents, exact recomposition, truth, annotations, splits.
 
 Everything is read in the order in which it was written, so the memory needed does not grow with the samples.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from mildbench.dataset.annotations import AnnotationReader
 from mildbench.dataset.coco import person_annotations
+from mildbench.dataset.content import Fingerprint, sample_sha256, stored_parts
 from mildbench.dataset.reader import Dataset
 from mildbench.dataset.schema import CHECKSUMS, annotation_file
 from mildbench.errors import UserError
@@ -23,14 +24,16 @@ from mildbench.images import decode_rgb, encode_jpeg
 
 JPEG_SLACK = 2
 """Levels by which two versions of a JPEG library may differ."""
+OTHER_CONTENT = "pixels, labels, row or annotations are not those of its content_sha256"
 
 
 def validate(dataset: Dataset) -> Iterator[list[str]]:
     """Yield the problems found in each of `steps(dataset)` steps (mostly none)."""
     yield from check_files(dataset)
+    yield _fingerprint(dataset)
     if dataset.info.source == "pairs":
         for row in dataset.rows():
-            yield _pair(dataset, row["id"])
+            yield _pair(dataset, row)
     else:
         yield _shared_sources(dataset)
         for split in dataset.info.samples:
@@ -39,29 +42,29 @@ def validate(dataset: Dataset) -> Iterator[list[str]]:
 
 def check_files(dataset: Dataset) -> Iterator[list[str]]:
     """Yield the problems of `checksums.txt` itself, then of each file that it lists: no other byte is looked at."""
-    if file_sha256(dataset.root / CHECKSUMS) == dataset.fingerprint:
+    listed = list(checksums(dataset.root))
+    if file_sha256(dataset.root / CHECKSUMS) == dataset.info.checksums:
         yield []
     else:
         yield [f"{CHECKSUMS} is not the one that dataset.json was written with"]
-    for name, sha256 in checksums(dataset.root):
+    for name, sha256 in listed:
         yield _file(dataset.root, name, sha256)
 
 
 def steps(dataset: Dataset) -> int:
     """How many lists `validate` yields."""
-    own = 1 if dataset.info.source == "pairs" else 2 + len(dataset.info.samples)
+    own = 2 if dataset.info.source == "pairs" else 3 + len(dataset.info.samples)
     return sum(1 for _ in checksums(dataset.root)) + sum(dataset.info.samples.values()) + own
 
 
 def checksums(root: Path) -> Iterator[tuple[str, str]]:
     """File name and sha256, line by line of `checksums.txt` (the format of `sha256sum`)."""
-    try:
-        with (root / CHECKSUMS).open(encoding="utf-8") as lines:
-            for line in lines:
-                sha256, _, name = line.rstrip("\n").partition("  ")
-                yield name, sha256
-    except FileNotFoundError:
-        raise UserError(f"data set {root} has no {CHECKSUMS}: rebuild it") from None
+    if not (root / CHECKSUMS).is_file():
+        raise UserError(f"data set {root} has no {CHECKSUMS}: rebuild it")
+    with (root / CHECKSUMS).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            sha256, _, name = line.rstrip("\n").partition("  ")
+            yield name, sha256
 
 
 def _file(root: Path, name: str, sha256: str) -> list[str]:
@@ -89,12 +92,27 @@ def _shared_sources(dataset: Dataset) -> list[str]:
     ]
 
 
-def _pair(dataset: Dataset, sample_id: str) -> list[str]:
+def _fingerprint(dataset: Dataset) -> list[str]:
+    """Whether the fingerprint is that of the samples' digests, which are checked with each sample."""
+    found = Fingerprint()
+    for row in dataset.rows(["content_sha256"]):
+        found.add(row["content_sha256"])
+    if found.hexdigest() == dataset.fingerprint:
+        return []
+    return ["the fingerprint in dataset.json is not that of the samples"]
+
+
+def _pair(dataset: Dataset, row: dict[str, Any]) -> list[str]:
+    problems = []
     try:
-        triplet = dataset.triplet("erase-all", sample_id)
+        triplet = dataset.triplet("erase-all", row["id"])
+        if not triplet.mask.any():
+            problems.append("the mask is empty")
+        if sample_sha256(row, stored_parts(dataset, row)) != row["content_sha256"]:
+            problems.append(OTHER_CONTENT)
     except UserError as error:
-        return [f"{sample_id}: {error}"]
-    return [] if triplet.mask.any() else [f"{sample_id}: the mask is empty"]
+        problems.append(str(error))
+    return [f"{row['id']}: {problem}" for problem in problems]
 
 
 def _split(dataset: Dataset, split: str) -> Iterator[list[str]]:
@@ -118,17 +136,18 @@ def _sample(dataset: Dataset, row: dict[str, Any], annotations: AnnotationReader
     try:
         scene = dataset.scene(row["id"])
         people = scene.people()
-        stored = dataset.picture(row["composite"], "composite")
-        instances = dataset.labels(row["instances"], "instance map")
-        parsing = dataset.labels(row["parsing"], "parsing map")
+        parts = stored_parts(dataset, row)
+        content = sample_sha256(row, parts, image, found)
     except (UserError, ValueError) as error:
         return [f"{row['id']}: {error}"]
     problems = []
-    if not _recomposes(scene.composite(), stored, dataset.info.jpeg.get(row["split"])):
+    if content != row["content_sha256"]:
+        problems.append(OTHER_CONTENT)
+    if not _recomposes(scene.composite(), parts["composite"], dataset.info.jpeg.get(row["split"])):
         problems.append("background + layers do not recompose the composite")
-    if not np.array_equal(people.instance_map(), instances):
+    if not np.array_equal(people.instance_map(), parts["instances"]):
         problems.append("the instance map does not follow from the layers")
-    if not np.array_equal(people.parsing, parsing):
+    if not np.array_equal(people.parsing, parts["parsing"]):
         problems.append("the parsing map does not follow from the layers")
     if image is None or image.get("file_name") != row["composite"]:
         problems.append("no image record in the COCO annotations")

@@ -78,8 +78,9 @@ class FolderShard(ShardWriter):
         sha256 = hashlib.sha256(data).hexdigest()
         # Named by content: whoever writes it writes the same bytes, so workers need not agree who does.
         name = f"{split}/{part}/{sha256[:20]}{suffix}"
-        if not (self.root / name).exists():
-            write_bytes(self.root / name, data)
+        path = self.root / name
+        if not path.is_file() or file_sha256(path) != sha256:
+            write_bytes(path, data)
         self.shared[name] = sha256
         return name
 

@@ -177,6 +177,15 @@ class Source(ABC):
         """
         return None
 
+    def files(self, key: str) -> Sequence[Path]:
+        """Every file that an item is read from, its photo and its mask alike: an item is what these hold."""
+        photo = self.photo(key)
+        return [] if photo is None else [photo]
+
+    def annotation(self, key: str) -> Any:
+        """What an item is made of beside those files, as JSON values: its part of a file or database of many."""
+        return None
+
 
 class PeopleSource(Source):
     """Segmented people."""

@@ -95,7 +95,7 @@ class CcpPeople(PeopleSource):
 
     def _annotation(self, key: str) -> np.ndarray:
         """uint8[H, W], indices of `_tags`, not all 0; raises `Rejected`."""
-        tags = _variable(inside(self.root, f"{ANNOTATIONS}/{key}.mat", "CCP annotation"), "groundtruth")
+        tags = _variable(self._annotation_file(key), "groundtruth")
         if tags.ndim != 2 or tags.dtype.kind not in "uif":
             raise Rejected("annotation is not a matrix of numbers", key)
         if not np.isin(tags, np.arange(len(self._tags))).all():
@@ -109,6 +109,12 @@ class CcpPeople(PeopleSource):
 
     def photo(self, key: str) -> Path:
         return inside(self.root, f"photos/{key}.jpg", "CCP photo")
+
+    def files(self, key: str) -> Sequence[Path]:
+        return [self.photo(key), self._annotation_file(key), self.root / "label_list.mat"]
+
+    def _annotation_file(self, key: str) -> Path:
+        return inside(self.root, f"{ANNOTATIONS}/{key}.mat", "CCP annotation")
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         tags = self._annotation(key)

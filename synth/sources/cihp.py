@@ -111,11 +111,13 @@ class CihpPeople(PeopleSource):
         return labels, owners.astype(np.int32)
 
     def _plane(self, folder: str, stem: str, what: str) -> np.ndarray:
-        path = inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}")
         try:
-            return read_labels(path, what)
+            return read_labels(self._plane_file(folder, stem, what), what)
         except UserError as error:
             raise Rejected(f"{what} missing or unreadable", str(error)) from None
+
+    def _plane_file(self, folder: str, stem: str, what: str) -> Path:
+        return inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}")
 
     def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef | None:
         """The person if usable, None if merely unsuitable; raises `Rejected` for a piece that is several people."""
@@ -142,6 +144,11 @@ class CihpPeople(PeopleSource):
     def photo(self, key: str) -> Path:
         stem = key.partition("/")[0]
         return inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image")
+
+    def files(self, key: str) -> Sequence[Path]:
+        stem = key.partition("/")[0]
+        drawn = [self._labels] if self._owners is None else [self._labels, self._owners]
+        return [self.photo(key), *(self._plane_file(folder, stem, folder) for folder in drawn)]
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         stem, _, owner = key.partition("/")

@@ -124,6 +124,13 @@ class CocoPeople(PeopleSource):
     def photo(self, key: str) -> Path:
         return self._folder.photo(self._record(self._annotations[key], f"annotation {key}"))
 
+    def annotation(self, key: str) -> Any:
+        """Of everybody and everything in the image: its things are shared out between all of its people."""
+        item = self._annotations[key]
+        record, image_id = self._record(item, f"annotation {key}"), item["image_id"]
+        people = [self._annotations[other] for other in self._keys_of[image_id]]
+        return [self._folder.facts(record, self._licences), people, self._things.get(image_id)]
+
     def _check(self, key: str, item: dict[str, Any]) -> PersonRef | None:
         """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
         where = f"annotation {key}"
@@ -242,6 +249,10 @@ class CocoBackgrounds(BackgroundSource):
 
     def photo(self, key: str) -> Path:
         return self._folder.photo(self._folder.instances().records[int(key)])
+
+    def annotation(self, key: str) -> Any:
+        instances = self._folder.instances()
+        return self._folder.facts(instances.records[int(key)], instances.licences)
 
     def background(self, key: str) -> Background:
         instances = self._folder.instances()

@@ -70,6 +70,11 @@ class CocoFolder:
         """The photo's own licence, or the split's general one when its record names none."""
         return licences.get(record.get("license", -1), self.licence)
 
+    def facts(self, record: dict[str, Any], licences: dict[int, str]) -> Any:
+        """What is used of an image's record, as JSON values."""
+        sizes = [record[name] for name in ("file_name", "width", "height")]
+        return [*sizes, self.licence_of(record, licences)]
+
     def photo(self, record: dict[str, Any]) -> Path:
         """The image's file; raises `UserError` for a name that leaves the folder."""
         return inside(self.root / self.split, record["file_name"], "COCO file_name")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
+from mildbench.identity import pixels_sha256
 from mildbench.images import read_labels
 from mildbench.scene import Provenance
 from synth.sources.base import (
@@ -115,6 +118,21 @@ class FiftyonePeople(PeopleSource):
     def photo(self, key: str) -> Path:
         return self._rows[key.rpartition("#")[0]].path
 
+    def files(self, key: str) -> Sequence[Path]:
+        file, _, number = key.rpartition("#")
+        row = self._rows[file]
+        _, mask = self._samples.mask(row.id, int(number))
+        return [row.path] if mask is None else [row.path, row.path.parent / mask]
+
+    def annotation(self, key: str) -> Any:
+        """Of everybody in the image, for keypoints are matched with all of them; the mask is this person's."""
+        file, _, number = key.rpartition("#")
+        row = self._rows[file]
+        stored, _ = self._samples.mask(row.id, int(number))
+        mask = None if stored is None else pixels_sha256(np.asarray(stored))
+        points = [part.tolist() for part in row.points]
+        return [row.size, row.licence, [astuple(one) for one in row.instances or ()], points, mask]
+
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         file, _, number = key.rpartition("#")
         row, index = self._rows[file], int(number)
@@ -199,6 +217,9 @@ class FiftyoneBackgrounds(BackgroundSource):
 
     def photo(self, key: str) -> Path:
         return self._rows[key].path
+
+    def annotation(self, key: str) -> Any:
+        return self._rows[key].licence
 
     def background(self, key: str) -> Background:
         row = self._rows[key]

@@ -94,7 +94,7 @@ class FolderPeople(PeopleSource):
             if not self._paired:
                 mask = read_rgba(path, "cut-out")[..., 3] >= 128
             else:
-                name = str(path.relative_to(self.root / "images").with_suffix(""))
+                name = self._name_of(path)
                 if name not in self._masks:
                     raise Rejected("image without a mask of the same name", path.name)
                 # Colour channels only: the alpha of an RGBA mask says nothing about the person.
@@ -109,6 +109,14 @@ class FolderPeople(PeopleSource):
 
     def photo(self, key: str) -> Path | None:
         return self.root / key if self._paired else None
+
+    def files(self, key: str) -> Sequence[Path]:
+        path = self.root / key
+        return [path, self._masks[self._name_of(path)]] if self._paired else [path]
+
+    def _name_of(self, path: Path) -> str:
+        """What an image shares with its mask."""
+        return str(path.relative_to(self.root / "images").with_suffix(""))
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         path = self.root / key

@@ -93,6 +93,16 @@ class PanopticImages(SegmentedSource):
     def photo(self, key: str) -> Path:
         return self._folder.photo(self._check(key, self._annotations[key]))
 
+    def files(self, key: str) -> Sequence[Path]:
+        return [self.photo(key), self._drawn(self._annotations[key]["file_name"])]
+
+    def annotation(self, key: str) -> Any:
+        item = self._annotations[key]
+        segments = item["segments_info"]
+        names = [self._categories[segment["category_id"]] for segment in segments]
+        record = self._check(key, item)
+        return [self._folder.facts(record, licence_names(self._content)), segments, names]
+
     def image(self, key: str) -> SegmentedImage:
         item = self._annotations[key]
         record = self._check(key, item)
@@ -117,13 +127,15 @@ class PanopticImages(SegmentedSource):
 
     def _numbers(self, file_name: str) -> np.ndarray:
         """int32[H, W]: segment ids, encoded as R + 256 G + 65536 B, 0 for unlabelled; raises `Rejected`."""
-        folder = self._folder.annotation_file("panoptic").with_suffix("")
-        path = inside(folder, file_name, "COCO panoptic file_name")
         try:
-            drawn = read_rgb(path, "segmentation")
+            drawn = read_rgb(self._drawn(file_name), "segmentation")
         except UserError as error:
             raise Rejected("segmentation missing or unreadable", str(error)) from None
         return segment_ids(drawn)
+
+    def _drawn(self, file_name: str) -> Path:
+        folder = self._folder.annotation_file("panoptic").with_suffix("")
+        return inside(folder, file_name, "COCO panoptic file_name")
 
 
 def _only_split(path: str) -> str:

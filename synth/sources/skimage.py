@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,13 @@ class SkimageBackgrounds(BackgroundSource):
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return [BackgroundRef(name, f"skimage/{name}") for name in NAMES]
 
-    def background(self, key: str) -> Background:
+    def annotation(self, key: str) -> Any:
+        return pixels_sha256(self._image(key))
+
+    def _image(self, key: str) -> np.ndarray:
         loaded = getattr(self._data, key)()
-        image: np.ndarray = loaded[0] if isinstance(loaded, tuple) else loaded  # the stereo pair's left view
+        return loaded[0] if isinstance(loaded, tuple) else loaded  # the stereo pair's left view
+
+    def background(self, key: str) -> Background:
+        image = self._image(key)
         return Background(image, Provenance(self.name, key, pixels_sha256(image), self.licence))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from mildbench.annotators import Annotator, AnnotatorSpec
 from mildbench.annotators.presence import holds_people
+from mildbench.annotators.store import Source as AnnotatedBy
 from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejected
 
 
@@ -26,11 +29,26 @@ class UnpeopledBackgrounds(BackgroundSource):
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return self._source.backgrounds()
 
+    def photo(self, key: str) -> Path | None:
+        return self._source.photo(key)
+
+    def files(self, key: str) -> Sequence[Path]:
+        return self._source.files(key)
+
+    def annotation(self, key: str) -> Any:
+        """Who looks, too: another annotator, or other weights, lets other backgrounds pass."""
+        return [self._source.annotation(key), self._looked_at_by]
+
     def background(self, key: str) -> Background:
         background = self._source.background(key)
         if holds_people(self._annotator, background.image):
             raise Rejected("background with a person in it", key)
         return background
+
+    @cached_property
+    def _looked_at_by(self) -> dict[str, Any]:
+        # One of its own, which goes again: whoever asks for this need not look at any background.
+        return AnnotatedBy.of(self._spec, self._spec.create("people")).model_dump(mode="json")
 
     @cached_property
     def _annotator(self) -> Annotator:

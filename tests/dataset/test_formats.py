@@ -13,7 +13,7 @@ import pytest
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.export import exporter
-from mildbench.dataset.samples import with_files
+from mildbench.dataset.parts import with_files
 from mildbench.dataset.writers import SCENES, check_format
 from mildbench.errors import UserError
 from mildbench.images import decode_rgb
@@ -30,7 +30,7 @@ def quiet(count: int) -> None:
 def test_both_formats_hold_the_same_scenes(datasets: dict[str, Path]) -> None:
     folder, tars = (Dataset.open(datasets[name]) for name in ("folder", "webdataset"))
     assert folder.info.samples == tars.info.samples
-    assert folder.fingerprint != tars.fingerprint
+    assert folder.fingerprint == tars.fingerprint
     nameless = lambda row: with_files(row, lambda part, name: part)  # noqa: E731
     assert list(map(nameless, folder.rows())) == list(map(nameless, tars.rows()))
     for sample_id in folder.samples["id"]:

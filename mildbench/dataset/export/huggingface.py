@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from mildbench.dataset import card
 from mildbench.dataset.newfolder import new_folder
+from mildbench.dataset.parts import LAYER_PARTS, PLAIN_PARTS, with_files
 from mildbench.dataset.reader import Dataset
-from mildbench.dataset.samples import LAYER_PARTS, PLAIN_PARTS, with_files
 from mildbench.dataset.schema import CARD, SAMPLE_SCHEMA, DatasetInfo
 from mildbench.files import write_bytes
 from mildbench.images import encode_png

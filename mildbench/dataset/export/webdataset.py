@@ -11,13 +11,13 @@ from typing import Any
 from mildbench.dataset.annotations import AnnotationReader
 from mildbench.dataset.index import IndexWriter
 from mildbench.dataset.newfolder import new_folder
+from mildbench.dataset.parts import with_files
 from mildbench.dataset.reader import Dataset
-from mildbench.dataset.samples import with_files
 from mildbench.dataset.schema import DatasetInfo, annotation_file
 from mildbench.dataset.writers import SCENES, ShardWriter, TarShard
 from mildbench.errors import UserError
 
-_COUNTED = {"schema_version", "mildbench_version", "samples", "people", "report", "fingerprint"}
+_COUNTED = {"schema_version", "mildbench_version", "samples", "people", "report", "fingerprint", "checksums"}
 """Fields of the description that the index fills in anew."""
 
 
