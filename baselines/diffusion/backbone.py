@@ -145,10 +145,14 @@ def find_folder(name: str) -> Path:
 
 def _in_hub_cache(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repository, local_files_only=True))
+    except HFValidationError:
+        raise UserError(
+            f"backbone {repository!r} is no folder here, and no repository can be called so: check the name"
+        ) from None
     except LocalEntryNotFoundError:
         raise UserError(
             f"backbone {repository} is not in Hugging Face's cache: hf download {repository}"
