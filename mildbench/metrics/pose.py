@@ -24,9 +24,9 @@ class PoseOks(AnnotatedMetric):
         name="pose-oks",
         id="pose-oks@1",
         definition="COCO's object keypoint similarity (amodal area) of the pose that an annotator (option "
-        "`annotator`, default litert) finds in the output, in the true amodal box of the person to complete, with their "
-        "true keypoints: `full` over all in the frame, `overlap` over those that were hidden; 0 to 1. Undefined without "
-        "such keypoints, and in tasks other than deocclude. Comparable only between runs with one annotator.",
+        "`annotator`, default litert) finds in the output, in the true amodal box of the person to complete, with "
+        "their true keypoints: `full` over all in the frame, `overlap` over those that were hidden; 0 to 1. Undefined "
+        "without such keypoints, and in tasks other than deocclude. Comparable only between runs with one annotator.",
         higher_is_better=True,
         unit="",
         regions=("full", "overlap"),
