@@ -340,5 +340,5 @@ def test_scores_of_another_type_are_told(run: Run, tmp_path: Path, column: str) 
     place = table.column_names.index(column)
     values = pa.array(["many"] * 6) if column != "id" else pa.array(range(6))
     pq.write_table(table.set_column(place, column, values), path)
-    with pytest.raises(UserError, match="scores .* are broken .*: delete the file to score again"):
+    with pytest.raises(UserError, match=r"scores .* are broken .*: delete the file to score again"):
         run("noise", metrics=["psnr"])
