@@ -9,7 +9,7 @@ from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 class Copy(EraseMethod):
     """Returns the input unchanged: what erasing nothing scores."""
 
-    info = MethodInfo("copy", "control", "returns the input unchanged")
+    info = MethodInfo("copy", "control", "returns the input unchanged", revision=1)
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """The images themselves."""
@@ -19,7 +19,7 @@ class Copy(EraseMethod):
 class Oracle(EraseMethod):
     """Returns the truth: the best that any metric can give. A metric that ranks it lower is broken."""
 
-    info = MethodInfo("oracle", "control", "returns the truth", capabilities=frozenset({"truth"}))
+    info = MethodInfo("oracle", "control", "returns the truth", revision=1, capabilities=frozenset({"truth"}))
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """The answers; raises `UserError` where there are none (a user's own photo)."""

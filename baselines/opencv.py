@@ -47,6 +47,7 @@ class Telea(_Inpaint):
         "fast-marching inpainting (OpenCV)",
         paper="Telea, An image inpainting technique based on the fast marching method, 2004",
         licence="Apache-2.0",
+        revision=1,
     )
 
 
@@ -60,4 +61,5 @@ class NavierStokes(_Inpaint):
         "Navier-Stokes inpainting (OpenCV)",
         paper="Bertalmio et al., Navier-Stokes, fluid dynamics, and image and video inpainting, CVPR 2001",
         licence="Apache-2.0",
+        revision=1,
     )

@@ -11,7 +11,7 @@ from mildbench.images import read_rgb
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-"""In this order; the first that exists is read."""
+"""Also in capitals. The first that exists is read, in this order."""
 
 
 class Precomputed(EraseMethod):
@@ -21,7 +21,11 @@ class Precomputed(EraseMethod):
     """
 
     info = MethodInfo(
-        "precomputed", "external", "reads predictions from a folder", capabilities=frozenset({"names"})
+        "precomputed",
+        "external",
+        "reads predictions from a folder",
+        revision=1,
+        capabilities=frozenset({"names"}),
     )
 
     def __init__(self, directory: str = "") -> None:
@@ -35,6 +39,10 @@ class Precomputed(EraseMethod):
             raise UserError("method 'precomputed' needs the predictions' folder: precomputed:directory=DIR")
         if not self.directory.is_dir():
             raise UserError(f"predictions folder not found: {self.directory}")
+        found = (path for path in self.directory.iterdir() if path.is_file())
+        pictures = [path for path in found if path.suffix.lower() in SUFFIXES]
+        pictures.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name), reverse=True)
+        self._pictures = {path.stem: path for path in pictures}
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """The predictions, in the batch's order."""
@@ -46,8 +54,7 @@ class Precomputed(EraseMethod):
             Path(sample_id).name != sample_id
         ):  # an id comes from a data set's file: it may not choose a folder
             raise ValueError(f"the sample id {sample_id!r} is not a plain file name; refused")
-        candidates = (self.directory / f"{sample_id}{suffix}" for suffix in SUFFIXES)
-        path = next((path for path in candidates if path.is_file()), None)
+        path = self._pictures.get(sample_id)
         if path is None:
             raise FileNotFoundError(f"no prediction for {sample_id}")
         try:

@@ -19,6 +19,7 @@ class SdInpaint(DiffusionMethod):
         "Stable Diffusion inpainting, the checkpoint as it is",
         paper="Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022",
         licence="the checkpoint's",
+        revision=1,
         capabilities=frozenset({"device", "attention"}),
     )
 

@@ -17,6 +17,11 @@ of PSNR, and this one has learnt little of fine detail.
 """
 
 
+def files(*names: str) -> dict[str, Path]:
+    """The folders of these models, as `MethodInfo.files` has them."""
+    return {f"shipped {name}": folder(name) for name in names}
+
+
 def folder(name: str) -> Path:
     """The folder of one of the shipped models."""
     return FOLDER / name

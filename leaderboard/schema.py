@@ -53,7 +53,7 @@ class Entry(Strict):
     def weights(self) -> Literal["stock", "retrained", "no weights"]:
         """Whether it ran on published weights, or on ones that somebody trained, we included."""
         config = self.summary.config
-        if config.files or config.shipped:
+        if config.files:
             return "retrained"
         return "stock" if config.weights else "no weights"
 

@@ -132,7 +132,7 @@ def _scores(
             corruption=corruption,
         )
         found = pq.read_table(task_folder(out, dataset, summary.task) / again.run / "scores.parquet")
-    if again.config.code != summary.config.code and spec.name == summary.method.name:
+    if again.config.versions != summary.config.versions and spec.name == summary.method.name:
         report.notes.append("the method's code has changed since")
     lacking = {item.name for item in again.unavailable}
     report.notes += [f"{item.name}: not recomputed: {item.reason}" for item in again.unavailable]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 
 
 def content_sha256(path: Path) -> str:
-    """sha256 (hex) of a file, or of all files under a folder with their names.
+    """sha256 (hex) of a file, or of all files under a folder with their names, links followed.
 
     Cards (`*.md`) are left out of a folder's: they describe, and move no number.
     """
     if path.is_file():
         return file_sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".md")
+    files = sorted(file for file in _files(path, ()) if file.suffix != ".md")
     return fingerprint([[file.relative_to(path).as_posix(), file_sha256(file)] for file in files])
 
 
@@ -48,3 +49,13 @@ def bytes_sha256(path: Path) -> str:
         return file_sha256(path) if path.is_file() else ""
     except OSError:
         return ""
+
+
+def _files(folder: Path, inside: tuple[Path, ...]) -> Iterator[Path]:
+    """The files under a folder. A link to a folder is one, unless it leads back to one that it is `inside` of."""
+    inside = (*inside, folder.resolve())
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.resolve() not in inside:
+            yield from _files(path, inside)

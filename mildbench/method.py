@@ -7,8 +7,10 @@ what happens when one sample fails. A plug-in sees only well-formed batches.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,10 +40,14 @@ class MethodInfo:
     summary: str
     paper: str | None = None
     licence: str | None = None
+    revision: int | None = None
+    """Raised by the author whenever the output changes: old predictions are then not taken for new ones. None: a
+    method counts as another after any change of its source files or of its distribution's version."""
     weights: tuple[str, ...] = ()
     """Names in the weights manifest (`mildbench weights list`)."""
-    shipped: tuple[Path, ...] = ()
-    """Weights that come with the package: files, or folders of files."""
+    files: Mapping[str, Path] | None = None
+    """What else it reads, by content part of what it is: file or folder by the name of the option that says where,
+    or, of what comes with the package, any other name. None: every option that is the path of something."""
     pad_multiple: int = 1
     """Images reach `erase` with height and width padded up to a multiple of this."""
     capabilities: frozenset[Capability] = frozenset()
@@ -193,6 +199,16 @@ class EraseMethod(ABC):
     info: MethodInfo
     device: str = "cpu"
 
+    @property
+    def dtype(self) -> str | None:
+        """What it computes in on `device`, where it has a choice; recorded in place of an option `dtype`."""
+        return None
+
+    @property
+    def runs(self) -> Mapping[str, EraseMethod]:
+        """Other methods that it runs, by their registered names: what they are is part of what it is."""
+        return {}
+
     def load(self) -> None:  # noqa: B027 - optional hook: most methods have nothing to load
         """Read weights and move to `self.device`. Called once before the first batch."""
 
@@ -214,7 +230,8 @@ class EraseMethod(ABC):
     def _erase_padded(self, batch: EraseBatch) -> list[Outcome]:
         height, width = batch.images.shape[1:3]
         padded = _pad(batch, -height % self.info.pad_multiple, -width % self.info.pad_multiple)
-        result = self.erase(padded)
+        with _casts_checked(self.info.name):
+            result = self.erase(padded)
         self._check("images", result.images, padded.images.shape)
         layers: Sequence[dict[int, np.ndarray]] = result.layers or [{} for _ in batch.sample_ids]
         records = result.attention or [None] * len(batch)
@@ -251,6 +268,28 @@ class EraseMethod(ABC):
                 f"{self.info.name} returned {what} as {pixels.dtype}{list(pixels.shape)}, "
                 f"expected uint8{list(shape)}"
             )
+
+
+@contextmanager
+def _casts_checked(name: str) -> Iterator[None]:
+    """Raise ValueError at the end if numpy has made integers, pixels that is, of NaN or infinity."""
+    notes = _Notes()
+    with np.errstate(invalid="log", call=notes):
+        yield
+    if notes.casts:
+        raise ValueError(f"{name} made pixels of values that are not finite")
+
+
+class _Notes:
+    """Where numpy writes what was invalid; all but casts is warned of, as it would have been."""
+
+    casts = False
+
+    def write(self, message: str) -> None:
+        if "cast" in message:
+            self.casts = True
+        else:
+            warnings.warn(message.removeprefix("Warning: ").strip(), RuntimeWarning, stacklevel=2)
 
 
 def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:

@@ -12,15 +12,22 @@ from mildbench.registry import Registry
 T = TypeVar("T")
 
 
-def parse(text: str, kind: str) -> tuple[str, dict[str, str]]:
-    """The name and the options, as text; raises `UserError` for an option without a value."""
+def parse(text: str, kind: str, nested: str = "") -> tuple[str, dict[str, str]]:
+    """The name and the options, as text; raises `UserError` for an option without a value.
+
+    `nested` is an option that is a plug-in with options of its own: its value is all that follows.
+    """
     name, _, rest = text.partition(":")
     options: dict[str, str] = {}
-    for item in filter(None, rest.split(",")):
+    while rest:
+        item, _, rest = rest.partition(",")
         key, equals, value = item.partition("=")
-        if not equals:
+        if item and not equals:
             raise UserError(f"{kind} {text!r}: the option {item!r} has no value: write {item}=VALUE")
-        options[key] = value
+        if nested and key == nested:
+            value, rest = f"{value},{rest}".rstrip(","), ""
+        if item:
+            options[key] = value
     return name, options
 
 

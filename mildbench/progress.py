@@ -23,6 +23,12 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.1f}/s")
 
 
+def tell(line: str, *, show: bool) -> None:
+    """Print a line where bars are shown; nothing when `show` is false."""
+    if show:
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def tracking(what: str, total: int, *, show: bool) -> Iterator[Advance]:
     """Yield a function that counts samples done out of `total`; shows nothing when `show` is false."""

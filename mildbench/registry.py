@@ -54,6 +54,12 @@ class Registry(Generic[T]):
                 "uninstall one"
             )
 
+    def distribution(self, name: str) -> str | None:
+        """Name and version of the distribution that registers `name`; None where an entry point does not say."""
+        self.check(name)
+        found = self._targets[name].dist
+        return None if found is None else f"{found.name} {found.version}"
+
     def load(self, name: str) -> type[T]:
         """The class registered as `name`; raises `UserError` for an unknown name or a missing extra."""
         self.check(name)

@@ -38,3 +38,20 @@ def test_a_folder_is_its_files_with_their_names_and_not_its_card(tmp_path: Path)
     assert content_sha256(tmp_path / "one") == content_sha256(tmp_path / "two")
     (tmp_path / "two" / "inner" / "weights").rename(tmp_path / "two" / "weights")
     assert content_sha256(tmp_path / "one") != content_sha256(tmp_path / "two")
+
+
+def test_a_folder_behind_a_link_counts_by_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model").mkdir()
+    weights = tmp_path / "elsewhere" / "weights"
+    weights.write_bytes(b"w")
+    (tmp_path / "model" / "unet").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "model" / "round").symlink_to(tmp_path / "model")
+    before = content_sha256(tmp_path / "model")
+    weights.write_bytes(b"v")
+    assert content_sha256(tmp_path / "model") != before
+    (tmp_path / "model" / "unet").unlink()
+    (tmp_path / "elsewhere").rename(tmp_path / "model" / "unet")
+    weights = tmp_path / "model" / "unet" / "weights"
+    weights.write_bytes(b"w")
+    assert content_sha256(tmp_path / "model") == before

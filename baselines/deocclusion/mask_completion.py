@@ -103,6 +103,8 @@ def complete(
     shown = np.stack([conditions(*pair) for pair in zip(people, windows, strict=True)])
     device = next(model.parameters()).device
     sampled = model.sample(torch.from_numpy(shown).to(device), seeds, steps)[:, 0].cpu().numpy()
+    if not np.isfinite(sampled).all():
+        raise ValueError("the mask completion returned values that are not finite")
     amodal = []
     for person, crop, mask in zip(people, windows, sampled, strict=True):
         completed = crop.back(mask, *person.visible.shape) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +66,7 @@ class Deocclusion(DiffusionMethod):
         "completes the masks, then the pictures of those who were hidden",
         paper="Noh & Chang, Stable Diffusion-based approach for human de-occlusion, ACM MM 2025, arXiv 2508.12663",
         licence="the checkpoint's",
+        revision=1,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -107,6 +109,8 @@ class Deocclusion(DiffusionMethod):
         self.decoder_skips = decoder_skips
         if vqa in known_weights.checkpoints():
             self.info = replace(self.info, weights=(*self.info.weights, vqa))
+        elif vqa:
+            self.info = replace(self.info, files={**(self.info.files or {}), "vqa": Path(vqa)})
         if self.info.untrained and not weights:
             self.info = replace(self.info, untrained=f"{self.info.untrained}, the mask completion")
 

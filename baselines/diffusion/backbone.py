@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
+from safetensors import SafetensorError
 
 from baselines import shipped
 from baselines.diffusion.architectures import ARCHITECTURES, architecture, random_models
@@ -145,16 +146,22 @@ def find_folder(name: str) -> Path:
 
 def _in_hub_cache(repository: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(repository, local_files_only=True))
+    except HFValidationError:
+        raise UserError(
+            f"backbone {repository!r} is no folder here, and no repository can be called so: check the name"
+        ) from None
     except LocalEntryNotFoundError:
         raise UserError(
             f"backbone {repository} is not in Hugging Face's cache: hf download {repository}"
         ) from None
 
 
+_BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+"""What diffusers and transformers raise for files that are missing, cut short, or of something else."""
 _PARTS: dict[str, tuple[str, ...]] = {
     "unet": ("UNet2DConditionModel",),
     "vae": ("AutoencoderKL",),
@@ -186,6 +193,8 @@ def _read(name: str, folder: Path) -> Backbone:
     import transformers
 
     index = read_json(folder / "model_index.json", "checkpoint index")
+    if not isinstance(index, dict):
+        raise UserError(f"backbone {name}: {folder / 'model_index.json'} is no index of a checkpoint")
     present = [part for part in _PARTS if isinstance(index.get(part), list) and index[part][1] is not None]
     for part in present:
         if index[part][1] not in _PARTS[part]:
@@ -199,7 +208,7 @@ def _read(name: str, folder: Path) -> Backbone:
     def model(kind: Any, part: str) -> Any:
         at = folder / part
         variant = None if list(at.glob("*[!6].safetensors")) else "fp16"
-        return kind.from_pretrained(at, use_safetensors=True, variant=variant, local_files_only=True)
+        return _complete(kind, at, variant=variant)
 
     try:
         encoders = [
@@ -219,9 +228,19 @@ def _read(name: str, folder: Path) -> Backbone:
             TextEncoder(tuple(tokenizers), tuple(encoders)),
             _schedule(folder / "scheduler", index["scheduler"][1]),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except _BROKEN as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"backbone {name}: {folder} cannot be read ({reason}): fetch it again") from error
+
+
+def _complete(kind: Any, folder: Path, **options: Any) -> Any:
+    """A model of which every tensor was read: the libraries give those that are missing random values."""
+    model, report = kind.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
+    )
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(f"{folder.name} lacks {missing[0]}")
+    return model
 
 
 def read_vae(folder: Path) -> Any:
@@ -229,8 +248,8 @@ def read_vae(folder: Path) -> Any:
     if not (folder / "config.json").is_file():
         raise UserError(f"autoencoder not found: {folder} has no config.json")
     try:
-        return AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        return _complete(AutoencoderKL, folder)
+    except _BROKEN as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"autoencoder {folder} cannot be read ({reason}): train it again") from error
 

@@ -12,7 +12,7 @@ import torch
 
 from baselines import shipped
 from baselines.diffusion.attention import Modulation, Recorder, RegionAttention
-from baselines.diffusion.backbone import Backbone, load_backbone, untrained
+from baselines.diffusion.backbone import Backbone, find_folder, load_backbone, untrained
 from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench.errors import UserError, did_you_mean
@@ -51,24 +51,32 @@ class DiffusionMethod(EraseMethod):
         self.backbone_name = backbone
         self.resolution = resolution
         self.usual_steps = shipped.STEPS if backbone == shipped.BACKBONE else STEPS
-        self.dtype = dtype
+        self._dtype = dtype
         self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
-        needed = (backbone,) if backbone in checkpoints() else ()
-        ours = ["backbone"] if backbone == shipped.BACKBONE else []
-        if ours and weights == "":
-            ours.append(self.info.name)
+        files: dict[str, Path] = {}
+        if backbone == shipped.BACKBONE:
+            files |= shipped.files("backbone", *([self.info.name] if weights == "" else []))
+        elif backbone not in checkpoints() and not untrained(backbone):
+            files["backbone"] = find_folder(backbone)
+        if weights:
+            files["weights"] = Path(weights)
         self.info = replace(
             type(self).info,
-            weights=needed,
-            shipped=tuple(shipped.folder(name) for name in ours),
+            weights=(backbone,) if backbone in checkpoints() else (),
+            files=files,
             untrained=untrained(backbone),
         )
 
+    @property
+    def dtype(self) -> str:
+        """A key of `DTYPES`."""
+        if self._dtype != "auto":
+            return self._dtype
+        return "float32" if self.device == "cpu" else "bfloat16"
+
     def load(self) -> None:
         """Load the backbone. A subclass with parts of its own calls this first."""
-        if self.dtype == "auto":
-            self.dtype = "float32" if self.device == "cpu" else "bfloat16"
         self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
         self.attention = RegionAttention(self.backbone.unet)
 

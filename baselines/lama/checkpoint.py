@@ -15,10 +15,11 @@ from mildbench.weights import load_state_dict
 
 def is_torchscript(path: Path) -> bool:
     """Whether the file is a TorchScript archive, by its content: `.pt` is also used for state dicts."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(Path(name).name == "constants.pkl" for name in archive.namelist())
+    except zipfile.BadZipFile:
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(Path(name).name == "constants.pkl" for name in archive.namelist())
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:

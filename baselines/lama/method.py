@@ -15,8 +15,8 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, Provenance
 from mildbench.weights import resolve
 
-SHIPPED = shipped.folder("lama") / "model.safetensors"
-"""Weights of the variant tiny."""
+SHIPPED = "model.safetensors"
+"""Weights of the variant tiny, in the shipped folder."""
 
 
 class Lama(EraseMethod):
@@ -32,7 +32,9 @@ class Lama(EraseMethod):
         "fast Fourier convolutions (Big-LaMa)",
         paper="Suvorov et al., Resolution-robust large mask inpainting with Fourier convolutions, WACV 2022",
         licence="Apache-2.0",
+        revision=1,
         weights=("lama-big",),
+        files={},
         pad_multiple=8,
         capabilities=frozenset({"device"}),
     )
@@ -53,13 +55,13 @@ class Lama(EraseMethod):
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.
-            ours = () if weights else (SHIPPED,)
-            self.info = replace(type(self).info, provenance=provenance, weights=(), shipped=ours)
+            read = {"weights": Path(weights)} if weights else shipped.files("lama")
+            self.info = replace(type(self).info, provenance=provenance, weights=(), files=read)
 
     def load(self) -> None:
         """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""
         if self.weights or self.variant != "big":
-            file = self._given() if self.weights else SHIPPED
+            file = self._given() if self.weights else shipped.folder("lama") / SHIPPED
             model: torch.nn.Module = load_network(file, VARIANTS[self.variant])
         else:
             # Size and sha256 are checked before anything is read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -47,6 +48,7 @@ class MagicEraser(DiffusionMethod):
         "a filled-in start, a learned prompt, attention refocused on the background",
         paper="Li et al., MagicEraser: erasing any objects via semantics-aware control, ECCV 2024",
         licence="the checkpoint's",
+        revision=1,
         capabilities=frozenset({"device", "attention"}),
     )
 
@@ -102,6 +104,7 @@ class MagicEraser(DiffusionMethod):
         self.form = FORMS.get(refocus)
         self.window = window
         self.init: EraseMethod | None = None
+        self._runs: dict[str, EraseMethod] = {}
         notes = []
         if prompt_tuning and not weights:
             notes.append("prompt tuning")
@@ -109,20 +112,27 @@ class MagicEraser(DiffusionMethod):
             options = {}
             if init == "auto":
                 init = "lama"
-                if self.info.shipped:
+                if backbone == shipped.BACKBONE:
                     options = {"variant": "tiny"}
                 elif self.info.untrained:
                     init = "telea"
                     notes.append("telea in place of lama")
             self.init = MethodSpec(init, options).create()
+            self._runs[init] = self.init
             # Told before the run starts when they are missing.
+            inner = {f"init {name}": path for name, path in (self.init.info.files or {}).items()}
             self.info = replace(
                 self.info,
                 weights=(*self.info.weights, *self.init.info.weights),
-                shipped=(*self.info.shipped, *self.init.info.shipped),
+                files={**(self.info.files or {}), **inner},
             )
         if self.info.untrained:
             self.info = replace(self.info, untrained=", ".join([self.info.untrained, *notes]))
+
+    @property
+    def runs(self) -> Mapping[str, EraseMethod]:
+        """The method that starts, if any."""
+        return self._runs
 
     def load(self) -> None:
         """Load the backbone, the method that starts, and what prompt tuning has trained."""

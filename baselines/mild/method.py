@@ -42,6 +42,7 @@ class Mild(DiffusionMethod):
         paper="Yu et al., MILD: Multi-layer diffusion strategy for complex and precise multi-IP aware human "
         "erasing, arXiv 2508.06543, 2025",
         licence="the checkpoint's",
+        revision=1,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 

@@ -46,7 +46,8 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="mildbench ls metrics; repeatable. [default: all but lpips-vgg, pose-oks and residue]"
+            help="NAME or NAME:OPTION=VALUE,... (mildbench ls metrics); repeatable. [default: all but lpips-vgg, "
+            "pose-oks and residue]"
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,

@@ -13,14 +13,13 @@ from mildbench import statistics
 from mildbench.errors import UserError
 from mildbench.evaluation import attention_plot
 from mildbench.evaluation.features import FeatureStore
-from mildbench.evaluation.panel import Panel
+from mildbench.evaluation.panel import Panel, record_of
 from mildbench.evaluation.rows import columns
 from mildbench.evaluation.run import Run, RunRecord, Session, write_model
 from mildbench.evaluation.summary import (
     VARIANTS,
     Estimate,
     Failure,
-    MetricRecord,
     RunSummary,
     SetEstimate,
     Stratum,
@@ -110,17 +109,7 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
             for name, error in zip(scores.ids, scores.errors, strict=True)
             if error is not None
         ],
-        metrics=[
-            MetricRecord(
-                name=metric.info.name,
-                id=metric.info.id,
-                definition=metric.info.definition,
-                unit=metric.info.unit,
-                higher_is_better=metric.info.higher_is_better,
-                note=metric.info.note,
-            )
-            for metric in (*panel.samples, *panel.sets)
-        ],
+        metrics=[record_of(metric) for metric in (*panel.samples, *panel.sets)],
         unavailable=list(panel.unavailable),
         estimates=[estimate(panel, scores, column, every) for column in scores.values],
         sets=_sets(run, panel, scores),
@@ -180,7 +169,7 @@ def _order(by: str) -> Any:
 
 
 def _sets(run: Run, panel: Panel, scores: Scores) -> list[SetEstimate]:
-    networks = {type(extractor): extractor.name for extractor in panel.extractors}
+    networks = {type(extractor): extractor.key for extractor in panel.extractors}
     outputs = {kind: FeatureStore(run.features, name) for kind, name in networks.items()}
     truths = {kind: FeatureStore(run.truth_features, name) for kind, name in networks.items()}
     rows = np.flatnonzero(scores.scored)

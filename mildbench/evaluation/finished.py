@@ -77,10 +77,18 @@ def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
     summary = read_model(RunSummary, folder / "summary.json", "summary")
     try:
         rows = pq.read_table(folder / "scores.parquet")
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(
             f"scores of run {folder} are broken ({error}): delete the file, and {again}"
         ) from None
+    types = {field.name: field.type for field in FIXED} | {
+        item.column: pa.float64() for item in summary.estimates
+    }
+    if wrong := [field.name for field in rows.schema if types.get(field.name, field.type) != field.type]:
+        raise UserError(
+            f"scores of run {folder} are broken ({wrong[0]} holds {rows.schema.field(wrong[0]).type}, not "
+            f"{types[wrong[0]]}): delete the file, and {again}"
+        )
     if lacking := set(FIXED.names).difference(rows.column_names):
         raise UserError(
             f"scores of run {folder} lack {', '.join(sorted(lacking))}, perhaps of another mildbench version: {again}"

@@ -9,13 +9,14 @@ from mildbench import extras
 from mildbench.dataset.tasks import DEOCCLUDE
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
-from mildbench.evaluation.summary import Unavailable
+from mildbench.evaluation.summary import MetricRecord, Unavailable
 from mildbench.metrics.base import (
     METRICS,
     AttentionMetric,
     FeatureExtractor,
     LayerMetric,
     Metric,
+    MetricSpec,
     PairMetric,
     SampleMetric,
     SetMetric,
@@ -54,24 +55,48 @@ class Panel:
         )
 
 
-def find(names: Sequence[str]) -> tuple[list[type[Metric]], list[Unavailable]]:
-    """The metrics' classes, and those that lack an optional package; loads no weights.
+def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavailable]]:
+    """The metrics, not loaded, and those that lack an optional package.
 
-    No names at all means every registered metric except `BY_NAME_ONLY`; then one whose package is not
-    installed is unavailable.
-    Raises `UserError` for an unknown name, and for a named metric whose package is not installed.
+    Args:
+        texts: as `MetricSpec.parse` reads them. None at all means every registered metric except `BY_NAME_ONLY`;
+            then one whose package is not installed is unavailable.
+        device: where they are to run.
+
+    Raises:
+        UserError: an unknown name or option, one metric with two sets of options, and a named metric whose package
+            is not installed.
     """
     extras.require("torch", "scoring")
-    kinds: list[type[Metric]] = []
+    metrics: list[Metric] = []
     unavailable = []
-    for name in dict.fromkeys(names) or (name for name in METRICS.names() if name not in BY_NAME_ONLY):
+    specs: dict[str, MetricSpec] = {}
+    for text in texts or [name for name in METRICS.names() if name not in BY_NAME_ONLY]:
+        spec = MetricSpec.parse(text)
+        if specs.setdefault(spec.name, spec) != spec:
+            raise UserError(f"metric {spec.name} is given with different options: score one after the other")
+    for name, spec in specs.items():
         try:
-            kinds.append(METRICS.load(name))
+            metrics.append(spec.create(device))
         except UserError as error:
-            if names:
+            if texts:
                 raise
             unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
-    return kinds, unavailable
+    return metrics, unavailable
+
+
+def record_of(metric: Metric) -> MetricRecord:
+    """What a summary says of a loaded metric."""
+    info = metric.info
+    return MetricRecord(
+        name=info.name,
+        id=info.id,
+        identity=metric.identity(),
+        definition=info.definition,
+        unit=info.unit,
+        higher_is_better=info.higher_is_better,
+        note=info.note,
+    )
 
 
 def unloaded(kinds: Sequence[type[Metric]]) -> Panel:
@@ -87,8 +112,8 @@ def unloaded(kinds: Sequence[type[Metric]]) -> Panel:
     )
 
 
-def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unavailable] = ()) -> Panel:
-    """Load the metrics; one whose weights or packages are not here becomes unavailable.
+def load(metrics: Sequence[Metric], device: str, unavailable: Sequence[Unavailable] = ()) -> Panel:
+    """Load the metrics, and their networks on `device`; one whose weights or packages are not here becomes unavailable.
 
     Raises `UserError` for weights that are here and wrong.
     """
@@ -98,8 +123,7 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
     sets: list[SetMetric] = []
     extractors: dict[type[FeatureExtractor], FeatureExtractor] = {}
     lacking = list(unavailable)
-    for kind in kinds:
-        metric = kind(device)
+    for metric in metrics:
         try:
             if isinstance(metric, PairMetric):
                 metric.load()
@@ -115,7 +139,9 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
                     extractors[metric.extractor] = extractor
                 sets.append(metric)
             else:
-                raise TypeError(f"metric {kind.__name__} is of none of the kinds in mildbench.metrics.base")
+                raise TypeError(
+                    f"metric {type(metric).__name__} is of none of the kinds in mildbench.metrics.base"
+                )
         except UserError as error:
             if isinstance(error, WeightsMissing):
                 reason = f"weights missing: mildbench weights fetch {error.name}"
@@ -123,7 +149,7 @@ def load(kinds: Sequence[type[Metric]], device: str, unavailable: Sequence[Unava
                 reason = str(error)
             else:
                 raise
-            lacking.append(Unavailable(name=kind.info.name, id=kind.info.id, reason=reason))
+            lacking.append(Unavailable(name=metric.info.name, id=metric.info.id, reason=reason))
     return Panel(
         pair=tuple(pair),
         layers=tuple(layers),

@@ -7,6 +7,7 @@ sample that fails is noted, and tried again next time.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -22,6 +23,8 @@ from mildbench.images import write_png
 from mildbench.method import EraseBatch, Outcome, collate
 from mildbench.progress import Advance
 
+_NOTE_EVERY = 10.0
+"""Seconds between two notes of the session in `run.json`: what is not known of a session that is killed."""
 _THREADS = 2
 """Readers and writers of files; a GPU has the next batch ready when it is done with this one."""
 
@@ -47,9 +50,10 @@ def predict(
 ) -> RunRecord:
     """Run the loaded method on the samples `ids`: predictions, `failures.json`, and a session in `run.json`.
 
-    Returns the record with that session.
+    Returns the record with that session. Only one process at a time may do this for a run: see `Run.claimed`.
 
-    However it ends (Ctrl-C included), what the method has returned by then is on disk, and so is the session.
+    However it ends (Ctrl-C included), what the method has returned by then is on disk, and so is the session. Of one
+    that is killed there is what was noted last.
     Raises `UserError` from the data set or the method, and OSError for a disk that is full or read-only.
     """
     config = run.config
@@ -62,7 +66,7 @@ def predict(
 
     environment.reset_peak_memory(run.method.device)
     buckets = Buckets(batch_size)
-    work = _Work(run)
+    work = _Work(run, record, batch_size)
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for sample in read_ahead(pool, read, ids, depth=2 * batch_size):
@@ -74,22 +78,29 @@ def predict(
             try:
                 work.finish()
             finally:
-                sessions = [*record.sessions, work.session(batch_size)]
-                record = record.model_copy(update={"sessions": sessions})
-                run.write_record(record)
+                record = work.note(ended=True)
     return record
 
 
 class _Work:
     """Batches done: their times, their failures, and the writes still under way."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, record: RunRecord, batch_size: int) -> None:
         self._run = run
+        self._record = record
+        self._batch_size = batch_size
+        self._session = secrets.token_hex(8)
         self._failures = run.read_failures()
         self._failed = 0
         self._times: list[tuple[int, float]] = []
         self._writes: list[Future[None]] = []
         self._written = 0
+        self.note()
+
+    def note(self, *, ended: bool = False) -> RunRecord:
+        """Put the session as it stands into `run.json`; returns the record with all sessions."""
+        self._noted = time.monotonic()
+        return self._run.note_session(self._record, self._as_session(ended))
 
     def do(self, pool: Executor, batch: EraseBatch, advance: Advance) -> None:
         """Run one batch and hand its images to the writers."""
@@ -108,6 +119,8 @@ class _Work:
                 self._failures.pop(outcome.sample_id, None)
                 self._writes.append(pool.submit(_write, self._run, outcome, outcome.image, targets))
         advance(len(batch))
+        if time.monotonic() - self._noted > _NOTE_EVERY:
+            self.note()
 
     def finish(self) -> None:
         """Wait for the writers, then write the failures."""
@@ -124,14 +137,15 @@ class _Work:
         if errors:
             raise errors[0]
 
-    def session(self, batch_size: int) -> Session:
+    def _as_session(self, ended: bool) -> Session:
         method = self._run.method
         timed = self._times[1:] or self._times
         return Session(
+            id=self._session,
+            ended=ended,
             mildbench=mildbench.__version__,
             device=method.device,
-            dtype=str(method.dtype) if hasattr(method, "dtype") else None,
-            batch_size=batch_size,
+            batch_size=self._batch_size,
             images=self._written,
             failures=self._failed,
             timed_images=sum(count for count, _ in timed),
@@ -143,7 +157,8 @@ class _Work:
 
 def _write(run: Run, outcome: Outcome, image: np.ndarray, targets: tuple[int, ...]) -> None:
     """Write all that there is of one sample; the prediction, which says that it is done, last."""
-    _clear(run, outcome.sample_id)
+    if not run.copies_files:  # else there is nothing but the picture, which another process may be scoring
+        _clear(run, outcome.sample_id)
     for person, layer in outcome.layers.items():
         write_png(run.layers(outcome.sample_id) / f"{person}.png", layer)
     if outcome.attention is not None:

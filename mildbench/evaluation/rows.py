@@ -72,14 +72,14 @@ def columns(panel: Panel) -> list[str]:
 class Rows:
     """One run's rows, on disk and on their way there.
 
-    Rows that were scored alike (same metrics, same dilation) have one key. `scores.parquet` holds those of one
-    key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
+    Rows that were scored alike (same metrics of the same identities, same dilation) have one key. `scores.parquet`
+    holds those of one key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
     """
 
     def __init__(self, run: Run, panel: Panel, dilation: int) -> None:
         self._run = run
-        ids = sorted(metric.info.id for metric in panel.samples)
-        key = fingerprint({"revision": SCORE_REVISION, "metrics": ids, "paste_dilation": dilation})
+        metrics = {metric.info.id: metric.identity() for metric in panel.samples}
+        key = fingerprint({"revision": SCORE_REVISION, "metrics": metrics, "paste_dilation": dilation})
         scores = [(name, pa.float64()) for name in columns(panel)]
         self._schema = pa.schema([*FIXED, *scores]).with_metadata({_KEY: key.encode()})
         self._key = key
@@ -90,11 +90,18 @@ class Rows:
             table = _read(run.scores)
             self._held, self._held_key = table.column("id").to_pylist(), _key(table)
             if self._held_key == key:
-                self._rows.update(zip(self._held, table.to_pylist(), strict=True))
+                self._take(run.scores, table)
         self._parts = _parts(run, key)
         for path in self._parts:
-            self._rows.update((row["id"], row) for row in _read(path).to_pylist())
+            self._take(path, _read(path))
         self._unsaved: list[Row] = []
+
+    def _take(self, path: Path, table: pa.Table) -> None:
+        if not table.schema.equals(self._schema):
+            raise UserError(
+                f"scores {path} are broken (other columns or types): delete the file to score again"
+            )
+        self._rows.update((row["id"], row) for row in table.to_pylist())
 
     def holding(self, sample_id: str, inputs: Inputs, failure: str | None) -> Row | None:
         """The sample's row if it still holds: scored by these metrics, from the very files that are there."""
@@ -155,9 +162,12 @@ class Rows:
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"scores {path} are broken ({error}): delete the file to score again") from None
+    if "id" not in table.column_names:
+        raise UserError(f"scores {path} are broken (no ids): delete the file to score again")
+    return table
 
 
 def _key(table: pa.Table) -> str:

@@ -13,15 +13,16 @@
       features/           what the set metrics compare, by network
       summary.json        aggregates, see `mildbench.evaluation.summary`
       browse/             pictures that `mildbench browse` derives
+      .*.lock             see `Run.claimed`
 
 Beside the runs lie `truth-features/` and `browse/`, which they share, and `comparison.json`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -29,14 +30,13 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import mildbench
-from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import describe
-from mildbench.files import file_sha256, fingerprint, inside, read_json, write_bytes, write_json
-from mildbench.identity import content_sha256
-from mildbench.method import METHODS, EraseMethod, MethodSpec, Provenance
+from mildbench.evaluation.identity import identity_of
+from mildbench.files import fingerprint, inside, locked, read_json, write_bytes, write_json
+from mildbench.method import EraseMethod, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
 """Goes up whenever mildbench itself changes what a method is shown (seeds, padding, ...): old predictions
@@ -56,25 +56,25 @@ class Config(Strict):
     """
 
     revision: int
+    """`PREDICT_REVISION`."""
     dataset: str
-    """The data set's full fingerprint."""
+    """The data set's full fingerprint; with annotations that guide methods, of both."""
     task: str
     split: str
     seed: int
     method: str
+    versions: dict[str, str]
+    """Of the method, and of those that it runs, by name: see `identity.code_version`."""
     options: dict[str, str]
-    """Every option of the method as text, defaults included."""
+    """Every option of the method as text, defaults included, but for those that `dtype` and `files` tell."""
+    dtype: str | None
+    """What the method computed in; None where it has no choice."""
     weights: dict[str, str]
     """Name in the manifest -> `weights.digest`."""
     files: dict[str, str]
-    """Option that names a file or a folder (a user's own checkpoint) -> fingerprint of what it holds now."""
-    code: str
-    """sha256 of the source files that define the method's class and its bases, with the rest of its package
-    where it has one of its own: after an edit to a method, its old predictions are not taken for new ones."""
+    """`MethodInfo.files` -> `mildbench.identity.content_sha256`: a user's own checkpoints, and what is shipped."""
     corruption: tuple[str, ...] = ()
     """What was done to the inputs, as `Corruption.texts`."""
-    shipped: dict[str, str] = {}
-    """Weights that come with the package -> sha256 of what they hold."""
 
     @property
     def hash(self) -> str:
@@ -87,7 +87,7 @@ class MethodRecord(Strict):
 
     name: str
     options: dict[str, str]
-    """As given; defaults are in `Config.options`."""
+    """As given; what they came to is in `Config`."""
     provenance: Provenance
     summary: str
     paper: str | None
@@ -100,10 +100,12 @@ class MethodRecord(Strict):
 class Session(Strict):
     """One time that the method was run; a resumed run has several, perhaps on several machines."""
 
+    id: str
+    """Drawn at random."""
+    ended: bool
+    """False while it lasts, and for good if it was killed: the numbers are then the last that it noted."""
     mildbench: str
     device: str
-    dtype: str | None
-    """The method's attribute `dtype`, where it has one."""
     batch_size: int
     images: int
     """Predictions made."""
@@ -133,7 +135,7 @@ class DatasetRecord(Strict):
 class RunRecord(Strict):
     """`run.json`: everything needed to repeat the run."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     mildbench: str
     label: str
     dataset: DatasetRecord
@@ -184,33 +186,23 @@ class Run:
         inputs cannot be corrupted any more.
         """
         method = spec.create(device)
-        info = method.info
-        options = _all_options(spec)
-        directory = spec.options.get("directory") if "names" in info.capabilities else None
-        if directory is not None:
-            # The same folder is the same run, from wherever it is named; `predict` looks at what is in it.
-            options["directory"] = str(Path(directory).resolve())
         config = Config(
             revision=PREDICT_REVISION,
             dataset=dataset.fingerprint,
             task=task,
             split=split,
             seed=seed,
-            method=spec.name,
-            options=options,
-            weights={name: weights.digest(name) for name in info.weights},
-            files={} if directory is not None else _named_files(spec),
-            code=_code_sha256(type(method)),
             corruption=corruption.texts,
-            shipped={path.name: content_sha256(path) for path in info.shipped},
+            **identity_of(spec, method)._asdict(),
         )
-        if corruption.texts and "names" in info.capabilities:
+        copies = "names" in method.info.capabilities
+        if corruption.texts and copies:
             raise UserError(
                 f"method {spec.name!r} looks up pictures that were made elsewhere, so --corrupt cannot change what "
                 "they were made from: leave one of the two out"
             )
-        if directory is not None:
-            label = stem = Path(options["directory"]).name
+        if copies and "directory" in spec.options:
+            label = stem = Path(config.options["directory"]).name
         else:
             given = ",".join(f"{key}={value}" for key, value in spec.options.items())
             label, stem = f"{spec.name}:{given}" if given else spec.name, spec.name
@@ -283,14 +275,33 @@ class Run:
         """Replace the list of failures."""
         write_json(self.folder / "failures.json", failures)
 
+    @contextmanager
+    def claimed(self, stage: str, waiting: Callable[[Run], None]) -> Iterator[None]:
+        """Hold a stage of the run (`predict`, `score`) against other processes; `waiting` is told if one has it."""
+        with locked(self.folder / f".{stage}.lock", waiting=lambda: waiting(self)):
+            yield
+
     def read_record(self) -> RunRecord | None:
         """`run.json`, or None where nothing has run yet."""
         path = self.folder / "run.json"
         return read_model(RunRecord, path, "run description") if path.exists() else None
 
-    def write_record(self, record: RunRecord) -> None:
-        """Replace `run.json`."""
-        write_model(self.folder / "run.json", record)
+    def write_record(self, record: RunRecord) -> RunRecord:
+        """Replace `run.json`, and return what is in it now: the record with all sessions noted so far."""
+        with locked(self.folder / ".run.lock"):
+            earlier = self.read_record()
+            record = record.model_copy(update={"sessions": [] if earlier is None else earlier.sessions})
+            write_model(self.folder / "run.json", record)
+        return record
+
+    def note_session(self, record: RunRecord, session: Session) -> RunRecord:
+        """Put a session into `run.json`, in place of what was noted of it before; returns `record` with all of them."""
+        with locked(self.folder / ".run.lock"):
+            found = self.read_record() or record
+            sessions = {other.id: other for other in found.sessions} | {session.id: session}
+            record = record.model_copy(update={"sessions": list(sessions.values())})
+            write_model(self.folder / "run.json", record)
+        return record
 
     def new_record(
         self,
@@ -301,9 +312,8 @@ class Run:
         metrics: dict[str, str],
         dilation: int,
     ) -> RunRecord:
-        """The record of this invocation; keeps the sessions of earlier ones."""
+        """The record of this invocation, without sessions."""
         info = self.method.info
-        earlier = self.read_record()
         root: Any = getattr(dataset, "root", None)  # data that was never a folder has none
         return RunRecord(
             mildbench=mildbench.__version__,
@@ -335,7 +345,7 @@ class Run:
             environment=describe(self.method.device),
             metrics=metrics,
             paste_dilation=dilation,
-            sessions=[] if earlier is None else earlier.sessions,
+            sessions=[],
         )
 
 
@@ -350,6 +360,13 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_model(kind: type[Model], path: Path, what: str) -> Model:
     """Read a JSON file of this package; `UserError` when it is missing, broken or from another version."""
     content = read_json(path, what)
+    if isinstance(content, dict) and "schema_version" in kind.model_fields:
+        found, ours = content.get("schema_version"), kind.model_fields["schema_version"].default
+        if found != ours:
+            raise UserError(
+                f"{what} {path} is of schema version {found}, this mildbench reads {ours}: make it anew, in another "
+                "place or once this is moved away"
+            )
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -364,49 +381,3 @@ def read_model(kind: type[Model], path: Path, what: str) -> Model:
 def write_model(path: Path, model: BaseModel) -> None:
     """Write atomically; the file ends with a newline."""
     write_bytes(path, (model.model_dump_json(indent=2) + "\n").encode())
-
-
-def _all_options(spec: MethodSpec) -> dict[str, str]:
-    """Defaults overlaid with what was given, all as text: `steps=20` is the same run whether given or not."""
-    parameters = inspect.signature(METHODS.load(spec.name)).parameters
-    defaults = {
-        name: parameter.default
-        for name, parameter in parameters.items()
-        if parameter.default is not inspect.Parameter.empty
-    }
-    return {key: _text(value) for key, value in sorted({**defaults, **spec.options}.items())}
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _named_files(spec: MethodSpec) -> dict[str, str]:
-    """Fingerprints of the files and folders that options name: train on, and it is another run.
-
-    A file counts by its content; a folder, which may hold many gigabytes, by names, sizes and times of change,
-    and only when it is written as a path, so that `variant=tiny` is no folder that happens to be called so.
-    """
-    found = {}
-    for key, value in spec.options.items():
-        path = Path(str(value))
-        if path.is_file():
-            found[key] = file_sha256(path)
-        elif path.is_dir() and len(Path(str(value)).parts) > 1:
-            facts = [(str(file.relative_to(path)), file.stat()) for file in sorted(path.rglob("*"))]
-            found[key] = fingerprint([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
-    return found
-
-
-def _code_sha256(kind: type[EraseMethod]) -> str:
-    digest = hashlib.sha256()
-    for base in kind.__mro__[: kind.__mro__.index(EraseMethod)]:
-        source = inspect.getsourcefile(base)
-        if source is None:
-            continue
-        # A method in a package of its own (baselines.lama.method) has its network in other files there.
-        own_package = base.__module__.count(".") > 1
-        files = sorted(Path(source).parent.glob("*.py")) if own_package else [Path(source)]
-        for file in files:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mildbench.evaluation.run import Run, RunRecord, task_folder
 from mildbench.evaluation.score import score
 from mildbench.evaluation.summary import RunSummary
 from mildbench.method import MethodSpec
-from mildbench.progress import tracking
+from mildbench.progress import tell, tracking
 
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""
@@ -45,13 +46,16 @@ def evaluate(
 ) -> list[RunSummary]:
     """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
 
+    Several processes may do so at once: they wait for each other where they would do the same work.
+
     Args:
         dataset: a `mildbench.dataset.Dataset`, or anything with its members.
         task: `erase-all`, `erase-one`, `deocclude`.
         split: `test`, ...
         specs: at least one; a method given twice counts once.
         out: folder of the runs; `comparison.json` of these methods goes beside them.
-        metrics: names; none at all means every registered one (but see `panel.BY_NAME_ONLY`).
+        metrics: `NAME` or `NAME:OPTION=VALUE,...`; none at all means every registered one (but see
+            `panel.BY_NAME_ONLY`).
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for methods and metrics.
         batch_size: pictures a batch, at least 1.
         limit: only the first so many samples.
@@ -79,42 +83,45 @@ def evaluate(
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every[:limit]
-    kinds, lacking = panels.find(metrics)
+    asked, lacking = panels.find(metrics, device)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption)
 
-    left = [pending(run, ids) for run in runs]
     # The last method's missing weights are told before the first one's hours.
-    for run in (run for run, names in zip(runs, left, strict=True) if names):
+    for run in (run for run in runs if pending(run, ids)):
         for weight in run.method.info.weights:
             weights.resolve(weight)
     records = []
-    for run, names in zip(runs, left, strict=True):
+    for run in runs:
         record = run.new_record(
             dataset,
             limit=limit if len(ids) < len(every) else None,
             samples=len(ids),
-            metrics={kind.info.name: kind.info.id for kind in kinds},
+            metrics={metric.info.name: metric.info.id for metric in asked},
             dilation=paste_dilation,
         )
-        records.append(_predict(run, record, dataset, names, batch_size, progress))
-        attention.merge(run, every)
-    panel = panels.load(kinds, device, lacking)
-    tables = score(
-        runs,
-        dataset,
-        ids,
-        every,
-        panel,
-        dilation=paste_dilation,
-        batch_size=batch_size,
-        device=device,
-        show=progress,
-    )
-    summaries = [
-        aggregate(run, record, panel.of(run), rows)
-        for run, record, rows in zip(runs, records, tables, strict=True)
-    ]
-    compare(task_folder(out, dataset, task) / "comparison.json", runs, tables, summaries, panel)
+        records.append(_predict(run, record, dataset, ids, every, batch_size, progress))
+    panel = panels.load(asked, device, lacking)
+    with ExitStack() as claims:
+        for run in sorted(
+            runs, key=lambda run: run.folder
+        ):  # in one order everywhere, so that nobody waits in a circle
+            claims.enter_context(run.claimed("score", _waiting("scores", progress)))
+        tables = score(
+            runs,
+            dataset,
+            ids,
+            every,
+            panel,
+            dilation=paste_dilation,
+            batch_size=batch_size,
+            device=device,
+            show=progress,
+        )
+        summaries = [
+            aggregate(run, record, panel.of(run), rows)
+            for run, record, rows in zip(runs, records, tables, strict=True)
+        ]
+        compare(task_folder(out, dataset, task) / "comparison.json", runs, tables, summaries, panel)
     return summaries
 
 
@@ -136,18 +143,33 @@ def _runs(
 
 
 def _predict(
-    run: Run, record: RunRecord, dataset: TripletSource, names: Sequence[str], batch_size: int, show: bool
+    run: Run,
+    record: RunRecord,
+    dataset: TripletSource,
+    ids: Sequence[str],
+    every: Sequence[str],
+    batch_size: int,
+    show: bool,
 ) -> RunRecord:
-    """Make the predictions that are missing; the method is loaded only if there are any."""
-    if not names:
-        run.write_record(record)
-        return record
-    # An instance of its own, gone afterwards: of several big methods only one is in memory at a time.
-    loaded = replace(run, method=run.spec.create(run.method.device))
-    loaded.method.load()
-    run.write_record(record)
-    with tracking(f"predict {run.label}", len(names), show=show) as advance:
-        return predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
+    """Make the predictions of `ids` that are missing; the method is loaded only if there are any."""
+    if not pending(run, ids) and not run.attention_parts.exists():
+        return run.write_record(record)
+    with run.claimed("predict", _waiting("makes predictions of", show)):
+        names = pending(run, ids)  # fewer than before, if another process has just done them
+        if names:
+            # An instance of its own, gone afterwards: of several big methods only one is in memory at a time.
+            loaded = replace(run, method=run.spec.create(run.method.device))
+            loaded.method.load()
+        record = run.write_record(record)
+        if names:
+            with tracking(f"predict {run.label}", len(names), show=show) as advance:
+                record = predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
+        attention.merge(run, every)
+    return record
+
+
+def _waiting(doing: str, show: bool) -> Callable[[Run], None]:
+    return lambda run: tell(f"waiting: another process {doing} {run.label}", show=show)
 
 
 def _at_least(what: str, value: int, least: int) -> None:

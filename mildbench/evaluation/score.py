@@ -125,7 +125,7 @@ class _Stage:
         self._dilation = dilation
         self._device = device
         self._task = runs[0].config.task
-        networks = [extractor.name for extractor in panel.extractors]
+        networks = [extractor.key for extractor in panel.extractors]
         self._truths = [FeatureStore(runs[0].truth_features, network) for network in networks]
         self._states = [
             _State(

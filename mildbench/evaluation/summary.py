@@ -47,6 +47,8 @@ class MetricRecord(Strict):
     name: str
     id: str
     """The exact definition."""
+    identity: dict[str, str]
+    """What else decides its numbers: `Metric.identity`. Numbers of two identities are not comparable."""
     definition: str
     unit: str
     higher_is_better: bool
@@ -117,7 +119,7 @@ class Failure(Strict):
 class RunSummary(Strict):
     """`summary.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     mildbench: str
     run: str
     """The folder's name."""

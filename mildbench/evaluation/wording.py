@@ -124,9 +124,28 @@ def remarks(
         if (note := metrics[name].note) is not None:
             noted.setdefault(note, []).append(name.upper())
     lines = [f"{', '.join(names)}: {note}" for note, names in noted.items()]
+    lines += _partial(summaries, columns)
     if any(summary.estimate(column) is None for summary in summaries for column in columns):
         lines.append("n/a: the method completes no layers, or has no attention to record")
     return lines
+
+
+def _partial(summaries: Sequence[RunSummary], columns: Sequence[str]) -> list[str]:
+    """Which means leave samples out, and how many they are over."""
+    means: dict[str, list[str]] = {}
+    for column in columns:
+        found = [
+            item for summary in summaries if (item := summary.estimate(column)) and item.value is not None
+        ]
+        if any(item.undefined for item in found):
+            counts = sorted({item.n for item in found})
+            over = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+            samples = max(item.n + item.undefined for item in found)
+            name, region, variant = column.split(".")
+            means.setdefault(f"{over} of {samples} samples", []).append(
+                f"{name.upper()} ({region}, {variant})"
+            )
+    return [f"{', '.join(names)}: mean over {over}, undefined in the others" for over, names in means.items()]
 
 
 def notes(summaries: Sequence[RunSummary], names: dict[str, str]) -> list[str]:

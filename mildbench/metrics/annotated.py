@@ -1,19 +1,43 @@
-"""The annotators that metrics ask, named by the environment: a score needs no option of its own."""
+"""What metrics share that ask an annotator."""
 
 from __future__ import annotations
 
+import inspect
 import os
+from pathlib import Path
+from typing import ClassVar
 
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Part
+from mildbench.metrics.base import PairMetric
+
+DEFAULT = "litert"
 
 
-def annotator_of(variable: str, part: Part, device: str) -> Annotator:
-    """The annotator, loaded for `part`; raises `UserError` when its packages or models are missing.
+class AnnotatedMetric(PairMetric):
+    """A metric of what an annotator finds: the annotator, its options and its weights are part of a score."""
 
-    Args:
-        variable: the environment variable that names it, with options (`NAME:KEY=VALUE,...`); `litert` where it is
-            not set.
-        part: what it is asked for.
-        device: where it runs.
-    """
-    return AnnotatorSpec.parse(os.environ.get(variable, "litert")).create(part, device)
+    part: ClassVar[Part]
+    """What the annotator is asked for."""
+    variable: ClassVar[str]
+    """The environment variable that names the annotator where the option does not; the option is to be preferred."""
+    _annotator: Annotator
+
+    def __init__(self, annotator: str = "") -> None:
+        """`annotator`: `NAME` or `NAME:KEY=VALUE,...`; empty for the one that `variable` names, or `litert`."""
+        self._spec = AnnotatorSpec.parse(annotator or os.environ.get(self.variable) or DEFAULT)
+
+    def load(self) -> None:
+        """Load the annotator; raises `UserError` when its packages or models are missing."""
+        self._annotator = self._spec.create(self.part, self.device)
+
+    def identity(self) -> dict[str, str]:
+        """The annotator's name, its options, and the sha256 of its weights; of a loaded metric."""
+        parameters = inspect.signature(type(self._annotator)).parameters
+        # A folder or a file counts by what it holds, which the weights say; a number is neither.
+        options = {
+            f"{self._spec.name} {name}": value
+            for name, value in self._spec.options.items()
+            if isinstance(parameters[name].default, bool | int | float)
+            or not Path(value).expanduser().exists()
+        }
+        return {"annotator": self._spec.name, **options, **self._annotator.weights()}

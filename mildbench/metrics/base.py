@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mildbench import options, weights
 from mildbench.method import AttentionRecord, Capability
 from mildbench.registry import Registry
 
@@ -90,12 +91,14 @@ class Pairs:
 
 
 class Metric(ABC):
-    """What all kinds share."""
+    """What all kinds share. Constructor arguments are the metric's options; `device` is set before `load`."""
 
     info: ClassVar[MetricInfo]
+    device: str = "cpu"
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+    def identity(self) -> dict[str, str]:
+        """What decides its numbers beside the definition: here the digests of its weights; of a loaded metric."""
+        return {name: weights.digest(name) for name in self.info.weights}
 
 
 class SampleMetric(Metric):
@@ -160,12 +163,17 @@ class FeatureExtractor(ABC):
     """A network whose features several set metrics share: two metrics share a pass if they name one class."""
 
     name: ClassVar[str]
-    """Network and preprocessing, e.g. `inception-tf,clean`; cached features are keyed by it."""
+    """Network and preprocessing, e.g. `inception-tf,clean`."""
     weights: ClassVar[tuple[str, ...]]
     """Names in the weights manifest that `load` reads."""
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
+
+    @property
+    def key(self) -> str:
+        """What cached features are kept under: the name, and the start of each digest of weights."""
+        return " ".join([self.name, *(weights.digest(name)[:12] for name in self.weights)])
 
     @abstractmethod
     def load(self) -> None:
@@ -204,3 +212,25 @@ class SetMetric(Metric):
 
 METRICS: Registry[Metric] = Registry("metric", "metrics")
 """Entry points of the group `mildbench.metrics`."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric and its options, as written on the command line: `name` or `name:key=value,key=value`.
+
+    The option `annotator` comes last: it is one with its options, `residue:annotator=litert:models=DIR`.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> MetricSpec:
+        """Parse `name:key=value,...`; raises `UserError` for an option without a value."""
+        return cls(*options.parse(text, METRICS.kind, nested="annotator"))
+
+    def create(self, device: str = "cpu") -> Metric:
+        """Instantiate the metric, not loaded; raises `UserError` for what is unknown, and for a missing package."""
+        metric = options.create(METRICS, self.name, self.options)
+        metric.device = device
+        return metric

@@ -10,14 +10,11 @@ import numpy as np
 
 from mildbench.annotators.base import Picture, boxes_of
 from mildbench.annotators.quality import oks
-from mildbench.metrics.annotated import annotator_of
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-
-VARIABLE = "MILDBENCH_POSE"
-"""The environment variable that names the annotator, with options; `litert` without it."""
+from mildbench.metrics.annotated import AnnotatedMetric
+from mildbench.metrics.base import MetricInfo, Pairs
 
 
-class PoseOks(PairMetric):
+class PoseOks(AnnotatedMetric):
     """Object keypoint similarity of the completed person: an annotator's pose in the output against the true one.
 
     The annotator sees the output and the box of the whole person, the same for every method, and no masks.
@@ -26,18 +23,17 @@ class PoseOks(PairMetric):
     info = MetricInfo(
         name="pose-oks",
         id="pose-oks@1",
-        definition="COCO's object keypoint similarity (amodal area) of the pose that an annotator (MILDBENCH_POSE, "
-        "default litert) finds in the output, in the true amodal box of the person to complete, with their true "
-        "keypoints: `full` over all in the frame, `overlap` over those that were hidden; 0 to 1. Undefined without "
-        "such keypoints, and in tasks other than deocclude. Comparable only between runs with one annotator.",
+        definition="COCO's object keypoint similarity (amodal area) of the pose that an annotator (option "
+        "`annotator`, default litert) finds in the output, in the true amodal box of the person to complete, with "
+        "their true keypoints: `full` over all in the frame, `overlap` over those that were hidden; 0 to 1. Undefined "
+        "without such keypoints, and in tasks other than deocclude. Comparable only between runs with one annotator.",
         higher_is_better=True,
         unit="",
         regions=("full", "overlap"),
     )
 
-    def load(self) -> None:
-        """Load the annotator; raises `UserError` when its packages or models are missing."""
-        self._annotator = annotator_of(VARIABLE, "pose", self.device)
+    part = "pose"
+    variable = "MILDBENCH_POSE"
 
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """`full` and `overlap` -> float64[B]; NaN where none of the subject's keypoints is in the region."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from mildbench.annotators.presence import where_people_are
-from mildbench.metrics.annotated import annotator_of
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-
-VARIABLE = "MILDBENCH_RESIDUE"
-"""The environment variable that names the annotator, with options; `litert` without it."""
+from mildbench.metrics.annotated import AnnotatedMetric
+from mildbench.metrics.base import MetricInfo, Pairs
 
 
-class Residue(PairMetric):
+class Residue(AnnotatedMetric):
     """The share of the mask in which an annotator sees a person in the output and none in the truth.
 
     Counting against the truth leaves out people who rightly stay, and what the annotator takes for a person in an
@@ -22,16 +19,15 @@ class Residue(PairMetric):
     info = MetricInfo(
         name="residue",
         id="residue@1",
-        definition="Share of the mask's pixels that an annotator (MILDBENCH_RESIDUE, default litert) takes for a "
-        "person's in the output and not in the truth, 0 to 1. Comparable only between runs with one annotator.",
+        definition="Share of the mask's pixels that an annotator (option `annotator`, default litert) takes for "
+        "a person's in the output and not in the truth, 0 to 1. Comparable only between runs with one annotator.",
         higher_is_better=False,
         unit="",
         regions=("mask",),
     )
 
-    def load(self) -> None:
-        """Load the annotator; raises `UserError` when its packages or models are missing."""
-        self._annotator = annotator_of(VARIABLE, "people", self.device)
+    part = "people"
+    variable = "MILDBENCH_RESIDUE"
 
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """`mask` -> float64[B]; NaN where the mask is empty."""

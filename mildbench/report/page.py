@@ -205,8 +205,6 @@ def _cost(section: Section, run: FinishedRun) -> list[Cell]:
         Cell(wording.seconds_text(seconds), order=seconds),
         Cell("not counted" if peak is None else f"{peak / 2**20:,.0f}", order=peak),
         Cell(", ".join(sorted(devices)) or wording.UNDEFINED),
-        Cell(
-            ", ".join(sorted({session.dtype for session in sessions if session.dtype})) or wording.UNDEFINED
-        ),
+        Cell(run.record.config.dtype or wording.UNDEFINED),
         Cell(", ".join(map(str, sorted({session.batch_size for session in sessions}))) or wording.UNDEFINED),
     ]

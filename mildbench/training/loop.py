@@ -144,6 +144,8 @@ class _Run:
         self._started = time.monotonic()
         self.trainer = trainer
         self.record = known
+        self._earlier = known.sessions
+        self._ended = False
         self.settings = settings
         self.execution = execution
         self.out = out
@@ -162,7 +164,7 @@ class _Run:
             lr=settings.lr,
             weight_decay=settings.weight_decay,
         )
-        self.step = self._resume()
+        self.step = self._first = self._resume()
         if execution.compile:
             for module in trainer.compiled():
                 module.compile()
@@ -193,19 +195,18 @@ class _Run:
         if self.step >= self.settings.steps and self.record.exported == self.step:
             return self._outcome()
         if main:
-            record.write(self.out, self.record)
+            self._note_session()
             self._log = Log(self.out / record.LOG, after=self.step)
             self._validation = [self._examples[self.record.validation_split][i] for i in range(_VALIDATION)]
             if self.step == 0:  # what the untrained weights score; and what fails here fails at once
                 self._pending.append(({"step": 0}, {}))
                 self._validate()
-        first = self.step
         try:
             with (
                 tracking("steps", self.settings.steps, show=progress and main) as advance,
                 _Signals() as signals,
             ):
-                advance(first)
+                advance(self._first)
                 for _ in self._steps():
                     advance(1)
                     late = (time.monotonic() - self._started) / 60 > self.execution.minutes
@@ -219,7 +220,8 @@ class _Run:
                         self._save()
         finally:
             if main:
-                self._end_session(first)
+                self._ended = True
+                self._note_session()
         if self._saved_at != self.step:
             self._save()
         self._export()
@@ -315,6 +317,7 @@ class _Run:
         if self.accelerator.is_main_process:
             state = Checkpoint(self.step, self.live, self.ema.average, self.optimiser.state_dict())
             checkpoint.write(self.out / "checkpoints", state)
+            self._note_session()
 
     @torch.no_grad()
     def _validate(self) -> None:
@@ -369,10 +372,11 @@ class _Run:
             record.write(self.out, self.record)
         self.accelerator.wait_for_everyone()
 
-    def _end_session(self, first: int) -> None:
+    def _note_session(self) -> None:
+        """Put this session as it stands into the record: at every checkpoint, so that one that is killed is in it."""
         session = Session(
-            first_step=first,
-            steps=self.step - first,
+            first_step=self._first,
+            steps=self.step - self._first,
             seconds=time.monotonic() - self._started,
             skipped_scenes=len(self._skipped),
             device=self.device.type,
@@ -381,8 +385,9 @@ class _Run:
             compiled=self.execution.compile,
             mildbench=mildbench.__version__,
             environment={"machine": platform.machine(), **describe(str(self.device))},
+            ended=self._ended,
         )
-        self.record = self.record.model_copy(update={"sessions": [*self.record.sessions, session]})
+        self.record = self.record.model_copy(update={"sessions": [*self._earlier, session]})
         record.write(self.out, self.record)
 
     def _agreed(self, stop: bool, *, at_once: bool = False) -> bool:

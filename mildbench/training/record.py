@@ -33,6 +33,8 @@ class Session(BaseModel):
     compiled: bool
     mildbench: str
     environment: dict[str, str]
+    ended: bool = True
+    """False while it lasts, and for good if it was killed: `steps` are then those up to its last checkpoint."""
 
 
 class TrainingRecord(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from mildbench.errors import UserError
+from mildbench.files import locked
 from mildbench.weights import hub, manifest
 from mildbench.weights.checks import (
     HTML_PAGE,
@@ -124,10 +124,7 @@ def _locked(target: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"the weights cache {folder} is not a folder: set $MILDBENCH_CACHE to one") from None
-    # The lock file stays: if it were deleted, a third process could lock a new one while a second still
-    # waits for this one.
-    with (folder / f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / f".{target.name}.lock"):
         yield
 
 

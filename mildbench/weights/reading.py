@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         # weights_only: a pickle may run any code, so nothing but tensors and containers is let through.
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # whatever an unpickler makes of bytes that are no pickle
         # torch's own words advise to load it unsafely; they stay in the traceback of a debugger.
         remedy = "give a state dict as .safetensors or .pth"
         raise UserError(f"{path} is not a checkpoint of plain tensors: {remedy}") from error
@@ -44,5 +43,5 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         return reader.load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} is not a valid .safetensors file ({error})") from None

@@ -245,9 +245,9 @@ def test_what_the_run_needs_and_lacks_is_said_before() -> None:
     assert info(backbone=stable).weights == (stable, "lama-big")
     assert info(backbone=stable, init="telea").weights == (stable,)
     assert info(backbone=stable, strength="1").weights == (stable,)
-    assert info(backbone=stable).shipped == ()
-    assert [path.name for path in info().shipped] == ["backbone", "magiceraser", "model.safetensors"]
-    assert [path.name for path in info(prompt_tuning="false", init="telea").shipped] == ["backbone"]
+    assert info(backbone=stable).files == {}
+    assert list(info().files) == ["shipped backbone", "shipped magiceraser", "init shipped lama"]
+    assert list(info(prompt_tuning="false", init="telea").files) == ["shipped backbone"]
     assert info().weights == ()
     assert info(backbone=stable).untrained is info().untrained is None
     random = info(backbone="random:tiny")

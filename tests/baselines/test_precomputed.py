@@ -82,3 +82,12 @@ def test_the_folder_must_be_given_and_exist(tmp_path):
 def test_options_are_read_from_the_command_line(monkeypatch, tmp_path):
     monkeypatch.setattr("mildbench.method.METHODS.load", lambda name: Precomputed)
     assert MethodSpec.parse(f"precomputed:directory={tmp_path}").create().directory == tmp_path
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".Png", ".JPG", ".JPEG", ".WEBP"])
+def test_a_suffix_may_be_in_capitals(folder, suffix):
+    (folder / "sample-1.png").unlink()
+    black = cv2.imencode(suffix.lower(), np.zeros_like(batch(3).images[0]))[1].tobytes()
+    (folder / f"sample-1{suffix}").write_bytes(black)
+    (folder / "._sample-1.PNG").write_bytes(b"what a Mac leaves behind")
+    assert not run(folder, batch(3))[1].image.any()

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from evaluation_fakes import Calls, FakeDataset, folder_of, scores
+from evaluation_fakes import Calls, FakeDataset, Noise, folder_of, scores
 
 from mildbench import files
-from mildbench.evaluation import rows
+from mildbench.errors import UserError
+from mildbench.evaluation import predict, rows
 from mildbench.evaluation.run import RunRecord, read_model
 from mildbench.evaluation.summary import RunSummary
+from mildbench.method import EraseBatch, EraseResult
 from mildbench.weights import WeightsMissing
 
 Run = Callable[..., list[RunSummary]]
@@ -250,3 +259,86 @@ def test_another_dataset_is_another_folder(run: Run, tmp_path: Path) -> None:
     run("noise")
     run("noise", source=FakeDataset(3))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def record_of(root: Path) -> RunRecord:
+    return read_model(RunRecord, folder_of(root, "noise") / "run.json", "run")
+
+
+def test_a_session_is_in_the_record_from_its_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = []
+
+    def erase(self: Noise, batch: EraseBatch) -> EraseResult:
+        (session,) = record_of(tmp_path).sessions  # what a kill at this moment would leave
+        noted.append((session.ended, session.images, session.timed_images))
+        return EraseResult(batch.images)
+
+    monkeypatch.setattr(Noise, "erase", erase)
+    monkeypatch.setattr(predict, "_NOTE_EVERY", 0)
+    run("noise", batch_size=2)
+    assert noted == [(False, 0, 0), (False, 0, 2), (False, 2, 2)]
+    (session,) = record_of(tmp_path).sessions
+    assert (session.ended, session.images, session.timed_images) == (True, 6, 4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_two_at_once_do_the_work_once_and_lose_nothing(run: Run, tmp_path: Path, batch_size: int) -> None:
+    arguments = {"metrics": ["psnr", "difference", "shift"], "batch_size": batch_size}
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: run("noise", "copy", **arguments), range(2))
+    assert first == second
+    assert sorted(Calls.erased) == ["s000", "s001", "s002", "s003", "s004", "s005"]
+    assert len(scores(tmp_path, "noise")) == 6
+    assert [session.images for session in record_of(tmp_path).sessions] == [6]
+    assert not list(tmp_path.rglob("*.tmp*"))
+    assert not list(tmp_path.rglob("parts"))
+
+
+def test_two_at_once_with_other_samples_metrics_and_attention_lose_nothing(run: Run, tmp_path: Path) -> None:
+    asked = [
+        {"metrics": ["psnr"], "limit": 4},
+        {"metrics": ["psnr", "difference", "cag"]},
+        {"metrics": ["difference"], "limit": 2},
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        summaries = list(pool.map(lambda changes: run("attentive", task="erase-one", **changes), asked))
+    assert [summary.scored for (summary,) in summaries] == [4, 12, 2]
+    assert len(Calls.erased) == len(set(Calls.erased)) == 12
+    alone = run("attentive", task="erase-one", out=tmp_path / "alone", **asked[1])
+    assert run("attentive", task="erase-one", **asked[1])[0].estimates == alone[0].estimates
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    code = f"""
+import pathlib, time
+from mildbench.files import locked
+with locked(pathlib.Path({str(lock)!r})):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        told = []
+
+        def waiting() -> None:
+            told.append("waiting")
+            os.kill(holder.pid, signal.SIGKILL)
+
+        with files.locked(lock, waiting=waiting):
+            assert told == ["waiting"]
+
+
+@pytest.mark.parametrize("column", ["psnr.mask.raw", "id"])
+def test_scores_of_another_type_are_told(run: Run, tmp_path: Path, column: str) -> None:
+    run("noise", metrics=["psnr"])
+    path = folder_of(tmp_path, "noise") / "scores.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    values = pa.array(["many"] * 6) if column != "id" else pa.array(range(6))
+    pq.write_table(table.set_column(place, column, values), path)
+    with pytest.raises(UserError, match=r"scores .* are broken .*: delete the file to score again"):
+        run("noise", metrics=["psnr"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import Calls
+from evaluation_fakes import Calls, FakeDataset
 from rich.console import Console
 
 from mildbench.evaluation import table, wording
@@ -117,3 +117,14 @@ def test_infinite_bounds_are_never_nan(
 )
 def test_seconds_are_plain_numbers(seconds: float | None, shown: str) -> None:
     assert wording.seconds_text(seconds) == shown
+
+
+def test_a_mean_over_fewer_samples_says_so(run: Run, tmp_path: Path) -> None:
+    source = FakeDataset(3, sizes=((48, 64), (32, 40)))
+    tiny = FakeDataset(2, sizes=((48, 64), (10, 64)))
+    text = printed(tmp_path, run("copy", "noise", metrics=["psnr", "ssim"], source=tiny), 200)
+    (line,) = (line for line in text.splitlines() if "undefined" in line)
+    assert "SSIM (mask, raw), SSIM (mask, pasted)" in line
+    assert line.rstrip().endswith(": mean over 1 of 2 samples, undefined in the others")
+    text = printed(tmp_path / "all", run("copy", metrics=["ssim"], source=source, out=tmp_path / "all"), 200)
+    assert "undefined" not in text

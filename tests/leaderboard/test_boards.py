@@ -69,7 +69,7 @@ def test_a_newer_revision_supersedes_the_older(data: Path, tmp_path: Path) -> No
     folder = tmp_path / "entries"
     run = finished.read(evaluated(data, tmp_path / "runs", "noise")["noise"])
     old = store.add(run, folder, today=datetime.date(2024, 1, 1))
-    config = run.summary.config.model_copy(update={"code": "f" * 64})
+    config = run.summary.config.model_copy(update={"versions": {"noise": "revision 2"}})
     changed = finished.FinishedRun(
         run.folder, run.record, run.summary.model_copy(update={"config": config}), run.rows, run.panel
     )

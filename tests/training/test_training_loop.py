@@ -113,6 +113,23 @@ def test_pieces_see_the_same_scenes(run: Run, tmp_path: Path) -> None:
     np.testing.assert_allclose([row["loss"] for row in whole], [row["loss"] for row in pieces], rtol=1e-4)
 
 
+def test_a_session_is_in_the_record_from_its_start_and_at_every_checkpoint(run: Run, tmp_path: Path) -> None:
+    noted = []
+
+    def look() -> float:  # what a kill at this moment would leave
+        record = TrainingRecord.model_validate_json((tmp_path / "run" / "run.json").read_bytes())
+        noted.append([(session.ended, session.first_step, session.steps) for session in record.sessions])
+        return 0.0
+
+    for step in (3, 6):
+        with pytest.raises(RuntimeError, match="killed"):
+            run(LinearTrainer(step, lambda: [look(), fail()]))
+    assert noted == [[(False, 0, 0)], [(True, 0, 2), (False, 0, 4)]]
+    run(LinearTrainer())
+    record = TrainingRecord.model_validate_json((tmp_path / "run" / "run.json").read_bytes())
+    assert [session.ended for session in record.sessions] == [True] * 3
+
+
 @pytest.mark.parametrize("step", [2, 7])
 def test_a_loss_that_is_not_a_number_stops(run: Run, tmp_path: Path, step: int) -> None:
     kept = "the last checkpoint, of step 4, is whole" if step > 4 else "no checkpoint yet"
