@@ -33,7 +33,7 @@ def list_pictures(root: Path, *, deep: bool = False) -> Listing:
             continue
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part.lower() in _JUNK for part in parts)
-        if hidden or path.suffix.lower() not in PICTURES:
+        if hidden or path.suffix.lower() not in PICTURES or not path.is_file():  # a pipe would wait for ever
             others += 1
         else:
             pictures.append(path)

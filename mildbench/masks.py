@@ -39,17 +39,13 @@ class Mask:
     stored_size: tuple[int, int]
     """Width and height before turning."""
 
-    @property
-    def share(self) -> float:
-        """Of the picture that is marked, 0 to 1."""
-        return float(self.marked.mean())
 
-    @property
-    def remark(self) -> str | None:
-        """What is odd about the share, if anything."""
-        if self.share > MOST:
-            return f"marks over {MOST:.0%} of the picture"
-        return f"marks under {LEAST:.2%} of the picture" if self.share < LEAST else None
+def oddity(marked: np.ndarray) -> str | None:
+    """What is odd about the share of the picture that bool[H, W] marks, if anything."""
+    share = float(marked.mean())
+    if share > MOST:
+        return f"mark over {MOST:.0%} of the picture"
+    return f"mark under {LEAST:.2%} of the picture" if share < LEAST else None
 
 
 def read_mask(path: Path, what: str = "mask") -> Mask:

@@ -14,7 +14,7 @@ from mildbench.dataset.writers import ShardWriter
 from mildbench.images import encode_jpeg, encode_png
 from mildbench.scene import Provenance, Scene
 
-PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask")
+PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask", "effect")
 """The columns of a row that name a file."""
 LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow"}
 """The fields of a person that name a file -> what the part's name ends in."""
@@ -105,6 +105,7 @@ def write_scene(
         "background_provenance": asdict(background_provenance),
         "persons": persons,
         "plan": json.dumps(plan, separators=(",", ":"), allow_nan=False),
+        **dict.fromkeys(("effect", "name", "group")),
     }
     shard.end(row)
     image_id = index + 1

@@ -98,7 +98,8 @@ def evaluate(
         )
         records.append(_predict(run, record, dataset, names, batch_size, progress))
         attention.merge(run, every)
-    panel = panels.load(kinds, device, lacking)
+    effects = dataset.triplet(task, ids[0]).effect is not None
+    panel = replace(panels.load(kinds, device, lacking), effects=effects)
     tables = score(
         runs,
         dataset,
