@@ -77,7 +77,8 @@ def pairs(
 def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_empty: bool) -> None:
     from rich.console import Console
 
-    from mildbench.dataset.pairs import import_pairs, remarks
+    from mildbench.dataset.card import import_remarks
+    from mildbench.dataset.pairs import import_pairs
     from mildbench.progress import tracking
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", about.name):
@@ -88,7 +89,7 @@ def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_
     with tracking("pairs", len(found.pairs), show=True) as advance:
         info = import_pairs(found, target, about, invert=invert, skip_empty=skip_empty, advance=advance)
     console = Console()
-    lines = [f"{target}: {sum(info.samples.values())} pairs", *remarks(info), f"fingerprint {info.fingerprint[:12]}"]
+    lines = [f"{target}: {sum(info.samples.values())} pairs", *import_remarks(info), f"fingerprint {info.fingerprint[:12]}"]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -118,7 +118,7 @@ def import_pairs(
         "seed": None,
         "size": None,
         "recipe": {},
-        "sources": [],
+        "sources": [],  # said once they are counted
     }
     tally = _Tally(found, about, invert)
     with (
@@ -144,20 +144,6 @@ def import_pairs(
         description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
         return index.finish(tally.report())
-
-
-def remarks(info: DatasetInfo) -> list[str]:
-    """What an import found, a line each, from `DatasetInfo.report`."""
-    report = info.report
-    rules = "; ".join(f"{rule} ({count})" for rule, count in report["masks"].items())
-    lines = [f"masks: {'inverted, ' if report['inverted'] else ''}{rules}"]
-    lines += [f"{count} {what} (the first: {first})" for what, (count, first) in report["odd"].items()]
-    if report["skipped"]:
-        skipped = "; ".join(f"{count} {reason}" for reason, count in report["skipped"].items())
-        lines.append(f"left out: {skipped}")
-    if report["groups"] is not None:
-        lines.append(f"groups, which intervals resample: {report['groups']}")
-    return [*lines, *report["notes"]]
 
 
 class _Tally:

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from mildbench.cli.import_pairs import app
 from mildbench.dataset import Dataset
 from mildbench.dataset.export import exporter
-from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.pairfiles import Folder, find_pairs
+from mildbench.dataset.pairs import About, import_pairs
 from mildbench.dataset.schema import DatasetInfo
 from mildbench.dataset.validate import steps, validate
 from mildbench.errors import UserError
@@ -28,9 +29,12 @@ def quiet(count: int) -> None:
     pass
 
 
+ABOUT = About("theirs", "CC0-1.0", "Pairs of theirs.")
+
+
 def take(root: Path, out: Path, **patterns: str) -> DatasetInfo:
-    folders = (Folder(role, root / role, patterns.get(role, "*")) for role in ("input", "mask", "truth"))
-    return import_pairs(find_pairs(*folders), out, name="theirs", licence="CC0-1.0", advance=quiet)
+    folders = (Folder(role, root / role, (patterns.get(role, "*"),)) for role in ("input", "mask", "truth"))
+    return import_pairs(find_pairs(*folders), out, ABOUT, advance=quiet)
 
 
 @pytest.fixture
@@ -141,8 +145,8 @@ def write(path: Path, data: bytes | np.ndarray) -> None:
             r"2 of 3 pairs .* the first: truth .*photo 0.v2.png is 6x5, its input 30x20",
         ),
         (
-            lambda r: write(r / "mask" / "photo 2.v2.png", np.ones((16, 40))),
-            r"photo 2.v2.png is empty: no pixel is above 127",
+            lambda r: write(r / "mask" / "photo 2.v2.png", np.zeros((16, 40))),
+            r"the mask of photo 2.v2 marks nothing \(empty\)",
         ),
         (
             lambda r: write(r / "input" / "photo 0.v2.png", b"<html>"),
@@ -195,7 +199,7 @@ def test_a_public_benchmark_is_imported_and_scored(testdata: Path, tmp_path: Pat
     pairs = find_pairs(
         Folder("input", root / "paste"), Folder("mask", root / "mask"), Folder("truth", root / "gt")
     )
-    import_pairs(pairs, tmp_path / "data", name="smarteraser", licence="MIT and others", advance=quiet)
+    import_pairs(pairs, tmp_path / "data", ABOUT, advance=quiet)
     dataset = Dataset.open(tmp_path / "data")
     methods = [MethodSpec.parse(name) for name in ("copy", "oracle", "telea")]
     copy, oracle, telea = evaluate(
