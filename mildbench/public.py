@@ -145,7 +145,7 @@ _SETS = (
         title="Syn4Removal",
         summary="Syn4Removal: objects pasted onto photos, the photo as the answer (SmartEraser's training set).",
         licence="MIT (the project); photos under their own terms",
-        citation="Jiang, Wang, Zhang et al.: SmartEraser: Remove Anything from Images using Masked-Region Guidance. "
+        citation="Jiang, Wang, Bao et al.: SmartEraser: Remove Anything from Images using Masked-Region Guidance. "
         "CVPR 2025.",
         verified="the project's published examples",
         layout="paste/, mask/ and gt/ with equal names",
@@ -159,7 +159,7 @@ _SETS = (
         title="SmartEraser examples",
         summary="SmartEraser's examples: pasted, masked and original photos.",
         licence="MIT (the project); photos under their own terms",
-        citation="Jiang, Wang, Zhang et al.: SmartEraser: Remove Anything from Images using Masked-Region Guidance. "
+        citation="Jiang, Wang, Bao et al.: SmartEraser: Remove Anything from Images using Masked-Region Guidance. "
         "CVPR 2025.",
         verified="the published examples themselves, imported",
         layout="paste/, mask/ and gt/ with equal names",
@@ -224,7 +224,7 @@ _SETS = (
         name="static-camera",
         title="Frames of a fixed camera",
         summary="Frames of fixed cameras, with the median over time as the answer.",
-        licence=NOT_STATED,
+        licence="as the owner of the frames states",
         citation="",
         verified="frames made for the tests",
         layout="a folder of frames from one camera, or one such folder for each; masks by difference or by --masks",

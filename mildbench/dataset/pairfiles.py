@@ -24,7 +24,7 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
     """
     if pattern.count("*") != 1 or pattern.count("#") > 1:
         raise UserError(f"the pattern {pattern!r} needs exactly one * (what partners share), and at most one # (digits)")
-    parts = {"*": "(?P<shared>.+)", "#": r"(?P<number>\d*)"}
+    parts = {"*": "(?P<shared>.+?)", "#": r"(?P<number>\d*)"}
     return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"([*#])", pattern)))
 
 

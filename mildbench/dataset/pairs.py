@@ -213,7 +213,7 @@ def _checked(pair: Pair, planes: Planes, invert: bool) -> np.ndarray:
     if not mask.any():
         raise _Empty(f"the mask of {pair.name} marks nothing ({planes.mask.rule})")
     if looks_inverted(planes.image, planes.truth, mask):
-        remedy = "leave out --invert" if invert else "give --invert"
+        remedy = "use mildbench import pairs, without --invert" if invert else "give --invert"
         raise UserError(
             f"the mask of {pair.name} looks inverted: input and truth agree inside it and differ outside of it: "
             f"if all are so, {remedy}"
