@@ -25,6 +25,8 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # th
 
 _ORIENTATION = 0x0112
 """EXIF's tag: 1 to 8."""
+_METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""Where Pillow finds it."""
 _TURNS = {
     2: lambda a: cv2.flip(a, 1),
     3: lambda a: cv2.rotate(a, cv2.ROTATE_180),
@@ -131,25 +133,23 @@ def load(opened: Opened) -> Image.Image:
     return opened.image
 
 
-def shown(opened: Opened) -> tuple[np.ndarray, np.ndarray | None]:
-    """uint8[H, W, 3] sRGB and uint8[H, W] alpha (None where there is none), turned as the picture is shown.
+def shown(opened: Opened) -> np.ndarray:
+    """uint8[H, W, 3] sRGB or, where there is an alpha channel, [H, W, 4] with straight colours; turned as it is shown.
 
-    Colours are straight, also where alpha is 0. Raises `UserError` for a broken picture and one without 8-bit colours.
+    Raises `UserError` for a broken picture and one without colours.
     """
     convert = _conversion(opened)
     if opened.plain and convert is None:
         if opened.image.mode != "RGBA":
             pixels = decode_stored(opened, cv2.IMREAD_COLOR)
-            return opened.turn(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), None
+            return opened.turn(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
         pixels = decode_stored(opened, cv2.IMREAD_UNCHANGED)
-        if pixels.shape[2] == 4:
-            pixels = opened.turn(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
-            return np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+        return opened.turn(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
     image = _eight_bit(opened)
     alpha = None
     if image.mode in ("PA", "LA", "La", "RGBa", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        alpha = opened.turn(np.array(image.getchannel("A")))
+        alpha = np.array(image.getchannel("A"))
     if convert is not None:
         source, transform = convert
         colours = ImageCms.applyTransform(image if image.mode == source else image.convert(source), transform)
@@ -159,7 +159,8 @@ def shown(opened: Opened) -> tuple[np.ndarray, np.ndarray | None]:
             colours = image.convert("RGB")
         except ValueError:  # a mode without a conversion
             raise UserError(f"{opened.what} is of the kind {image.mode}: convert it to PNG or JPEG") from None
-    return opened.turn(np.array(colours)), alpha
+    pixels = np.array(colours)
+    return opened.turn(pixels if alpha is None else np.dstack((pixels, alpha)))
 
 
 @contextmanager
@@ -265,11 +266,10 @@ def _frames(image: Image.Image) -> int:
 
 def _orientation(image: Image.Image, data: bytes) -> int:
     # A PNG file may have it after the pixels, where Pillow finds it only by decoding them.
-    if image.format == "PNG" and "exif" not in image.info and b"eXIf" not in data[-1 << 16 :]:
-        return 1
+    late = image.format == "PNG" and data.rfind(b"eXIf", max(0, len(data) - (1 << 16))) >= 0
+    if image.format == "TIFF" or not (late or _METADATA & image.info.keys()):
+        return 1  # Pillow has turned a TIFF file when it is loaded, and says the turned size
     try:
-        if image.format == "TIFF":
-            return 1  # Pillow has turned it when it is loaded, and says the turned size
         found = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # broken EXIF: viewers show such a picture as it is stored
         return 1

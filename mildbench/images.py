@@ -62,8 +62,11 @@ def read_labels(path: Path, what: str = "mask") -> np.ndarray:
 def decode_rgb(data: bytes, what: str) -> np.ndarray:
     """`read_rgb` of a file's bytes; `what` names the picture in errors."""
     with decoding.within_memory(what):
-        colours, alpha = decoding.shown(decoding.open_picture(data, what))
-        if alpha is None or alpha.min() == 255:
+        pixels = decoding.shown(decoding.open_picture(data, what))
+        if pixels.shape[2] == 3:
+            return pixels
+        colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
+        if alpha.min() == 255:
             return colours
         canvas = np.full_like(colours, 255)
         over(canvas, colours, alpha)
@@ -73,10 +76,10 @@ def decode_rgb(data: bytes, what: str) -> np.ndarray:
 def decode_rgba(data: bytes, what: str) -> np.ndarray:
     """`read_rgba` of a file's bytes; `what` names the picture in errors."""
     with decoding.within_memory(what):
-        colours, alpha = decoding.shown(decoding.open_picture(data, what))
-        if alpha is None:
+        pixels = decoding.shown(decoding.open_picture(data, what))
+        if pixels.shape[2] == 3:
             raise UserError(f"{what} has no alpha channel: give an RGBA picture")
-        return np.dstack((colours, alpha))
+        return pixels
 
 
 def decode_labels(data: bytes, what: str) -> np.ndarray:
