@@ -8,14 +8,14 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
+from mildbench.listing import list_pictures, sample_id, stem_of
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-"""Also in capitals. The first that exists is read, in this order."""
-
-
 class Precomputed(EraseMethod):
-    """Looks `<sample id>.png` (or .jpg, .jpeg, .webp) up in a folder; the pixels it is shown do not matter.
+    """Looks a picture named like the sample up in a folder; the pixels it is shown do not matter.
+
+    The name is the sample's id, or what an imported sample was called before it got one; the ending may be any of a
+    picture's. Of several the one with the id itself is read, `.png` before others.
 
     A sample whose picture is absent, unreadable or of another size fails alone, and is counted.
     """
@@ -39,29 +39,38 @@ class Precomputed(EraseMethod):
             raise UserError("method 'precomputed' needs the predictions' folder: precomputed:directory=DIR")
         if not self.directory.is_dir():
             raise UserError(f"predictions folder not found: {self.directory}")
-        found = (path for path in self.directory.iterdir() if path.is_file())
-        pictures = [path for path in found if path.suffix.lower() in SUFFIXES]
-        pictures.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name), reverse=True)
-        self._pictures = {path.stem: path for path in pictures}
+        self._files = _by_id(self.directory)
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """The predictions, in the batch's order."""
         shape = batch.images.shape[1:]
         return EraseResult(np.stack([self._read(name, shape) for name in batch.sample_ids]))
 
-    def _read(self, sample_id: str, shape: tuple[int, ...]) -> np.ndarray:
-        if (
-            Path(sample_id).name != sample_id
-        ):  # an id comes from a data set's file: it may not choose a folder
-            raise ValueError(f"the sample id {sample_id!r} is not a plain file name; refused")
-        path = self._pictures.get(sample_id)
-        if path is None:
-            raise FileNotFoundError(f"no prediction for {sample_id}")
+    def _read(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        candidates = self._files.get(name, [])
+        if not candidates:
+            raise FileNotFoundError(f"no prediction for {name}")
+        path, *others = candidates
+        if others and _rank(path, name) == _rank(others[0], name):
+            raise ValueError(f"{path.name} and {others[0].name} are both named like {name}: keep one")
         try:
             image = read_rgb(path, "prediction")
         except UserError as error:  # one broken picture is one failed sample, not the end of the run
             raise ValueError(str(error)) from None
         if image.shape != shape:
             found, expected = (f"{width}x{height}" for height, width, _ in (image.shape, shape))
-            raise ValueError(f"the prediction for {sample_id} is {found} pixels, the sample is {expected}")
+            raise ValueError(f"the prediction for {name} is {found} pixels, the sample is {expected}")
         return image
+
+
+def _by_id(folder: Path) -> dict[str, list[Path]]:
+    """Sample id -> the files that are named like it, the best first; files below the folder are named by their path."""
+    found: dict[str, list[Path]] = {}
+    for path in list_pictures(folder, deep=True).pictures:
+        name = (path.parent.relative_to(folder) / stem_of(path)).as_posix()
+        found.setdefault(sample_id(name), []).append(path)
+    return {name: sorted(paths, key=lambda path: _rank(path, name)) for name, paths in found.items()}
+
+
+def _rank(path: Path, name: str) -> tuple[bool, bool]:
+    return stem_of(path) != name, path.suffix.lower() != ".png"

@@ -11,21 +11,24 @@ def ring_width(height: int, width: int) -> int:
     return max(2, round(min(height, width) / 64))
 
 
-def regions(mask: np.ndarray, overlap: np.ndarray | None) -> dict[str, np.ndarray]:
+def regions(
+    mask: np.ndarray, overlap: np.ndarray | None, effect: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """The regions of one sample; any of them may be empty.
 
     Args:
         mask: bool[H, W], what was to be erased.
         overlap: bool[H, W], where an erased person covers a kept one; None where people are unknown.
+        effect: bool[H, W], what goes with the erased outside of the mask; None where it is unknown.
 
     Returns:
         bool[H, W] for `full`, `mask`, `outside` (not `mask`) and `ring`: pixels within `ring_width` of one on
-        the other side of the mask's edge (the frame is not an edge); and `overlap` when it is known.
+        the other side of the mask's edge (the frame is not an edge); and `overlap` and `effect` when they are known.
 
     Raises:
         ValueError: for arrays that are not bool[H, W] of one shape.
     """
-    for name, region in (("mask", mask), ("overlap", overlap)):
+    for name, region in (("mask", mask), ("overlap", overlap), ("effect", effect)):
         if region is not None and (
             region.dtype != np.bool_ or region.ndim != 2 or region.shape != mask.shape
         ):
@@ -39,6 +42,8 @@ def regions(mask: np.ndarray, overlap: np.ndarray | None) -> dict[str, np.ndarra
     }
     if overlap is not None:
         found["overlap"] = overlap
+    if effect is not None:
+        found["effect"] = effect
     return found
 
 

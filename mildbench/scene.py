@@ -197,6 +197,9 @@ class Triplet:
     """Index into `people` of the one person whom erasing the targets uncovers, in a task that asks for one."""
     subject_keypoints: np.ndarray | None = None
     """float32[17, 3], as in `People`: the subject's true ones, also where annotators wrote others into `people`."""
+    effect: np.ndarray | None = None
+    """bool[H, W]: what goes with what is erased but is not in `mask` (shadow, reflection); None if unknown. Of the
+    samples of one data set it is known for all or for none."""
     background_tag: str | None = None
     """The category of background that covers most of what lies around `mask`; None where nobody has said it."""
     meta: dict[str, Any] = field(default_factory=dict)

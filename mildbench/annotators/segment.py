@@ -24,11 +24,11 @@ from mildbench.annotators.batches import Annotated, Failure, Team
 from mildbench.annotators.panoptic import encode_ids, segments_info
 from mildbench.annotators.parts import Parts, Row, annotated
 from mildbench.annotators.store import PARTS, Source
-from mildbench.dataset.pairs import PICTURES
 from mildbench.errors import UserError
 from mildbench.files import fingerprint, read_json, write_bytes, write_json
 from mildbench.identity import bytes_sha256
 from mildbench.images import decode_rgb
+from mildbench.listing import PICTURES, list_pictures
 from mildbench.progress import Advance
 
 
@@ -53,7 +53,7 @@ def find_photos(folder: Path, out: Path) -> list[Photo]:
         raise UserError(f"folder of photos not found: {folder}")
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"--out {out} lies in the folder of photos {folder}: give a folder outside of it")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    paths = list_pictures(folder, deep=True).pictures
     if not paths:
         raise UserError(f"{folder} holds no photos ({', '.join(sorted(PICTURES))})")
     stems: dict[Path, Path] = {}

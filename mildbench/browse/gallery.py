@@ -49,8 +49,8 @@ class Gallery:
         return _of_runs(open_runs(find(paths)), dataset)
 
     def row(self, sample_id: str) -> dict[str, Any]:
-        """The row of `samples.parquet` of the sample's scene."""
-        return self.dataset.row(str(self.facts.at[sample_id, "scene"]))
+        """The row of `samples.parquet` that the sample comes from."""
+        return self.dataset.row_of(self.task, sample_id)
 
     @property
     def contenders(self) -> list[ScoredRun]:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mildbench.public import PUBLIC, PublicSet
 from mildbench.errors import UserError
 
-app = typer.Typer(help="Make a data set of pictures that others have made.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from mildbench.dataset.pairs import About, Found
+
+app = typer.Typer(
+    help="Make a data set of pictures that others have made: a public set by its name, or any as pairs.",
+    no_args_is_help=True,
+)
+
+Out = Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/NAME]")]
 
 
 @app.command()
 def pairs(
     images: Annotated[Path, typer.Option(help="Folder of the inputs.")],
-    masks: Annotated[Path, typer.Option(help="Folder of the masks; above 127 is to be erased.")],
+    masks: Annotated[Path, typer.Option(help="Folder of the masks: white, or any label but 0, is to be erased.")],
     truth: Annotated[Path, typer.Option(help="Folder of the true answers.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/NAME]")] = None,
+    effect_masks: Annotated[
+        Path | None,
+        typer.Option(help="Folder of masks of all that changes, shadows too; scored as the region effect."),
+    ] = None,
+    out: Out = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the data set. [default: that of the folder above the inputs]")
     ] = None,
@@ -26,31 +40,79 @@ def pairs(
     images_pattern: Annotated[
         str, typer.Option(help="How inputs are named; * is what partners share, e.g. '*_input'.")
     ] = "*",
-    masks_pattern: Annotated[str, typer.Option(help="The same for masks, e.g. '*_mask'.")] = "*",
+    masks_pattern: Annotated[
+        str, typer.Option(help="The same for masks, e.g. '*_mask'; # are digits where a picture has several: '*_mask#'.")
+    ] = "*",
     truth_pattern: Annotated[str, typer.Option(help="The same for true answers, e.g. 'gt_*'.")] = "*",
+    effect_masks_pattern: Annotated[str, typer.Option(help="The same for effect masks.")] = "*",
+    group: Annotated[
+        str | None,
+        typer.Option(help="Pattern of a sample's name whose * is its camera or place, e.g. '*_F#'; intervals resample groups."),
+    ] = None,
+    invert: Annotated[bool, typer.Option("--invert", help="The masks mark what stays.")] = False,
+    skip_incomplete: Annotated[
+        bool, typer.Option("--skip-incomplete", help="Leave out what lacks a partner or has an empty mask.")
+    ] = False,
 ) -> None:
     """Import a benchmark that comes as folders of inputs, masks and true answers with the same names.
 
     People are unknown in it: evaluate it with --task erase-all.
     """
-    from rich.console import Console
-
-    from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
-    from mildbench.progress import tracking
+    from mildbench.dataset.pairfiles import Folder, find_pairs
+    from mildbench.dataset.pairs import About
 
     found = find_pairs(
-        Folder("input", images, images_pattern),
-        Folder("mask", masks, masks_pattern),
-        Folder("truth", truth, truth_pattern),
+        Folder("input", images, (images_pattern,)),
+        Folder("mask", masks, (masks_pattern,)),
+        Folder("truth", truth, (truth_pattern,)),
+        Folder("effect mask", effect_masks, (effect_masks_pattern,)) if effect_masks else None,
+        group=group,
+        skip_incomplete=skip_incomplete,
     )
     called = name or images.resolve().parent.name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", called):
+    about = About(called, licence, f"{len(found.pairs)} pairs of pictures with and without what their masks mark.")
+    _import(found, out, about, invert=invert, skip_empty=skip_incomplete)
+
+
+def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_empty: bool) -> None:
+    from rich.console import Console
+
+    from mildbench.dataset.card import import_remarks
+    from mildbench.dataset.pairs import import_pairs
+    from mildbench.progress import tracking
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", about.name):
         raise UserError(
-            f"the name {called!r} cannot be a folder's: use letters, digits, '.', '_' and '-' (--name)"
+            f"the name {about.name!r} cannot be a folder's: use letters, digits, '.', '_' and '-' (--name)"
         )
-    target = out or Path("data") / called
-    with tracking("pairs", len(found), show=True) as advance:
-        info = import_pairs(found, target, name=called, licence=licence, advance=advance)
+    target = out or Path("data") / about.name
+    with tracking("pairs", len(found.pairs), show=True) as advance:
+        info = import_pairs(found, target, about, invert=invert, skip_empty=skip_empty, advance=advance)
     console = Console()
-    console.print(f"{target}: {len(found)} pairs", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"fingerprint {info.fingerprint[:12]}")
+    lines = [f"{target}: {sum(info.samples.values())} pairs", *import_remarks(info), f"fingerprint {info.fingerprint[:12]}"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _command(known: PublicSet) -> Callable[..., None]:
+    def command(
+        folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
+        truth: Annotated[
+            Path | None, typer.Option(help="Folder of the true answers, for a set that comes without.")
+        ] = None,
+        masks: Annotated[
+            Path | None, typer.Option(help="Folder of masks, for frames. [default: by difference]")
+        ] = None,
+        out: Out = None,
+    ) -> None:
+        given = {"truth": truth, "masks": masks}
+        if superfluous := [name for name, path in given.items() if path is not None and name != known.takes]:
+            raise UserError(f"{known.name} has its own: leave --{superfluous[0]} out, or use mildbench import pairs")
+        found = known.find(known, folder, given.get(known.takes or ""))
+        _import(found, out, known.about, invert=known.inverted, skip_empty=True)
+
+    return command
+
+
+for _known in PUBLIC.values():
+    app.command(_known.name, help=f"{_known.summary} Layout: {_known.layout}.")(_command(_known))

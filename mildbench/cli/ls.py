@@ -11,7 +11,8 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="methods, trainers, ablations, metrics, annotators, sources, recipes, blends, tasks or executors",
+            help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, blends, tasks or "
+            "executors",
             show_default=False,
         ),
     ],
@@ -28,6 +29,7 @@ def ls(
         "metrics": _metrics,
         "annotators": _annotators,
         "sources": _sources,
+        "imports": _imports,
         "recipes": _recipes,
         "blends": _blends,
         "tasks": _tasks,
@@ -122,6 +124,13 @@ def _sources() -> Rows:
         for name, *rest in _loaded(registry, _summary)
     ]
     return [("source", "gives", "what it is"), *found]
+
+
+def _imports() -> Rows:
+    from mildbench.public import PUBLIC
+
+    found = [(known.name, known.summary, known.layout, known.verified) for known in PUBLIC.values()]
+    return [("import", "what it is", "layout", "layout held against"), *found]
 
 
 def _blends() -> Rows:

@@ -28,6 +28,8 @@ def render(info: DatasetInfo) -> str:
         parts.append(info.lossy())
     if info.source == "scenes":
         parts += [_visible_ratios(info.report["visible_ratio"]), _rejections(info)]
+    else:
+        parts += ["## Import", "\n".join(f"- {line}" for line in import_remarks(info))]
     parts += ["## Sources", _sharing(info), sources(info), "## Files", _files(info)]
     if info.recipe:
         recipe = yaml.safe_dump(info.recipe, sort_keys=False, allow_unicode=True)
@@ -109,6 +111,20 @@ def _rejections(info: DatasetInfo) -> str:
     ]
     found += [("wish not met", reason, count) for reason, count in info.report["unmet_wishes"].items()]
     return table(("rejected in", "reason", "count"), found) if found else "No input was rejected."
+
+
+def import_remarks(info: DatasetInfo) -> list[str]:
+    """What an import found, a line each, from `DatasetInfo.report`."""
+    report = info.report
+    return [
+        f"Masks were {'inverted and ' if report['inverted'] else ''}read as: "
+        + "; ".join(f"{rule} ({count})" for rule, count in report["masks"].items()),
+        *(f"{count} {what}; the first: {first}" for what, (count, first) in report["odd"].items()),
+        *(f"{count} left out: {reason}" for reason, count in report["skipped"].items()),
+        *([f"{report['groups']} groups, which intervals resample"] if report["groups"] else []),
+        *report["notes"],
+        *([f"Cite: {report['citation']}"] if report["citation"] else []),
+    ]
 
 
 def _sharing(info: DatasetInfo) -> str:

@@ -1,13 +1,18 @@
-"""Import a paired benchmark: folders of inputs, masks and true answers, as many public ones are published."""
+"""Make a data set of what others made: inputs, masks and true answers, wherever they come from.
+
+A wrong import gives wrong numbers without a word. So every mask is read by what its file is, held against input and
+truth, and whatever is odd is counted and told.
+"""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mildbench.dataset.content import sample_sha256
@@ -16,171 +21,235 @@ from mildbench.dataset.newfolder import new_folder
 from mildbench.dataset.schema import SAMPLE_SCHEMA, DatasetInfo, SourceInfo
 from mildbench.dataset.writers import FolderShard, ShardWriter
 from mildbench.errors import UserError
-from mildbench.files import file_sha256
-from mildbench.images import encode_png, read_rgb
+from mildbench.images import encode_png
+from mildbench.masks import Mask, oddity
 from mildbench.scene import Provenance
 
 SPLIT = "test"
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-"""What counts as a picture; other files in the folders are left alone."""
+_CHANGED = 16
+"""Levels of one channel; what changes less may be noise, or a JPEG's."""
+_FACTOR = 4
+"""A mask outside of which so many times more changes than inside is inverted ..."""
+_LEAST = 0.05
+"""... if at least this share of the outside changes."""
 
 
-@dataclass(frozen=True)
-class Folder:
-    """One of the three folders.
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """The pictures of one sample."""
 
-    `pattern` has one `*`, which stands for what a file's stem shares with its partners': `*_mask` finds
-    `photo1_mask.png` for `photo1.jpg`. Files that do not fit it are left alone.
-    """
-
-    role: str
-    path: Path
-    pattern: str = "*"
-
-    def pictures(self) -> dict[str, Path]:
-        """Common part of the stem -> file. Raises `UserError` for a missing folder and for ambiguous names."""
-        if not self.path.is_dir():
-            raise UserError(f"{self.role} folder not found: {self.path}")
-        if self.pattern.count("*") != 1:
-            raise UserError(f"the pattern {self.pattern!r} of the {self.role} folder needs exactly one *")
-        before, _, after = self.pattern.partition("*")
-        found: dict[str, Path] = {}
-        for path in sorted(self.path.iterdir()):
-            stem = path.stem
-            fits = stem.startswith(before) and stem.endswith(after) and len(stem) > len(before + after)
-            if path.suffix.lower() not in PICTURES or not fits:
-                continue
-            key = stem[len(before) : len(stem) - len(after)]
-            if key in found:
-                raise UserError(
-                    f"{self.role} folder {self.path}: {found[key].name} and {path.name} are both named {key!r}: "
-                    "keep one"
-                )
-            found[key] = path
-        return found
+    image: np.ndarray
+    """uint8[H, W, 3]."""
+    truth: np.ndarray
+    """uint8[H, W, 3]."""
+    mask: Mask
+    effect: Mask | None
+    """What changes with what is erased, known for all samples of a data set or for none; may include the mask."""
+    truth_file: str
+    """Where the truth comes from, for the sample's provenance."""
+    truth_sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
-    """The files of one sample."""
+    """One sample, not read yet."""
 
     id: str
-    """The common part of the stems, in letters, digits, `-` and `_`."""
-    image: Path
-    mask: Path
-    truth: Path
+    """As the data set will call it (`mildbench.listing.sample_id`)."""
+    name: str
+    """As it is called where it comes from."""
+    group: str | None
+    """The camera or place that it shares with other samples; None where it shares none, or nobody said."""
+    read: Callable[[], Planes]
+    """Raises `UserError` for what cannot be used."""
 
 
-def find_pairs(images: Folder, masks: Folder, truth: Folder) -> list[Pair]:
-    """The partners in three folders, sorted by name. Raises `UserError` when there are none or some lack one."""
-    folders = (images, masks, truth)
-    pictures = [folder.pictures() for folder in folders]
-    names = sorted(set().union(*pictures))
-    if not names:
-        raise UserError(f"{images.path} has no pictures with a stem like {images.pattern!r}")
-    lonely = [name for name in names if not all(name in found for found in pictures)]
-    if lonely:
-        folder = next(f for f, found in zip(folders, pictures, strict=True) if lonely[0] not in found)
-        raise UserError(
-            f"{len(lonely)} of {len(names)} samples lack a partner; the first, {lonely[0]!r}, has no {folder.role} "
-            f"in {folder.path}: add it, remove the others, or give --images-pattern, --masks-pattern, --truth-pattern"
-        )
-    ids: dict[str, str] = {}
-    for name in names:
-        # An id becomes part of file names and of WebDataset's keys, which end at the first dot.
-        safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-        if ids.setdefault(safe, name) != name:
-            raise UserError(
-                f"the samples {ids[safe]!r} and {name!r} would both be called {safe!r}: rename one"
-            )
-    return [Pair(safe, *(found[name] for found in pictures)) for safe, name in ids.items()]
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The samples of a set, and what was left out."""
+
+    pairs: Sequence[Pair]
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Reason -> samples, or files, that were left out."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know of them."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a set says of itself."""
+
+    name: str
+    licence: str
+    description: str
+    citation: str = ""
+
+
+class _Empty(UserError):
+    """A mask that marks nothing: there is nothing to erase."""
 
 
 def import_pairs(
-    pairs: Sequence[Pair], out: Path, *, name: str, licence: str, advance: Callable[[int], None]
+    found: Found,
+    out: Path,
+    about: About,
+    *,
+    invert: bool = False,
+    skip_empty: bool = False,
+    advance: Callable[[int], None],
 ) -> DatasetInfo:
     """Make a data set of pairs, in its one split `test`; pictures are stored losslessly.
 
     Args:
-        pairs: from `find_pairs`.
+        found: the samples.
         out: folder to make; it must not exist, or be empty.
-        name: the data set's name.
-        licence: the terms of the pictures.
+        about: the set.
+        invert: the files mark what stays.
+        skip_empty: leave samples out whose mask marks nothing, instead of refusing them.
         advance: called with the number of pairs just done.
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    source = SourceInfo(role="pairs", name=name, licence=licence, items=len(pairs), rejected={})
+    source = SourceInfo(role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={})
     description: dict[str, Any] = {
-        "name": name,
+        "name": about.name,
         "source": "pairs",
-        "description": f"{len(pairs)} pairs of pictures with and without what their masks mark.",
+        "description": about.description,
         "format": "folder",
         "seed": None,
         "size": None,
         "recipe": {},
-        "sources": [source.model_dump()],
+        "sources": [],  # said once they are counted
     }
-    unusable: list[str] = []
+    tally = _Tally(found, about, invert)
     with (
         new_folder(out) as folder,
         IndexWriter(folder, description, [SPLIT]) as index,
         FolderShard(folder) as shard,
     ):
-        for pair in pairs:
+        for pair in found.pairs:
             try:
-                planes = _read(pair)
+                planes = pair.read()
+                mask = _checked(pair, planes, invert)
+            except _Empty as error:
+                tally.empty(error, skip=skip_empty)
             except UserError as error:
-                unusable.append(str(error))
+                tally.unusable.append(str(error))
             else:
-                if not unusable:  # after the first, only to count the others
-                    index.add(_write(shard, pair, *planes, name, licence))
+                tally.add(pair, planes, mask)
+                if not tally.unusable:  # after the first, only to count the others
+                    index.add(_write(shard, pair, planes, mask, about))
             advance(1)
-        if unusable:
-            raise UserError(
-                f"{len(unusable)} of {len(pairs)} pairs cannot be used; the first: {unusable[0]}: mend or remove "
-                "them; nothing was imported"
-            )
+        tally.check()
+        source.items, source.rejected = tally.samples, dict(tally.skipped)
+        description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
-        return index.finish({})
+        return index.finish(tally.report())
 
 
-def _read(pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """uint8[H, W, 3] input, bool[H, W] mask, uint8[H, W, 3] truth."""
-    image, truth = read_rgb(pair.image, "input"), read_rgb(pair.truth, "truth")
-    # Read as a colour picture: masks come as grey, palette, red or with an alpha channel that means nothing.
-    mask = read_rgb(pair.mask, "mask").max(axis=2) > 127
-    for what, path, shape in (("mask", pair.mask, mask.shape), ("truth", pair.truth, truth.shape[:2])):
-        if shape != image.shape[:2]:
-            sizes = f"{shape[1]}x{shape[0]}, its input {image.shape[1]}x{image.shape[0]}"
-            raise UserError(f"{what} {path} is {sizes}")
+class _Tally:
+    """What an import finds on its way."""
+
+    def __init__(self, found: Found, about: About, invert: bool) -> None:
+        self.samples = 0
+        self.skipped = Counter(found.skipped)
+        self.unusable: list[str] = []
+        self._pairs = len(found.pairs)
+        self._about, self._invert, self._notes = about, invert, found.notes
+        self._rules: Counter[str] = Counter()
+        self._odd: dict[str, list[Any]] = {}
+        self._groups: set[str] = set()
+        self._effects: set[bool] = set()
+
+    def add(self, pair: Pair, planes: Planes, mask: np.ndarray) -> None:
+        self.samples += 1
+        self._rules[planes.mask.rule] += 1
+        self._effects.add(planes.effect is not None)
+        if pair.group is not None:
+            self._groups.add(pair.group)
+        if pair.id != pair.name:
+            self._note("ids differ from the names", f"{pair.name!r} is {pair.id}")
+        if remark := oddity(mask):
+            self._note(f"masks {remark}", pair.name)
+        if planes.effect is not None and not (planes.effect.marked & ~mask).any():
+            self._note("effect masks add nothing to the mask", pair.name)
+        if np.array_equal(planes.image, planes.truth):
+            self._note("inputs are identical with their truth", pair.name)
+
+    def empty(self, error: _Empty, *, skip: bool) -> None:
+        if skip:
+            self.skipped["with an empty mask"] += 1
+        else:
+            self.unusable.append(str(error))
+
+    def check(self) -> None:
+        if self.unusable:
+            raise UserError(
+                f"{len(self.unusable)} of {self._pairs} pairs cannot be used; the first: {self.unusable[0]}: mend or "
+                "remove them; nothing was imported"
+            )
+        if not self.samples:
+            raise UserError("every mask is empty: nothing was imported")
+        if len(self._effects) > 1:
+            raise UserError("some pairs have an effect mask and others have none: nothing was imported")
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "masks": dict(self._rules.most_common()),
+            "inverted": self._invert,
+            "odd": self._odd,
+            "skipped": dict(self.skipped),
+            "groups": len(self._groups) or None,
+            "notes": list(self._notes),
+            "citation": self._about.citation,
+        }
+
+    def _note(self, what: str, which: str) -> None:
+        self._odd.setdefault(what, [0, which])[0] += 1
+
+
+def _checked(pair: Pair, planes: Planes, invert: bool) -> np.ndarray:
+    """bool[H, W], what is to be erased; raises `UserError`, where it is inverted too."""
+    mask = ~planes.mask.marked if invert else planes.mask.marked
     if not mask.any():
-        raise UserError(f"mask {pair.mask} is empty: no pixel is above 127")
-    return image, mask, truth
+        raise _Empty(f"the mask of {pair.name} marks nothing ({planes.mask.rule})")
+    if looks_inverted(planes.image, planes.truth, mask):
+        remedy = "use mildbench import pairs, without --invert" if invert else "give --invert"
+        raise UserError(
+            f"the mask of {pair.name} looks inverted: input and truth agree inside it and differ outside of it: "
+            f"if all are so, {remedy}"
+        )
+    return mask
+
+
+def looks_inverted(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether `truth` differs from `image` (uint8[H, W, 3]) outside bool[H, W] `mask`, and hardly inside it."""
+    if mask.all():
+        return False
+    changed = cv2.absdiff(image, truth).max(axis=2) > _CHANGED
+    inside, outside = float(changed[mask].mean()), float(changed[~mask].mean())
+    return outside > _LEAST and outside > _FACTOR * inside
 
 
 def _write(
-    shard: ShardWriter,
-    pair: Pair,
-    image: np.ndarray,
-    mask: np.ndarray,
-    truth: np.ndarray,
-    name: str,
-    licence: str,
+    shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About
 ) -> dict[str, Any]:
+    provenance = Provenance(about.name, planes.truth_file, planes.truth_sha256, about.licence)
     row: dict[str, Any] = dict.fromkeys(SAMPLE_SCHEMA.names)
-    marked = mask.astype(np.uint8) * 255
+    parts = {"composite": planes.image, "background": planes.truth, "mask": mask.astype(np.uint8) * 255}
+    if planes.effect is not None:
+        parts["effect"] = planes.effect.marked.astype(np.uint8) * 255
     row |= {
         "id": pair.id,
         "split": SPLIT,
-        "width": image.shape[1],
-        "height": image.shape[0],
+        "width": planes.image.shape[1],
+        "height": planes.image.shape[0],
         "mask_share": float(mask.mean()),
-        "composite": shard.add(SPLIT, pair.id, "composite", encode_png(image)),
-        "background": shard.add(SPLIT, pair.id, "background", encode_png(truth)),
-        "mask": shard.add(SPLIT, pair.id, "mask", encode_png(marked)),
-        "background_provenance": asdict(Provenance(name, pair.truth.name, file_sha256(pair.truth), licence)),
+        "background_provenance": asdict(provenance),
+        "name": pair.name,
+        "group": pair.group,
     }
-    row["content_sha256"] = sample_sha256(row, {"composite": image, "background": truth, "mask": marked})
+    row |= {part: shard.add(SPLIT, pair.id, part, encode_png(pixels)) for part, pixels in parts.items()}
+    row["content_sha256"] = sample_sha256(row, parts)
     shard.end(row)
     return row

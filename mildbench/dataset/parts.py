@@ -9,7 +9,7 @@ import numpy as np
 
 from mildbench.scene import Scene
 
-PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask")
+PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask", "effect")
 """The columns of a row that name a file."""
 LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow"}
 """The fields of a person that name a file -> what the part's name ends in."""

@@ -89,6 +89,10 @@ class Dataset:
         group = bisect_right(self._starts, place) - 1
         return self._group(group).slice(place - self._starts[group], 1).to_pylist()[0]
 
+    def row_of(self, task: str | None, triplet_id: str) -> dict[str, Any]:
+        """The row of `samples.parquet` that a task's triplet comes from; of a sample itself where `task` is None."""
+        return self.row(triplet_id.partition(_PERSON_MARKS[task])[0] if task in _PERSON_MARKS else triplet_id)
+
     def scene(self, sample_id: str) -> Scene:
         """The scene as layers; it recomposes the stored composite bit for bit.
 
@@ -211,12 +215,21 @@ class PairDataset(Dataset):
         row = self.row(triplet_id)
         image, truth = self.picture(row["composite"], "input"), self.picture(row["background"], "truth")
         mask = self.labels(row["mask"], "mask") > 127
-        if not image.shape == truth.shape == (*mask.shape, 3):
+        effect = None if row["effect"] is None else self.labels(row["effect"], "effect mask") > 127
+        planes = (mask,) if effect is None else (mask, effect)
+        if not image.shape == truth.shape or any(plane.shape != image.shape[:2] for plane in planes):
             raise UserError(
                 f"data set {self.root}: the files of {triplet_id} differ in size: import it again"
             )
-        meta = {"scene": triplet_id, "split": row["split"], "mask_share": row["mask_share"]}
-        return Triplet(triplet_id, image, mask, truth, meta=meta)
+        # Samples of one camera are no more independent than tasks on one scene.
+        scene = row["group"] or triplet_id
+        meta = {"scene": scene, "split": row["split"], "mask_share": row["mask_share"]}
+        return Triplet(
+            triplet_id, image, mask, truth, effect=None if effect is None else effect & ~mask, meta=meta
+        )
+
+    def row_of(self, task: str | None, triplet_id: str) -> dict[str, Any]:
+        return self.row(triplet_id)
 
     def _unknown(self, what: str) -> UserError:
         return UserError(

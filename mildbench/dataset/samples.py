@@ -105,6 +105,7 @@ def write_scene(
         "background_provenance": asdict(background_provenance),
         "persons": persons,
         "plan": json.dumps(plan, separators=(",", ":"), allow_nan=False),
+        **dict.fromkeys(("effect", "name", "group")),
     }
     image_id = index + 1
     image = image_record(image_id, row["composite"], people, shares, sample_id=scene.id, family=family)

@@ -54,14 +54,15 @@ class DatasetInfo(BaseModel):
     jpeg: dict[str, int] = {}
     """Splits whose composites and backgrounds are stored as JPEG -> its quality. Layers and labels never are."""
     recipe: dict[str, Any]
-    """Empty for pairs, like `report`."""
+    """Empty for pairs."""
     sources: list[SourceInfo]
     samples: dict[str, int]
     """Samples by split."""
     people: dict[str, int]
     """People by split; empty for pairs."""
     report: dict[str, Any]
-    """What the build found: rejections by reason, asked-for and achieved visible ratios."""
+    """What the build found: rejections by reason, asked-for and achieved visible ratios. For pairs, what the import
+    found (`mildbench.dataset.pairs`)."""
     build: str = ""
     """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for pairs."""
     fingerprint: str
@@ -149,13 +150,18 @@ SAMPLE_SCHEMA = pa.schema(
         ("background_provenance", _PROVENANCE),
         ("persons", pa.list_(_PERSON)),
         ("plan", pa.string()),
+        ("effect", pa.string()),
+        ("name", pa.string()),
+        ("group", pa.string()),
         ("content_sha256", pa.string()),
     ]
 )
 """One row a sample, in order. `mildbench.dataset.storage` reads the files by the names given here.
 
-In a pair, `composite` is the input, `background` the truth and `mask` what to erase; all that takes knowing the
-people is null. In a scene `mask` is null: it follows from the layers.
+In a pair, `composite` is the input, `background` the truth, `mask` what to erase and `effect`, where known, all that
+changes with it, shadow and reflection too; `name` is what the sample was called where it comes from, `group` the camera
+or place that it shares with others; all that takes knowing the people is null. In a scene these columns are null: its
+mask follows from the layers.
 
 `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
 where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from mildbench.evaluation.summary import (
     Stratum,
 )
 from mildbench.files import read_json
-from mildbench.metrics.base import SampleMetric
+from mildbench.metrics.base import EFFECT, SampleMetric
 
 HEADLINE = "psnr.mask.pasted"
 """The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
@@ -45,7 +46,10 @@ class Scores:
         self.clusters: np.ndarray = np.unique(np.array(scenes), return_inverse=True)[1]
         """int[N]: tasks on one scene share most of their pixels, so the bootstrap draws scenes."""
         self.scored = np.array([error is None for error in self.errors], dtype=bool)
-        self.values = {name: table.column(name).to_numpy() for name in columns(panel)}
+        self.effects = any(f".{EFFECT}." in name for name in table.column_names)
+        """Whether the region `effect` was scored."""
+        shown = replace(panel, effects=self.effects)
+        self.values = {name: table.column(name).to_numpy() for name in columns(shown)}
         """Column -> float64[N]; NaN is undefined or failed."""
         self._table = table
 
@@ -67,6 +71,8 @@ def headline_columns(panel: Panel, task: str) -> list[str]:
         found += [f"{name}.{region}.{variant}" for region in shown for variant in VARIANTS]
         if name == "psnr":
             found.append("psnr.outside.raw")
+            if panel.effects:
+                found.append(f"psnr.{EFFECT}.raw")
             if task != "erase-all":  # nobody is kept there
                 found.append("psnr.overlap.pasted")
     for other in (*panel.layers, *panel.attention):

@@ -38,6 +38,8 @@ class Panel:
     extractors: tuple[FeatureExtractor, ...]
     """One for each network that `sets` need."""
     unavailable: tuple[Unavailable, ...]
+    effects: bool = False
+    """The data set knows the region `effect`."""
 
     @property
     def samples(self) -> tuple[SampleMetric, ...]:

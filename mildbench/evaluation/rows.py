@@ -15,6 +15,7 @@ from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import VARIANTS
 from mildbench.files import fingerprint, write_bytes
+from mildbench.metrics.base import EFFECT, REGIONS, SampleMetric
 
 SCORE_REVISION = 2
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
@@ -64,9 +65,14 @@ def columns(panel: Panel) -> list[str]:
     return [
         f"{metric.info.name}.{region}.{variant}"
         for metric in panel.samples
-        for region in metric.info.regions
+        for region in _regions(metric, panel)
         for variant in (VARIANTS if metric.needs is None else VARIANTS[:1])
     ]
+
+
+def _regions(metric: SampleMetric, panel: Panel) -> tuple[str, ...]:
+    everywhere = metric.info.regions == REGIONS
+    return (*metric.info.regions, EFFECT) if panel.effects and everywhere else metric.info.regions
 
 
 class Rows:

@@ -100,7 +100,8 @@ def evaluate(
             dilation=paste_dilation,
         )
         records.append(_predict(run, record, dataset, ids, every, batch_size, progress))
-    panel = panels.load(asked, device, lacking)
+    effects = dataset.triplet(task, ids[0]).effect is not None
+    panel = replace(panels.load(asked, device, lacking), effects=effects)
     with ExitStack() as claims:
         for run in sorted(
             runs, key=lambda run: run.folder

@@ -196,7 +196,7 @@ class _Stage:
             for number, state in enumerate(self._states)
             if name in state.wanted
         ]
-        found = regions(triplet.mask, triplet.overlap)
+        found = regions(triplet.mask, triplet.overlap, triplet.effect)
         return _Sample(triplet.truth, truth_sha256, found, _subject(triplet), jobs)
 
     def _job(self, number: int, name: str, triplet: Triplet, truth_sha256: str) -> _Job:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REGIONS = ("full", "mask", "outside", "ring", "overlap")
 """The regions of a picture (see `mildbench.regions`), in the order in which tables show them."""
+EFFECT = "effect"
+"""One more, where a data set knows it: a metric of all `REGIONS` is scored there as well."""
 
 
 @dataclass(frozen=True)

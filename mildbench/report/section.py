@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,6 +99,7 @@ def _section(runs: Sequence[FinishedRun]) -> Section:
                 raise AssertionError(metric.id)
     panel = panel_of(metrics.values(), "the report")
     scores = {run.summary.run: Scores(run.rows, run.panel) for run in runs}
+    panel = replace(panel, effects=any(score.effects for score in scores.values()))
     largest = max(scores.values(), key=lambda score: len(score.ids))
     ids = tuple(dict.fromkeys([*largest.ids, *(name for score in scores.values() for name in score.ids)]))
     places = {name: place for place, name in enumerate(ids)}

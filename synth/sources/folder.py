@@ -12,6 +12,8 @@ from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
+from mildbench.listing import PICTURES, list_pictures
+from mildbench.masks import read_mask
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
@@ -26,7 +28,6 @@ from synth.sources.base import (
 )
 from synth.sources.crop import cut_out
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 LICENCE = "as the owner of the folder states"
 
 
@@ -41,9 +42,9 @@ def _pictures(root: Path) -> list[Path]:
         raise UserError(
             f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures"
         )
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = list_pictures(root, deep=True).pictures
     if not found:
-        raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(PICTURES))})")
     return found
 
 
@@ -51,7 +52,7 @@ class FolderPeople(PeopleSource):
     """People as pictures on disk.
 
     Either RGBA files (`DIR/*.png`, the alpha channel is the cut-out), or, where `DIR/images` and `DIR/masks`
-    exist, photos with a mask of the same stem (any value above 127 is the person). Neither knows pose or parsing.
+    exist, photos with a mask of the same stem (whatever it marks is the person). Neither knows pose or parsing.
 
     Args:
         path: the folder.
@@ -97,8 +98,7 @@ class FolderPeople(PeopleSource):
                 name = self._name_of(path)
                 if name not in self._masks:
                     raise Rejected("image without a mask of the same name", path.name)
-                # Colour channels only: the alpha of an RGBA mask says nothing about the person.
-                mask = read_rgb(self._masks[name], "mask").max(axis=2) > 127
+                mask = read_mask(self._masks[name]).marked
                 if mask.shape != read_rgb(path).shape[:2]:
                     raise Rejected("mask of another size than its image", path.name)
         except UserError as error:

@@ -20,7 +20,8 @@ from mildbench.annotators.overlay import AnnotatedDataset, annotated, posed
 from mildbench.annotators.run import Job, annotate
 from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
-from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.pairfiles import Folder, find_pairs
+from mildbench.dataset.pairs import About, import_pairs
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.evaluation import finished
@@ -270,7 +271,7 @@ def test_pairs_need_nobody_for_segments(tmp_path: Path) -> None:
         write_png(tmp_path / role / "a.png", pixels)
     root = tmp_path / "pairs"
     pairs = find_pairs(*(Folder(role, tmp_path / role) for role in roles))
-    import_pairs(pairs, root, name="p", licence="none", advance=lambda count: None)
+    import_pairs(pairs, root, About("p", "none", "Pairs."), advance=lambda count: None)
     dataset, spec = Dataset.open(root), AnnotatorSpec("fake")
     team = Team.create(segments=spec)
     annotate(

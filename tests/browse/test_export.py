@@ -18,7 +18,8 @@ from mildbench.browse.gallery import Gallery
 from mildbench.browse.tags import export_tags
 from mildbench.dataset import Dataset
 from mildbench.dataset.export import exporter
-from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.pairfiles import Folder, find_pairs
+from mildbench.dataset.pairs import About, import_pairs
 from mildbench.errors import UserError
 from mildbench.images import read_rgb, write_png
 
@@ -151,7 +152,7 @@ def test_a_data_set_alone_of_every_kind(empty: Any, data: Path, tmp_path: Path, 
                 write_png(tmp_path / part / f"{index}.png", pixels)
         root = tmp_path / "pairs"
         found_pairs = find_pairs(*(Folder(part, tmp_path / part) for part in ("images", "masks", "truth")))
-        import_pairs(found_pairs, root, name="pairs", licence="CC0-1.0", advance=lambda count: None)
+        import_pairs(found_pairs, root, About("pairs", "CC0-1.0", "Pairs."), advance=lambda count: None)
     gallery = Gallery.open([root])
     made = export(empty, gallery, list(gallery.facts.index))
     found = documents(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,24 +14,29 @@ import typer
 from typer.testing import CliRunner
 
 from mildbench.cli.import_pairs import app
-from mildbench.dataset import Dataset
+from mildbench.dataset import Dataset, card
 from mildbench.dataset.export import exporter
-from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.pairfiles import Folder, find_pairs
+from mildbench.dataset.pairs import About, import_pairs, looks_inverted
 from mildbench.dataset.schema import DatasetInfo
 from mildbench.dataset.validate import steps, validate
 from mildbench.errors import UserError
 from mildbench.evaluation.runner import evaluate
 from mildbench.images import read_rgb, write_png
 from mildbench.method import MethodSpec
+from mildbench.public import PUBLIC
 
 
 def quiet(count: int) -> None:
     pass
 
 
+ABOUT = About("theirs", "CC0-1.0", "Pairs of theirs.")
+
+
 def take(root: Path, out: Path, **patterns: str) -> DatasetInfo:
-    folders = (Folder(role, root / role, patterns.get(role, "*")) for role in ("input", "mask", "truth"))
-    return import_pairs(find_pairs(*folders), out, name="theirs", licence="CC0-1.0", advance=quiet)
+    folders = (Folder(role, root / role, (patterns.get(role, "*"),)) for role in ("input", "mask", "truth"))
+    return import_pairs(find_pairs(*folders), out, ABOUT, advance=quiet)
 
 
 @pytest.fixture
@@ -141,8 +147,8 @@ def write(path: Path, data: bytes | np.ndarray) -> None:
             r"2 of 3 pairs .* the first: truth .*photo 0.v2.png is 6x5, its input 30x20",
         ),
         (
-            lambda r: write(r / "mask" / "photo 2.v2.png", np.ones((16, 40))),
-            r"photo 2.v2.png is empty: no pixel is above 127",
+            lambda r: write(r / "mask" / "photo 2.v2.png", np.zeros((16, 40))),
+            r"the mask of photo 2.v2 marks nothing \(empty\)",
         ),
         (
             lambda r: write(r / "input" / "photo 0.v2.png", b"<html>"),
@@ -188,14 +194,112 @@ def test_the_command(theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert Dataset.open(tmp_path / "data" / "theirs").name == "theirs"
 
 
+def test_groups_are_told_by_a_pattern_and_become_the_clusters(theirs: Path, tmp_path: Path) -> None:
+    folders = [Folder(role, theirs / role) for role in ("input", "mask", "truth")]
+    found = find_pairs(*folders, group="photo *.v#")
+    assert [pair.group for pair in found.pairs] == ["0", "1", "2"]
+    info = import_pairs(find_pairs(*folders, group="*#.v2"), tmp_path / "out", ABOUT, advance=quiet)
+    assert info.report["groups"] == 1
+    dataset = Dataset.open(tmp_path / "out")
+    summary = evaluate(
+        dataset, "erase-all", "test", [MethodSpec.parse("telea")], out=tmp_path / "runs", metrics=["psnr"], device="cpu"
+    )[0]
+    estimate = summary.estimate("psnr.mask.raw")
+    # Three pictures of one camera: a mean, and no interval.
+    assert (estimate.n, estimate.low, estimate.high) == (3, None, None)
+    with pytest.raises(UserError, match=r"'photo 0.v2' does not fit --group 'camera\*'"):
+        find_pairs(*folders, group="camera*")
+
+
+def test_names_are_kept_where_they_can_be_and_told_where_not(theirs: Path, tmp_path: Path) -> None:
+    names = {"photo 0.v2": "人物-1", "photo 1.v2": "人物 2", "photo 2.v2": "cafe\u0301"}
+    for role in ("input", "mask", "truth"):
+        for old, new in names.items():
+            # One folder was copied by a Mac, another was not.
+            new = unicodedata.normalize("NFD" if role == "mask" else "NFC", new)  # noqa: PLW2901
+            (theirs / role / f"{old}.png").rename(theirs / role / f"{new}.PNG")
+        for junk in ("._人物-1.PNG", ".DS_Store", "Thumbs.db"):
+            (theirs / role / junk).write_bytes(b"junk")
+    info = take(theirs, tmp_path / "out")
+    rows = list(Dataset.open(tmp_path / "out").rows(["id", "name"]))
+    assert sorted(row["id"] for row in rows) == sorted(["人物-1", "人物_2", "caf\u00e9"])
+    assert info.report["odd"]["ids differ from the names"] == [1, "'人物 2' is 人物_2"]
+    assert info.report["skipped"] == {"files that are hidden or no pictures": 10}
+    tars = tmp_path / "tars"
+    exporter("webdataset")(Dataset.open(tmp_path / "out"), tars, quiet)
+    assert not any(validate(Dataset.open(tars)))
+
+
+def test_what_lacks_a_partner_can_be_left_out_and_is_counted(theirs: Path, tmp_path: Path) -> None:
+    folders = [Folder(role, theirs / role) for role in ("input", "mask", "truth")]
+    (theirs / "mask" / "photo 1.v2.png").unlink()
+    write(theirs / "mask" / "photo 2.v2.png", np.zeros((16, 40)))
+    found = find_pairs(*folders, skip_incomplete=True)
+    info = import_pairs(found, tmp_path / "out", ABOUT, skip_empty=True, advance=quiet)
+    assert info.samples == {"test": 1}
+    assert info.report["skipped"] == {
+        "without mask": 1,
+        "files that are hidden or no pictures": 1,
+        "with an empty mask": 1,
+    }
+    assert info.sources[0].rejected == info.report["skipped"]
+    write(theirs / "mask" / "photo 0.v2.png", np.zeros((20, 30)))
+    with pytest.raises(UserError, match="every mask is empty: nothing was imported"):
+        import_pairs(
+            find_pairs(*folders, skip_incomplete=True), tmp_path / "o", ABOUT, skip_empty=True, advance=quiet
+        )
+
+
+def test_several_masks_of_one_picture_are_several_samples_of_one_group(theirs: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        source = theirs / "mask" / f"photo {number}.v2.png"
+        shutil.copy(source, theirs / "input" / f"photo {number}.v2_mask001.png")
+    shutil.copy(source, theirs / "input" / "photo 2.v2_mask002.png")
+    found = find_pairs(
+        Folder("input", theirs / "input"),
+        Folder("mask", theirs / "input", ("*_mask#",)),
+        Folder("truth", theirs / "truth"),
+    )
+    assert [pair.name for pair in found.pairs] == ["photo 0.v2", "photo 1.v2", "photo 2.v2_001", "photo 2.v2_002"]
+    assert [pair.group for pair in found.pairs] == [None, None, "photo 2.v2", "photo 2.v2"]
+
+
+def test_what_is_odd_is_counted_and_said(theirs: Path, tmp_path: Path) -> None:
+    write(theirs / "mask" / "photo 1.v2.png", np.full((24, 24), 255, np.uint8))
+    shutil.copy(theirs / "input" / "photo 2.v2.png", theirs / "truth" / "photo 2.v2.png")
+    info = take(theirs, tmp_path / "out")
+    assert info.report["odd"]["masks mark over 90% of the picture"] == [1, "photo 1.v2"]
+    assert info.report["odd"]["inputs are identical with their truth"] == [1, "photo 2.v2"]
+    said = card.import_remarks(info)
+    assert "1 masks mark over 90% of the picture; the first: photo 1.v2" in said
+    assert all(line in (tmp_path / "out" / "README.md").read_text() for line in said)
+
+
+@pytest.mark.parametrize("noise", [0, 4])
+def test_only_inverted_masks_look_inverted(noise: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(60, 120, (40, 50, 3), dtype=np.uint8)
+    mask = np.zeros((40, 50), bool)
+    mask[10:20, 10:30] = True
+    image = np.clip(truth + rng.normal(0, noise, truth.shape), 0, 255).astype(np.uint8)
+    image[mask] += 100
+    shadow = image.copy()
+    shadow[20:34, 10:40] //= 2
+    small = mask & (np.arange(50) < 14)
+    for seen in (image, shadow):
+        assert not looks_inverted(seen, truth, mask)
+        assert not looks_inverted(seen, truth, small)
+        assert looks_inverted(seen, truth, ~mask)
+    assert not looks_inverted(truth, truth, mask)
+    assert not looks_inverted(truth, truth, ~mask)
+
+
 def test_a_public_benchmark_is_imported_and_scored(testdata: Path, tmp_path: Path) -> None:
     root = testdata / "smarteraser_examples"
     if not root.is_dir():
         pytest.skip(f"no {root}")
-    pairs = find_pairs(
-        Folder("input", root / "paste"), Folder("mask", root / "mask"), Folder("truth", root / "gt")
-    )
-    import_pairs(pairs, tmp_path / "data", name="smarteraser", licence="MIT and others", advance=quiet)
+    known = PUBLIC["smarteraser"]
+    import_pairs(known.find(known, root, None), tmp_path / "data", known.about, advance=quiet)
     dataset = Dataset.open(tmp_path / "data")
     methods = [MethodSpec.parse(name) for name in ("copy", "oracle", "telea")]
     copy, oracle, telea = evaluate(

@@ -39,6 +39,7 @@ _UNKNOWN_IN_PAIRS = {
     "persons",
     "plan",
 }
+_OF_PAIRS = {"effect", "name", "group"}
 
 
 def export_huggingface(dataset: Dataset, out: Path, advance: Callable[[int], None]) -> None:
@@ -51,7 +52,7 @@ def export_huggingface(dataset: Dataset, out: Path, advance: Callable[[int], Non
     fields = [
         field
         for field in SAMPLE_SCHEMA
-        if field.name != "split" and not (info.source == "pairs" and field.name in _UNKNOWN_IN_PAIRS)
+        if field.name not in {"split", *(_UNKNOWN_IN_PAIRS if info.source == "pairs" else _OF_PAIRS)}
     ]
     columns = {field.name: _with_images(field) for field in fields}
     features = {NAMES.get(name, name): _feature(kind) for name, kind in columns.items()}
