@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -72,3 +73,27 @@ def test_png_files_hold_what_went_in_for_other_readers(shape: tuple[int, ...]) -
 def test_what_png_cannot_hold_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="cannot encode"):
         encode_png(pixels)
+
+
+def test_the_bytes_of_a_png_are_a_function_of_its_pixels() -> None:
+    """Wherever in memory they are encoded: ISA-L hashes a stream's first bytes with the address of its stack."""
+    across = np.arange(165) - 80.0
+    shadow = (200 * np.exp(-((across / 25) ** 2) - ((np.arange(72)[:, None] - 36) / 12) ** 2)).astype(
+        np.uint8
+    )
+    found: set[bytes] = set()
+    together = threading.Barrier(256)
+
+    def encode() -> None:
+        together.wait()  # all stacks are there at once, so each has its own address
+        found.add(encode_png(shadow))
+        together.wait()
+
+    before = threading.stack_size(1 << 18)
+    threads = [threading.Thread(target=encode) for _ in range(together.parties)]
+    for thread in threads:
+        thread.start()
+    threading.stack_size(before)
+    for thread in threads:
+        thread.join()
+    assert len(found) == 1

@@ -48,7 +48,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         ("absent.png", "absent.png is missing"),
         (".", "is missing"),
         ("t.tar!absent", "t.tar!absent is missing"),
-        ("absent.tar!a", "tar file not found"),
+        ("absent.tar!a", "absent.tar is missing"),
     ],
 )
 def test_names_that_leave_the_folder_or_lead_nowhere_are_refused(

@@ -6,7 +6,8 @@
 Pictures are drawn once, on the CPU as it is; every kind then makes digests of all that it computes from them, one by
 one, so that a difference names the operation or the scene. One line a kind; the exit code is 1 if any differs.
 
-PLACEHOLDER
+What came out, with OpenCV 4.14, numpy 2.4 and scipy 1.17 from PyPI, on an x86-64 CPU with AVX2: all results the same
+over the features switched off, and emulated by QEMU 7.2 as Nehalem (SSE 4.2 at most) and as Haswell (AVX2, FMA).
 """
 
 from __future__ import annotations

@@ -411,3 +411,33 @@ def test_inputs_that_turn_out_broken_while_building_fail_the_build(
         UserError, match=r"are broken, more than the recipe's max_rejected_share.*image smaller than 256 px"
     ):
         build(broken, 0, tmp_path / "out", SerialExecutor(1), quiet)
+
+
+@both_formats
+def test_a_folder_deleted_while_it_is_built_is_made_by_the_same_command(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    out = tmp_path / "deleted"
+    shards = 0
+
+    def delete_after_the_second(count: int) -> None:
+        nonlocal shards
+        shards += 1
+        if shards == 2:
+            shutil.rmtree(out)
+
+    with pytest.raises(UserError, match="was deleted while it was needed: run the same command again"):
+        build(recipe, 0, out, SerialExecutor(1), delete_after_the_second, format=layout)
+    build(recipe, 0, out, SerialExecutor(1), quiet, format=layout)
+    assert tree(out) == tree(built)
+
+
+@both_formats
+def test_a_file_lost_from_a_finished_data_set_is_made_by_the_same_command(
+    recipe: Recipe, built: Path, tmp_path: Path, layout: Format
+) -> None:
+    out = Path(shutil.copytree(built, tmp_path / "lost"))
+    (out / Dataset.open(built).row("00000003")["background"].partition("!")[0]).unlink()
+    (out / annotation_file("test")).unlink()
+    build(recipe, 0, out, SerialExecutor(1), quiet, format=layout)
+    assert tree(out) == tree(built)
