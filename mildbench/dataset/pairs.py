@@ -109,7 +109,9 @@ def import_pairs(
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    source = SourceInfo(role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={})
+    source = SourceInfo(
+        role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={}
+    )
     description: dict[str, Any] = {
         "name": about.name,
         "source": "pairs",
@@ -230,9 +232,7 @@ def looks_inverted(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> bo
     return outside > _LEAST and outside > _FACTOR * inside
 
 
-def _write(
-    shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About
-) -> dict[str, Any]:
+def _write(shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About) -> dict[str, Any]:
     def save(part: str, pixels: np.ndarray) -> str:
         return shard.add(SPLIT, pair.id, part, encode_png(pixels))
 
@@ -248,7 +248,9 @@ def _write(
         "background": save("background", planes.truth),
         "mask": save("mask", mask.astype(np.uint8) * 255),
         "background_provenance": asdict(provenance),
-        "effect": None if planes.effect is None else save("effect", planes.effect.marked.astype(np.uint8) * 255),
+        "effect": None
+        if planes.effect is None
+        else save("effect", planes.effect.marked.astype(np.uint8) * 255),
         "name": pair.name,
         "group": pair.group,
     }
