@@ -11,6 +11,7 @@ from mildbench.images import read_rgb
 from mildbench.listing import list_pictures, sample_id, stem_of
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
+
 class Precomputed(EraseMethod):
     """Looks a picture named like the sample up in a folder; the pixels it is shown do not matter.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +27,7 @@ _ORIENTATION = 0x0112
 """EXIF's tag: 1 to 8."""
 _METADATA = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 """Where Pillow finds it."""
-_TURNS = {
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: cv2.flip(a, 1),
     3: lambda a: cv2.rotate(a, cv2.ROTATE_180),
     4: lambda a: cv2.flip(a, 0),
@@ -175,7 +175,9 @@ def within_memory(what: str) -> Iterator[None]:
             raise _unreadable(what) from None
     else:
         return
-    raise UserError(f"{what} does not fit into the memory that is left: give a smaller picture, or free memory")
+    raise UserError(
+        f"{what} does not fit into the memory that is left: give a smaller picture, or free memory"
+    )
 
 
 def samples(opened: Opened) -> tuple[np.ndarray, np.ndarray | None]:

@@ -119,11 +119,7 @@ def test_a_label_map_marks_every_label_and_tells_them_apart(labels: tuple[int, .
     plane = np.zeros(SHAPE, np.uint16)
     for label, (left, top, side) in zip(labels, ((5, 5, 20), (30, 20, 30), (24, 10, 9)), strict=True):
         plane[top : top + side, left : left + side] = label
-    data = (
-        saved(plane.astype(np.uint8))
-        if max(labels) < 256
-        else cv2.imencode(".png", plane)[1].tobytes()
-    )
+    data = saved(plane.astype(np.uint8)) if max(labels) < 256 else cv2.imencode(".png", plane)[1].tobytes()
     found = decode_mask(data, "mask x")
     assert np.array_equal(found.marked, plane > 0)
     assert found.numbers.max() == 3

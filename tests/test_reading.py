@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import resource
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,6 @@ def test_hidden_colours_are_never_shown() -> None:
 
 def test_palettes_are_colours_in_pictures_and_indices_in_label_maps() -> None:
     index = np.array([[0, 1, 2], [3, 4, 0]], dtype=np.uint8)
-    image = Image.fromarray(index).convert("P")
-    image = Image.fromarray(index, "P") if image.mode != "P" else image
-    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 128, 128, 128] + [0] * 753)
     raw = Image.frombytes("P", (3, 2), index.tobytes())
     raw.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 128, 128, 128] + [0] * 753)
     data = saved(raw, "PNG")
@@ -128,19 +126,11 @@ def test_palettes_are_colours_in_pictures_and_indices_in_label_maps() -> None:
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_labels_of_few_bits_are_not_spread(depth: int) -> None:
     labels = (np.arange(40, dtype=np.uint8) % 2**depth).reshape(5, 8)
-    ok, data = cv2.imencode(".png", labels)
-    assert ok
-    if depth == 1:
-        data = saved(Image.fromarray(labels.astype(bool)), "PNG")
-    else:
-        data = _png_of_bits(labels, depth)
-    assert np.array_equal(decode_labels(data, "labels"), labels)
+    assert np.array_equal(decode_labels(_png_of_bits(labels, depth), "labels"), labels)
 
 
 def _png_of_bits(values: np.ndarray, depth: int) -> bytes:
     """A grey PNG with `depth` bits a pixel, which Pillow cannot write."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -256,10 +246,11 @@ def _animated(kind: str) -> bytes:
 def test_what_cannot_be_read_is_said_in_one_line(
     make: Callable[[], bytes], message: str, decode: Callable[[bytes, str], np.ndarray]
 ) -> None:
-    if decode is decode_labels and message == "is cut off" or decode is decode_labels and "copy" in message:
-        pytest.skip("labels are refused for their losses first")
+    data = make()
+    if decode is decode_labels and data.startswith(b"\xff\xd8"):
+        message = "stored with losses"  # which is said first
     with pytest.raises(UserError, match=message) as error:
-        decode(make(), "picture x")
+        decode(data, "picture x")
     assert str(error.value).startswith("picture x")
     assert "\n" not in str(error.value)
 
@@ -304,8 +295,9 @@ def test_a_large_picture_under_little_memory_is_one_line(tmp_path: Path) -> None
         "try: read_rgb(Path(sys.argv[1]))\n"
         "except UserError as error: print(error)\n"
     )
-    assert resource.RLIMIT_AS
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
     assert "large.png" in done.stdout, done.stderr
     assert "memory" in done.stdout
     assert done.stdout.count("\n") == 1
@@ -313,7 +305,16 @@ def test_a_large_picture_under_little_memory_is_one_line(tmp_path: Path) -> None
 
 
 def test_folders_are_listed_without_what_systems_leave_behind(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.Png", "c.jpeg", "._a.Png", ".DS_Store", "Thumbs.db", "notes.txt", ".hidden/x.png"):
+    for name in (
+        "b.JPG",
+        "a.Png",
+        "c.jpeg",
+        "._a.Png",
+        ".DS_Store",
+        "Thumbs.db",
+        "notes.txt",
+        ".hidden/x.png",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "__MACOSX").mkdir()

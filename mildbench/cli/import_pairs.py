@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mildbench.public import PUBLIC, PublicSet
 from mildbench.errors import UserError
+from mildbench.public import PUBLIC, PublicSet
 
 if TYPE_CHECKING:
     from mildbench.dataset.pairs import About, Found
@@ -26,7 +26,9 @@ Out = Annotated[Path | None, typer.Option(help="Folder of the data set. [default
 @app.command()
 def pairs(
     images: Annotated[Path, typer.Option(help="Folder of the inputs.")],
-    masks: Annotated[Path, typer.Option(help="Folder of the masks: white, or any label but 0, is to be erased.")],
+    masks: Annotated[
+        Path, typer.Option(help="Folder of the masks: white, or any label but 0, is to be erased.")
+    ],
     truth: Annotated[Path, typer.Option(help="Folder of the true answers.")],
     effect_masks: Annotated[
         Path | None,
@@ -41,13 +43,18 @@ def pairs(
         str, typer.Option(help="How inputs are named; * is what partners share, e.g. '*_input'.")
     ] = "*",
     masks_pattern: Annotated[
-        str, typer.Option(help="The same for masks, e.g. '*_mask'; # are digits where a picture has several: '*_mask#'.")
+        str,
+        typer.Option(
+            help="The same for masks, e.g. '*_mask'; # are digits where a picture has several: '*_mask#'."
+        ),
     ] = "*",
     truth_pattern: Annotated[str, typer.Option(help="The same for true answers, e.g. 'gt_*'.")] = "*",
     effect_masks_pattern: Annotated[str, typer.Option(help="The same for effect masks.")] = "*",
     group: Annotated[
         str | None,
-        typer.Option(help="Pattern of a sample's name whose * is its camera or place, e.g. '*_F#'; intervals resample groups."),
+        typer.Option(
+            help="Pattern of a sample's name whose * is its camera or place, e.g. '*_F#'; intervals resample groups."
+        ),
     ] = None,
     invert: Annotated[bool, typer.Option("--invert", help="The masks mark what stays.")] = False,
     skip_incomplete: Annotated[
@@ -70,7 +77,9 @@ def pairs(
         skip_incomplete=skip_incomplete,
     )
     called = name or images.resolve().parent.name
-    about = About(called, licence, f"{len(found.pairs)} pairs of pictures with and without what their masks mark.")
+    about = About(
+        called, licence, f"{len(found.pairs)} pairs of pictures with and without what their masks mark."
+    )
     _import(found, out, about, invert=invert, skip_empty=skip_incomplete)
 
 
@@ -89,7 +98,11 @@ def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_
     with tracking("pairs", len(found.pairs), show=True) as advance:
         info = import_pairs(found, target, about, invert=invert, skip_empty=skip_empty, advance=advance)
     console = Console()
-    lines = [f"{target}: {sum(info.samples.values())} pairs", *import_remarks(info), f"fingerprint {info.fingerprint[:12]}"]
+    lines = [
+        f"{target}: {sum(info.samples.values())} pairs",
+        *import_remarks(info),
+        f"fingerprint {info.fingerprint[:12]}",
+    ]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -107,7 +120,9 @@ def _command(known: PublicSet) -> Callable[..., None]:
     ) -> None:
         given = {"truth": truth, "masks": masks}
         if superfluous := [name for name, path in given.items() if path is not None and name != known.takes]:
-            raise UserError(f"{known.name} has its own: leave --{superfluous[0]} out, or use mildbench import pairs")
+            raise UserError(
+                f"{known.name} has its own: leave --{superfluous[0]} out, or use mildbench import pairs"
+            )
         found = known.find(known, folder, given.get(known.takes or ""))
         _import(found, out, known.about, invert=known.inverted, skip_empty=True)
 

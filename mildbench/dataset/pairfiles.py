@@ -23,7 +23,9 @@ def name_pattern(pattern: str) -> re.Pattern[str]:
     Its groups are `shared` and, where there is a `#`, `number`. Raises `UserError` for another count of either.
     """
     if pattern.count("*") != 1 or pattern.count("#") > 1:
-        raise UserError(f"the pattern {pattern!r} needs exactly one * (what partners share), and at most one # (digits)")
+        raise UserError(
+            f"the pattern {pattern!r} needs exactly one * (what partners share), and at most one # (digits)"
+        )
     parts = {"*": "(?P<shared>.+?)", "#": r"(?P<number>\d*)"}
     return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"([*#])", pattern)))
 
@@ -51,7 +53,9 @@ class Folder:
         expressions = [name_pattern(pattern) for pattern in self.patterns]
         found = []
         for path in list_pictures(self.path, deep=self.deep).pictures:
-            fit = next(filter(None, (expression.fullmatch(stem_of(path)) for expression in expressions)), None)
+            fit = next(
+                filter(None, (expression.fullmatch(stem_of(path)) for expression in expressions)), None
+            )
             if fit is not None:
                 where = path.parent.relative_to(self.path) / fit["shared"]
                 found.append((where.as_posix(), fit.groupdict().get("number") or "", path))
@@ -126,7 +130,9 @@ def find_pairs(
         skipped["files that are hidden or no pictures"] = others
     complete = [name for name in names if name not in lonely]
     if not complete:
-        raise UserError(f"none of the {len(names)} samples in {images.path} has all its partners: nothing to import")
+        raise UserError(
+            f"none of the {len(names)} samples in {images.path} has all its partners: nothing to import"
+        )
     pairs = []
     for name in complete:
         image, answer = (_only(by_role[folder.role][name], folder) for folder in (images, truth))
@@ -143,14 +149,18 @@ def find_pairs(
 def _only(numbers: dict[str, Path], folder: Folder) -> Path:
     if len(numbers) > 1:
         first, second, *_ = numbers.values()
-        raise UserError(f"{folder.role} folder {folder.path}: {first.name} and {second.name} are of one sample: keep one")
+        raise UserError(
+            f"{folder.role} folder {folder.path}: {first.name} and {second.name} are of one sample: keep one"
+        )
     return next(iter(numbers.values()))
 
 
 def _group(name: str, pattern: str) -> str:
     fit = name_pattern(pattern).fullmatch(name)
     if fit is None:
-        raise UserError(f"the sample {name!r} does not fit --group {pattern!r}: its * is the group, # are digits")
+        raise UserError(
+            f"the sample {name!r} does not fit --group {pattern!r}: its * is the group, # are digits"
+        )
     return fit["shared"]
 
 
@@ -163,9 +173,7 @@ def _check_ids(pairs: Sequence[Pair]) -> None:
             )
 
 
-def _pair(
-    name: str, group: str | None, image: Path, mask: Path, truth: Path, effect: Path | None
-) -> Pair:
+def _pair(name: str, group: str | None, image: Path, mask: Path, truth: Path, effect: Path | None) -> Pair:
     def read() -> Planes:
         answer = read_file(truth, "truth")
         return planes(

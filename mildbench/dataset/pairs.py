@@ -110,7 +110,9 @@ def import_pairs(
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    source = SourceInfo(role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={})
+    source = SourceInfo(
+        role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={}
+    )
     description: dict[str, Any] = {
         "name": about.name,
         "source": "pairs",
@@ -231,9 +233,7 @@ def looks_inverted(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> bo
     return outside > _LEAST and outside > _FACTOR * inside
 
 
-def _write(
-    shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About
-) -> dict[str, Any]:
+def _write(shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About) -> dict[str, Any]:
     provenance = Provenance(about.name, planes.truth_file, planes.truth_sha256, about.licence)
     row: dict[str, Any] = dict.fromkeys(SAMPLE_SCHEMA.names)
     parts = {"composite": planes.image, "background": planes.truth, "mask": mask.astype(np.uint8) * 255}

@@ -43,7 +43,9 @@ def find_pairs(root: Path) -> Found:
                 place += 1
                 if whole:
                     name = f"{subset}_{name}" if subset else name
-                    pairs.append(Pair(sample_id(name), name, None, _bound(read, group, row, f"{path} row {place}")))
+                    pairs.append(
+                        Pair(sample_id(name), name, None, _bound(read, group, row, f"{path} row {place}"))
+                    )
                 else:
                     skipped["rows without one of the pictures"] += 1
     return Found(pairs, skipped)
@@ -75,7 +77,9 @@ def _reader(table: pq.ParquetFile) -> Callable[[int], list[dict[str, Any]]]:
     return rows
 
 
-def _bound(read: Callable[[int], list[dict[str, Any]]], group: int, row: int, where: str) -> Callable[[], Planes]:
+def _bound(
+    read: Callable[[int], list[dict[str, Any]]], group: int, row: int, where: str
+) -> Callable[[], Planes]:
     def pictures() -> Planes:
         found = read(group)[row]
         return planes({role: (where, found[column]["bytes"]) for role, column in _COLUMNS.items()}, where)

@@ -10,6 +10,9 @@ from mildbench.dataset.schema import DatasetInfo
 
 _NULL_IN_SCENES = {
     "mask",
+    "effect",
+    "name",
+    "group",
     "background_provenance.annotation",
     "persons.shadow",
     "persons.asked_visible_ratio",
@@ -24,6 +27,7 @@ _FILLED_IN_PAIRS = {
     "composite",
     "background",
     "mask",
+    "name",
     "content_sha256",
 }
 _NO_ID = r"[\x00-\x1f\x7f/\\]|^\.|^$"

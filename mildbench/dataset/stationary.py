@@ -64,7 +64,9 @@ def find_pairs(root: Path, masks: Path | None = None) -> Found:
     """
     if not root.is_dir():
         raise UserError(f"folder of frames not found: {root}")
-    cameras = [root] if list_pictures(root).pictures else sorted(path for path in root.iterdir() if path.is_dir())
+    cameras = (
+        [root] if list_pictures(root).pictures else sorted(path for path in root.iterdir() if path.is_dir())
+    )
     pairs: list[Pair] = []
     notes: list[str] = []
     skipped: Counter[str] = Counter()
@@ -75,7 +77,9 @@ def find_pairs(root: Path, masks: Path | None = None) -> Found:
         if not listing.pictures:
             continue
         if len(listing.pictures) < FEWEST:
-            raise UserError(f"{camera} has {len(listing.pictures)} frames: a clean plate needs {FEWEST} or more")
+            raise UserError(
+                f"{camera} has {len(listing.pictures)} frames: a clean plate needs {FEWEST} or more"
+            )
         plate = clean_plate(listing.pictures)
         notes.append(f"camera {camera.name}: {len(listing.pictures)} frames; {plate.floor}")
         given = None if masks is None else _masks_of(masks if camera == root else masks / camera.name)
@@ -87,7 +91,9 @@ def find_pairs(root: Path, masks: Path | None = None) -> Found:
                 mask = None if given is None else given[stem_of(path)]
                 pairs.append(Pair(sample_id(name), name, camera.name, _bound(path, plate, mask)))
     if not pairs:
-        raise UserError(f"{root} has no frames: give a folder of pictures from one fixed camera, or folders of them")
+        raise UserError(
+            f"{root} has no frames: give a folder of pictures from one fixed camera, or folders of them"
+        )
     return Found(pairs, skipped, tuple(notes))
 
 
@@ -147,7 +153,9 @@ def _bound(path: Path, plate: Plate, given: Path | None) -> Callable[[], Planes]
         frame = _frame(path, plate.pixels.shape)
         if given is None:
             marked = moving(frame, plate)
-            mask = Mask(marked, marked.astype(np.uint8), "what differs from the clean plate", marked.shape[::-1])
+            mask = Mask(
+                marked, marked.astype(np.uint8), "what differs from the clean plate", marked.shape[::-1]
+            )
         else:
             mask = read_mask(given)
             if reason := misfit(mask, f"mask {given}", frame.shape, "its frame"):

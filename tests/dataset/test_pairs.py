@@ -202,7 +202,13 @@ def test_groups_are_told_by_a_pattern_and_become_the_clusters(theirs: Path, tmp_
     assert info.report["groups"] == 1
     dataset = Dataset.open(tmp_path / "out")
     summary = evaluate(
-        dataset, "erase-all", "test", [MethodSpec.parse("telea")], out=tmp_path / "runs", metrics=["psnr"], device="cpu"
+        dataset,
+        "erase-all",
+        "test",
+        [MethodSpec.parse("telea")],
+        out=tmp_path / "runs",
+        metrics=["psnr"],
+        device="cpu",
     )[0]
     estimate = summary.estimate("psnr.mask.raw")
     # Three pictures of one camera: a mean, and no interval.
@@ -216,7 +222,7 @@ def test_names_are_kept_where_they_can_be_and_told_where_not(theirs: Path, tmp_p
     for role in ("input", "mask", "truth"):
         for old, new in names.items():
             # One folder was copied by a Mac, another was not.
-            new = unicodedata.normalize("NFD" if role == "mask" else "NFC", new)  # noqa: PLW2901
+            new = unicodedata.normalize("NFD" if role == "mask" else "NFC", new)
             (theirs / role / f"{old}.png").rename(theirs / role / f"{new}.PNG")
         for junk in ("._人物-1.PNG", ".DS_Store", "Thumbs.db"):
             (theirs / role / junk).write_bytes(b"junk")
@@ -260,7 +266,12 @@ def test_several_masks_of_one_picture_are_several_samples_of_one_group(theirs: P
         Folder("mask", theirs / "input", ("*_mask#",)),
         Folder("truth", theirs / "truth"),
     )
-    assert [pair.name for pair in found.pairs] == ["photo 0.v2", "photo 1.v2", "photo 2.v2_001", "photo 2.v2_002"]
+    assert [pair.name for pair in found.pairs] == [
+        "photo 0.v2",
+        "photo 1.v2",
+        "photo 2.v2_001",
+        "photo 2.v2_002",
+    ]
     assert [pair.group for pair in found.pairs] == [None, None, "photo 2.v2", "photo 2.v2"]
 
 

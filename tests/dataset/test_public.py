@@ -38,7 +38,9 @@ root.add_typer(app, name="import")
 def triple(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Input, truth (uint8[H, W, 3]), mask of the object and of all that changes (bool[H, W])."""
     rng = np.random.default_rng(seed)
-    truth = cv2.resize(rng.integers(0, 200, (4, 5, 3), dtype=np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+    truth = cv2.resize(
+        rng.integers(0, 200, (4, 5, 3), dtype=np.uint8), SIZE[::-1], interpolation=cv2.INTER_CUBIC
+    )
     mask, effect = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
     top, left = rng.integers(4, 18), rng.integers(4, 30)
     mask[top : top + 16, left : left + 9] = True
@@ -55,7 +57,9 @@ def put(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
 
 
-def in_folders(images: str, masks: str, truths: str, effects: str = "", *, inverted: bool = False) -> Callable[[Path], int]:
+def in_folders(
+    images: str, masks: str, truths: str, effects: str = "", *, inverted: bool = False
+) -> Callable[[Path], int]:
     """Writes three samples under paths with `{}` for the name; returns how many."""
 
     def write(folder: Path) -> int:
@@ -98,7 +102,9 @@ def ober(folder: Path) -> int:
             | {"object_mask": stored(mask), "object_effect_mask": stored(effect)}
         )
     (folder / "data").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "test-00000-of-00001.parquet", row_group_size=2)
+    pq.write_table(
+        pa.Table.from_pylist(rows), folder / "data" / "test-00000-of-00001.parquet", row_group_size=2
+    )
     return 3
 
 
@@ -222,7 +228,14 @@ def test_rord_s_masks_are_turned_round_in_either_layout(tmp_path: Path) -> None:
 
 def test_the_wrong_polarity_is_refused_with_the_remedy(tmp_path: Path) -> None:
     in_folders("a/{}.png", "m/{}.png", "b/{}.png", inverted=True)(tmp_path)
-    folders = ["--images", str(tmp_path / "a"), "--masks", str(tmp_path / "m"), "--truth", str(tmp_path / "b")]
+    folders = [
+        "--images",
+        str(tmp_path / "a"),
+        "--masks",
+        str(tmp_path / "m"),
+        "--truth",
+        str(tmp_path / "b"),
+    ]
     command = ["import", "pairs", *folders, "--name", "x", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(root, command)
     assert isinstance(done.exception, UserError)
@@ -257,7 +270,9 @@ def test_a_static_camera_s_plate_is_its_background_and_its_masks_what_moves(tmp_
         assert (triplet.mask & ~around).sum() < 0.05 * person.sum()
     for path in sorted((tmp_path / "set").glob("*.png"))[4:]:
         path.unlink()
-    done = CliRunner().invoke(root, ["import", "static-camera", str(tmp_path / "set"), "--out", str(tmp_path / "o")])
+    done = CliRunner().invoke(
+        root, ["import", "static-camera", str(tmp_path / "set"), "--out", str(tmp_path / "o")]
+    )
     assert "needs 5 or more" in str(done.exception)
 
 
