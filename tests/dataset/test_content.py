@@ -19,7 +19,8 @@ from small import draw_sources, small_recipe
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.content import Fingerprint, contents
-from mildbench.dataset.pairs import Folder, find_pairs, import_pairs
+from mildbench.dataset.pairfiles import Folder, find_pairs
+from mildbench.dataset.pairs import About, import_pairs
 from mildbench.dataset.schema import INFO, SAMPLE_SCHEMA, SAMPLES, annotation_file
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
@@ -173,7 +174,9 @@ def pairs(tmp_path: Path) -> Callable[[str, int], Path]:
             folders.append(Folder(name, out / name))
             (out / name).mkdir(parents=True)
             cv2.imwrite(str(out / name / f"a{suffix}"), pixels)
-        import_pairs(find_pairs(*folders), out / "data", name="x", licence="y", advance=lambda count: None)
+        import_pairs(
+            find_pairs(*folders), out / "data", About("x", "y", "Pairs."), advance=lambda count: None
+        )
         return out / "data"
 
     return take
