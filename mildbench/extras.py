@@ -28,6 +28,7 @@ EXTRA_OF: dict[str, str] = {
     "plotly": "browse",
     "ray": "ray",
     "submitit": "slurm",
+    "patchmatch_cython": "classic",
 }
 """Top-level module -> the extra of this distribution that installs it."""
 

@@ -35,8 +35,12 @@ def create(registry: Registry[T], name: str, options: Mapping[str, Any]) -> T:
     """Instantiate a plug-in; unknown options and bad values raise `UserError`."""
     target: Callable[..., T] = registry.load(name)
     parameters = inspect.signature(target).parameters
+    open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     arguments: dict[str, Any] = {}
     for key, value in options.items():
+        if open_ended and key not in parameters:
+            arguments[key] = value  # a plug-in that passes options on says itself which ones it takes
+            continue
         if key not in parameters:
             raise UserError(
                 f"{registry.kind} {name!r} has no option {key!r}: {did_you_mean(key, parameters)}"

@@ -20,7 +20,7 @@ def test_the_method_in_readme_runs() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 21, 30, 3), dtype=np.uint8)
     masks = rng.random((2, 21, 30)) < 0.3
-    outcomes = names["Blur"]().run(EraseBatch(("a", "b"), images, masks, (1, 2)))
+    outcomes = names["Smear"]().run(EraseBatch(("a", "b"), images, masks, (1, 2)))
     for outcome, image, mask in zip(outcomes, images, masks, strict=True):
         assert outcome.image is not None
         assert np.array_equal(outcome.image[~mask], image[~mask])

@@ -1,0 +1,117 @@
+"""What an outside method needs to take part, for every task, and nothing that a hosted method does not see.
+
+    OUT/README.md                what is where, in words
+    OUT/TASK/samples.csv         a row a sample: id, width, height, the people to erase
+    OUT/TASK/input/ID.png        the picture, RGB
+    OUT/TASK/mask/ID.png         255 where to erase, 0 elsewhere
+    OUT/TASK/instances/ID.png    0 where nobody is visible, else a person's number, back to front from 1
+    OUT/TASK/truth/ID.png        the exact answer: to train on or to look at, never to be shown to the method
+
+Outputs named ID.png are read back by `mildbench evaluate --predictions`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mildbench.dataset.newfolder import new_folder
+from mildbench.dataset.reader import Dataset
+from mildbench.dataset.tasks import TASKS
+from mildbench.errors import UserError
+from mildbench.files import inside, write_bytes
+from mildbench.images import write_png
+from mildbench.scene import Triplet
+
+NAME = "triplets"
+"""What `mildbench export --to` calls it."""
+_MOST_PEOPLE = 255
+"""Numbers of an 8-bit label map."""
+
+
+def tasks_of(dataset: Dataset, split: str) -> list[str]:
+    """The tasks of which the split has samples; those that need people are not of imported pairs."""
+    if dataset.info.source == "pairs":
+        return ["erase-all"]
+    return [task for task in TASKS if dataset.task_ids(task, split)]
+
+
+def export_triplets(
+    dataset: Dataset, out: Path, advance: Callable[[int], None], *, tasks: Sequence[str], split: str
+) -> dict[str, int]:
+    """Write the tasks of a split; returns how many samples each has. `advance` is called once a sample.
+
+    Raises `UserError` for an unknown task or split, and when `out` is taken.
+    """
+    counts = {}
+    with new_folder(out) as folder:
+        for task in tasks:
+            ids = dataset.task_ids(task, split)
+            counts[task] = len(ids)
+            (folder / task).mkdir()
+            rows = [_write(folder / task, dataset.triplet(task, sample_id), advance) for sample_id in ids]
+            write_bytes(folder / task / "samples.csv", _table(rows))
+        write_bytes(folder / "README.md", _readme(dataset, split, counts).encode())
+    return counts
+
+
+def _write(folder: Path, triplet: Triplet, advance: Callable[[int], None]) -> dict[str, object]:
+    def write(part: str, pixels: np.ndarray) -> None:
+        write_png(inside(folder, f"{part}/{triplet.id}.png", "sample id"), pixels)
+
+    write("input", triplet.image)
+    write("mask", triplet.mask.astype(np.uint8) * 255)
+    write("truth", triplet.truth)
+    height, width = triplet.mask.shape
+    row: dict[str, object] = {"id": triplet.id, "width": width, "height": height, "erase": ""}
+    if triplet.people is not None:
+        people = triplet.people.visible
+        if len(people) > _MOST_PEOPLE:
+            raise UserError(f"sample {triplet.id} has {len(people)} people: a label map holds {_MOST_PEOPLE}")
+        numbers = np.arange(1, len(people) + 1, dtype=np.uint8)[:, None, None]
+        # Visible masks do not overlap.
+        write("instances", (people * numbers).sum(axis=0, dtype=np.uint8))
+        row["erase"] = " ".join(str(target + 1) for target in triplet.targets)
+    advance(1)
+    return row
+
+
+def _table(rows: list[dict[str, object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ("id", "width", "height", "erase"), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _readme(dataset: Dataset, split: str, counts: dict[str, int]) -> str:
+    described = "\n".join(f"- `{task}` ({count} samples): {TASKS[task]}" for task, count in counts.items())
+    evaluations = " ".join(f"--task {task}" for task in counts)
+    return f"""# {dataset.name}, split {split}: triplets for methods that run elsewhere
+
+From the data set with the fingerprint `{dataset.fingerprint}`.
+
+{described}
+
+| file | what |
+| --- | --- |
+| `TASK/samples.csv` | a row a sample: its id, its size in pixels, the numbers of the people to erase |
+| `TASK/input/ID.png` | the picture, 8-bit RGB |
+| `TASK/mask/ID.png` | 255 where to erase, 0 elsewhere |
+| `TASK/instances/ID.png` | 0 where nobody is visible, else a person's number, 1 the furthest back; absent if unknown |
+| `TASK/truth/ID.png` | the exact answer. A method that takes part must not see it |
+
+The mask covers every pixel that changes when these people go: soft edges and shadows too. Outside it the input is
+already the answer.
+
+Write one picture a sample, `ID.png` (or `.jpg`, `.webp`), of the input's size, into a folder for each task. Then score
+them as if the method had run here:
+
+    mildbench evaluate --dataset DATASET {evaluations} --split {split} --predictions FOLDER
+
+What is outside the mask is scored as it came (raw) and replaced by the input (pasted), for every method alike.
+"""
