@@ -27,7 +27,7 @@ def _refuse_without_rim(mask: np.ndarray) -> None:
 class Mean(EraseMethod):
     """The mean colour of everything outside the mask."""
 
-    info = MethodInfo("mean", "control", "the mean colour outside the mask")
+    info = MethodInfo("mean", "control", "the mean colour outside the mask", revision=1)
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """A picture without anything outside its mask fails."""
@@ -43,7 +43,7 @@ class Blur(EraseMethod):
     """A blurred diffusion of the mask's rim, by pulling colours up a pyramid and pushing them down into the hole
     (Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.3). No edge, no texture: what PSNR likes best."""
 
-    info = MethodInfo("blur", "control", "a smooth fill from the mask's rim")
+    info = MethodInfo("blur", "control", "a smooth fill from the mask's rim", revision=1)
 
     def erase(self, batch: EraseBatch) -> EraseResult:
         """A picture without anything outside its mask fails."""
@@ -86,6 +86,7 @@ class PatchMatch(EraseMethod):
         "PatchMatch inpainting (patchmatch-cython)",
         paper="Barnes et al., PatchMatch, SIGGRAPH 2009",
         licence="BSD-3-Clause",
+        revision=1,
     )
 
     def __init__(self, patch: int = 7, loops: int = 2) -> None:

@@ -24,7 +24,7 @@ import yaml
 from PIL import Image
 
 from baselines.diffusion.backbone import find_folder, no_bars
-from baselines.diffusion.method import DTYPES
+from baselines.diffusion.method import DTYPES, resolved
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import read_json
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
@@ -55,6 +55,7 @@ class Pipeline(EraseMethod):
         "official",
         "any inpainting pipeline of diffusers",
         licence="the checkpoint's",
+        revision=1,
         capabilities=frozenset({"device"}),
     )
 
@@ -103,7 +104,7 @@ class Pipeline(EraseMethod):
             )
         self.kind = chosen.get("class")
         self.unet = unet
-        self.dtype = dtype
+        self._dtype = dtype
         self.call: dict[str, Any] = {**chosen.get("call", {}), **_typed(call)}
         self.info = replace(
             type(self).info,
@@ -111,11 +112,20 @@ class Pipeline(EraseMethod):
             licence=chosen.get("licence", self.info.licence),
         )
 
+    @property
+    def dtype(self) -> str:
+        """A key of `DTYPES`."""
+        return resolved(self._dtype, self.device)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The checkpoint, and the UNet in place of its own."""
+        unet = {"unet": Path(self.unet)} if self.unet else {}
+        return {"checkpoint": find_folder(self.checkpoint), **unet}
+
     def load(self) -> None:
         """Load the checkpoint; raises `UserError` where it is not here, is broken, or is not for inpainting, and
         for arguments that its pipeline does not take. Nothing is downloaded."""
-        if self.dtype == "auto":
-            self.dtype = "float32" if self.device == "cpu" else "bfloat16"
         folder = find_folder(self.checkpoint)
         self.pipeline = _read(folder, self.kind, self.unet, DTYPES[self.dtype])
         self.pipeline.to(self.device)

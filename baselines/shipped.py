@@ -18,7 +18,7 @@ of PSNR, and this one has learnt little of fine detail.
 
 
 def files(*names: str) -> dict[str, Path]:
-    """The folders of these models, as `MethodInfo.files` has them."""
+    """The folders of these models, as `EraseMethod.files` has them."""
     return {f"shipped {name}": folder(name) for name in names}
 
 

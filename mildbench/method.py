@@ -45,9 +45,6 @@ class MethodInfo:
     method counts as another after any change of its source files or of its distribution's version."""
     weights: tuple[str, ...] = ()
     """Names in the weights manifest (`mildbench weights list`)."""
-    files: Mapping[str, Path] | None = None
-    """What else it reads, by content part of what it is: file or folder by the name of the option that says where,
-    or, of what comes with the package, any other name. None: every option that is the path of something."""
     pad_multiple: int = 1
     """Images reach `erase` with height and width padded up to a multiple of this."""
     capabilities: frozenset[Capability] = frozenset()
@@ -202,6 +199,15 @@ class EraseMethod(ABC):
     @property
     def dtype(self) -> str | None:
         """What it computes in on `device`, where it has a choice; recorded in place of an option `dtype`."""
+        return None
+
+    @property
+    def files(self) -> Mapping[str, Path] | None:
+        """What it reads beside `info.weights`: files and folders, whose contents are part of what it is.
+
+        By the name of the option that says where; of what comes with the package, any other name. None: every option
+        that is the path of something. Raises `UserError` for what cannot be found.
+        """
         return None
 
     @property

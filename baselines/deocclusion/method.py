@@ -109,10 +109,14 @@ class Deocclusion(DiffusionMethod):
         self.decoder_skips = decoder_skips
         if vqa in known_weights.checkpoints():
             self.info = replace(self.info, weights=(*self.info.weights, vqa))
-        elif vqa:
-            self.info = replace(self.info, files={**(self.info.files or {}), "vqa": Path(vqa)})
         if self.info.untrained and not weights:
             self.info = replace(self.info, untrained=f"{self.info.untrained}, the mask completion")
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Also a VQA model that is a folder."""
+        given = self.vqa and self.vqa not in known_weights.checkpoints()
+        return {**super().files, **({"vqa": Path(self.vqa)} if given else {})}
 
     def load(self) -> None:
         """Load the backbone, the trained parts and the VQA model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,13 @@ from mildbench.weights import checkpoints
 STEPS = 30
 """Sampling steps of a backbone that is not shipped, unless told otherwise."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def resolved(dtype: str, device: str) -> str:
+    """The key of `DTYPES` that an option comes to: `auto` is float32 on a CPU, bfloat16 on a GPU."""
+    if dtype != "auto":
+        return dtype
+    return "float32" if device == "cpu" else "bfloat16"
 
 
 class DiffusionMethod(EraseMethod):
@@ -54,26 +61,26 @@ class DiffusionMethod(EraseMethod):
         self._dtype = dtype
         self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
-        files: dict[str, Path] = {}
-        if backbone == shipped.BACKBONE:
-            files |= shipped.files("backbone", *([self.info.name] if weights == "" else []))
-        elif backbone not in checkpoints() and not untrained(backbone):
-            files["backbone"] = find_folder(backbone)
-        if weights:
-            files["weights"] = Path(weights)
         self.info = replace(
             type(self).info,
             weights=(backbone,) if backbone in checkpoints() else (),
-            files=files,
             untrained=untrained(backbone),
         )
 
     @property
     def dtype(self) -> str:
         """A key of `DTYPES`."""
-        if self._dtype != "auto":
-            return self._dtype
-        return "float32" if self.device == "cpu" else "bfloat16"
+        return resolved(self._dtype, self.device)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The backbone and the method's own parts, unless they are random."""
+        found: dict[str, Path] = {}
+        if self.backbone_name == shipped.BACKBONE:
+            found |= shipped.files("backbone", *([self.info.name] if self.weights == "" else []))
+        elif self.backbone_name not in checkpoints() and not untrained(self.backbone_name):
+            found["backbone"] = find_folder(self.backbone_name)
+        return found | ({"weights": Path(self.weights)} if self.weights else {})
 
     def load(self) -> None:
         """Load the backbone. A subclass with parts of its own calls this first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,6 @@ class Lama(EraseMethod):
         licence="Apache-2.0",
         revision=1,
         weights=("lama-big",),
-        files={},
         pad_multiple=8,
         capabilities=frozenset({"device"}),
     )
@@ -55,8 +55,14 @@ class Lama(EraseMethod):
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.
-            read = {"weights": Path(weights)} if weights else shipped.files("lama")
-            self.info = replace(type(self).info, provenance=provenance, weights=(), files=read)
+            self.info = replace(type(self).info, provenance=provenance, weights=())
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The weights, unless they are the official ones."""
+        if self.weights:
+            return {"weights": Path(self.weights)}
+        return {} if self.variant == "big" else shipped.files("lama")
 
     def load(self) -> None:
         """Raises `WeightsMissing` without the official file, `UserError` for one that is wrong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -120,14 +121,15 @@ class MagicEraser(DiffusionMethod):
             self.init = MethodSpec(init, options).create()
             self._runs[init] = self.init
             # Told before the run starts when they are missing.
-            inner = {f"init {name}": path for name, path in (self.init.info.files or {}).items()}
-            self.info = replace(
-                self.info,
-                weights=(*self.info.weights, *self.init.info.weights),
-                files={**(self.info.files or {}), **inner},
-            )
+            self.info = replace(self.info, weights=(*self.info.weights, *self.init.info.weights))
         if self.info.untrained:
             self.info = replace(self.info, untrained=", ".join([self.info.untrained, *notes]))
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Also those of the method that starts."""
+        inner = {} if self.init is None else self.init.files or {}
+        return {**super().files, **{f"init {name}": path for name, path in inner.items()}}
 
     @property
     def runs(self) -> Mapping[str, EraseMethod]:

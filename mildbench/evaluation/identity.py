@@ -30,10 +30,12 @@ def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     options = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
     options |= spec.options  # `steps=20` is the same run whether given or not
-    files = method.info.files
+    files = method.files
     if files is None:
         named = {
-            name: str(options[name]) for name in options if not isinstance(defaults[name], bool | int | float)
+            name: str(options[name])
+            for name in options
+            if not isinstance(defaults.get(name), bool | int | float)
         }
         files = {
             name: path for name, text in named.items() if text and (path := Path(text).expanduser()).exists()

@@ -72,7 +72,7 @@ class Config(Strict):
     weights: dict[str, str]
     """Name in the manifest -> `weights.digest`."""
     files: dict[str, str]
-    """`MethodInfo.files` -> `mildbench.identity.content_sha256`: a user's own checkpoints, and what is shipped."""
+    """`EraseMethod.files` -> `mildbench.identity.content_sha256`: a user's own checkpoints, and what is shipped."""
     corruption: tuple[str, ...] = ()
     """What was done to the inputs, as `Corruption.texts`."""
 

@@ -95,8 +95,11 @@ def _section(runs: Sequence[FinishedRun]) -> Section:
     metrics: dict[str, MetricRecord] = {}
     for summary in summaries:
         for metric in summary.metrics:
-            if metrics.setdefault(metric.name, metric).id != metric.id:  # `finished.read` holds all to one id
-                raise AssertionError(metric.id)
+            if metrics.setdefault(metric.name, metric).identity != metric.identity:
+                raise UserError(
+                    f"{metric.name} of {summary.label} was scored with another annotator or other weights than that "
+                    f"of {summaries[0].label}: evaluate them together again"
+                )
     panel = panel_of(metrics.values(), "the report")
     scores = {run.summary.run: Scores(run.rows, run.panel) for run in runs}
     panel = replace(panel, effects=any(score.effects for score in scores.values()))

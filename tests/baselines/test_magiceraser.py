@@ -245,9 +245,11 @@ def test_what_the_run_needs_and_lacks_is_said_before() -> None:
     assert info(backbone=stable).weights == (stable, "lama-big")
     assert info(backbone=stable, init="telea").weights == (stable,)
     assert info(backbone=stable, strength="1").weights == (stable,)
-    assert info(backbone=stable).files == {}
-    assert list(info().files) == ["shipped backbone", "shipped magiceraser", "init shipped lama"]
-    assert list(info(prompt_tuning="false", init="telea").files) == ["shipped backbone"]
+    files = MethodSpec("magiceraser").create().files
+    assert list(files) == ["shipped backbone", "shipped magiceraser", "init shipped lama"]
+    assert MethodSpec("magiceraser", {"backbone": stable}).create().files == {}
+    plain = MethodSpec("magiceraser", {"prompt_tuning": "false", "init": "telea"}).create()
+    assert list(plain.files) == ["shipped backbone"]
     assert info().weights == ()
     assert info(backbone=stable).untrained is info().untrained is None
     random = info(backbone="random:tiny")

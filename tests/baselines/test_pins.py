@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from baselines import shipped
 from mildbench.dataset import Dataset
 from mildbench.evaluation.data import as_batch
 from mildbench.executors import SerialExecutor
@@ -36,7 +37,10 @@ FEWEST = 64
 """Erased pixels of a cell that has a mean."""
 LEVELS = 1.0
 """By which a mean may differ."""
-OPTIONS = {"lama": ":variant=tiny"}
+OPTIONS = {
+    "lama": ":variant=tiny",
+    "pipeline": f":checkpoint={shipped.folder('backbone')},num_inference_steps=2",
+}
 """For methods whose own defaults need weights that are not shipped."""
 
 

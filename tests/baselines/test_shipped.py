@@ -30,8 +30,8 @@ def test_methods_run_on_them_and_erase(spec: str, data: Path) -> None:
     dataset = Dataset.open(data)
     method = MethodSpec.parse(spec).create()
     assert method.info.untrained is None
-    assert method.info.files
-    assert all(path.is_relative_to(shipped.FOLDER) and path.exists() for path in method.info.files.values())
+    assert method.files
+    assert all(path.is_relative_to(shipped.FOLDER) and path.exists() for path in method.files.values())
     method.load()
     gains = []
     for sample_id in dataset.task_ids("erase-one", "test")[:4]:
