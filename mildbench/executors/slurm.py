@@ -12,8 +12,11 @@ import math
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -82,7 +85,8 @@ class SlurmExecutor(Executor):
             yield from self._array([_Chunk(work, chunk) for chunk in chunks])
 
     def _array(self, chunks: list[_Chunk]) -> Iterator[Any]:
-        jobs = self._engine().submit_array(chunks)
+        with self._controllers_told_apart():
+            jobs = self._engine().submit_array(chunks)
         running = set(jobs)
         try:
             for job in self._submitit.helpers.as_completed(jobs, poll_frequency=POLL[self._cluster]):
@@ -91,6 +95,30 @@ class SlurmExecutor(Executor):
         finally:
             for job in running:
                 job.cancel(check=False)
+            if self._cluster == "local":  # where stopping takes a second; a queue may take minutes
+                for job in running:
+                    job.wait()
+
+    @contextmanager
+    def _controllers_told_apart(self) -> Iterator[None]:
+        """What is started meanwhile writes its stderr beside the jobs' logs, if it runs on this machine.
+
+        submitit's local controllers share ours, and each ends with a traceback when its job is cancelled.
+        """
+        if self._cluster != "local":
+            yield
+            return
+        folder = Path(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        sys.stderr.flush()
+        ours = os.dup(2)
+        try:
+            with (folder / "controllers.log").open("ab") as log:
+                os.dup2(log.fileno(), 2)
+            yield
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
 
     def _results(self, job: Any) -> list[Any]:
         utils = self._submitit.core.utils

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from mildbench.errors import UserError
@@ -34,14 +35,7 @@ def die(spec: Spec) -> int:
 
 def build_shard_after_dying_once(spec: Spec) -> int:
     """The first worker to get here dies in the middle of its shard's files."""
-    marker = Path(spec["out"]).parent / "died"
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        first = False
-    else:
-        first = True
-    if first:
+    if _first(Path(spec["out"]).parent / "died"):
         write = Path.write_bytes
 
         def write_half(self: Path, data: bytes) -> int:
@@ -51,3 +45,26 @@ def build_shard_after_dying_once(spec: Spec) -> int:
 
         Path.write_bytes = write_half  # type: ignore[method-assign]
     return run_shard(spec)
+
+
+def build_all_but_one_shard(spec: Spec) -> int:
+    """The second shard kills its worker, once."""
+    if spec["start"] == 8 and _first(Path(spec["out"]).parent / "died"):
+        die(spec)
+    return run_shard(spec)
+
+
+def build_two_shards_and_wait(spec: Spec) -> int:
+    """All but the first two shards wait beside the output for a file called `go`."""
+    while spec["start"] >= 16 and not (Path(spec["out"]).parent / "go").exists():
+        time.sleep(0.01)
+    return run_shard(spec)
+
+
+def _first(marker: Path) -> bool:
+    """Whether this is the first process to get here."""
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
