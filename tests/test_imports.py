@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -119,10 +119,16 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "Usage:" in shown
 
 
-def test_help_answers_within_half_a_second() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "mildbench", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - start
+def test_help_costs_little_more_than_importing_typer() -> None:
+    """In processor time, the least of three, against a reference in the same run: a busy machine changes neither."""
 
-    assert min(seconds() for _ in range(5)) < 0.5  # the best of five: other tests run beside this one
+    def seconds(*arguments: str) -> float:
+        spent = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return min(spent)
+
+    assert seconds("-m", "mildbench", "--help") < 4 * seconds("-c", "import typer")
