@@ -101,10 +101,14 @@ def start_mongod(binary: Path, root: Path) -> tuple[subprocess.Popen[bytes], int
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [binary, "--dbpath", root / "db", "--logpath", log, "--port", str(port)]
-        server = subprocess.Popen([*command, "--bind_ip", "127.0.0.1", "--nounixsocket"], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            [*command, "--bind_ip", "127.0.0.1", "--nounixsocket"], stdout=subprocess.DEVNULL
+        )
 
         def answers(server: subprocess.Popen[bytes] = server) -> bool:
-            return server.poll() is not None or (log.exists() and "Waiting for connections" in log.read_text())
+            return server.poll() is not None or (
+                log.exists() and "Waiting for connections" in log.read_text()
+            )
 
         until(answers, "mongod answers")
         if server.poll() is None:

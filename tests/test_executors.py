@@ -27,8 +27,6 @@ from mildbench.executors.slurm import VARIABLE, SlurmExecutor
 from synth.build import STATE, build
 from synth.recipe import Recipe
 
-SUPPORT = Path(__file__).parent / "support"
-
 
 def without(module: str) -> pytest.MarkDecorator:
     missing = importlib.util.find_spec(module) is None
@@ -70,7 +68,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit's jobs are processes on this machine; logs go to the test's folder; workers find `shard_work`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(VARIABLE, "cluster=local,timeout_min=60")
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", shard_work.FOLDER, prepend=os.pathsep)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 

@@ -6,10 +6,15 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import synth.build
 from mildbench.errors import UserError
 from mildbench.executors import Spec
 from synth.build import run_shard
+
+FOLDER = str(Path(__file__).parent)
+"""Of this module, for PYTHONPATH."""
 
 
 def square(spec: Spec) -> int:
@@ -51,6 +56,22 @@ def build_all_but_one_shard(spec: Spec) -> int:
     """The second shard kills its worker, once."""
     if spec["start"] == 8 and _first(Path(spec["out"]).parent / "died"):
         die(spec)
+    return run_shard(spec)
+
+
+def build_a_shard_and_a_half(spec: Spec) -> int:
+    """Stops for ever in the middle of the second shard, and says so by a file called `half` beside the output."""
+    if spec["start"] == 8:
+        write, scenes = synth.build.write_scene, iter(range(4))
+
+        def write_or_stop(*arguments: Any, **options: Any) -> Any:
+            if next(scenes, None) is None:
+                (Path(spec["out"]).parent / "half").touch()
+                while True:
+                    time.sleep(0.01)
+            return write(*arguments, **options)
+
+        synth.build.write_scene = write_or_stop  # type: ignore[assignment]
     return run_shard(spec)
 
 
