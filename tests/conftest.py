@@ -7,6 +7,7 @@ import importlib.util
 import os
 import random
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """One seed for all that is random, before Hypothesis asks for its own and xdist tells its workers."""
     if config.getoption("--hypothesis-seed") is None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

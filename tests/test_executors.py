@@ -103,7 +103,8 @@ def test_specs_are_drawn_as_they_are_needed(engine: Engine) -> None:
 
     results = engine(2).run(shard_work.square, endless())
     assert len(set(islice(results, 10))) == 10
-    assert drawn <= 10 + 2 * 2 + 1
+    # At most two a worker are in flight, and as many may be done at once, of which ten have been asked for.
+    assert drawn <= 10 + 4 + 4
     results.close()  # type: ignore[attr-defined]
 
 
@@ -123,6 +124,14 @@ def test_a_users_mistake_in_a_shard_stays_one_line(engine: Engine) -> None:
 def test_a_bug_in_a_shard_is_raised_as_it_is(engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError, match="two\nlines"):
         list(engine(2).run(shard_work.bug, specs(3)))
+
+
+@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM])
+def test_a_worker_computes_in_one_thread(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    (found,) = engine(1).run(shard_work.threads, [{}])
+    assert set(found) == {1}
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 @without("submitit")

@@ -6,6 +6,7 @@ import ast
 import resource
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ PACKAGES = ("mildbench", "synth", "baselines", "leaderboard")
 HEAVY = ("torch", "torchvision", "fiftyone", "diffusers", "transformers", "pandas", "pyarrow", "cv2", "scipy")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name -> file, of every module of ours."""
-    found = {}
+    found: dict[str, Path] = {}
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
@@ -25,7 +27,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(path: Path, *, when_run: bool) -> set[str]:
+@cache
+def imported(path: Path, *, when_run: bool) -> frozenset[str]:
     """Names of ours that a file imports; with `when_run` also inside functions. Type-only imports don't count."""
     names: set[str] = set()
 
@@ -49,7 +52,7 @@ def imported(path: Path, *, when_run: bool) -> set[str]:
             name = name.rpartition(".")[0]
         if name:
             resolved.add(name)
-    return resolved
+    return frozenset(resolved)
 
 
 def test_packages_import_only_what_they_may() -> None:

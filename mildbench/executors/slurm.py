@@ -12,7 +12,6 @@ import math
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -23,8 +22,10 @@ import cv2
 import yaml
 
 from mildbench import extras
+from mildbench.descriptors import stderr_into
 from mildbench.errors import UserError
 from mildbench.executors.base import Executor, Spec, Work
+from mildbench.executors.environment import one_thread_each
 
 VARIABLE = "MILDBENCH_SLURM"
 SHARDS_PER_JOB = 256
@@ -85,7 +86,7 @@ class SlurmExecutor(Executor):
             yield from self._array([_Chunk(work, chunk) for chunk in chunks])
 
     def _array(self, chunks: list[_Chunk]) -> Iterator[Any]:
-        with self._controllers_told_apart():
+        with one_thread_each(), self._controllers_told_apart():
             jobs = self._engine().submit_array(chunks)
         running = set(jobs)
         try:
@@ -110,15 +111,8 @@ class SlurmExecutor(Executor):
             return
         folder = Path(self._folder)
         folder.mkdir(parents=True, exist_ok=True)
-        sys.stderr.flush()
-        ours = os.dup(2)
-        try:
-            with (folder / "controllers.log").open("ab") as log:
-                os.dup2(log.fileno(), 2)
+        with (folder / "controllers.log").open("ab") as log, stderr_into(log):
             yield
-        finally:
-            os.dup2(ours, 2)
-            os.close(ours)
 
     def _results(self, job: Any) -> list[Any]:
         utils = self._submitit.core.utils

@@ -21,6 +21,8 @@ from synth.sources.base import (
 )
 
 LICENCE = "CC0-1.0"
+MOST = 1_000_000
+"""People or backgrounds: each is a row in memory, and that many no recipe asks for."""
 STATURE = 480
 """Height in pixels at which figures are rendered; a scene scales them."""
 
@@ -30,8 +32,8 @@ def _keys(path: str, count: int) -> list[str]:
         raise UserError(
             f"source mannequin: takes no path, got {path!r}: write mannequin: or mannequin:?count=N"
         )
-    if count < 1:
-        raise UserError(f"source mannequin: count={count} is not positive: give at least 1")
+    if not 1 <= count <= MOST:
+        raise UserError(f"source mannequin: count={count}: give a number from 1 to {MOST}")
     return [str(index) for index in range(count)]
 
 

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,17 @@ def test_a_failure_concerns_its_picture_and_the_worker_goes_on(stand_in: dict[st
     with pytest.raises(RuntimeError, match="ValueError: cannot be run"):
         annotator.pose([picture((1, 2, 3), [[0, 0, 5, 5]])])
     assert annotator.pose([picture((10, 20, 30), [[0, 0, 5, 5]])])[0].shape == (1, 17, 3)
+
+
+def test_threads_get_their_own_answers(stand_in: dict[str, str]) -> None:
+    annotator = AnnotatorSpec("mmpose", stand_in).create("pose")
+
+    def left(at: int) -> float:
+        (poses,) = annotator.pose([picture((10, 20, 30), [[at, 0, 29, 9]])])
+        return float(poses[0, 0, 0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(left, range(25), chunksize=1)) == list(range(25))
 
 
 def test_what_is_missing_is_said(stand_in: dict[str, str], tmp_path: Path) -> None:

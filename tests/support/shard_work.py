@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+from threadpoolctl import threadpool_info
+
 import synth.build
 from mildbench.errors import UserError
 from mildbench.executors import Spec
@@ -23,6 +26,13 @@ def square(spec: Spec) -> int:
 
 def process_id(spec: Spec) -> int:
     return os.getpid()
+
+
+def threads(spec: Spec) -> list[int]:
+    """Sizes of the thread pools under numpy, OpenCV and torch's kind."""
+    pools = threadpool_info()
+    assert pools, "numpy brings none?"
+    return [pool["num_threads"] for pool in pools] + [cv2.getNumThreads()]
 
 
 def mistake(spec: Spec) -> int:
