@@ -37,6 +37,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -179,6 +180,7 @@ class _Elsewhere:
 
     def __del__(self) -> None:
         if process := getattr(self, "_process", None):
-            process.stdin.close()  # the worker ends when its input does
+            with suppress(BrokenPipeError):  # it has ended by itself, with a request unread
+                process.stdin.close()  # the worker ends when its input does
             process.stdout.close()
             process.wait()

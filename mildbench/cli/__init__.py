@@ -80,6 +80,10 @@ def main() -> None:
             "ask for less at a time (fewer --workers, a smaller --batch-size, --size or --count)",
             2,
         )
+    except UnicodeEncodeError as error:
+        if "surrogates" not in error.reason:
+            raise
+        _stop(f"the name {error.object!r} is not text in UTF-8: rename that file or folder", 2)
     except OSError as error:
         if error.errno is None:
             raise

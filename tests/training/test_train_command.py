@@ -90,6 +90,7 @@ def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
         (["lama", "--size", "100"], "--size 100: give a multiple of 32"),
         (["lama", "--precision", "fp8"], "--precision fp8: give auto, fp32 or bf16"),
         (["lama", "--steps", "0"], "--steps 0: give 1 or more"),
+        (["lama", "--seed", "9" * 20], f"--seed {'9' * 20}: give a number of at most 64 bits"),
         (["lama", "--dataset", "DATA", *ARGUMENTS, "--accumulate", "3"], "--batch-size 2 cannot be divided"),
         (["backbone"], "mildbench train backbone-vae"),
     ],
