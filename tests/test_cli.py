@@ -47,6 +47,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["build-dataset", "--recipe", "bad.yaml"], "did you mean 'crowd'"),
         (["build-dataset", "--people", "cocoo:/x"], "did you mean 'coco'"),
         (["build-dataset", "--people", "coco:/does/not/exist"], "does not exist"),
+        (["build-dataset", "--people", "mannequin:?count=999999999999"], "give a number from 1 to 1000000"),
+        (["build-dataset", "--people", "mannequin:?seed=-1"], "seed=-1 is negative"),
+        (
+            ["build-dataset", "--backgrounds", "mannequin:?side=1", "--people", "mannequin:"],
+            "from 64 to 4096",
+        ),
+        (["build-dataset", "--count", "1", "--out", "\udcff"], "is not text in UTF-8: rename"),
         (["build-dataset", "--executor", "proces"], "did you mean 'process'"),
         (["build-dataset", "--workers", "0"], "not positive"),
         (["build-dataset", "--count", "0"], "count"),
@@ -58,6 +65,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (["ls", "metods"], "did you mean 'methods'"),
         (["weights", "fetch", "lama-bg"], "did you mean 'lama-big'"),
+        (["weights", "fetch", "lama-big", "--offline"], "--offline forbids the network"),
+        (["weights", "add", "lama-big", "nowhere"], "weights file not found: nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -6,6 +6,7 @@ import io
 import struct
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -28,13 +29,18 @@ def jpeg(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("data", [png(60_000, 60_000), png(20_000, 10_000), jpeg(65_000, 65_000)])
 @pytest.mark.parametrize("read", [read_rgb, read_rgba, read_labels])
-def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, data: bytes, read) -> None:  # type: ignore[no-untyped-def]
+def test_a_decompression_bomb_is_refused_by_its_header(
+    tmp_path: Path,
+    data: bytes,
+    read: Callable[[Path], np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(data)
-    start = time.perf_counter()
+    monkeypatch.setattr(cv2, "imdecode", None)  # nobody asks for a pixel
+    monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(UserError, match=r"bomb.png has more than 178956970 pixels; refused"):
         read(path)
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x89PNG\r\n\x1a\n", png(4, 4)[:40], jpeg(8, 8)[:100]])

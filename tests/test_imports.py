@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ PACKAGES = ("mildbench", "synth", "baselines", "leaderboard")
 HEAVY = ("torch", "torchvision", "fiftyone", "diffusers", "transformers", "pandas", "pyarrow", "cv2", "scipy")
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name -> file, of every module of ours."""
-    found = {}
+    found: dict[str, Path] = {}
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
@@ -25,7 +27,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(path: Path, *, when_run: bool) -> set[str]:
+@cache
+def imported(path: Path, *, when_run: bool) -> frozenset[str]:
     """Names of ours that a file imports; with `when_run` also inside functions. Type-only imports don't count."""
     names: set[str] = set()
 
@@ -49,7 +52,7 @@ def imported(path: Path, *, when_run: bool) -> set[str]:
             name = name.rpartition(".")[0]
         if name:
             resolved.add(name)
-    return resolved
+    return frozenset(resolved)
 
 
 def test_packages_import_only_what_they_may() -> None:
@@ -119,10 +122,16 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "Usage:" in shown
 
 
-def test_help_answers_within_half_a_second() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "mildbench", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - start
+def test_help_costs_little_more_than_importing_typer() -> None:
+    """In processor time, the least of three, against a reference in the same run: a busy machine changes neither."""
 
-    assert min(seconds() for _ in range(5)) < 0.5  # the best of five: other tests run beside this one
+    def seconds(*arguments: str) -> float:
+        spent = []
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return min(spent)
+
+    assert seconds("-m", "mildbench", "--help") < 4 * seconds("-c", "import typer")

@@ -77,7 +77,8 @@ class Annotator(ABC):
     """Base class of every annotator. Constructor arguments are its options (`--pose litert:models=DIR`).
 
     `device` is set before `load` is called, once for each part that is wanted. All functions take a batch of
-    pictures of any sizes and return one result a picture, in order; a result never depends on the batch.
+    pictures of any sizes and return one result a picture, in order; a result never depends on the batch. Metrics
+    call them from several threads at a time.
     """
 
     info: ClassVar[AnnotatorInfo]

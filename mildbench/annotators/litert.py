@@ -13,8 +13,11 @@ others turned grey. BodyPix knows body parts, not clothes: its parsing is as goo
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -25,6 +28,7 @@ from mildbench.annotators import personlab
 from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, box_of
 from mildbench.annotators.crops import Square, alone, lay_labels, squares_of
 from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing_lookup
+from mildbench.descriptors import stderr_into
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.weights import cache_dir
@@ -225,6 +229,20 @@ def _overlap(one: np.ndarray, other: np.ndarray, whole: Callable[[int, int], int
     return common / whole(int(np.count_nonzero(one)), int(np.count_nonzero(other)))
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what LiteRT tells of itself on stderr (`INFO: ...`, for each model); the rest follows at the end."""
+    with tempfile.TemporaryFile() as told:
+        try:
+            with stderr_into(told):
+                yield
+        finally:
+            told.seek(0)
+            sys.stderr.writelines(
+                line.decode(errors="replace") for line in told if not line.startswith(b"INFO: ")
+            )
+
+
 class _Network:
     """One TFLite file."""
 
@@ -233,8 +251,9 @@ class _Network:
         self.path = path
         self.sha256 = file_sha256(path)
         try:
-            self._runner = interpreter.Interpreter(str(path))
-            self._runner.allocate_tensors()
+            with _quietly():
+                self._runner = interpreter.Interpreter(str(path))
+                self._runner.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path} is not a TFLite model that LiteRT can run ({error})") from None
         (self._input,) = self._runner.get_input_details()

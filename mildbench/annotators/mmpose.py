@@ -35,7 +35,9 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -142,6 +144,7 @@ class _Elsewhere:
     """mmpose in another interpreter: one JSON line there, one back."""
 
     def __init__(self, python: str) -> None:
+        self._lock = threading.Lock()
         try:
             self._process = subprocess.Popen(
                 [python, "-u", str(Path(mmpose_worker.__file__).resolve())],
@@ -159,9 +162,10 @@ class _Elsewhere:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            with self._lock:  # metrics are scored in several threads, and answers carry no name
+                self._process.stdin.write(json.dumps(request) + "\n")
+                self._process.stdin.flush()
+                line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
         if not line:
@@ -176,6 +180,7 @@ class _Elsewhere:
 
     def __del__(self) -> None:
         if process := getattr(self, "_process", None):
-            process.stdin.close()  # the worker ends when its input does
+            with suppress(BrokenPipeError):  # it has ended by itself, with a request unread
+                process.stdin.close()  # the worker ends when its input does
             process.stdout.close()
             process.wait()

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from mildbench.cli.terminal import spell_what_cannot_be_shown
 from mildbench.errors import UserError
 
 app = typer.Typer(
@@ -69,11 +70,22 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, never a traceback."""
+    spell_what_cannot_be_shown()
     _register()
     try:
         app()
     except UserError as error:
         _stop(str(error), 2)
+    except MemoryError as error:
+        _stop(
+            f"out of memory ({error or 'no details'}): nothing already written is lost; "
+            "ask for less at a time (fewer --workers, a smaller --batch-size, --size or --count)",
+            2,
+        )
+    except UnicodeEncodeError as error:
+        if "surrogates" not in error.reason:
+            raise
+        _stop(f"the name {error.object!r} is not text in UTF-8: rename that file or folder", 2)
     except OSError as error:
         if error.errno is None:
             raise

@@ -112,7 +112,7 @@ def _held_to(entry: AnyEntry) -> str:
 
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left on stderr; yields the callback that moves it."""
+    """A bar with rate and time left on stderr, shown once it moves; yields the callback that moves it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -125,5 +125,5 @@ def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(name, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

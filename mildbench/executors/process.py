@@ -17,6 +17,7 @@ import cv2
 
 from mildbench.errors import UserError
 from mildbench.executors.base import Executor, Spec, Work
+from mildbench.executors.environment import one_thread_each
 
 
 class SerialExecutor(Executor):
@@ -37,7 +38,8 @@ class ProcessExecutor(Executor):
         left = iter(specs)
         try:
             # One shard more than it is working on for each worker: none waits for this process.
-            waiting = {pool.submit(work, spec) for spec in islice(left, 2 * self.workers)}
+            with one_thread_each():  # the first `submit` starts all workers
+                waiting = {pool.submit(work, spec) for spec in islice(left, 2 * self.workers)}
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 waiting |= {pool.submit(work, spec) for spec in islice(left, len(done))}

@@ -16,6 +16,8 @@ from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.executors.base import Executor, Spec, Work
 
+STARTS = 3
+"""How often Ray is started on this machine: it gives up after half a minute, which a busy machine may need."""
 RETRIES = 3
 """How often Ray runs a shard again whose worker or node was lost. An exception of the shard is never retried."""
 
@@ -74,15 +76,8 @@ def _cluster(ray: ModuleType, workers: int) -> Iterator[None]:
             _probe(address)
             ray.init(address=address, log_to_driver=False, logging_level="error")
         else:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless it is told not to
-            ray.init(
-                address="local",
-                num_cpus=workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-            )
-    except (OSError, RuntimeError, ValueError) as error:
+            _start(ray, workers)
+    except Exception as error:  # Ray raises OSError, RuntimeError, ValueError and plain Exception
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
         raise UserError(f"{where} cannot be reached or started: {reason}") from None
@@ -90,6 +85,25 @@ def _cluster(ray: ModuleType, workers: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(ray: ModuleType, workers: int) -> None:
+    """Start Ray on this machine; raises whatever Ray raises the last time."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless it is told not to
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+            )
+            return
+        except Exception:
+            ray.shutdown()
+            if not left:
+                raise
 
 
 def _probe(address: str) -> None:

@@ -13,15 +13,19 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import cv2
 import yaml
 
 from mildbench import extras
+from mildbench.descriptors import stderr_into
 from mildbench.errors import UserError
 from mildbench.executors.base import Executor, Spec, Work
+from mildbench.executors.environment import one_thread_each
 
 VARIABLE = "MILDBENCH_SLURM"
 SHARDS_PER_JOB = 256
@@ -82,7 +86,8 @@ class SlurmExecutor(Executor):
             yield from self._array([_Chunk(work, chunk) for chunk in chunks])
 
     def _array(self, chunks: list[_Chunk]) -> Iterator[Any]:
-        jobs = self._engine().submit_array(chunks)
+        with one_thread_each(), self._controllers_told_apart():
+            jobs = self._engine().submit_array(chunks)
         running = set(jobs)
         try:
             for job in self._submitit.helpers.as_completed(jobs, poll_frequency=POLL[self._cluster]):
@@ -91,6 +96,23 @@ class SlurmExecutor(Executor):
         finally:
             for job in running:
                 job.cancel(check=False)
+            if self._cluster == "local":  # where stopping takes a second; a queue may take minutes
+                for job in running:
+                    job.wait()
+
+    @contextmanager
+    def _controllers_told_apart(self) -> Iterator[None]:
+        """What is started meanwhile writes its stderr beside the jobs' logs, if it runs on this machine.
+
+        submitit's local controllers share ours, and each ends with a traceback when its job is cancelled.
+        """
+        if self._cluster != "local":
+            yield
+            return
+        folder = Path(self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "controllers.log").open("ab") as log, stderr_into(log):
+            yield
 
     def _results(self, job: Any) -> list[Any]:
         utils = self._submitit.core.utils

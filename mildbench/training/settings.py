@@ -43,6 +43,7 @@ class Settings:
             ("lr", 0 < self.lr < math.inf, "a positive number"),
             ("schedule", self.schedule in ("cosine", "constant"), "cosine or constant"),
             ("warmup", self.warmup >= 0, "0 or more"),
+            ("seed", -(2**63) <= self.seed < 2**63, "a number of at most 64 bits"),
             ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
         ):
             if not good:

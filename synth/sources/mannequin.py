@@ -21,17 +21,23 @@ from synth.sources.base import (
 )
 
 LICENCE = "CC0-1.0"
+SIDES = (64, 4096)
+"""Of a background, in pixels: what a scene may measure."""
+MOST = 1_000_000
+"""People or backgrounds: each is a row in memory, and that many no recipe asks for."""
 STATURE = 480
 """Height in pixels at which figures are rendered; a scene scales them."""
 
 
-def _keys(path: str, count: int) -> list[str]:
+def _keys(path: str, count: int, seed: int) -> list[str]:
     if path:
         raise UserError(
             f"source mannequin: takes no path, got {path!r}: write mannequin: or mannequin:?count=N"
         )
-    if count < 1:
-        raise UserError(f"source mannequin: count={count} is not positive: give at least 1")
+    if not 1 <= count <= MOST:
+        raise UserError(f"source mannequin: count={count}: give a number from 1 to {MOST}")
+    if seed < 0:
+        raise UserError(f"source mannequin: seed={seed} is negative: give 0 or more")
     return [str(index) for index in range(count)]
 
 
@@ -57,7 +63,7 @@ class MannequinPeople(PeopleSource):
         self.rejections = Rejections()
         self._seed = seed
         self._carrying = carrying
-        self._keys = _keys(path, count)
+        self._keys = _keys(path, count, seed)
 
     def people(self) -> Sequence[PersonRef]:
         return [
@@ -89,8 +95,10 @@ class MannequinBackgrounds(BackgroundSource):
         self.name = f"mannequin?count={count}&seed={seed}&side={side}"
         self.licence = LICENCE
         self.rejections = Rejections()
+        if not SIDES[0] <= side <= SIDES[1]:
+            raise UserError(f"source mannequin: side={side}: give a number from {SIDES[0]} to {SIDES[1]}")
         self._seed, self._side = seed, side
-        self._keys = _keys(path, count)
+        self._keys = _keys(path, count, seed)
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return [BackgroundRef(key, f"mannequin-scenery/{self._seed}/{key}") for key in self._keys]

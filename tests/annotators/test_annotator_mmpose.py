@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +99,30 @@ def test_a_failure_concerns_its_picture_and_the_worker_goes_on(stand_in: dict[st
     assert annotator.pose([picture((10, 20, 30), [[0, 0, 5, 5]])])[0].shape == (1, 17, 3)
 
 
-def test_what_is_missing_is_said(stand_in: dict[str, str], tmp_path: Path) -> None:
+def test_threads_get_their_own_answers(stand_in: dict[str, str]) -> None:
+    annotator = AnnotatorSpec("mmpose", stand_in).create("pose")
+
+    def left(at: int) -> float:
+        (poses,) = annotator.pose([picture((10, 20, 30), [[at, 0, 29, 9]])])
+        return float(poses[0, 0, 0])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(left, range(25), chunksize=1)) == list(range(25))
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_what_is_missing_is_said(
+    stand_in: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     broken = stand_in | {"checkpoint": str(tmp_path / "broken.pth")}
     with pytest.raises(UserError, match=r"mmpose: RuntimeError: size mismatch"):
         AnnotatorSpec("mmpose", broken).create("pose")
     with pytest.raises(UserError, match="needs a checkpoint file"):
         AnnotatorSpec("mmpose", stand_in | {"checkpoint": "nowhere.pth"}).create("pose")
+    with pytest.raises(UserError, match=r"the mmpose worker stopped \(exit code 0\)"):
+        AnnotatorSpec("mmpose", stand_in | {"python": shutil.which("true") or ""}).create("pose")
+    gc.collect()  # the worker's last pipe breaks in silence
+    assert "BrokenPipeError" not in capfd.readouterr().err
     with pytest.raises(UserError, match="cannot be run"):
         AnnotatorSpec("mmpose", stand_in | {"python": str(tmp_path / "python")}).create("pose")
     with pytest.raises(UserError, match="name an interpreter that has it"):

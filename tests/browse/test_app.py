@@ -17,41 +17,37 @@ import numpy as np
 import pytest
 from browse_fakes import SLICES
 from browsers import chromium
+from processes import PATIENCE, running, started, until
 
 from mildbench.browse.gallery import Gallery
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 60_000
-"""Milliseconds; the app takes its time on a machine that runs other tests beside this one."""
-
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def url(fiftyone: Any, runs: list[Path], port: int) -> Iterator[str]:
+def url(fiftyone: Any, runs: list[Path]) -> Iterator[str]:
     """The address that the command prints; ended by Ctrl-C, it must end well and leave nothing running."""
-    command = [sys.executable, "-m", "mildbench", "browse", *map(str, runs), "--port", str(port)]
+    command = [sys.executable, "-m", "mildbench", "browse", *runs, "--port"]
     # Without a display no window opens beside the tests' own browser.
     environment = {name: value for name, value in os.environ.items() if "DISPLAY" not in name}
-    app = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    )
-    assert app.stdout is not None
-    try:
-        shown = app.stdout.readline()
-        assert "30 of 30 samples" in shown, shown
-        yield app.stdout.readline().split()[0]
-    finally:
-        os.killpg(app.pid, signal.SIGINT)
-        assert app.wait(60) == 0
-        with pytest.raises(OSError, match="refused"):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    taken = True
+    while taken:  # another process can be faster than the app to a port that was free
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        with started([*command, port], env=environment, **pipes) as app:
+            shown = app.stdout.readline()
+            taken = not shown and "give another --port" in app.stderr.read()
+            if not taken:
+                assert "30 of 30 samples" in shown, shown
+                address = app.stdout.readline().split()[0]
+                assert address == f"http://127.0.0.1:{port}/"
+                yield address
+                os.killpg(app.pid, signal.SIGINT)
+                app.communicate(timeout=PATIENCE)
+                assert app.returncode == 0
+                until(lambda: not running(app.pid), "everything that was started ends")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +55,7 @@ def page(url: str) -> Iterator[Any]:
     """The app, its samples there and its advertisement clicked away whenever it comes."""
     with chromium() as browser:
         opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-        opened.set_default_timeout(PATIENCE)
+        opened.set_default_timeout(PATIENCE * 1000)
         opened.add_locator_handler(
             opened.get_by_role("button", name="Dismiss").first, lambda button: button.click()
         )
@@ -77,6 +73,16 @@ def shown(page: Any, field: str) -> list[str]:
     )
 
 
+def until_shown(page: Any, field: str, values: list[str]) -> None:
+    """Wait until the grid shows these values from the first one on, as many as it has room for."""
+
+    def there() -> bool:
+        found = shown(page, field)
+        return len(found) > 5 and found == values[: len(found)]
+
+    until(there, f"{field} shows {values[:6]}")
+
+
 def choose(page: Any, menu: str, option: str) -> None:
     page.locator(f'[data-cy="{menu}"]').click()
     page.locator(f'[data-cy="{option}"]').click()
@@ -86,9 +92,8 @@ def rounded(values: Any) -> list[str]:
     return [f"{value:.3f}".rstrip("0").rstrip(".") for value in values]
 
 
-def test_the_command_prints_where_the_app_answers(url: str, port: int) -> None:
-    assert url == f"http://127.0.0.1:{port}/"
-    with urllib.request.urlopen(url, timeout=30) as answer:
+def test_the_command_prints_where_the_app_answers(url: str) -> None:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
         assert answer.status == 200
         assert b"FiftyOne" in answer.read()
 
@@ -98,13 +103,7 @@ def test_a_saved_view_shows_the_worst_first(page: Any, runs: list[Path]) -> None
     worst = noise.scores["psnr.mask.pasted"].dropna().sort_values()
     choose(page, "saved-views-selection", "saved-views-worst-psnr-noise-selection-option")
     page.wait_for_url("**view=worst-psnr-noise**")
-    page.wait_for_function(
-        "first => document.querySelector('[data-cy=\"tag-noise_psnr_mask_pasted\"]')?.innerText === first",
-        arg=rounded(worst)[0],
-    )
-    values = shown(page, "noise_psnr_mask_pasted")
-    assert len(values) > 5
-    assert values == rounded(worst)[: len(values)]
+    until_shown(page, "noise_psnr_mask_pasted", rounded(worst))
     page.locator('[data-cy="btn-clear-view-bar"]').click()
 
 
@@ -112,13 +111,7 @@ def test_sorting_by_a_metric(page: Any, runs: list[Path]) -> None:
     attentive = Gallery.open(runs).runs[1]
     rising = attentive.scores["psnr.mask.pasted"].dropna().sort_values()
     choose(page, "selector-Sort by", "selector-result-attentive_psnr_mask_pasted")
-    page.wait_for_function(
-        "first => document.querySelector('[data-cy=\"tag-attentive_psnr_mask_pasted\"]')?.innerText === first",
-        arg=rounded(rising)[0],
-    )
-    values = shown(page, "attentive_psnr_mask_pasted")
-    assert len(values) > 5
-    assert values == rounded(rising)[: len(values)]
+    until_shown(page, "attentive_psnr_mask_pasted", rounded(rising))
 
 
 def test_a_sample_has_its_slices_and_its_overlays(page: Any, runs: list[Path]) -> None:
@@ -129,22 +122,38 @@ def test_a_sample_has_its_slices_and_its_overlays(page: Any, runs: list[Path]) -
     modal = page.locator('[data-cy="modal"]')
     picture = modal.locator('[data-cy="sample-canvas"]')
     picture.wait_for()
-    page.wait_for_timeout(1000)  # the picture is drawn some frames after its canvas is there
 
     def drawn() -> np.ndarray:
         return cv2.imdecode(np.frombuffer(picture.screenshot(), np.uint8), cv2.IMREAD_COLOR).astype(int)
 
-    with_masks = drawn()
+    def still() -> np.ndarray:
+        """The picture once it changes no more: it is drawn some frames after its canvas is there."""
+        last = drawn()
+        for _ in range(100):
+            page.wait_for_timeout(500)
+            last, before = drawn(), last
+            if last.std() > 5 and np.array_equal(last, before):
+                return last
+        raise AssertionError("the picture never comes to rest")
+
+    with_masks = still()
     modal.locator('[data-cy="checkbox-visible"]').click()
-    page.wait_for_timeout(1000)
-    without = drawn()
-    assert (abs(with_masks - without).max(axis=2) > 16).mean() > 0.02, "masks cover people"
-    names = set()
-    for place in range(carousel.count()):
-        carousel.nth(place).click()
-        tab = modal.locator('[data-cy="panel-tab-fo-sample-modal-plugin"]')
-        page.wait_for_timeout(300)
-        names.add(tab.inner_text().split(maxsplit=1)[1])
+
+    def masks_are_gone() -> bool:
+        return bool((abs(with_masks - drawn()).max(axis=2) > 16).mean() > 0.02)
+
+    until(masks_are_gone, "masks cover people")
+    without = still()
+    tab = modal.locator('[data-cy="panel-tab-fo-sample-modal-plugin"]')
+    wanted = {"composite", "truth", "noise", "noise difference"}
+    names: set[str] = set()
+
+    def seen() -> bool:
+        for place in range(carousel.count()):
+            carousel.nth(place).click()
+            names.add(tab.inner_text().split(maxsplit=1)[1])  # at times still the one before
+        return wanted <= names
+
+    until(seen, f"{wanted} can be chosen")
     assert names <= SLICES
-    assert {"composite", "truth", "noise", "noise difference"} <= names
-    assert not np.array_equal(drawn(), without)
+    assert not np.array_equal(still(), without)

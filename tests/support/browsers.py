@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from processes import PATIENCE
 
 _FLAGS = [
     "--no-sandbox",
@@ -28,7 +29,7 @@ def chromium() -> Iterator[Any]:
     if path is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS, timeout=PATIENCE * 1000)
         yield browser
         browser.close()
 
@@ -37,6 +38,7 @@ def chromium() -> Iterator[Any]:
 def opened(browser: Any, address: str, *, width: int = 1280, height: int = 900) -> Iterator[Any]:
     """A page, opened; anything on the console, any error and any request to the network fails the test."""
     page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(PATIENCE * 1000)
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
     page.on("pageerror", lambda error: told.append(str(error)))

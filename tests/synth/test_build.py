@@ -6,21 +6,21 @@ import contextlib
 import errno
 import io
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 import pytest
+import shard_work
 import yaml
+from processes import PATIENCE, started, until
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -108,32 +108,33 @@ def test_a_prefix_of_a_larger_build_is_the_smaller_build(
         assert small.row(sample_id) == large.row(sample_id)
 
 
-SMALL_SHARDS = (
-    "from mildbench.dataset.writers import SCENES; SCENES['webdataset'] = 8; "
-    "from mildbench.cli import main; main()"
-)
+SMALL_SHARDS = "from mildbench.dataset.writers import SCENES; SCENES['webdataset'] = 8; "
+STOPS = "import shard_work, synth.build; synth.build.run_shard = shard_work.build_a_shard_and_a_half; "
+MAIN = "from mildbench.cli import main; main()"
 
 
 @both_formats
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_build_resumes_to_the_same_bytes(
-    recipe: Recipe, built: Path, tmp_path: Path, kill: int, layout: Format
+    recipe: Recipe,
+    built: Path,
+    tmp_path: Path,
+    kill: int,
+    layout: Format,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The whole process group is killed once at least one shard is complete and before all are."""
+    """The whole process group is killed when one shard is complete and the next one half done."""
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     out = tmp_path / "killed"
-    command = [sys.executable, "-c", SMALL_SHARDS, "build-dataset", "--recipe", str(file), "--out", str(out)]
-    command += ["--format", layout]
-    process = subprocess.Popen(
-        [*command, "--executor", "serial"], start_new_session=True, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 60
-    while not list((out / STATE).glob("[0-9]*.json")) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.killpg(process.pid, kill)
-    _, stderr = process.communicate()
-    assert not (out / "dataset.json").exists()
+    monkeypatch.setenv("PYTHONPATH", shard_work.FOLDER, prepend=os.pathsep)
+    arguments = ["build-dataset", "--recipe", str(file), "--out", str(out), "--format", layout]
+    command = [sys.executable, "-c", SMALL_SHARDS + STOPS + MAIN, *arguments, "--executor", "serial"]
+    with started(command, stderr=subprocess.PIPE) as process:
+        until((tmp_path / "half").exists, "half a shard is made", alive=process)
+        os.killpg(process.pid, kill)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert len(list((out / STATE).glob("[0-9]*.json"))) == 1
     assert process.returncode == (130 if kill == signal.SIGINT else -kill)
     if kill == signal.SIGINT:
         assert b"same command resumes" in stderr
@@ -142,27 +143,21 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     before = {path: path.stat().st_mtime_ns for path in out.rglob(suffix)}
     (out / "train").mkdir(exist_ok=True)
     (out / "train" / ".00000003.1234.tmp.png").write_bytes(b"half")  # as a killed writer leaves it
-    subprocess.run([*command, "--workers", "2"], check=True, capture_output=True)
+    again = [sys.executable, "-c", SMALL_SHARDS + MAIN, *arguments, "--workers", "2"]
+    subprocess.run(again, check=True, capture_output=True)
     assert tree(out) == tree(built)
     kept = [path for path, stamp in before.items() if path.exists() and path.stat().st_mtime_ns == stamp]
     assert kept, "nothing of the first run was kept"
 
 
 def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
-    recipe: Recipe, built: Path, tmp_path: Path
+    recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "worker"
-    shards = 0
-
-    def kill_a_worker(count: int) -> None:
-        nonlocal shards
-        shards += 1
-        if shards == 2:  # the first call counts what was there before
-            for child in multiprocessing.active_children():
-                child.kill()
-
-    with pytest.raises(UserError, match="worker process was killed"):
-        build(recipe, 0, out, ProcessExecutor(1), kill_a_worker)
+    with monkeypatch.context() as patched:
+        patched.setattr("synth.build.run_shard", shard_work.build_all_but_one_shard)
+        with pytest.raises(UserError, match="worker process was killed"):
+            build(recipe, 0, out, ProcessExecutor(1), quiet)
     assert list((out / STATE).glob("[0-9]*.json"))
     build(recipe, 0, out, ProcessExecutor(1), quiet)
     assert tree(out) == tree(built)

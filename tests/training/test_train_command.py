@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from command_line import invoke
+from processes import PATIENCE, started, until
 from small import small_dataset
 
 ARGUMENTS = [
@@ -33,8 +34,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("small"))
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def train(*arguments: str, cwd: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started(
         [sys.executable, "-m", "mildbench", "train", *arguments],
         cwd=cwd,
         stdout=subprocess.PIPE,
@@ -56,19 +57,18 @@ def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
         "--out",
         "run",
     ]
-    process = start(*command, "--steps", "100000", "--schedule", "constant", cwd=tmp_path)
     checkpoints = tmp_path / "run/checkpoints"
-    while not list(checkpoints.glob("0*")) and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    with train(*command, "--steps", "100000", "--schedule", "constant", cwd=tmp_path) as process:
+        until(lambda: list(checkpoints.glob("0*")), "a checkpoint", alive=process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "mildbench: interrupted: the same command resumes where it stopped"
     assert "Traceback" not in errors
     done = max(int(path.name) for path in checkpoints.iterdir())
 
-    process = start(*command, "--steps", str(done + 2), "--schedule", "constant", cwd=tmp_path)
-    output, errors = process.communicate()
+    with train(*command, "--steps", str(done + 2), "--schedule", "constant", cwd=tmp_path) as process:
+        output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert f"run: {done + 2} of {done + 2} steps, done" in output
     assert "mildbench evaluate --method lama:variant=tiny,weights=run/weights/model.safetensors" in output
@@ -90,6 +90,7 @@ def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
         (["lama", "--size", "100"], "--size 100: give a multiple of 32"),
         (["lama", "--precision", "fp8"], "--precision fp8: give auto, fp32 or bf16"),
         (["lama", "--steps", "0"], "--steps 0: give 1 or more"),
+        (["lama", "--seed", "9" * 20], f"--seed {'9' * 20}: give a number of at most 64 bits"),
         (["lama", "--dataset", "DATA", *ARGUMENTS, "--accumulate", "3"], "--batch-size 2 cannot be divided"),
         (["backbone"], "mildbench train backbone-vae"),
     ],

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
+import threading
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from loopback import CONTENT, body, leftovers
+from processes import PATIENCE, started
 
 from mildbench import weights
 from mildbench.errors import UserError
@@ -86,21 +88,29 @@ def test_mirrors_are_tried_in_turn(server, known, cache, tmp_path):
 
 
 def test_two_processes_download_once(server, known, cache):
-    def slowly(handler):
-        time.sleep(0.8)
+    asking = threading.Semaphore(0)
+
+    def when_both_have_asked(handler):
+        for _ in range(2):
+            assert asking.acquire(timeout=PATIENCE)
         body(CONTENT)(handler)
 
-    server.answers["/a"] = slowly
+    server.answers["/a"] = when_both_have_asked
     entry = known(server.url("/a"))
     script = (
         "import sys; from mildbench import weights; from mildbench.weights import Entry, manifest;"
-        f"manifest.entries = lambda: {{'small': {entry!r}}}; print(weights.fetch('small'))"
+        f"manifest.entries = lambda: {{'small': {entry!r}}}; print(flush=True); print(weights.fetch('small'))"
     )
-    both = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    assert [process.communicate(timeout=30)[0].strip() for process in both] == [str(cache / "small.pth")] * 2
-    assert [process.returncode for process in both] == [0, 0]
+
+    def fetched(_):
+        with started([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            asking.release()
+            told = process.communicate(timeout=PATIENCE)[0].strip()
+            return process.returncode, told
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(fetched, range(2))) == [(0, str(cache / "small.pth"))] * 2
     assert server.hits["/a"] == 1
     assert leftovers(cache) == {"small.pth"}
 
