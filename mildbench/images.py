@@ -1,8 +1,12 @@
-"""Image files in and out: RGB uint8 at every boundary."""
+"""Image files in and out: RGB uint8 at every boundary.
+
+The one door by which pictures, cut-outs and label maps come in (`mildbench.masks` is that of masks). All are turned
+as EXIF says. Pictures are what a viewer shows: sRGB, whatever their profile, depth or palette says, and white where
+they are transparent. A label map's values are its stored ones. What cannot be read so is refused in one line.
+"""
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -10,13 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from isal import isal_zlib
-from PIL import Image
 
+from mildbench import decoding
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
+from mildbench.scene import over
 
-MAX_PIXELS = 178_956_970
-"""Larger pictures are refused as decompression bombs (Pillow's error limit)."""
 _SMALLEST_THUMBNAIL = 32
 """Pixels of the shorter side."""
 _COLOUR_TYPES: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
@@ -24,81 +27,80 @@ _COLOUR_TYPES: dict[tuple[int, ...], int] = {(): 0, (3,): 2, (4,): 6}
 
 
 def read_rgb(path: Path, what: str = "image") -> np.ndarray:
-    """uint8[H, W, 3], RGB, EXIF orientation applied. Raises `UserError` when it cannot be read."""
-    return decode_rgb(_load(path, what), f"{what} {path}")
+    """uint8[H, W, 3], RGB, as a viewer shows the picture. Raises `UserError` when it cannot be read."""
+    return decode_rgb(read_file(path, what), f"{what} {path}")
 
 
 def read_thumbnail(path: Path, what: str = "image") -> np.ndarray:
     """uint8[h, w, 3]: an eighth of the picture's size, or all of it when small; JPEG is decoded at that size.
 
-    To look at many pictures, not to use them. Raises `UserError` as `read_rgb` does.
+    To look at many pictures, not to use them: transparency and colour profiles are not minded. Raises `UserError` as
+    `read_rgb` does.
     """
-    data = _load(path, what)
-    pixels = _decode(data, cv2.IMREAD_REDUCED_COLOR_8, f"{what} {path}")
-    if min(pixels.shape[:2]) < _SMALLEST_THUMBNAIL:
-        return decode_rgb(data, f"{what} {path}")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    data, what = read_file(path, what), f"{what} {path}"
+    with decoding.within_memory(what):
+        opened = decoding.open_picture(data, what)
+        if opened.plain and min(opened.stored_size) >= 8 * _SMALLEST_THUMBNAIL:
+            small = decoding.decode_stored(opened, cv2.IMREAD_REDUCED_COLOR_8)
+            return opened.turn(cv2.cvtColor(small, cv2.COLOR_BGR2RGB))
+    pixels = decode_rgb(data, what)
+    if min(pixels.shape[:2]) < 8 * _SMALLEST_THUMBNAIL:
+        return pixels
+    return cv2.resize(pixels, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
 
 
 def read_rgba(path: Path, what: str = "image") -> np.ndarray:
     """uint8[H, W, 4], RGBA with straight alpha. Raises `UserError` for a file without an alpha channel."""
-    return decode_rgba(_load(path, what), f"{what} {path}")
+    return decode_rgba(read_file(path, what), f"{what} {path}")
 
 
 def read_labels(path: Path, what: str = "mask") -> np.ndarray:
-    """uint8[H, W]: one channel, values as stored. Raises `UserError` when it cannot be read."""
-    return decode_labels(_load(path, what), f"{what} {path}")
+    """uint8[H, W]: one label a pixel, as stored; of a palette its index. Raises `UserError` where there is none."""
+    return decode_labels(read_file(path, what), f"{what} {path}")
 
 
 def decode_rgb(data: bytes, what: str) -> np.ndarray:
     """`read_rgb` of a file's bytes; `what` names the picture in errors."""
-    return cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR, what), cv2.COLOR_BGR2RGB)
+    with decoding.within_memory(what):
+        colours, alpha = decoding.shown(decoding.open_picture(data, what))
+        if alpha is None or alpha.min() == 255:
+            return colours
+        canvas = np.full_like(colours, 255)
+        over(canvas, colours, alpha)
+        return canvas
 
 
 def decode_rgba(data: bytes, what: str) -> np.ndarray:
     """`read_rgba` of a file's bytes; `what` names the picture in errors."""
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED, what)
-    if pixels.ndim != 3 or pixels.shape[2] != 4 or pixels.dtype != np.uint8:
-        raise UserError(f"{what} has no 8-bit alpha channel: give an RGBA picture")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    with decoding.within_memory(what):
+        colours, alpha = decoding.shown(decoding.open_picture(data, what))
+        if alpha is None:
+            raise UserError(f"{what} has no alpha channel: give an RGBA picture")
+        return np.dstack((colours, alpha))
 
 
 def decode_labels(data: bytes, what: str) -> np.ndarray:
     """`read_labels` of a file's bytes; `what` names the picture in errors."""
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED, what)
-    if pixels.ndim == 3:
-        pixels = pixels.max(axis=2)
-    if pixels.dtype != np.uint8:
-        raise UserError(f"{what} is {pixels.dtype}: give an 8-bit picture")
-    return pixels
+    with decoding.within_memory(what):
+        opened = decoding.open_picture(data, what)
+        if opened.lossy:
+            raise UserError(f"{what} is stored with losses, so its labels are not exact: give a PNG file")
+        values, _ = decoding.samples(opened)
+        if values.ndim == 3:
+            raise UserError(f"{what} is a colour picture, and colours are no labels: give a grey or palette one")
+        if values.dtype != np.uint8:
+            if values.max() > 255:
+                raise UserError(f"{what} has labels up to {values.max()}: at most 255 can be read")
+            values = values.astype(np.uint8)
+        return values
 
 
-def _load(path: Path, what: str) -> bytes:
+def read_file(path: Path, what: str) -> bytes:
+    """A file's content; raises `UserError` for a missing one."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
-
-
-def _decode(data: bytes, flags: int, what: str) -> np.ndarray:
-    unreadable = UserError(f"{what} cannot be read: broken, too large, or not a picture")
-    try:
-        # The header alone: a small file can hold a picture that fills the memory before anyone looks at its size.
-        with Image.open(io.BytesIO(data)) as header:
-            width, height = header.size
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except Exception:  # Pillow's parsers raise whatever a broken header makes them stumble over
-        raise unreadable from None
-    if width * height > MAX_PIXELS:
-        raise UserError(f"{what} has more than {MAX_PIXELS} pixels; refused")
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-    except cv2.error:
-        raise unreadable from None
-    if pixels is None:
-        raise unreadable
-    return pixels
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -21,7 +21,7 @@ def erase(
         str,
         typer.Option(
             help="Who is there: auto (the annotator litert), an annotator (mildbench ls annotators), or a mask file: "
-            "white on black, or the values 1, 2 ... for one person each."
+            "white on black, or a label map with one label for each person."
         ),
     ] = "auto",
     keep: Annotated[
@@ -106,20 +106,17 @@ def _who(
     from mildbench.annotators.batches import Failure, annotate_batch
     from mildbench.annotators.overlay import seen
     from mildbench.errors import UserError
-    from mildbench.images import read_labels
+    from mildbench.masks import misfit, read_mask
     from mildbench.photo import Person, number_people
 
     picture = Picture(path.name, image)
     if mask_file is not None:
-        plane = read_labels(mask_file)
-        if plane.shape != image.shape[:2]:
-            raise UserError(
-                f"mask {mask_file} is {plane.shape[::-1]}, photo {path} is {image.shape[1::-1]}: resize it"
-            )
-        # White on black is one mask, whatever its soft edges; dark values number the people.
-        numbered = (plane > 127).astype(np.uint8) if plane.max() > 127 else plane
-        masks = np.array([numbered == value for value in np.unique(numbered[numbered > 0])], dtype=bool)
-        masks = masks.reshape(-1, *plane.shape)
+        mask = read_mask(mask_file)
+        if reason := misfit(mask, f"mask {mask_file}", image.shape, f"photo {path}"):
+            raise UserError(f"{reason}: resize it, or turn both alike")
+        numbers = mask.numbers
+        masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)
+        masks = masks.reshape(-1, *numbers.shape)
         picture = Picture(path.name, image, boxes_of(masks), masks)
     (result,) = annotate_batch(team, [picture])
     if isinstance(result, Failure):

@@ -1,0 +1,151 @@
+"""Masks: what a file marks, however it was stored. The one door by which masks come in.
+
+A mask is a soft or hard plane of grey, or it numbers what it marks (a label map). Which of the two is seen from the
+file: a label's area is flat, whereas a soft mask's lower values climb to higher ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mildbench import decoding
+from mildbench.errors import UserError
+from mildbench.images import read_file
+
+_NOISE = 16
+"""What is darker in a lossy file is its black."""
+_HUE_TOLERANCE = 40
+"""Levels by which a colour may be off the line from black to the mask's colour."""
+_FEW = 16
+"""Values beyond which a plane of light and dark with little between is a mask with noise, not a label map."""
+MOST, LEAST = 0.9, 0.0001
+"""Shares of the picture above and below which a mask is worth a word."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """What a mask file marks, turned as EXIF says."""
+
+    marked: np.ndarray
+    """bool[H, W]."""
+    numbers: np.ndarray
+    """uint8[H, W]: 1 .. K where the file tells K things apart, 1 where it does not, 0 where nothing is marked."""
+    rule: str
+    """How the file was understood, to be told and recorded."""
+    stored_size: tuple[int, int]
+    """Width and height before turning."""
+
+    @property
+    def share(self) -> float:
+        """Of the picture that is marked, 0 to 1."""
+        return float(self.marked.mean())
+
+    @property
+    def remark(self) -> str | None:
+        """What is odd about the share, if anything."""
+        if self.share > MOST:
+            return f"marks over {MOST:.0%} of the picture"
+        return f"marks under {LEAST:.2%} of the picture" if self.share < LEAST else None
+
+
+def read_mask(path: Path, what: str = "mask") -> Mask:
+    """Read a mask; raises `UserError` for a file that cannot be one."""
+    return decode_mask(read_file(path, what), f"{what} {path}")
+
+
+def decode_mask(data: bytes, what: str) -> Mask:
+    """`read_mask` of a file's bytes; `what` names it in errors."""
+    with decoding.within_memory(what):
+        opened = decoding.open_picture(data, what)
+        plane, origin = _plane(opened)
+        marked, numbers, rule = _understand(plane, opened.lossy)
+        return Mask(marked, numbers, f"{origin}{rule}", opened.stored_size)
+
+
+def misfit(mask: Mask, what: str, shape: tuple[int, ...], of: str) -> str | None:
+    """Why a mask does not fit a picture of `shape` (height and width first); None when it does.
+
+    What has the right size only before it is turned gets both sizes told: one of the two files was turned without the
+    other.
+    """
+    height, width = mask.marked.shape
+    if (height, width) == shape[:2]:
+        return None
+    found = f"{width}x{height}"
+    if mask.stored_size == (shape[1], shape[0]):
+        found = f"{found} as its EXIF orientation turns it (stored {shape[1]}x{shape[0]})"
+    return f"{what} is {found}, {of} {shape[1]}x{shape[0]}"
+
+
+def _plane(opened: decoding.Opened) -> tuple[np.ndarray, str]:
+    """uint8 or uint16[H, W], larger is more marked (or labels), and where it was found."""
+    values, alpha = decoding.samples(opened)
+    colours = decoding.palette(opened)
+    if colours is not None:
+        used = np.unique(values)
+        colours = np.pad(colours, ((0, max(0, 256 - len(colours))), (0, 0)))
+        if alpha is not None and len(np.unique(colours[np.unique(values[alpha > 0])], axis=0)) <= 1:
+            return alpha, "alpha channel: "
+        grey = (colours[used] == colours[used, :1]).all()
+        if grey and len(np.unique(colours[used, 0])) == len(used):  # a grey picture that was stored with a palette
+            return colours[values, 0], ""
+        return values, "palette index: "
+    if alpha is not None and alpha.min() < 255:
+        seen = values[alpha > 0]
+        if not seen.size or (seen == seen[0]).all():
+            return alpha, "alpha channel: "
+        # As on a black ground: hidden colours mark nothing.
+        weight = alpha.astype(np.float32) / 255
+        values = np.rint(values * (weight if values.ndim == 2 else weight[..., None])).astype(values.dtype)
+    if values.ndim == 3:
+        return _one_colour(values, opened), "one colour: "
+    return values, ""
+
+
+def _one_colour(values: np.ndarray, opened: decoding.Opened) -> np.ndarray:
+    """[H, W]: the brightest channel, of a picture in black and one colour; raises `UserError` for another."""
+    top = values.max(axis=2)
+    peak = int(top.max())
+    tone = values[top == peak][0].astype(np.float32) / peak
+    bright = top > (peak // 4 if opened.lossy else peak // 16)
+    off = np.abs(values[bright].astype(np.float32) - top[bright, None] * tone).max(axis=1)
+    tolerance = _HUE_TOLERANCE * (peak / 255)
+    if (off > tolerance).mean() > (0.02 if opened.lossy else 0):
+        raise UserError(
+            f"{opened.what} is a picture in several colours, which say nothing about what they mark: give a grey "
+            "mask, or a label map with a palette"
+        )
+    return top
+
+
+def _understand(plane: np.ndarray, lossy: bool) -> tuple[np.ndarray, np.ndarray, str]:
+    """bool[H, W] marked, uint8[H, W] numbers and the rule."""
+    least, most = int(plane.min()), int(plane.max())
+    if most == 0 or (lossy and most < _NOISE):
+        nothing = np.zeros(plane.shape, dtype=bool)
+        return nothing, nothing.astype(np.uint8), "empty"
+    levels = np.unique(plane)
+    if not lossy and least == 0 and 2 < len(levels) <= 256 and _numbered(plane, levels):
+        numbers = np.searchsorted(levels, plane).astype(np.uint8)
+        return plane > 0, numbers, "a label map, every label but 0"
+    marked = plane > (least + most) / 2 if least < most else np.ones(plane.shape, dtype=bool)
+    rule = f"above half of the range 0 to {most}" if most in (255, 65535) else f"above half of {least} to {most}"
+    if len(levels) <= 2:
+        rule = "all but the darker value"
+    return marked, marked.astype(np.uint8), rule
+
+
+def _numbered(plane: np.ndarray, levels: np.ndarray) -> bool:
+    """Whether the values between 0 and the largest are labels, not the slopes of a soft mask."""
+    most = int(levels[-1])
+    between = (plane > 0) & (plane < most)
+    middle = (plane > most // 4) & (plane < most - most // 4)
+    if len(levels) > _FEW and most >= 128 and np.count_nonzero(middle) < np.count_nonzero(plane > most // 4) / 5:
+        return False
+    reach = 2 * max(1, min(plane.shape) // 128) + 1
+    higher = cv2.dilate(plane, np.ones((reach, reach), np.uint8)) > plane
+    return np.count_nonzero(higher & between) < np.count_nonzero(between) / 2
