@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat, whosmat
 
+from mildbench.decoding import MAX_PIXELS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import file_sha256, inside
-from mildbench.decoding import MAX_PIXELS
 from mildbench.scene import Provenance
 from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp

@@ -13,6 +13,8 @@ from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
+from mildbench.listing import PICTURES, list_pictures
+from mildbench.masks import read_mask
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
@@ -27,11 +29,10 @@ from synth.sources.base import (
     read_photo,
 )
 from synth.sources.crop import cut_out
-from synth.sources.names import hidden, same_file
+from synth.sources.names import same_file
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 LICENCE = "as the owner of the folder states"
-HIDDEN = "hidden file"
+OTHERS = "file hidden or no picture"
 
 
 def _folder(path: str) -> Path:
@@ -44,30 +45,25 @@ class _Pictures:
     """The pictures under a folder."""
 
     def __init__(self, root: Path) -> None:
-        self.files: dict[str, Path] = {}
-        """By their path under the folder, with slashes and in one Unicode form, in order."""
-        self.hidden = 0
-        """How many lie aside, and are left out."""
         if not root.is_dir():
             raise UserError(
                 f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures"
             )
-        for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES):
-            relative = path.relative_to(root)
-            if hidden(relative):
-                self.hidden += 1
-            elif path.is_file():
-                self.files[same_file(relative.as_posix())] = path
-        if not self.files:
-            raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        listing = list_pictures(root, deep=True)
+        if not listing.pictures:
+            raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(PICTURES))})")
+        self.files = {same_file(path.relative_to(root).as_posix()): path for path in listing.pictures}
+        """By their path under the folder, with slashes and in one Unicode form, in order."""
+        self.others = listing.others
+        """Files that are hidden or no pictures."""
 
 
 class FolderPeople(PeopleSource):
     """People as pictures on disk.
 
     Either RGBA files (`DIR/*.png`, the alpha channel is the cut-out), or, where `DIR/images` and `DIR/masks`
-    exist, photos with a mask of the same name, or of the same stem where only one photo and one mask have it (any
-    value above 127 is the person). Neither knows pose or parsing.
+    exist, photos with a mask of the same name, or of the same stem where only one photo and one mask have it.
+    Neither knows pose or parsing.
 
     Args:
         path: the folder.
@@ -98,9 +94,8 @@ class FolderPeople(PeopleSource):
 
     def people(self) -> Sequence[PersonRef]:
         self.left_out.clear()
-        aside = self._pictures.hidden + (self._mask_pictures.hidden if self._paired else 0)
-        if aside:
-            self.left_out[HIDDEN] = aside
+        if others := self._pictures.others + (self._mask_pictures.others if self._paired else 0):
+            self.left_out[OTHERS] = others
         found = []
         for key in self._files:
             found += self.checked(self._check, key)
@@ -136,8 +131,7 @@ class FolderPeople(PeopleSource):
             else:
                 if key not in self._masks:
                     raise Rejected("image without a mask of its name", key)
-                # Colour channels only: the alpha of an RGBA mask says nothing about the person.
-                mask = read_rgb(self._masks[key], "mask").max(axis=2) > 127
+                mask = read_mask(self._masks[key]).marked
                 if mask.shape != read_rgb(path).shape[:2]:
                     raise Rejected("mask of another size than its image", key)
         except UserError as error:
@@ -187,8 +181,8 @@ class FolderBackgrounds(BackgroundSource):
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         self.left_out.clear()
-        if self._pictures.hidden:
-            self.left_out[HIDDEN] = self._pictures.hidden
+        if others := self._pictures.others:
+            self.left_out[OTHERS] = others
         return [BackgroundRef(key, f"{self.name}/{key}") for key in self._pictures.files]
 
     def photo(self, key: str) -> Path:

@@ -62,11 +62,6 @@ def on_disk(path: Path) -> Path:
     return path
 
 
-def hidden(relative: PurePath) -> bool:
-    """Whether a file lies aside: its name or a folder of it begins with a dot, as macOS's `._photo.jpg` does."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in relative.parts)
-
-
 def in_order(key: str) -> tuple[int, int, str]:
     """Sorts ids: numbers by size, then text."""
     return (0, int(key), key) if key.isdecimal() else (1, 0, key)

@@ -169,10 +169,10 @@ def test_hidden_files_are_counted_and_left_alone(tmp_path: Path) -> None:
     people = FolderPeople(str(tmp_path))
     assert len(people.people()) == 1
     assert not people.rejections.counts
-    assert people.left_out == {"hidden file": 2}
+    assert people.left_out == {"file hidden or no picture": 2}
     backgrounds = FolderBackgrounds(str(tmp_path / "images"))
     assert [ref.key for ref in backgrounds.backgrounds()] == ["a.png"]
-    assert backgrounds.left_out == {"hidden file": 1}
+    assert backgrounds.left_out == {"file hidden or no picture": 1}
 
 
 def test_folder_backgrounds(backgrounds: Path, tmp_path: Path) -> None:
