@@ -174,7 +174,9 @@ def within_memory(what: str) -> Iterator[None]:
             raise _unreadable(what) from None
     else:
         return
-    raise UserError(f"{what} does not fit into the memory that is left: give a smaller picture, or free memory")
+    raise UserError(
+        f"{what} does not fit into the memory that is left: give a smaller picture, or free memory"
+    )
 
 
 def samples(opened: Opened) -> tuple[np.ndarray, np.ndarray | None]:

@@ -87,7 +87,9 @@ def decode_labels(data: bytes, what: str) -> np.ndarray:
             raise UserError(f"{what} is stored with losses, so its labels are not exact: give a PNG file")
         values, _ = decoding.samples(opened)
         if values.ndim == 3:
-            raise UserError(f"{what} is a colour picture, and colours are no labels: give a grey or palette one")
+            raise UserError(
+                f"{what} is a colour picture, and colours are no labels: give a grey or palette one"
+            )
         if values.dtype != np.uint8:
             if values.max() > 255:
                 raise UserError(f"{what} has labels up to {values.max()}: at most 255 can be read")

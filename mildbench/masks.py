@@ -91,7 +91,9 @@ def _plane(opened: decoding.Opened) -> tuple[np.ndarray, str]:
         if alpha is not None and len(np.unique(colours[np.unique(values[alpha > 0])], axis=0)) <= 1:
             return alpha, "alpha channel: "
         grey = (colours[used] == colours[used, :1]).all()
-        if grey and len(np.unique(colours[used, 0])) == len(used):  # a grey picture that was stored with a palette
+        if grey and len(np.unique(colours[used, 0])) == len(
+            used
+        ):  # a grey picture that was stored with a palette
             return colours[values, 0], ""
         return values, "palette index: "
     if alpha is not None and alpha.min() < 255:
@@ -133,7 +135,9 @@ def _understand(plane: np.ndarray, lossy: bool) -> tuple[np.ndarray, np.ndarray,
         numbers = np.searchsorted(levels, plane).astype(np.uint8)
         return plane > 0, numbers, "a label map, every label but 0"
     marked = plane > (least + most) / 2 if least < most else np.ones(plane.shape, dtype=bool)
-    rule = f"above half of the range 0 to {most}" if most in (255, 65535) else f"above half of {least} to {most}"
+    rule = (
+        f"above half of the range 0 to {most}" if most in (255, 65535) else f"above half of {least} to {most}"
+    )
     if len(levels) <= 2:
         rule = "all but the darker value"
     return marked, marked.astype(np.uint8), rule
@@ -144,7 +148,11 @@ def _numbered(plane: np.ndarray, levels: np.ndarray) -> bool:
     most = int(levels[-1])
     between = (plane > 0) & (plane < most)
     middle = (plane > most // 4) & (plane < most - most // 4)
-    if len(levels) > _FEW and most >= 128 and np.count_nonzero(middle) < np.count_nonzero(plane > most // 4) / 5:
+    if (
+        len(levels) > _FEW
+        and most >= 128
+        and np.count_nonzero(middle) < np.count_nonzero(plane > most // 4) / 5
+    ):
         return False
     reach = 2 * max(1, min(plane.shape) // 128) + 1
     higher = cv2.dilate(plane, np.ones((reach, reach), np.uint8)) > plane

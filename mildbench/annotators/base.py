@@ -167,10 +167,14 @@ class AnnotatorSpec:
         if part not in target.info.parts:
             able = [name for name in ANNOTATORS.names() if part in ANNOTATORS.load(name).info.parts]
             raise UserError(f"annotator {self.name!r} gives no {part}: use one of {', '.join(able)}")
-        annotator = options.create(ANNOTATORS, self.name, self.options)
+        annotator = self.instantiate()
         annotator.device = device
         annotator.load(part)
         return annotator
+
+    def instantiate(self) -> Annotator:
+        """The annotator, nothing loaded; raises `UserError` for an unknown name or option."""
+        return options.create(ANNOTATORS, self.name, self.options)
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:

@@ -1,10 +1,8 @@
 """torchvision annotators: Keypoint R-CNN for pose, Mask R-CNN for people (He et al., ICCV 2017).
 
-Pose is the keypoint head of `keypointrcnn_resnet50_fpn` run on the given boxes
-(`keypointrcnn_resnet50_fpn_coco-fc266e95.pth`); people are those of `maskrcnn_resnet50_fpn_v2`
-(`maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth`).
-
-The defaults are looked for in torch's hub cache and never downloaded; both are BSD-3-Clause, trained on COCO.
+Pose is the keypoint head of `keypointrcnn_resnet50_fpn` run on the given boxes; people are those of
+`maskrcnn_resnet50_fpn_v2`. Both are public files, BSD-3-Clause, trained on COCO: `mildbench weights fetch maskrcnn
+keypointrcnn`. What torch's hub cache already has of them is used as well; nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -15,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mildbench import extras
+from mildbench import extras, weights
 from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
-from mildbench.weights.reading import load_state_dict
+from mildbench.weights.checks import problem
 
 if TYPE_CHECKING:
     import torch
 
-URL = "https://download.pytorch.org/models/"
-FILES: dict[Part, str] = {
-    "pose": "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
-    "people": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-}
+WEIGHTS: dict[Part, str] = {"pose": "keypointrcnn", "people": "maskrcnn"}
+"""Names in the manifest of weights."""
 PERSON = 1
 """COCO's label of a person."""
 
@@ -37,7 +32,7 @@ class Torchvision(Annotator):
     """Keypoint R-CNN and Mask R-CNN of torchvision, trained on COCO.
 
     Args:
-        pose: state dict of `keypointrcnn_resnet50_fpn`. Default: the published one, in torch's hub cache.
+        pose: state dict of `keypointrcnn_resnet50_fpn`. Default: the published one.
         people: state dict of `maskrcnn_resnet50_fpn_v2`; the same.
         score: a detection less sure than this is nobody.
     """
@@ -65,7 +60,7 @@ class Torchvision(Annotator):
         network = build(weights=None, weights_backbone=None)
         path = self._path(part)
         try:
-            network.load_state_dict(load_state_dict(path))
+            network.load_state_dict(weights.load_state_dict(path))
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise UserError(f"{path} holds no weights of {build.__name__} ({first}): give others") from None
@@ -79,22 +74,16 @@ class Torchvision(Annotator):
         return dict(self._hashes)
 
     def _path(self, part: Part) -> Path:
-        import torch
-
         if self._files[part]:
             return Path(self._files[part])
-        path = Path(torch.hub.get_dir()) / "checkpoints" / FILES[part]
-        if not path.is_file():
-            raise UserError(
-                f"annotator 'torchvision' has no weights for {part}: put {URL}{FILES[part]} at {path}, or give a "
-                f"file: torchvision:{part}=FILE"
-            )
-        # The eight digits in the name are the start of the sha256; torch checks them only when it downloads.
-        if not file_sha256(path).startswith(path.stem.rpartition("-")[2]):
-            raise UserError(
-                f"{path} is damaged (its sha256 is not the one in its name): fetch {URL}{path.name} again"
-            )
-        return path
+        entry = weights.entry(WEIGHTS[part])
+        assert isinstance(entry, weights.Entry)
+        torch = extras.require("torch", "annotator 'torchvision'")
+        shared = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
+        # torch checks only what it downloads, and only the eight digits in the name.
+        if shared.is_file() and not weights.place(entry).exists() and problem(entry, shared) is None:
+            return shared
+        return weights.resolve(entry.name)
 
     def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
         results = [np.zeros((len(picture.boxes), 17, 3), np.float32) for picture in pictures]
