@@ -13,31 +13,31 @@ import numpy as np
 
 from mildbench.annotators.base import ANNOTATORS, AnnotatorSpec, Found, Part, Picture, boxes_of
 from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
-from mildbench.annotators.overlay import SURE as SURE_JOINT
-from mildbench.annotators.overlay import seen
+from mildbench.annotators.overlay import SURE, seen
 from mildbench.errors import UserError
 from mildbench.photo import Cut, Person, Window, number_people
+from mildbench.regions import near
 
 AUTOMATIC = ("torchvision", "litert")
 """Annotators of people, the better first."""
 LARGEST = 2048
 """Pixels of the longer side at which a photo is looked at: no network sees more."""
 
-SURE = 0.25
-"""Score below which a found person is nobody."""
-SURELY = 0.6
-"""Score from which nobody's pose is asked whether they are one."""
-LEAST_JOINTS = 4
-"""Sure joints that a person shows, unless the finder is sure enough of them."""
+OWN_JOINTS = 2
+"""Sure joints inside the own mask from which something is a person. On COCO photos real people have 7 in the middle,
+parts of them, and what is no person, none."""
+CLOSE_UP = 0.04
+"""Share of the picture from which something is a person without them: close-ups show few joints."""
+PART = 0.5
+"""A mask without joints is a part of somebody whom it touches if it is at most this share of their size."""
+SURE_PERSON, LARGE = 0.4, 0.003
+"""Score, and share of the picture, from which something without joints that is nobody's part is a person."""
 SPECK = 0.05
 """A piece of a mask smaller than this share of its largest piece is noise."""
 SAME = 0.6
 """Share of a mask inside another from which the two are one person."""
-FRAGMENT = 0.35
-"""A mask smaller than this share of one that it touches may be a part of that person."""
-_TOUCH = 0.008
+TOUCH = 0.008
 """How far apart two masks may lie and still touch, as a share of the picture's longer side."""
-_HEAD = slice(0, 5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,43 +101,60 @@ class Census:
 def put_together(found: Found, poses: np.ndarray | None) -> Found:
     """The people among what was found, best first.
 
-    Who scores too little, or shows no body where the finder is not sure, is nobody. Masks that mostly lie in another,
-    and small ones that touch another and have no head of their own, are parts of that person.
+    A mask that mostly lies in another is the same person. One that shows no joints of its own is a part of a larger
+    person whom it touches; where it touches none, it is somebody if it is large and sure, else nobody.
 
     Args:
         found: as an annotator gave it.
         poses: float32[N, 17, 3] of what was found: x, y in pixels and score; None where nobody looked.
     """
-    masks = {k: _without_specks(found.masks[k]) for k in range(len(found.scores)) if found.scores[k] >= SURE}
-    joints = None if poses is None else poses[..., 2] >= SURE_JOINT
-    if joints is not None:
-        doubtful = (found.scores < SURELY) & (joints.sum(axis=1) < LEAST_JOINTS)
-        masks = {k: mask for k, mask in masks.items() if not doubtful[k]}
-    groups: list[list[int]] = []
-    for k in sorted(masks, key=lambda k: -int(np.count_nonzero(masks[k]))):  # a part finds its person
-        headless = joints is not None and not joints[k, _HEAD].any()
-        hosts = [(share, group) for group in groups if (share := _bond(masks[k], masks[group[0]], headless))]
-        if hosts:
-            max(hosts, key=lambda host: host[0])[1].append(k)
-        else:
+    masks = [_without_specks(mask) for mask in found.masks]
+    areas = [int(np.count_nonzero(mask)) for mask in masks]
+    largest_first = sorted(range(len(masks)), key=lambda k: -areas[k])
+    bodies = [k for k in largest_first if poses is None or _is_body(masks[k], poses[k])]
+    groups = _joined([masks[k] for k in bodies], [[k] for k in bodies])
+    owners = [masks[group[0]] for group in groups]
+    reach = max(1, round(TOUCH * max(found.masks.shape[1:])))
+    for k in largest_first:
+        if k in bodies:
+            continue
+        around = near(masks[k], reach)
+        contacts = [
+            np.count_nonzero(around & owner) * (areas[k] <= PART * np.count_nonzero(owner))
+            for owner in owners
+        ]
+        if any(contacts):
+            groups[int(np.argmax(contacts))].append(k)
+        elif found.scores[k] >= SURE_PERSON and areas[k] >= LARGE * masks[k].size:
             groups.append([k])
+    groups = _joined([np.any([masks[k] for k in group], axis=0) for group in groups], groups)
     groups.sort(key=lambda group: -max(found.scores[group]))
     whole = [np.any([masks[k] for k in group], axis=0) for group in groups]
     scores = np.array([max(found.scores[group]) for group in groups], np.float32)
     return Found(np.array(whole, dtype=bool).reshape(-1, *found.masks.shape[1:]), scores)
 
 
-def _bond(part: np.ndarray, person: np.ndarray, headless: bool) -> float:
-    """How closely a mask belongs to a larger one, 0 where it is somebody else's: share inside it, or touching it."""
-    area = np.count_nonzero(part)
-    inside = np.count_nonzero(part & person) / area
-    if inside >= SAME:
-        return 1 + inside
-    if not headless or area > FRAGMENT * np.count_nonzero(person):
-        return 0
-    reach = max(1, round(_TOUCH * max(part.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.count_nonzero(cv2.dilate(part.view(np.uint8), disc) & person) / area
+def _joined(masks: list[np.ndarray], groups: list[list[int]]) -> list[list[int]]:
+    """The groups, those joined whose masks mostly lie inside a larger one's."""
+    joined: list[int] = []
+    found = [list(group) for group in groups]
+    for place in sorted(range(len(masks)), key=lambda k: -int(np.count_nonzero(masks[k]))):
+        inside = [np.count_nonzero(masks[place] & masks[other]) for other in joined]
+        if max(inside, default=0) >= SAME * np.count_nonzero(masks[place]):
+            found[joined[int(np.argmax(inside))]] += found[place]
+        else:
+            joined.append(place)
+    return [found[place] for place in joined]
+
+
+def _is_body(mask: np.ndarray, pose: np.ndarray) -> bool:
+    """Does a mask, bool[H, W], hold joints of its own pose, float32[17, 3], or nearly fill the picture?"""
+    if mask.mean() >= CLOSE_UP:
+        return True
+    columns, rows = np.rint(pose[pose[:, 2] >= SURE, :2]).astype(int).T
+    height, width = mask.shape
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    return bool(np.count_nonzero(mask[rows[inside], columns[inside]]) >= OWN_JOINTS)
 
 
 def _without_specks(mask: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ def erase(
     photo: Annotated[list[Path], typer.Argument(help="Photos.", show_default=False)],
     method: Annotated[
         str, typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods).")
-    ] = "lama:variant=tiny",
+    ] = "navier-stokes",
     people: Annotated[
         str,
         typer.Option(

@@ -83,7 +83,9 @@ def test_weights_that_are_missing_or_of_another_network_are_named(
     for content in (None, b"<html>"):  # torch does not check what it has
         if content:
             shared.write_bytes(content)
-        with pytest.raises(UserError, match="keypointrcnn weights missing: mildbench weights fetch keypointrcnn"):
+        with pytest.raises(
+            UserError, match="keypointrcnn weights missing: mildbench weights fetch keypointrcnn"
+        ):
             AnnotatorSpec.parse("torchvision").create("pose")
     with pytest.raises(UserError, match="no weights of maskrcnn_resnet50_fpn_v2"):
         AnnotatorSpec.parse(f"torchvision:people={files['pose']}").create("people")
