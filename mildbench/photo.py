@@ -77,6 +77,14 @@ class Cut:
         window = Window.around(mask)
         return cls(window, np.ascontiguousarray(mask[window.place]))
 
+    @classmethod
+    def joined(cls, cuts: Sequence[Cut]) -> Cut:
+        """Of all of them, at least one."""
+        window = cuts[0].window
+        for cut in cuts[1:]:
+            window = window.joined(cut.window)
+        return cls(window, np.any([cut.within(window) for cut in cuts], axis=0))
+
     def draw(self, plane: np.ndarray, window: Window | None = None) -> None:
         """Set a bool plane, of the photo or of a `window` of it, where the mask is."""
         left, top = (0, 0) if window is None else (window.left, window.top)
@@ -190,9 +198,7 @@ def _hole(person: Person, staying: np.ndarray) -> Cut:
     """What is filled when a person goes; may be empty."""
     hole = person.cut.dilated(staying.shape)
     if person.attached is not None:
-        extra = person.attached.dilated(staying.shape)
-        window = hole.window.joined(extra.window)
-        hole = Cut(window, hole.within(window) | extra.within(window))
+        hole = Cut.joined((hole, person.attached.dilated(staying.shape)))
     return Cut(hole.window, hole.part & ~staying[hole.window.place])
 
 
@@ -299,7 +305,7 @@ def _paste(canvas: np.ndarray, result: np.ndarray, window: Window, holes: Sequen
     inside = np.zeros((height, width), dtype=bool)
     for hole in holes:
         hole.draw(inside, window)
-    canvas[window.place][inside] = result[inside]
+    np.copyto(canvas[window.place], result, where=inside[..., None])
 
 
 def _blend_edge(canvas: np.ndarray, photo: np.ndarray, hole: np.ndarray, staying: np.ndarray) -> None:

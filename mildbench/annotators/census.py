@@ -1,43 +1,27 @@
-"""Who is in a photo: what annotators find, put together where one person is several, and thinned of who is none.
-
-Models find people one by one. On photos with many they also find an arm that belongs to somebody else, the upper half
-of somebody beside the whole, and people in fences. What is numbered and erased must be people.
-"""
+"""Who is in a photo: what annotators find, and what goes with whom."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
 
 from mildbench.annotators.base import ANNOTATORS, AnnotatorSpec, Found, Part, Picture, boxes_of
 from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
-from mildbench.annotators.overlay import SURE, seen
+from mildbench.annotators.grouping import put_together
+from mildbench.annotators.overlay import seen
+from mildbench.belongings import CARRIED, Body, Thing, share_out
 from mildbench.errors import UserError
 from mildbench.photo import Cut, Person, Window, number_people
-from mildbench.regions import near
+from mildbench.shadow import shadow_of
 
 AUTOMATIC = ("torchvision", "litert")
 """Annotators of people, the better first."""
 LARGEST = 2048
 """Pixels of the longer side at which a photo is looked at: no network sees more."""
-
-OWN_JOINTS = 2
-"""Sure joints inside the own mask from which something is a person. On COCO photos real people have 7 in the middle,
-parts of them, and what is no person, none."""
-CLOSE_UP = 0.04
-"""Share of the picture from which something is a person without them: close-ups show few joints."""
-PART = 0.5
-"""A mask without joints is a part of somebody whom it touches if it is at most this share of their size."""
-SURE_PERSON, LARGE = 0.4, 0.003
-"""Score, and share of the picture, from which something without joints that is nobody's part is a person."""
-SPECK = 0.05
-"""A piece of a mask smaller than this share of its largest piece is noise."""
-SAME = 0.6
-"""Share of a mask inside another from which the two are one person."""
-TOUCH = 0.008
-"""How far apart two masks may lie and still touch, as a share of the picture's longer side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +31,49 @@ class Census:
     finders: Team
     """Find people, and judge by their poses whether they are any; nobody where a mask says who is there."""
     guides: Team
-    """Say of known people what methods want to know."""
+    """Say of known people what methods want to know, and what things there are."""
+    belongings: bool
+    shadows: bool
 
     @classmethod
-    def create(cls, people: str | None, pose: str | None, parsing: str | None, device: str) -> Census:
+    def create(
+        cls,
+        people: str | None,
+        pose: str | None,
+        parsing: str | None,
+        device: str,
+        *,
+        belongings: bool = False,
+        shadows: bool = False,
+    ) -> Census:
         """Load annotators, written as on the command line; `people` may be `auto`, or None where a mask says it.
 
-        Raises `UserError` for what is unknown or missing.
+        Args:
+            people: finds them.
+            pose: guides methods, and says who holds what; with `belongings` by default that of `people`.
+            parsing: guides methods.
+            device: cpu, cuda or cuda:N.
+            belongings: what people wear, hold or ride goes when they go; `people` must know objects.
+            shadows: so do their shadows.
+
+        Raises:
+            UserError: what is unknown or missing.
         """
         finder = None if people is None else _automatic() if people == "auto" else AnnotatorSpec.parse(people)
+        judge = finder if finder is not None and _can_judge(finder) else None
+        if belongings and (finder is None or "objects" not in ANNOTATORS.load(finder.name).info.parts):
+            raise UserError(
+                f"--with-belongings: {finder.name if finder else 'a mask'} knows no objects: use --people "
+                "torchvision (mildbench weights fetch maskrcnn)"
+            )
         guides = Team.create(
-            pose=AnnotatorSpec.parse(pose) if pose else None,
+            pose=AnnotatorSpec.parse(pose) if pose else judge if belongings else None,
             parsing=AnnotatorSpec.parse(parsing) if parsing else None,
+            objects=finder if belongings else None,
             device=device,
         )
-        judge = finder if finder is not None and _can_judge(finder) else None
-        return cls(Team.create(people=finder, pose=judge, device=device), guides)
+        finders = Team.create(people=finder, pose=judge, device=device)
+        return cls(finders, guides, belongings, shadows)
 
     def people(
         self, name: str, photo: np.ndarray, masks: np.ndarray | None = None
@@ -89,81 +100,29 @@ class Census:
             cuts = [Cut.of(mask) for mask in masks]
             kept = np.array([_reduced(mask, size) for mask in masks], bool).reshape(-1, *small.shape[:2])
         seen_by = _told(self.guides, Picture(name, small, boxes_of(kept), kept))
-        order = number_people(cuts)
         keypoints = [None] * len(cuts) if seen_by.keypoints is None else list(seen_by.keypoints)
-        people = [Person(cuts[k], _in_photo(keypoints[k], scale)) for k in order]
+        attached = self._attached(photo, cuts, seen_by)
+        people = [Person(cuts[k], _in_photo(keypoints[k], scale), attached[k]) for k in number_people(cuts)]
         labels = seen_by.parsing
         if labels is not None and scale < 1:
             labels = cv2.resize(labels, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return people, labels
 
-
-def put_together(found: Found, poses: np.ndarray | None) -> Found:
-    """The people among what was found, best first.
-
-    A mask that mostly lies in another is the same person. One that shows no joints of its own is a part of a larger
-    person whom it touches; where it touches none, it is somebody if it is large and sure, else nobody.
-
-    Args:
-        found: as an annotator gave it.
-        poses: float32[N, 17, 3] of what was found: x, y in pixels and score; None where nobody looked.
-    """
-    masks = [_without_specks(mask) for mask in found.masks]
-    areas = [int(np.count_nonzero(mask)) for mask in masks]
-    largest_first = sorted(range(len(masks)), key=lambda k: -areas[k])
-    bodies = [k for k in largest_first if poses is None or _is_body(masks[k], poses[k])]
-    groups = _joined([masks[k] for k in bodies], [[k] for k in bodies])
-    owners = [masks[group[0]] for group in groups]
-    reach = max(1, round(TOUCH * max(found.masks.shape[1:])))
-    for k in largest_first:
-        if k in bodies:
-            continue
-        around = near(masks[k], reach)
-        contacts = [
-            np.count_nonzero(around & owner) * (areas[k] <= PART * np.count_nonzero(owner))
-            for owner in owners
-        ]
-        if any(contacts):
-            groups[int(np.argmax(contacts))].append(k)
-        elif found.scores[k] >= SURE_PERSON and areas[k] >= LARGE * masks[k].size:
-            groups.append([k])
-    groups = _joined([np.any([masks[k] for k in group], axis=0) for group in groups], groups)
-    groups.sort(key=lambda group: -max(found.scores[group]))
-    whole = [np.any([masks[k] for k in group], axis=0) for group in groups]
-    scores = np.array([max(found.scores[group]) for group in groups], np.float32)
-    return Found(np.array(whole, dtype=bool).reshape(-1, *found.masks.shape[1:]), scores)
-
-
-def _joined(masks: list[np.ndarray], groups: list[list[int]]) -> list[list[int]]:
-    """The groups, those joined whose masks mostly lie inside a larger one's."""
-    joined: list[int] = []
-    found = [list(group) for group in groups]
-    for place in sorted(range(len(masks)), key=lambda k: -int(np.count_nonzero(masks[k]))):
-        inside = [np.count_nonzero(masks[place] & masks[other]) for other in joined]
-        if max(inside, default=0) >= SAME * np.count_nonzero(masks[place]):
-            found[joined[int(np.argmax(inside))]] += found[place]
-        else:
-            joined.append(place)
-    return [found[place] for place in joined]
-
-
-def _is_body(mask: np.ndarray, pose: np.ndarray) -> bool:
-    """Does a mask, bool[H, W], hold joints of its own pose, float32[17, 3], or nearly fill the picture?"""
-    if mask.mean() >= CLOSE_UP:
-        return True
-    columns, rows = np.rint(pose[pose[:, 2] >= SURE, :2]).astype(int).T
-    height, width = mask.shape
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    return bool(np.count_nonzero(mask[rows[inside], columns[inside]]) >= OWN_JOINTS)
-
-
-def _without_specks(mask: np.ndarray) -> np.ndarray:
-    """bool[H, W]: a mask, not empty, without its smallest pieces."""
-    _, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    areas = facts[:, cv2.CC_STAT_AREA]
-    areas[0] = 0
-    kept: np.ndarray = (areas >= SPECK * areas.max())[pieces]
-    return kept & mask
+    def _attached(self, photo: np.ndarray, cuts: Sequence[Cut], seen_by: Annotated) -> list[Cut | None]:
+        """What goes with each person, as far as it was asked for."""
+        parts: list[list[Cut]] = [[] for _ in cuts]
+        if self.belongings:
+            scale = photo.shape[1] / seen_by.picture.image.shape[1]
+            for own, masks in zip(parts, _belongings(seen_by), strict=True):
+                own += [_enlarged(Cut.of(mask), scale, photo.shape) for mask in masks]
+        if self.shadows:
+            known = np.zeros(photo.shape[:2], dtype=bool)
+            for cut in (*cuts, *chain.from_iterable(parts)):
+                cut.draw(known)
+            for own, cut in zip(parts, cuts, strict=True):
+                if (shadow := shadow_of(photo, cut, known)) is not None:
+                    own.append(shadow)
+        return [Cut.joined(own) if own else None for own in parts]
 
 
 def _automatic() -> AnnotatorSpec:
@@ -196,6 +155,22 @@ def _told(team: Team, picture: Picture) -> Annotated:
     if isinstance(result, Failure):
         raise UserError(f"no people could be looked for in {picture.id}: {result.reason}")
     return result
+
+
+def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:
+    """Of each person, bool[H, W] masks of what they wear, hold or ride. Without poses, of what they wear."""
+    masks, objects = seen_by.picture.masks, seen_by.objects
+    assert masks is not None
+    assert objects is not None
+    points = np.zeros((len(masks), 17, 3)) if seen_by.keypoints is None else seen_by.keypoints
+    bodies = [
+        Body(str(k), mask, seen(points[k]), float(np.count_nonzero(mask.any(axis=1))))
+        for k, mask in enumerate(masks)
+    ]
+    found = zip(objects.names, objects.masks, strict=True)
+    things = [Thing(str(k), name, mask) for k, (name, mask) in enumerate(found) if name in CARRIED]
+    owned = share_out(bodies, things)
+    return [[thing.mask for thing in owned[body.key].things] for body in bodies]
 
 
 def _enlarged(cut: Cut, scale: float, shape: tuple[int, ...]) -> Cut:

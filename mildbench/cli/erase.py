@@ -27,6 +27,15 @@ def erase(
     keep: Annotated[
         str | None, typer.Option(help="People to keep, by their numbers from the left: 2 or 1,3.")
     ] = None,
+    with_belongings: Annotated[
+        bool,
+        typer.Option(
+            "--with-belongings", help="What they wear, hold or ride goes too; needs --people torchvision."
+        ),
+    ] = False,
+    with_shadow: Annotated[
+        bool, typer.Option("--with-shadow", help="So does their shadow on the ground: a plain estimate.")
+    ] = False,
     pose: Annotated[
         str | None, typer.Option(help="Annotator of keypoints, for methods that are guided by them.")
     ] = None,
@@ -73,7 +82,14 @@ def erase(
         raise UserError(
             f"method {eraser.info.name!r} needs a data set: a photo of yours has no truth; choose another"
         )
-    census = Census.create(None if mask_file else people, pose, parsing, where)
+    census = Census.create(
+        None if mask_file else people,
+        pose,
+        parsing,
+        where,
+        belongings=with_belongings,
+        shadows=with_shadow,
+    )
     eraser.load()
     for path, result, beside in zip(photo, results, panels, strict=True):
         file = PhotoFile.read(path)

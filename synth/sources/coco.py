@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from mildbench.posture import feet, hidden_leg, seated
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
@@ -26,7 +28,6 @@ from synth.sources.base import (
     Rejected,
     Rejections,
 )
-from synth.sources.carried import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
 from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
     CocoFolder,
@@ -38,7 +39,6 @@ from synth.sources.coco_folder import (
 )
 from synth.sources.crop import cut_out, without_specks
 from synth.sources.names import called, in_order
-from synth.sources.posture import feet, hidden_leg, seated
 
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""

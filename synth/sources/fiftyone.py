@@ -12,6 +12,7 @@ import numpy as np
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.images import read_labels
+from mildbench.posture import feet, hidden_leg, seated
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
@@ -28,7 +29,6 @@ from synth.sources.base import (
 from synth.sources.crop import cut_out, without_specks
 from synth.sources.fiftyone_samples import Instance, Row, Samples
 from synth.sources.names import called, means_people
-from synth.sources.posture import feet, hidden_leg, seated
 
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""

@@ -7,7 +7,9 @@ import pytest
 
 from mildbench.annotators import census
 from mildbench.annotators.base import Found
-from mildbench.annotators.census import Census, put_together
+from mildbench.annotators.census import Census
+from mildbench.annotators.grouping import put_together
+from mildbench.errors import UserError
 
 SHAPE = (300, 400)
 
@@ -111,3 +113,22 @@ def test_known_masks_are_kept_as_they_are() -> None:
     assert labels is None
     assert [person.cut.window.left for person in people] == [100, 300], "from the left"
     assert [person.cut.part.all() for person in people] == [True, True]
+
+
+def test_belongings_and_shadows_go_with_their_person_when_asked() -> None:
+    photo = np.full((160, 200, 3), 180, np.uint8)
+    photo[56:60, 50:90] = 60  # a shadow at the feet of the second
+    plain, _ = Census.create("fake", None, None, "cpu").people("p", photo)
+    assert [person.attached for person in plain] == [None, None]
+    census = Census.create("fake", None, None, "cpu", belongings=True, shadows=True)
+    first, second = census.people("p", photo)[0]
+    assert first.attached is not None, "the backpack that the fake finds at their side"
+    assert (first.attached.window.left, first.attached.window.right) == (20, 26)
+    assert second.attached is not None
+    assert second.attached.window.right >= 85
+    with pytest.raises(
+        UserError, match="--with-belongings: litert knows no objects: use --people torchvision"
+    ):
+        Census.create("litert", None, None, "cpu", belongings=True)
+    with pytest.raises(UserError, match="--with-belongings: a mask knows no objects"):
+        Census.create(None, None, None, "cpu", belongings=True)

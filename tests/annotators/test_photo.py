@@ -174,7 +174,8 @@ def test_people_are_numbered_from_the_left() -> None:
 
 def run(photo: Path, **options: object) -> None:
     given = {"method": "telea", "people": "fake", "keep": None, "pose": None, "parsing": None, "size": 512}
-    command.erase([photo], device="cpu", seed=0, **(given | {"format": "png"} | options))
+    plain = {"format": "png", "with_belongings": False, "with_shadow": False}
+    command.erase([photo], device="cpu", seed=0, **(plain | given | options))
 
 
 def test_the_command_finds_erases_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mildbench.belongings import CARRIED, Body, Rule, Thing, share_out, union
 from mildbench.errors import UserError
-from synth.sources.carried import CARRIED, Body, Rule, Thing, share_out, union
+from mildbench.posture import distance_to
 from synth.sources.coco import CocoBackgrounds, CocoPeople
-from synth.sources.posture import distance_to
 
 SIZE = (280, 320)
 NAMES = {
