@@ -6,7 +6,7 @@ if the crop fits, else scaled down. Pixels outside the (dilated) masks are the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,18 +19,8 @@ _CONTEXT = 1.6
 """Side of a crop over the longer side of what is erased in it: the method needs to see where it happened."""
 _DILATION = 0.03
 """Growth of a person's mask as a share of the longer side of their box: found outlines miss hair and shoe soles."""
-_FEATHER = 1.5
-"""Sigma of the seam in pixels; it lies inside the dilated mask."""
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """One person of a photo."""
-
-    mask: np.ndarray
-    """bool[H, W], not empty."""
-    keypoints: np.ndarray | None = None
-    """float32[17, 3]: x, y, COCO visibility."""
+_FEATHER = 3
+"""Pixels over which the photo passes into what was made, inside the outer edge of all that is erased."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +32,15 @@ class Window:
     right: int
     bottom: int
 
+    @classmethod
+    def around(cls, mask: np.ndarray) -> Window:
+        """The box of a mask bool[H, W] that is not empty."""
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+        return cls(x, y, x + width, y + height)
+
     @property
     def place(self) -> tuple[slice, slice]:
+        """Rows and columns, to index a plane of the photo with."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
@@ -51,21 +48,97 @@ class Window:
         """The longer side."""
         return max(self.right - self.left, self.bottom - self.top)
 
+    def grown(self, margin: int, shape: tuple[int, ...]) -> Window:
+        """With a margin on every side, as far as a photo of `shape` (height and width first) reaches."""
+        left, top = max(self.left - margin, 0), max(self.top - margin, 0)
+        return Window(left, top, min(self.right + margin, shape[1]), min(self.bottom + margin, shape[0]))
 
-def number_people(masks: np.ndarray) -> list[int]:
-    """Indices into bool[K, H, W] from left to right: person N of the panel is the N-th."""
-    columns = np.arange(masks.shape[2])
-    centres = [float((mask.any(axis=0) * columns).sum() / mask.any(axis=0).sum()) for mask in masks]
-    return sorted(range(len(masks)), key=centres.__getitem__)
+    def joined(self, other: Window) -> Window:
+        """The smallest that holds both."""
+        return Window(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A mask of a photo, kept as the part in its box: a large photo has many, and most of each is empty."""
+
+    window: Window
+    part: np.ndarray
+    """bool[h, w]: the window's part of the mask."""
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> Cut:
+        """Of bool[H, W], not empty."""
+        window = Window.around(mask)
+        return cls(window, np.ascontiguousarray(mask[window.place]))
+
+    @classmethod
+    def joined(cls, cuts: Sequence[Cut]) -> Cut:
+        """Of all of them, at least one."""
+        window = cuts[0].window
+        for cut in cuts[1:]:
+            window = window.joined(cut.window)
+        return cls(window, np.any([cut.within(window) for cut in cuts], axis=0))
+
+    def draw(self, plane: np.ndarray, window: Window | None = None) -> None:
+        """Set a bool plane, of the photo or of a `window` of it, where the mask is."""
+        left, top = (0, 0) if window is None else (window.left, window.top)
+        height, width = plane.shape
+        here = self.window
+        y, x = max(here.top, top), max(here.left, left)
+        y_end, x_end = min(here.bottom, top + height), min(here.right, left + width)
+        if y < y_end and x < x_end:
+            part = self.part[y - here.top : y_end - here.top, x - here.left : x_end - here.left]
+            plane[y - top : y_end - top, x - left : x_end - left] |= part
+
+    def within(self, window: Window) -> np.ndarray:
+        """bool[h, w]: what of the mask lies in a window of the photo."""
+        plane = np.zeros((window.bottom - window.top, window.right - window.left), dtype=bool)
+        self.draw(plane, window)
+        return plane
+
+    def dilated(self, shape: tuple[int, ...], share: float = _DILATION) -> Cut:
+        """Grown by `share` of the longer side of its box, at least one pixel, in a photo of `shape`."""
+        radius = max(round(share * self.window.side), 1)
+        window = self.window.grown(radius, shape)
+        away = cv2.distanceTransform(
+            (~self.within(window)).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+        )
+        return Cut(window, away <= radius)
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person of a photo."""
+
+    cut: Cut
+    """Where they are seen."""
+    keypoints: np.ndarray | None = None
+    """float32[17, 3]: x, y, COCO visibility."""
+    attached: Cut | None = None
+    """What goes when they go: what they carry, their shadow. None where there is nothing."""
 
 
 def dilated(mask: np.ndarray, share: float = _DILATION) -> np.ndarray:
-    """The mask grown by `share` of the longer side of its box, at least one pixel."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    radius = max(round(share * max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)), 1)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    grown: np.ndarray = cv2.dilate(mask.view(np.uint8), kernel) > 0
+    """bool[H, W]: a mask, not empty, grown by `share` of the longer side of its box, at least one pixel."""
+    grown = np.zeros_like(mask)
+    Cut.of(mask).dilated(mask.shape, share).draw(grown)
     return grown
+
+
+def number_people(cuts: Sequence[Cut]) -> list[int]:
+    """Indices from left to right: person N of the panel is the N-th."""
+
+    def centre(k: int) -> float:
+        columns = cuts[k].part.sum(axis=0)
+        return cuts[k].window.left + float((columns * np.arange(len(columns))).sum() / columns.sum())
+
+    return sorted(range(len(cuts)), key=centre)
 
 
 def erase_people(
@@ -97,71 +170,73 @@ def erase_people(
         UserError: the method failed.
     """
     # Whoever stands lower in the picture is nearer: methods expect people back to front.
-    order = sorted(range(len(people)), key=lambda k: int(np.flatnonzero(people[k].mask.any(axis=1))[-1]))
+    order = sorted(range(len(people)), key=lambda k: people[k].cut.window.bottom)
     staying = np.zeros(photo.shape[:2], dtype=bool)
     for k in order:
         if k not in targets:
-            staying |= people[k].mask
-    holes = {k: dilated(people[k].mask) & ~staying for k in targets}
-    remaining = np.zeros_like(staying)
+            people[k].cut.draw(staying)
+    holes = {k: hole for k in targets if (hole := _hole(people[k], staying)).part.any()}
+    everything = np.zeros_like(staying)
     for hole in holes.values():
-        remaining |= hole
-    canvas = photo.copy()
+        hole.draw(everything)
+    canvas, remaining = photo.copy(), everything.copy()
     for number, (window, group) in enumerate(_windows(holes, size, photo.shape[:2])):
-        hole = np.zeros_like(staying)
-        for k in group:
-            hole |= holes[k]
         seen = _batch(canvas, remaining, people, order, targets, parsing, window, size)
         batch = replace(seen, sample_ids=(name,), seeds=(sample_seed(seed, f"{name}\0{number}"),))
         (outcome,) = method.run(batch)
         if outcome.image is None:
             raise UserError(f"method {method.info.name!r} failed on {name}: {outcome.error}")
-        _paste(canvas[window.place], outcome.image, hole[window.place])
-        remaining &= ~hole
+        # Whole holes, hard: between two of them there is no photo to pass into.
+        _paste(canvas, outcome.image, window, [holes[k] for k in group])
+        for k in group:
+            remaining[holes[k].window.place] &= ~holes[k].part
+    _blend_edge(canvas, photo, everything, staying)
     return canvas
 
 
-def _windows(
-    holes: dict[int, np.ndarray], size: int, shape: tuple[int, int]
-) -> list[tuple[Window, list[int]]]:
+def _hole(person: Person, staying: np.ndarray) -> Cut:
+    """What is filled when a person goes; may be empty."""
+    hole = person.cut.dilated(staying.shape)
+    if person.attached is not None:
+        hole = Cut.joined((hole, person.attached.dilated(staying.shape)))
+    return Cut(hole.window, hole.part & ~staying[hole.window.place])
+
+
+def _windows(holes: Mapping[int, Cut], size: int, shape: tuple[int, int]) -> list[tuple[Window, list[int]]]:
     """Windows and the targets erased in each. Targets whose windows overlap by half share one, if that fits."""
     height, width = shape
-    everybody = [k for k, hole in holes.items() if hole.any()]
     if max(shape) <= size:
-        return [(Window(0, 0, width, height), everybody)] if everybody else []
-    groups = [[k] for k in everybody]
+        return [(Window(0, 0, width, height), list(holes))] if holes else []
+    groups = [([k], hole.window) for k, hole in holes.items()]
     merged = True
     while merged:
         merged = False
         for one in range(len(groups)):
             for other in range(one + 1, len(groups)):
-                both = groups[one] + groups[other]
-                alone = max(_window(holes, groups[g], size, shape).side for g in (one, other))
+                both = groups[one][1].joined(groups[other][1])
+                alone = max(_context(groups[g][1], size, shape).side for g in (one, other))
                 # Sharing a crop costs no detail if it is no larger than the larger of the two.
-                if _window(holes, both, size, shape).side <= max(alone, size):
-                    groups[one] = both
+                if _context(both, size, shape).side <= max(alone, size):
+                    groups[one] = (groups[one][0] + groups[other][0], both)
                     del groups[other]
                     merged = True
                     break
             if merged:
                 break
-    return [(_window(holes, group, size, shape), group) for group in groups]
+    return [(_context(box, size, shape), group) for group, box in groups]
 
 
-def _window(holes: dict[int, np.ndarray], group: Sequence[int], size: int, shape: tuple[int, int]) -> Window:
-    """The crop for a group: a square with context around it, at least `size`, moved and cut to fit the photo."""
-    rows = np.flatnonzero(np.any([holes[k].any(axis=1) for k in group], axis=0))
-    columns = np.flatnonzero(np.any([holes[k].any(axis=0) for k in group], axis=0))
-    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    side = max(round(float(extent) * _CONTEXT), size)
+def _context(box: Window, size: int, shape: tuple[int, int]) -> Window:
+    """The crop for a box: a square with context around it, at least `size`, moved and cut to fit the photo."""
+    side = max(round(box.side * _CONTEXT), size)
 
-    def span(first: int, last: int, whole: int) -> tuple[int, int]:
+    def span(first: int, end: int, whole: int) -> tuple[int, int]:
         length = min(side, whole)
-        start = min(max((first + last + 1 - length) // 2, 0), whole - length)
+        start = min(max((first + end - length) // 2, 0), whole - length)
         return start, start + length
 
-    top, bottom = span(int(rows[0]), int(rows[-1]), shape[0])
-    left, right = span(int(columns[0]), int(columns[-1]), shape[1])
+    top, bottom = span(box.top, box.bottom, shape[0])
+    left, right = span(box.left, box.right, shape[1])
     return Window(left, top, right, bottom)
 
 
@@ -186,11 +261,13 @@ def _batch(
     def small(plane: np.ndarray, how: int) -> np.ndarray:
         return plane if scale == 1 else cv2.resize(plane, shape, interpolation=how)
 
-    hole = small(remaining[window.place].astype(np.uint8) * 255, cv2.INTER_AREA) > 0
+    left = remaining[window.place]
+    hole = small(left.astype(np.uint8) * 255, cv2.INTER_AREA) > 0
     present, masks, keypoints = [], [], []
     for k in order:
-        gone = k in targets and not (people[k].mask & remaining)[window.place].any()
-        mask = small(people[k].mask[window.place].astype(np.uint8) * 255, cv2.INTER_AREA) > 127
+        person = people[k].cut.within(window)
+        gone = k in targets and not (person & left).any()
+        mask = small(person.astype(np.uint8) * 255, cv2.INTER_AREA) > 127
         if mask.any() and not gone:
             present.append(k)
             masks.append(mask)
@@ -220,40 +297,28 @@ def _moved(keypoints: np.ndarray | None, window: Window, scale: float) -> np.nda
     return moved
 
 
-def _paste(photo: np.ndarray, result: np.ndarray, hole: np.ndarray) -> None:
-    """Lay `result`, scaled up, over the window `photo` in place, inside `hole` only."""
-    height, width = hole.shape
-    if result.shape[:2] != hole.shape:
+def _paste(canvas: np.ndarray, result: np.ndarray, window: Window, holes: Sequence[Cut]) -> None:
+    """Lay `result`, scaled up to its window of the canvas, over the holes in place."""
+    height, width = window.bottom - window.top, window.right - window.left
+    if result.shape[:2] != (height, width):
         result = cv2.resize(result, (width, height), interpolation=cv2.INTER_CUBIC)
-    inner = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    weight = np.clip(inner / (2 * _FEATHER), 0, 1)[..., None].astype(np.float32)
-    mixed = result * weight + photo * (1 - weight)
-    photo[hole] = np.rint(mixed).astype(np.uint8)[hole]
+    inside = np.zeros((height, width), dtype=bool)
+    for hole in holes:
+        hole.draw(inside, window)
+    np.copyto(canvas[window.place], result, where=inside[..., None])
 
 
-def panel(
-    photo: np.ndarray, people: Sequence[Person], targets: Sequence[int], result: np.ndarray
-) -> np.ndarray:
-    """uint8: the photo with everybody numbered from the left (red: erased), and the result beside it."""
-    shown = photo.copy()
-    for k, person in enumerate(people):
-        colour = np.array((230, 40, 40) if k in targets else (40, 200, 60), np.float32)
-        shown[person.mask] = (shown[person.mask] * 0.6 + colour * 0.4).astype(np.uint8)
-    height = photo.shape[0]
-    for k, person in enumerate(people):
-        rows, columns = np.flatnonzero(person.mask.any(axis=1)), np.flatnonzero(person.mask.any(axis=0))
-        place = (int(columns.mean()), int(rows[0] + 0.3 * (rows[-1] - rows[0])))
-        size = max(height / 500, 0.5)
-        for ink, thickness in (((0, 0, 0), 6), ((255, 255, 255), 2)):
-            cv2.putText(
-                shown,
-                str(k + 1),
-                place,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                size,
-                ink,
-                max(round(thickness * size), 1),
-                cv2.LINE_AA,
-            )
-    gap = np.full((height, max(height // 50, 2), 3), 255, np.uint8)
-    return np.hstack([shown, gap, result])
+def _blend_edge(canvas: np.ndarray, photo: np.ndarray, hole: np.ndarray, staying: np.ndarray) -> None:
+    """Let the photo pass into the canvas along the outer edge of the whole hole, in place.
+
+    Not where somebody who stays ends the hole: what the photo has there is the person who went.
+    """
+    if not hole.any():
+        return
+    window = Window.around(hole).grown(1, hole.shape)
+    inner, kept = hole[window.place], staying[window.place]
+    depth = cv2.distanceTransform((inner | kept).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    edge = inner & (depth < _FEATHER)
+    weight = (depth[edge] / _FEATHER)[:, None]
+    old, new = photo[window.place][edge], canvas[window.place][edge]
+    canvas[window.place][edge] = np.rint(new * weight + old * (1 - weight)).astype(np.uint8)

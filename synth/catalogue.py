@@ -305,6 +305,7 @@ def describe(
                 "licence": source.licence,
                 "items": len(refs[i]),
                 "rejected": dict(sorted(source.rejections.counts.items())),
+                "left_out": dict(sorted(source.left_out.items())),
                 "fingerprint": fingerprint(sorted(_contents(source, ref, survey) for ref in refs[i])),
             }
         )
@@ -347,6 +348,8 @@ def _account(
         parts.append(f"{twins} of them nearly equal to another, which must be in the same split")
     for reason, count in sum((source.rejections.counts for source in sources), Counter()).most_common():
         parts.append(f"{count} rejected: {reason}")
+    for reason, count in sum((source.left_out for source in sources), Counter()).most_common():
+        parts.append(f"{count} left out: {reason}")
     return "; ".join(parts)
 
 

@@ -20,9 +20,9 @@ from mildbench import options
 from mildbench.errors import UserError
 from mildbench.registry import Registry
 
-Part = Literal["pose", "parsing", "people", "segments"]
+Part = Literal["pose", "parsing", "people", "objects", "segments"]
 """`pose`: COCO-17 keypoints of given people. `parsing`: CIHP-20 labels. `people`: finds people, as instance masks.
-`segments`: panoptic segmentation."""
+`objects`: finds things of COCO's other categories. `segments`: panoptic segmentation."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,16 @@ class Found:
     """bool[N, H, W], none of them empty."""
     scores: np.ndarray
     """float32[N], 0 .. 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Things found in one picture, best first; people are none."""
+
+    masks: np.ndarray
+    """bool[N, H, W], none of them empty."""
+    names: tuple[str, ...]
+    """COCO's category of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +119,10 @@ class Annotator(ABC):
 
     def people(self, pictures: Sequence[Picture]) -> list[Found]:
         """The people found in each picture; `boxes` and `masks` of the pictures are not read."""
+        raise NotImplementedError
+
+    def objects(self, pictures: Sequence[Picture]) -> list[Objects]:
+        """The things found in each picture; `boxes` and `masks` of the pictures are not read."""
         raise NotImplementedError
 
     def segments(self, pictures: Sequence[Picture]) -> list[Segments]:
@@ -168,10 +182,14 @@ class AnnotatorSpec:
         if part not in target.info.parts:
             able = [name for name in ANNOTATORS.names() if part in ANNOTATORS.load(name).info.parts]
             raise UserError(f"annotator {self.name!r} gives no {part}: use one of {', '.join(able)}")
-        annotator = options.create(ANNOTATORS, self.name, self.options)
+        annotator = self.instantiate()
         annotator.device = device
         annotator.load(part)
         return annotator
+
+    def instantiate(self) -> Annotator:
+        """The annotator, nothing loaded; raises `UserError` for an unknown name or option."""
+        return options.create(ANNOTATORS, self.name, self.options)
 
 
 def box_of(mask: np.ndarray) -> np.ndarray:

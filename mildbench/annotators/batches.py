@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from mildbench.annotators.base import Annotator, AnnotatorSpec, Found, Part, Picture, Segments, boxes_of
+from mildbench.annotators.base import (
+    Annotator,
+    AnnotatorSpec,
+    Found,
+    Objects,
+    Part,
+    Picture,
+    Segments,
+    boxes_of,
+)
 from mildbench.errors import UserError
 
 
@@ -28,6 +37,7 @@ class Team:
     pose: Annotator | None
     parsing: Annotator | None
     segments: Annotator | None
+    objects: Annotator | None = None
 
     @classmethod
     def create(
@@ -37,6 +47,7 @@ class Team:
         pose: AnnotatorSpec | None = None,
         parsing: AnnotatorSpec | None = None,
         segments: AnnotatorSpec | None = None,
+        objects: AnnotatorSpec | None = None,
         device: str = "cpu",
     ) -> Team:
         """Load the annotators; raises `UserError` for what is unknown or missing."""
@@ -57,6 +68,7 @@ class Team:
             loaded(pose, "pose"),
             loaded(parsing, "parsing"),
             loaded(segments, "segments"),
+            loaded(objects, "objects"),
         )
 
 
@@ -73,6 +85,7 @@ class Annotated:
     parsing: np.ndarray | None
     """uint8[H, W]."""
     segments: Segments | None
+    objects: Objects | None = None
 
 
 def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | Failure]:
@@ -98,9 +111,17 @@ def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | 
     poses = {} if team.pose is None else run(team.pose.pose, _check_pose)
     parsings = {} if team.parsing is None else run(team.parsing.parsing, _check_parsing)
     panoptic = {} if team.segments is None else run(team.segments.segments, _check_segments)
+    things = {} if team.objects is None else run(team.objects.objects, _check_objects)
     return [
         failures.get(place)
-        or Annotated(picture, found[place], poses.get(place), parsings.get(place), panoptic.get(place))
+        or Annotated(
+            picture,
+            found[place],
+            poses.get(place),
+            parsings.get(place),
+            panoptic.get(place),
+            things.get(place),
+        )
         for place, picture in enumerate(pictures)
     ]
 
@@ -149,6 +170,10 @@ def _check_segments(picture: Picture, segments: Segments) -> None:
     count = len(segments.names)
     if len(segments.things) != count or segments.labels.min() < -1 or segments.labels.max() >= count:
         raise ValueError("the annotator returned labels without a category")
+
+
+def _check_objects(picture: Picture, found: Objects) -> None:
+    _check("objects", found.masks, np.dtype(bool), (len(found.names), *picture.image.shape[:2]))
 
 
 def _check(what: str, array: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> None:

@@ -1,10 +1,8 @@
 """torchvision annotators: Keypoint R-CNN for pose, Mask R-CNN for people (He et al., ICCV 2017).
 
-Pose is the keypoint head of `keypointrcnn_resnet50_fpn` run on the given boxes
-(`keypointrcnn_resnet50_fpn_coco-fc266e95.pth`); people are those of `maskrcnn_resnet50_fpn_v2`
-(`maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth`).
-
-The defaults are looked for in torch's hub cache and never downloaded; both are BSD-3-Clause, trained on COCO.
+Pose is the keypoint head of `keypointrcnn_resnet50_fpn` run on the given boxes; people are those of
+`maskrcnn_resnet50_fpn_v2`. Both are public files, BSD-3-Clause, trained on COCO: `mildbench weights fetch maskrcnn
+keypointrcnn`. What torch's hub cache already has of them is used as well; nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -15,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mildbench import extras
-from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture
+from mildbench import extras, weights
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Objects, Part, Picture
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
-from mildbench.weights.reading import load_state_dict
+from mildbench.weights.checks import problem
 
 if TYPE_CHECKING:
     import torch
 
-URL = "https://download.pytorch.org/models/"
-FILES: dict[Part, str] = {
-    "pose": "keypointrcnn_resnet50_fpn_coco-fc266e95.pth",
-    "people": "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-}
+WEIGHTS: dict[Part, str] = {"pose": "keypointrcnn", "people": "maskrcnn", "objects": "maskrcnn"}
+"""Names in the manifest of weights: parts of one name are one network."""
 PERSON = 1
 """COCO's label of a person."""
 
@@ -37,40 +32,43 @@ class Torchvision(Annotator):
     """Keypoint R-CNN and Mask R-CNN of torchvision, trained on COCO.
 
     Args:
-        pose: state dict of `keypointrcnn_resnet50_fpn`. Default: the published one, in torch's hub cache.
+        pose: state dict of `keypointrcnn_resnet50_fpn`. Default: the published one.
         people: state dict of `maskrcnn_resnet50_fpn_v2`; the same.
         score: a detection less sure than this is nobody.
     """
 
     info = AnnotatorInfo(
         name="torchvision",
-        summary="Keypoint R-CNN pose and Mask R-CNN people, trained on COCO",
-        parts=frozenset(("pose", "people")),
+        summary="Keypoint R-CNN pose, Mask R-CNN people and what they carry, trained on COCO",
+        parts=frozenset(("pose", "people", "objects")),
         packages=("torch", "torchvision"),
     )
 
     def __init__(self, pose: str = "", people: str = "", score: float = 0.5) -> None:
-        self._files: dict[Part, str] = {"pose": pose, "people": people}
+        self._files = {"keypointrcnn": pose, "maskrcnn": people}
         self._score = score
-        self._networks: dict[Part, Any] = {}
+        self._networks: dict[str, Any] = {}
         self._hashes: dict[str, str] = {}
 
     def load(self, part: Part) -> None:
-        if part in self._networks:
+        name = WEIGHTS[part]
+        if name in self._networks:
             return
         detection = extras.require("torchvision.models.detection", "annotator 'torchvision'")
-        build = {"pose": detection.keypointrcnn_resnet50_fpn, "people": detection.maskrcnn_resnet50_fpn_v2}[
-            part
-        ]
+        builders = {
+            "keypointrcnn": detection.keypointrcnn_resnet50_fpn,
+            "maskrcnn": detection.maskrcnn_resnet50_fpn_v2,
+        }
+        build = builders[name]
         network = build(weights=None, weights_backbone=None)
         path = self._path(part)
         try:
-            network.load_state_dict(load_state_dict(path))
+            network.load_state_dict(weights.load_state_dict(path))
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise UserError(f"{path} holds no weights of {build.__name__} ({first}): give others") from None
         self._hashes[path.name] = file_sha256(path)
-        self._networks[part] = network.eval().to(self.device)
+        self._networks[name] = network.eval().to(self.device)
 
     def check(self, part: Part) -> None:
         self._path(part)
@@ -79,22 +77,16 @@ class Torchvision(Annotator):
         return dict(self._hashes)
 
     def _path(self, part: Part) -> Path:
-        import torch
-
-        if self._files[part]:
-            return Path(self._files[part])
-        path = Path(torch.hub.get_dir()) / "checkpoints" / FILES[part]
-        if not path.is_file():
-            raise UserError(
-                f"annotator 'torchvision' has no weights for {part}: put {URL}{FILES[part]} at {path}, or give a "
-                f"file: torchvision:{part}=FILE"
-            )
-        # The eight digits in the name are the start of the sha256; torch checks them only when it downloads.
-        if not file_sha256(path).startswith(path.stem.rpartition("-")[2]):
-            raise UserError(
-                f"{path} is damaged (its sha256 is not the one in its name): fetch {URL}{path.name} again"
-            )
-        return path
+        if given := self._files[WEIGHTS[part]]:
+            return Path(given)
+        entry = weights.entry(WEIGHTS[part])
+        assert isinstance(entry, weights.Entry)
+        torch = extras.require("torch", "annotator 'torchvision'")
+        shared = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
+        # torch checks only what it downloads, and only the eight digits in the name.
+        if shared.is_file() and not weights.place(entry).exists() and problem(entry, shared) is None:
+            return shared
+        return weights.resolve(entry.name)
 
     def pose(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
         results = [np.zeros((len(picture.boxes), 17, 3), np.float32) for picture in pictures]
@@ -110,7 +102,7 @@ class Torchvision(Annotator):
         import torch
         from torchvision.models.detection.roi_heads import keypointrcnn_inference
 
-        network = self._networks["pose"]
+        network = self._networks["keypointrcnn"]
         boxes = [{"boxes": torch.from_numpy(picture.boxes).to(self.device)} for picture in pictures]
         with torch.inference_mode():
             images, targets = network.transform(self._tensors(pictures), boxes)
@@ -130,23 +122,41 @@ class Torchvision(Annotator):
         return results
 
     def people(self, pictures: Sequence[Picture]) -> list[Found]:
-        results: dict[int, Found] = {}
-        for places in _alike(pictures):
-            found = self._people([pictures[place] for place in places])
-            results.update(zip(places, found, strict=True))
-        return [results[place] for place in range(len(pictures))]
+        results = []
+        for output in self._detections(pictures):
+            people = output["labels"] == PERSON
+            scores = output["scores"][people].float()
+            results.append(Found(output["masks"][people].cpu().numpy(), scores.cpu().numpy()))
+        return results
 
-    def _people(self, pictures: Sequence[Picture]) -> list[Found]:
+    def objects(self, pictures: Sequence[Picture]) -> list[Objects]:
+        from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights as Published
+
+        names = Published.COCO_V1.meta["categories"]
+        results = []
+        for output in self._detections(pictures):
+            things = output["labels"] != PERSON
+            found = tuple(names[label] for label in output["labels"][things].tolist())
+            results.append(Objects(output["masks"][things].cpu().numpy(), found))
+        return results
+
+    def _detections(self, pictures: Sequence[Picture]) -> list[dict[str, torch.Tensor]]:
+        """What Mask R-CNN is sure of in each picture: int64[N] labels, float[N] scores, bool[N, H, W] masks."""
         import torch
 
-        with torch.inference_mode():
-            outputs = self._networks["people"](self._tensors(pictures))
-        results = []
-        for output in outputs:
-            masks = output["masks"][:, 0] > 0.5
-            good = (output["labels"] == PERSON) & (output["scores"] >= self._score) & masks.flatten(1).any(1)
-            results.append(Found(masks[good].cpu().numpy(), output["scores"][good].float().cpu().numpy()))
-        return results
+        results: dict[int, dict[str, torch.Tensor]] = {}
+        for places in _alike(pictures):
+            with torch.inference_mode():
+                outputs = self._networks["maskrcnn"](self._tensors([pictures[place] for place in places]))
+            for place, output in zip(places, outputs, strict=True):
+                masks = output["masks"][:, 0] > 0.5
+                sure = (output["scores"] >= self._score) & masks.flatten(1).any(1)
+                results[place] = {
+                    "labels": output["labels"][sure],
+                    "scores": output["scores"][sure],
+                    "masks": masks[sure],
+                }
+        return [results[place] for place in range(len(pictures))]
 
     def _tensors(self, pictures: Sequence[Picture]) -> list[torch.Tensor]:
         import torch

@@ -96,8 +96,10 @@ def _preview(recipe: Recipe, seed: int) -> Iterator[str]:
 
     catalogue = open_planner(recipe, seed).catalogue
     for source in catalogue.sources():
-        rejected = sum(source.rejected.values())
-        yield f"{source.role}: {source.name}: {source.items} usable, {rejected} rejected"
+        reasons = [f"{count} {reason}" for reason, count in (source.rejected | source.left_out).items()]
+        counts = f"{sum(source.rejected.values())} rejected, {sum(source.left_out.values())} left out"
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        yield f"{source.role}: {source.name}: {source.items} usable, {counts}{why}"
     people = getattr(catalogue, "people", None)  # olrd has pictures only
     for split in recipe.splits:
         found = "" if people is None else f"{len(people[split])} people, "
@@ -125,6 +127,8 @@ def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
     rejected = [source.rejected for source in info.sources] + [info.report["rejected_while_building"]]
     if total := sum(sum(reasons.values()) for reasons in rejected):
         yield f"{total} inputs rejected; reasons in {target / 'dataset.json'}"
+    if total := sum(sum(source.left_out.values()) for source in info.sources):
+        yield f"{total} inputs left out by the sources' filters; reasons in {target / 'dataset.json'}"
     if alike := info.report["near_duplicates"]:
         yield f"{len(alike)} sets of nearly equal source pictures kept in one split each, e.g. {', '.join(alike[0])}"
     yield f"fingerprint {info.fingerprint[:12]}"

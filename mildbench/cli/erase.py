@@ -10,28 +10,43 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
-    from mildbench.annotators.batches import Team
-    from mildbench.photo import Person
-
 
 def erase(
     photo: Annotated[list[Path], typer.Argument(help="Photos.", show_default=False)],
-    method: Annotated[str, typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods).")],
+    method: Annotated[
+        str, typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods).")
+    ] = "navier-stokes",
     people: Annotated[
         str,
         typer.Option(
-            help="Who is there: auto (the annotator litert), an annotator (mildbench ls annotators), or a mask file: "
-            "white on black, or a label map with one label for each person."
+            help="Who is there: auto (the first of the annotators torchvision and litert whose weights are here), "
+            "an annotator (mildbench ls annotators), or a mask file: white on black, or a label map with one label "
+            "for each person."
         ),
     ] = "auto",
     keep: Annotated[
         str | None, typer.Option(help="People to keep, by their numbers from the left: 2 or 1,3.")
     ] = None,
+    with_belongings: Annotated[
+        bool,
+        typer.Option(
+            "--with-belongings", help="What they wear, hold or ride goes too; needs --people torchvision."
+        ),
+    ] = False,
+    with_shadow: Annotated[
+        bool, typer.Option("--with-shadow", help="So does their shadow on the ground: a plain estimate.")
+    ] = False,
     pose: Annotated[
         str | None, typer.Option(help="Annotator of keypoints, for methods that are guided by them.")
     ] = None,
     parsing: Annotated[str | None, typer.Option(help="Annotator of parsing, for the same.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("erased"),
+    format: Annotated[
+        str,
+        typer.Option(
+            help="png: lossless. same: a JPEG photo gives a JPEG, compressed as the photo was; others give PNG."
+        ),
+    ] = "png",
     size: Annotated[
         int,
         typer.Option(
@@ -43,48 +58,55 @@ def erase(
 ) -> None:
     """Erase people from your own photos, at their own resolution; the result lies beside a panel that numbers them.
 
-    Everybody goes, or all but --keep. Outside the masks the photo is unchanged.
+    Everybody goes, or all but --keep. Outside the masks the photo is unchanged, colour profile and EXIF are kept (but
+    for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make.
     """
-    from mildbench.annotators.base import AnnotatorSpec
-    from mildbench.annotators.batches import Team
-    from mildbench.errors import UserError
+    from mildbench.annotators.census import Census
+    from mildbench.errors import UserError, did_you_mean
     from mildbench.evaluation.environment import resolve_device
-    from mildbench.images import read_rgb, write_png
     from mildbench.method import MethodSpec
-    from mildbench.photo import erase_people, panel
+    from mildbench.panel import panel
+    from mildbench.photo import erase_people
+    from mildbench.photofile import PhotoFile, check_outputs, write_panel
 
     kept = _numbers(keep)
-    names = [path.stem for path in photo]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise UserError(f"two photos are called {min(twice)!r} and would share one result: run them apart")
+    if format not in ("png", "same"):
+        raise UserError(f"--format {format!r}: {did_you_mean(format, ('png', 'same'))}")
+    mask_file = Path(people) if Path(people).is_file() else None
+    panels = [out / f"{path.stem}.panel.png" for path in photo]
+    results = [out / f"{path.stem}{PhotoFile.suffix(path, format)}" for path in photo]
+    check_outputs([*results, *panels], [*photo, *([mask_file] if mask_file else [])])
     where = resolve_device(device)
     eraser = MethodSpec.parse(method).create(where)
     if eraser.info.capabilities & {"truth", "names"}:
         raise UserError(
             f"method {eraser.info.name!r} needs a data set: a photo of yours has no truth; choose another"
         )
-    mask_file = Path(people) if Path(people).is_file() else None
-    finder = None if mask_file else AnnotatorSpec.parse("litert" if people == "auto" else people)
-    team = Team.create(
-        people=finder,
-        pose=AnnotatorSpec.parse(pose) if pose else None,
-        parsing=AnnotatorSpec.parse(parsing) if parsing else None,
-        device=where,
+    census = Census.create(
+        None if mask_file else people,
+        pose,
+        parsing,
+        where,
+        belongings=with_belongings,
+        shadows=with_shadow,
     )
     eraser.load()
-    for path in photo:
-        image = read_rgb(path, "photo")
-        found, labels = _who(path, image, mask_file, team)
+    for path, result, beside in zip(photo, results, panels, strict=True):
+        file = PhotoFile.read(path)
+        known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
+        found, labels = census.people(path.name, file.pixels, known)
         if unknown := kept - set(range(1, len(found) + 1)):
             raise UserError(
                 f"--keep {min(unknown)}: {len(found)} people were found in {path}: "
                 "look at the panel of a run without --keep"
             )
         targets = [k for k in range(len(found)) if k + 1 not in kept]
-        result = erase_people(eraser, image, found, targets, labels, name=path.stem, size=size, seed=seed)
-        write_png(out / f"{path.stem}.png", result)
-        write_png(out / f"{path.stem}.panel.png", panel(image, found, targets, result))
-        typer.echo(f"{out / path.stem}.png: {len(found)} people found, {len(targets)} erased")
+        pixels = erase_people(
+            eraser, file.pixels, found, targets, labels, name=path.stem, size=size, seed=seed
+        )
+        file.write(result, pixels)
+        write_panel(beside, panel(file.pixels, found, targets, pixels))
+        typer.echo(f"{result}: {len(found)} people found, {len(targets)} erased")
 
 
 def _numbers(text: str | None) -> set[int]:
@@ -96,35 +118,16 @@ def _numbers(text: str | None) -> set[int]:
     return {int(part) for part in parts}
 
 
-def _who(
-    path: Path, image: np.ndarray, mask_file: Path | None, team: Team
-) -> tuple[list[Person], np.ndarray | None]:
-    """The people of a photo, from left to right, and its parsing."""
+def _masks_in(path: Path, photo: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """bool[K, H, W]: the people that a mask file tells apart, for a photo of this shape."""
     import numpy as np
 
-    from mildbench.annotators.base import Picture, boxes_of
-    from mildbench.annotators.batches import Failure, annotate_batch
-    from mildbench.annotators.overlay import seen
     from mildbench.errors import UserError
     from mildbench.masks import misfit, read_mask
-    from mildbench.photo import Person, number_people
 
-    picture = Picture(path.name, image)
-    if mask_file is not None:
-        mask = read_mask(mask_file)
-        if reason := misfit(mask, f"mask {mask_file}", image.shape, f"photo {path}"):
-            raise UserError(f"{reason}: resize it, or turn both alike")
-        numbers = mask.numbers
-        masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)
-        masks = masks.reshape(-1, *numbers.shape)
-        picture = Picture(path.name, image, boxes_of(masks), masks)
-    (result,) = annotate_batch(team, [picture])
-    if isinstance(result, Failure):
-        raise UserError(f"no people could be looked for in {path}: {result.reason}")
-    found = result.picture.masks
-    assert found is not None
-    people = []
-    for k in number_people(found):
-        keypoints = None if result.keypoints is None else seen(result.keypoints[k])
-        people.append(Person(found[k], keypoints))
-    return people, result.parsing
+    mask = read_mask(path)
+    if reason := misfit(mask, f"mask {path}", shape, f"photo {photo}"):
+        raise UserError(f"{reason}: resize it, or turn both alike")
+    numbers = mask.numbers
+    masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)
+    return masks.reshape(-1, *numbers.shape)

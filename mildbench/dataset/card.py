@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mildbench.dataset.schema import CHECKSUMS, SAMPLES, DatasetInfo
+from mildbench.dataset.schema import CHECKSUMS, SAMPLES, DatasetInfo, SourceInfo
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -104,7 +104,8 @@ def _rejections(info: DatasetInfo) -> str:
     found = [
         (f"`{source.name}`", reason, count)
         for source in info.sources
-        for reason, count in source.rejected.items()
+        for reasons in (source.rejected, _filtered(source))
+        for reason, count in reasons.items()
     ]
     found += [
         ("while building", reason, count) for reason, count in info.report["rejected_while_building"].items()
@@ -125,6 +126,10 @@ def import_remarks(info: DatasetInfo) -> list[str]:
         *report["notes"],
         *([f"Cite: {report['citation']}"] if report["citation"] else []),
     ]
+
+
+def _filtered(source: SourceInfo) -> dict[str, int]:
+    return {f"filtered: {reason}": count for reason, count in source.left_out.items()}
 
 
 def _sharing(info: DatasetInfo) -> str:

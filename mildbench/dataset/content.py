@@ -90,7 +90,9 @@ def stored_parts(dataset: Dataset, row: dict[str, Any]) -> dict[str, np.ndarray]
     """The pixels of every file that a row names, decoded; raises `UserError` when one is missing or broken."""
     composite = dataset.picture(row["composite"], "composite")
     if dataset.info.source == "pairs":
-        masks = {part: dataset.labels(row[part], part) for part in ("mask", "effect") if row[part] is not None}
+        masks = {
+            part: dataset.labels(row[part], part) for part in ("mask", "effect") if row[part] is not None
+        }
         return {"composite": composite, "background": dataset.picture(row["background"], "truth"), **masks}
     return scene_parts(
         dataset.scene(row["id"]),

@@ -31,6 +31,8 @@ class SourceInfo(BaseModel):
     """Usable people, backgrounds or pairs found in it."""
     rejected: dict[str, int]
     """Broken items left out, by reason."""
+    left_out: dict[str, int] = {}
+    """Sound items that the source's filters took, by reason: too small, cut by the border, a crowd."""
     fingerprint: str = ""
     """sha256 of what the source lists and of what its files hold: a source that has changed is another source."""
 

@@ -37,6 +37,14 @@ class Rejected(Exception):
         self.example = example
 
 
+class LeftOut(Exception):
+    """One item of a source is sound, but not what was asked for; counted by reason, and no fault of the source."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @dataclass
 class Rejections:
     """Items left out, counted by reason, with one example of each."""
@@ -168,7 +176,12 @@ class Source(ABC):
     """What cards and data sets call this source: scheme and options, without the machine's path."""
     licence: str
     rejections: Rejections
-    """What the catalogue left out, after the catalogue was read."""
+    """Broken items, after the catalogue was read."""
+
+    @cached_property
+    def left_out(self) -> Counter[str]:
+        """Sound items that the source's filters took, by reason, after the catalogue was read."""
+        return Counter()
 
     def photo(self, key: str) -> Path | None:
         """The file of the photo that an item comes from; it decides which split the item may be in.
@@ -194,16 +207,15 @@ class PeopleSource(Source):
     def people(self) -> Sequence[PersonRef]:
         """All usable people, in a stable order. Raises `UserError` when the source cannot be read."""
 
-    def checked(
-        self, check: Callable[P, PersonRef | None], *args: P.args, **options: P.kwargs
-    ) -> list[PersonRef]:
-        """The person that a check finds; nobody when it finds them unsuitable (None) or broken, which is counted."""
+    def checked(self, check: Callable[P, PersonRef], *args: P.args, **options: P.kwargs) -> list[PersonRef]:
+        """The person that a check finds; nobody when it finds them broken or unsuitable, which is counted."""
         try:
-            ref = check(*args, **options)
+            return [check(*args, **options)]
         except Rejected as rejected:
             self.rejections.add(rejected)
-            return []
-        return [] if ref is None else [ref]
+        except LeftOut as unsuitable:
+            self.left_out[unsuitable.reason] += 1
+        return []
 
     @abstractmethod
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:

@@ -18,7 +18,7 @@ from mildbench.decoding import MAX_PIXELS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import file_sha256, inside
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
 from synth.sources.crop import cut_out, without_specks
 
@@ -68,13 +68,14 @@ class CcpPeople(PeopleSource):
         return names
 
     def people(self) -> Sequence[PersonRef]:
-        files = sorted((self.root / ANNOTATIONS).glob("*.mat"))
+        self.left_out.clear()
+        files = sorted(p for p in (self.root / ANNOTATIONS).glob("*.mat") if not p.name.startswith("."))
         if not files:
             raise UserError(f"source ccp: {self.root / ANNOTATIONS} holds no .mat files")
         return [ref for path in files for ref in self.checked(self._check, path.stem)]
 
-    def _check(self, key: str) -> PersonRef | None:
-        """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
+    def _check(self, key: str) -> PersonRef:
+        """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a broken annotation."""
         tags = self._annotation(key)
         if not self.photo(key).is_file():
             raise Rejected("annotation without a photo", key)
@@ -88,10 +89,13 @@ class CcpPeople(PeopleSource):
             and columns[0] >= BORDER
             and columns[-1] < width - BORDER
         )
-        suitable = (
-            stature >= self.min_height and within and without_specks(mask).sum() >= IN_ONE_PIECE * mask.sum()
-        )
-        return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags))) if suitable else None
+        if stature < self.min_height:
+            raise LeftOut(f"lower than {self.min_height} px")
+        if not within:
+            raise LeftOut("cut by the image's border")
+        if without_specks(mask).sum() < IN_ONE_PIECE * mask.sum():
+            raise LeftOut("in pieces")
+        return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags)))
 
     def _annotation(self, key: str) -> np.ndarray:
         """uint8[H, W], indices of `_tags`, not all 0; raises `Rejected`."""

@@ -19,7 +19,7 @@ from mildbench.files import file_sha256, inside
 from mildbench.images import read_labels
 from mildbench.labels import PARSING, UNLABELLED
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
 from synth.sources.crop import cut_out, without_specks
 
 LICENCE = "CIHP's terms: non-commercial research and education"
@@ -74,7 +74,8 @@ class CihpPeople(PeopleSource):
 
     def _stems(self) -> list[str]:
         if not self.ids:
-            stems = sorted(path.stem for path in (self.root / self._labels).glob("*.png"))
+            files = (self.root / self._labels).glob("*.png")
+            stems = sorted(path.stem for path in files if not path.name.startswith("."))
         else:
             try:
                 stems = inside(self.root, self.ids, "CIHP list of ids").read_text().split()
@@ -87,6 +88,7 @@ class CihpPeople(PeopleSource):
         return stems
 
     def people(self) -> Sequence[PersonRef]:
+        self.left_out.clear()
         found: list[PersonRef] = []
         for stem in self._stems():
             try:
@@ -119,27 +121,28 @@ class CihpPeople(PeopleSource):
     def _plane_file(self, folder: str, stem: str, what: str) -> Path:
         return inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}")
 
-    def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef | None:
-        """The person if usable, None if merely unsuitable; raises `Rejected` for a piece that is several people."""
+    def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef:
+        """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a piece that is several people."""
         mask = owners == owner
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         stature = int(rows[-1] - rows[0] + 1)
         if stature < self.min_height:
-            return None
-        if self._owners is None and _heads(np.where(mask, labels, 0)) > 1:
+            raise LeftOut(f"lower than {self.min_height} px")
+        own = np.where(mask, labels, 0)
+        if self._owners is None and _heads(own) > 1:
             raise Rejected("several people in one piece, and no human ids", key)
         height, width = mask.shape
         cut_at_bottom = bool(rows[-1] >= height - BORDER)
-        suitable = (
-            rows[0] >= BORDER
-            and columns[0] >= BORDER
-            and columns[-1] < width - BORDER
-            and (cut_at_bottom or _down_to_the_feet(np.where(mask, labels, 0), stature))
-            and without_specks(mask).sum() >= IN_ONE_PIECE * mask.sum()
-            and _share_against(mask, (owners > 0) & ~mask) <= ENTANGLED
-        )
+        if rows[0] < BORDER or columns[0] < BORDER or columns[-1] >= width - BORDER:
+            raise LeftOut("cut by the image's border")
+        if not cut_at_bottom and not _down_to_the_feet(own, stature):
+            raise LeftOut("no foot seen")
+        if without_specks(mask).sum() < IN_ONE_PIECE * mask.sum():
+            raise LeftOut("in pieces")
+        if _share_against(mask, (owners > 0) & ~mask) > ENTANGLED:
+            raise LeftOut("entangled with others")
         stem = key.partition("/")[0]
-        return PersonRef(key, f"cihp/{stem}", stature, cut_at_bottom) if suitable else None
+        return PersonRef(key, f"cihp/{stem}", stature, cut_at_bottom)
 
     def photo(self, key: str) -> Path:
         stem = key.partition("/")[0]

@@ -15,29 +15,31 @@ from typing import Any
 
 import numpy as np
 
+from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from mildbench.posture import feet, hidden_leg, seated
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
     BackgroundRef,
     BackgroundSource,
     Cutout,
+    LeftOut,
     PeopleSource,
     PersonRef,
     Rejected,
     Rejections,
 )
-from synth.sources.carried import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
     CocoFolder,
+    Instances,
     check_box,
     check_segmentation,
     decode,
     group_of,
-    image_records,
-    licence_names,
 )
 from synth.sources.crop import cut_out, without_specks
-from synth.sources.posture import feet, hidden_leg, seated
+from synth.sources.names import called, in_order
 
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""
@@ -55,6 +57,7 @@ class CocoPeople(PeopleSource):
         min_keypoints: fewest labelled keypoints; an occluded or cropped person has few.
         carried: cut out bags, rackets, bicycles and the like along with their person; needs
             `instances_SPLIT.json`.
+        label: the category of people, in any case.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class CocoPeople(PeopleSource):
         min_height: int = 96,
         min_keypoints: int = 8,
         carried: bool = True,
+        label: str = "person",
     ) -> None:
         self._folder = CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
+        self.label = label
         self.min_height = min_height
         self.min_keypoints = min_keypoints
         self.carried = carried
@@ -76,50 +81,61 @@ class CocoPeople(PeopleSource):
         self._belongings = lru_cache(maxsize=8)(self._share_out)
 
     @cached_property
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> Content:
         return self._folder.read("person_keypoints")
 
     @cached_property
-    def _records(self) -> dict[int, dict[str, Any]]:
-        return image_records(self._content)
+    def _annotations(self) -> dict[str, Item]:
+        """The annotations of people, by key: the id, with a number behind it where others have the same one."""
+        categories = self._content.categories
+        where = str(self._folder.annotation_file("person_keypoints"))
+        people = called(self.label, (item["name"] for item in categories.values()), where)
+        found: dict[str, Item] = {}
+        twins = defaultdict[str, list[Item]](list)
+        for place, item in enumerate(self._content.annotations):
+            number, category = item["id"], item["category_id"]
+            if category not in categories:
+                self.rejections.add(Rejected("annotation without a known category", _name(number, place)))
+            elif categories[category]["name"] not in people:
+                continue
+            elif number is None:
+                self.rejections.add(Rejected("annotation without an id", _name(number, place)))
+            elif item in twins[number]:
+                self.rejections.add(Rejected("the same annotation twice", _name(number, place)))
+            else:
+                twins[number].append(item)
+                count = len(twins[number])
+                found[number if count == 1 else f"{number}#{count}"] = item
+        return found
 
     @cached_property
-    def _licences(self) -> dict[int, str]:
-        return licence_names(self._content)
-
-    @cached_property
-    def _annotations(self) -> dict[str, dict[str, Any]]:
-        return {str(item["id"]): item for item in self._content["annotations"]}
-
-    @cached_property
-    def _keys_of(self) -> dict[int, list[str]]:
+    def _keys_of(self) -> dict[str, list[str]]:
         """Image id -> keys of its single people."""
-        keys = defaultdict[int, list[str]](list)
+        keys = defaultdict[str, list[str]](list)
         for key, item in self._annotations.items():
-            if not item.get("iscrowd"):
-                keys[_image_id(item)].append(key)
+            if not is_crowd(item):
+                keys[item["image_id"] or ""].append(key)
         return keys
 
     @cached_property
-    def _things(self) -> dict[int, list[dict[str, Any]]]:
+    def _things(self) -> dict[str, list[Item]]:
         """Image id -> annotations of things of a carried kind."""
         if not self.carried:
             return {}
         return {
             image: kept
-            for image, items in self._folder.instances().things.items()
+            for image, items in self._folder.instances(self.label).things.items()
             if (kept := [item for item in items if item["name"] in CARRIED])
         }
 
     def people(self) -> Sequence[PersonRef]:
+        self.left_out.clear()
+        for problem in self._content.problems:
+            self.rejections.add(problem)
         found: list[PersonRef] = []
-        for keys in self._keys_of.values():
-            for key in keys:
-                item = self._annotations[key]
-                if not item.get("num_keypoints"):
-                    continue
-                found += self.checked(self._check, key, item)
-        return sorted(found, key=lambda ref: int(ref.key))
+        for key, item in self._annotations.items():
+            found += self.checked(self._check, key, item)
+        return sorted(found, key=lambda ref: in_order(ref.key))
 
     def photo(self, key: str) -> Path:
         return self._folder.photo(self._record(self._annotations[key], f"annotation {key}"))
@@ -127,44 +143,49 @@ class CocoPeople(PeopleSource):
     def annotation(self, key: str) -> Any:
         """Of everybody and everything in the image: its things are shared out between all of its people."""
         item = self._annotations[key]
-        record, image_id = self._record(item, f"annotation {key}"), item["image_id"]
+        record, image_id = self._record(item, f"annotation {key}"), item["image_id"] or ""
         people = [self._annotations[other] for other in self._keys_of[image_id]]
-        return [self._folder.facts(record, self._licences), people, self._things.get(image_id)]
+        return [self._folder.facts(record, self._content.licences), people, self._things.get(image_id)]
 
-    def _check(self, key: str, item: dict[str, Any]) -> PersonRef | None:
-        """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
+    def _check(self, key: str, item: Item) -> PersonRef:
+        """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a broken annotation."""
+        if is_crowd(item):
+            raise LeftOut("a crowd")
         where = f"annotation {key}"
         record = self._record(item, where)
         width, height = record["width"], record["height"]
+        if not item.get("keypoints") and not item.get("num_keypoints"):
+            raise LeftOut("no labelled keypoints")
         points = _keypoints(item, where)
         known = points[:, 2] > 0
         x, y = points[known, 0], points[known, 1]
         if ((x < -1) | (x > width + 1) | (y < -1) | (y > height + 1)).any():
             raise Rejected("keypoint outside the image", where)
+        if not known.any():
+            raise LeftOut("no labelled keypoints")
         check_segmentation(item.get("segmentation"), width, height, where)
         left, top, w, h = check_box(item.get("bbox"), where)
         cut_at_bottom = top + h >= height - BORDER
-        cut_elsewhere = left <= BORDER or top <= BORDER or left + w >= width - BORDER
-        if (
-            h < self.min_height
-            or cut_elsewhere
-            or known.sum() < self.min_keypoints
-            # Legs hidden by a table look cut off anywhere but at the frame's lower edge.
-            or not (cut_at_bottom or feet(points) > 0)
-        ):
-            return None
+        if h < self.min_height:
+            raise LeftOut(f"lower than {self.min_height} px")
+        if left <= BORDER or top <= BORDER or left + w >= width - BORDER:
+            raise LeftOut("cut by the image's border")
+        if known.sum() < self.min_keypoints:
+            raise LeftOut(f"fewer than {self.min_keypoints} labelled keypoints")
+        # Legs hidden by a table look cut off anywhere but at the frame's lower edge.
+        if not cut_at_bottom and feet(points) == 0:
+            raise LeftOut("no foot seen")
         mask, belongings = self._cut_mask(key, item)
-        if not _is_whole(mask, belongings, points, h, cut_at_bottom):
-            return None
+        _check_whole(mask, belongings, points, h, cut_at_bottom)
         return PersonRef(key, group_of(record), round(h), cut_at_bottom, carries=bool(belongings.things))
 
-    def _record(self, item: dict[str, Any], where: str) -> dict[str, Any]:
-        record = self._records.get(_image_id(item))
+    def _record(self, item: Item, where: str) -> Item:
+        record = self._content.records.get(item["image_id"] or "")
         if record is None:
             raise Rejected("annotation without an image", where)
         return record
 
-    def _cut_mask(self, key: str, item: dict[str, Any]) -> tuple[np.ndarray, Belongings]:
+    def _cut_mask(self, key: str, item: Item) -> tuple[np.ndarray, Belongings]:
         """bool[H, W]: what is cut out for this person, and the things in it."""
         image_id, where = item["image_id"], f"annotation {key}"
         mask = self._mask(item, image_id, where)
@@ -174,7 +195,7 @@ class CocoPeople(PeopleSource):
         belongings = belongings or Belongings()
         return union(mask, belongings.things), belongings
 
-    def _share_out(self, image_id: int) -> dict[str, Belongings]:
+    def _share_out(self, image_id: str) -> dict[str, Belongings]:
         """By key, the belongings of those people of an image who may have any."""
         boxes = {}
         for key in self._keys_of[image_id]:
@@ -182,14 +203,14 @@ class CocoPeople(PeopleSource):
             with contextlib.suppress(Rejected):
                 boxes[key] = check_box(self._annotations[key].get("bbox"), key)
         things, beside = [], set[str]()
-        for item in self._things[image_id]:
-            where = f"annotation {item['id']}"
+        for place, item in enumerate(self._things[image_id]):
+            where = f"annotation {item['id'] or f'{place} of things in image {image_id}'}"
             try:
                 box = check_box(item.get("bbox"), where)
                 near = {key for key, other in boxes.items() if _near(box, other)}
                 if near:
                     mask = self._mask(item, image_id, where)
-                    things.append(Thing(str(item["id"]), item["name"], mask))
+                    things.append(Thing(item["id"] or "?", item["name"], mask))
                     beside |= near
             except Rejected as rejected:
                 reason = f"carried object: {rejected.reason}"
@@ -202,11 +223,12 @@ class CocoPeople(PeopleSource):
             with contextlib.suppress(Rejected):
                 mask = self._mask(item, image_id, key)
                 bodies.append(Body(key, mask, _keypoints(item, key), boxes[key][3]))
-        return share_out(sorted(bodies, key=lambda body: int(body.key)), things)
+        return share_out(sorted(bodies, key=lambda body: in_order(body.key)), things)
 
-    def _mask(self, item: dict[str, Any], image_id: int, where: str) -> np.ndarray:
+    def _mask(self, item: Item, image_id: str, where: str) -> np.ndarray:
         """bool[H, W] of one annotation; raises `Rejected`."""
-        height, width = self._records[image_id]["height"], self._records[image_id]["width"]
+        record = self._content.records[image_id]
+        height, width = record["height"], record["width"]
         check_segmentation(item.get("segmentation"), width, height, where)
         return decode(item["segmentation"], height, width, where)
 
@@ -217,7 +239,7 @@ class CocoPeople(PeopleSource):
         mask, belongings = self._cut_mask(key, item)
         crop = cut_out(image, without_specks(mask, item["bbox"][3]), scale=scale)
         points = crop.keypoints(_keypoints(item, f"annotation {key}"))
-        licence = self._folder.licence_of(record, self._licences)
+        licence = self._folder.licence_of(record, self._content.licences)
         annotation = "+".join([key, *(thing.key for thing in belongings.things)])
         provenance = Provenance(self.name, record["file_name"], sha256, licence, annotation)
         carried = tuple(thing.name for thing in belongings.things)
@@ -231,62 +253,82 @@ class CocoBackgrounds(BackgroundSource):
         path: the COCO folder.
         split: part of the file names.
         min_side: smallest image taken, in pixels of the shorter side.
+        label: the category of people, in any case. Whatever else is a word for people counts as well.
     """
 
-    def __init__(self, path: str, split: str = "train2017", min_side: int = 256) -> None:
+    def __init__(
+        self, path: str, split: str = "train2017", min_side: int = 256, label: str = "person"
+    ) -> None:
         self._folder = CocoFolder(path, split)
         self.name, self.licence = self._folder.name, self._folder.licence
         self.min_side = min_side
+        self.label = label
         self.rejections = Rejections()
 
+    @property
+    def _instances(self) -> Instances:
+        return self._folder.instances(self.label)
+
     def backgrounds(self) -> Sequence[BackgroundRef]:
-        instances = self._folder.instances()
-        return [
-            BackgroundRef(str(number), group_of(record))
-            for number, record in sorted(instances.records.items())
-            if number not in instances.with_people and min(record["width"], record["height"]) >= self.min_side
-        ]
+        instances = self._instances
+        for problem in instances.problems:
+            self.rejections.add(problem)
+        self.left_out.clear()
+        found = []
+        for key in sorted(instances.records, key=in_order):
+            record = instances.records[key]
+            if key in instances.peopled:
+                self.left_out["a person in it"] += 1
+            elif key in instances.doubtful:
+                self.rejections.add(Rejected("image with something of no known category", f"image {key}"))
+            elif min(record["width"], record["height"]) < self.min_side:
+                self.left_out[f"smaller than {self.min_side} px"] += 1
+            else:
+                found.append(BackgroundRef(key, group_of(record)))
+        return found
 
     def photo(self, key: str) -> Path:
-        return self._folder.photo(self._folder.instances().records[int(key)])
+        return self._folder.photo(self._instances.records[key])
 
     def annotation(self, key: str) -> Any:
-        instances = self._folder.instances()
-        return self._folder.facts(instances.records[int(key)], instances.licences)
+        return self._folder.facts(self._instances.records[key], self._instances.licences)
 
     def background(self, key: str) -> Background:
-        instances = self._folder.instances()
-        record = instances.records[int(key)]
+        instances = self._instances
+        record = instances.records[key]
         image, sha256 = self._folder.image(record)
         licence = self._folder.licence_of(record, instances.licences)
         return Background(image, Provenance(self.name, record["file_name"], sha256, licence))
 
 
-def _is_whole(
+def _check_whole(
     mask: np.ndarray, belongings: Belongings, points: np.ndarray, height: float, cut_at_bottom: bool
-) -> bool:
-    """Does a person of `height` pixels look complete, cut out by `mask` with these belongings?"""
+) -> None:
+    """Raises `LeftOut` unless a person of `height` pixels looks complete, cut out by `mask` with these belongings."""
     rides = belongings.rides
     # Somebody who ends at the lower border may carry a bag that ends there too; a wheel may not.
     cut_thing = any(thing.cut_by_border for thing in belongings.things)
-    return (
-        not belongings.lost_ride
-        and not (cut_thing and (rides or not cut_at_bottom))
-        # A rider's other foot is behind the wheel, and a rider sits on what comes along.
-        and (rides or cut_at_bottom or feet(points) == 2)
-        and (rides or not seated(points))
-        and not hidden_leg(points, mask, height)
-        and bool(without_specks(mask, height).sum() >= IN_ONE_PIECE * mask.sum())
-    )
+    if belongings.lost_ride:
+        raise LeftOut("rides what another person has")
+    if cut_thing and (rides or not cut_at_bottom):
+        raise LeftOut("carries something that the border cuts")
+    # A rider's other foot is behind the wheel, and a rider sits on what comes along.
+    if not rides and not cut_at_bottom and feet(points) < 2:
+        raise LeftOut("a foot out of sight")
+    if not rides and seated(points):
+        raise LeftOut("seated")
+    if hidden_leg(points, mask, height):
+        raise LeftOut("a leg behind something")
+    if without_specks(mask, height).sum() < IN_ONE_PIECE * mask.sum():
+        raise LeftOut("in pieces")
 
 
-def _image_id(item: dict[str, Any]) -> int:
-    """The id of an annotation's image, -1 when there is none."""
-    number = item.get("image_id")
-    return number if isinstance(number, int) else -1
+def _name(number: str | None, place: int) -> str:
+    """An annotation for a message, by its place in the file: its id may be none, or another's."""
+    return f"annotation {number or '?'}, number {place} of the file"
 
 
-def _keypoints(item: dict[str, Any], where: str) -> np.ndarray:
+def _keypoints(item: Item, where: str) -> np.ndarray:
     """float64[17, 3]; raises `Rejected`."""
     try:
         numbers = np.asarray(item.get("keypoints"), dtype=np.float64)

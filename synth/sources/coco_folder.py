@@ -1,4 +1,4 @@
-"""COCO folders on disk: annotation files, image records, images and masks, with everything broken named."""
+"""COCO folders on disk: annotation files, images and masks, with everything broken named."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside, read_json
+from mildbench.files import file_sha256, inside
 from synth.sources.base import Rejected, read_photo
+from synth.sources.coco_content import Content, Item, is_crowd, key_of, read_content
+from synth.sources.names import called, means_people, on_disk, same_file
 
-PERSON = 1
-"""COCO's category id of a person."""
+_LONGEST_RUN = 6
+"""Characters, of five bits each, in which a compressed run length may be written."""
 
 
 @dataclass(frozen=True)
 class Instances:
     """What sources keep of `instances_SPLIT.json`; the file itself has gigabytes for all of COCO."""
 
-    records: dict[int, dict[str, Any]]
+    records: dict[str, Item]
     """Image records by id."""
-    licences: dict[int, str]
-    with_people: frozenset[int]
+    licences: dict[str, str]
+    peopled: frozenset[str]
     """Ids of images with a person or a crowd."""
-    things: dict[int, list[dict[str, Any]]]
+    doubtful: frozenset[str]
+    """Ids of images with an annotation of no known category, which may be a person."""
+    things: dict[str, list[Item]]
     """Image id -> annotations of single things (neither people nor crowds), each with its category's `name`."""
+    problems: tuple[Rejected, ...]
+    """Broken records."""
 
 
 class CocoFolder:
@@ -56,30 +62,33 @@ class CocoFolder:
         """Path of `annotations/KIND_SPLIT.json`."""
         return self.root / "annotations" / f"{kind}_{self.split}.json"
 
-    def read(self, kind: str) -> dict[str, Any]:
+    def read(self, kind: str) -> Content:
         """One annotation file; raises `UserError` when it is missing or not COCO's."""
-        return read_coco(self.annotation_file(kind), self.split)
+        return read_content(self.annotation_file(kind), self.split)
 
-    def instances(self) -> Instances:
-        """The things of this split, read once a process for all sources that need them."""
+    def instances(self, label: str) -> Instances:
+        """What is where in this split, read once a process for all sources that need it.
+
+        Raises `UserError` where no category is called `label`, which stands for people.
+        """
         path = self.annotation_file("instances")
         stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        return _read_instances(path, self.split, stamp)
+        return _read_instances(path, self.split, label, stamp)
 
-    def licence_of(self, record: dict[str, Any], licences: dict[int, str]) -> str:
+    def licence_of(self, record: Item, licences: dict[str, str]) -> str:
         """The photo's own licence, or the split's general one when its record names none."""
-        return licences.get(record.get("license", -1), self.licence)
+        return licences.get(key_of(record.get("license")) or "", self.licence)
 
-    def facts(self, record: dict[str, Any], licences: dict[int, str]) -> Any:
+    def facts(self, record: Item, licences: dict[str, str]) -> Any:
         """What is used of an image's record, as JSON values."""
         sizes = [record[name] for name in ("file_name", "width", "height")]
         return [*sizes, self.licence_of(record, licences)]
 
-    def photo(self, record: dict[str, Any]) -> Path:
+    def photo(self, record: Item) -> Path:
         """The image's file; raises `UserError` for a name that leaves the folder."""
-        return inside(self.root / self.split, record["file_name"], "COCO file_name")
+        return on_disk(inside(self.root / self.split, record["file_name"], "COCO file_name"))
 
-    def image(self, record: dict[str, Any]) -> tuple[np.ndarray, str]:
+    def image(self, record: Item) -> tuple[np.ndarray, str]:
         """uint8[H, W, 3] and the file's sha256; raises `Rejected` when missing, broken or of another size."""
         path = self.photo(record)
         image = read_photo(path)
@@ -90,45 +99,46 @@ class CocoFolder:
         return image, file_sha256(path)
 
 
-def read_coco(path: Path, split: str) -> dict[str, Any]:
-    """A COCO-style file as published; raises `UserError` when it is missing or not one."""
-    content = read_json(path, f"COCO annotations of split {split!r}")
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise UserError(f"{path} is not a COCO file: it has no 'images' and 'annotations'")
-    return content
-
-
-def image_records(content: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Image records by id; one that lacks a name or a size is left out, as if the image were not listed."""
-    return {
-        record["id"]: record
-        for record in content["images"]
-        if isinstance(record.get("file_name"), str)
-        and all(isinstance(record.get(side), int) and record[side] > 0 for side in ("width", "height"))
-    }
-
-
-def licence_names(content: dict[str, Any]) -> dict[int, str]:
-    """Licence names by id."""
-    return {item["id"]: str(item["name"]) for item in content.get("licenses") or []}
-
-
-def group_of(record: dict[str, Any]) -> str:
+def group_of(record: Item) -> str:
     """The source image as a split's unit: file names are unique over COCO's splits, so subsets share groups."""
-    return f"coco/{Path(record['file_name']).name}"
+    return f"coco/{same_file(Path(record['file_name']).name)}"
 
 
 @lru_cache(maxsize=2)
-def _read_instances(path: Path, split: str, stamp: int) -> Instances:
-    content = read_coco(path, split)
-    names = {item["id"]: str(item["name"]) for item in content.get("categories") or []}
-    with_people, things = set(), dict[int, list[dict[str, Any]]]()
-    for item in content["annotations"]:
-        if item["category_id"] == PERSON:
-            with_people.add(item["image_id"])
-        elif not item.get("iscrowd") and item["category_id"] in names:
-            things.setdefault(item["image_id"], []).append(item | {"name": names[item["category_id"]]})
-    return Instances(image_records(content), licence_names(content), frozenset(with_people), things)
+def _read_instances(path: Path, split: str, label: str, stamp: int) -> Instances:
+    content = read_content(path, split)
+    names = {key: str(item["name"]) for key, item in content.categories.items()}
+    called(label, names.values(), str(path))
+    people = {
+        key
+        for key, item in content.categories.items()
+        if means_people(names[key], label) or means_people(str(item.get("supercategory")), label)
+    }
+    peopled, doubtful, things = set[str](), set[str](), dict[str, list[Item]]()
+    for item in content.annotations:
+        image, category = item["image_id"] or "", item["category_id"]
+        if category in people:
+            peopled.add(image)
+        elif category not in names:
+            doubtful.add(image)
+        elif not is_crowd(item):
+            things.setdefault(image, []).append(item | {"name": names[category]})
+    lost = sorted(peopled - content.records.keys())
+    problems = [Rejected("person in an image that is not listed", f"image {key or '?'}") for key in lost]
+    return Instances(
+        content.records,
+        content.licences,
+        _under_all_ids(peopled, content.records),
+        _under_all_ids(doubtful, content.records),
+        things,
+        (*content.problems, *problems),
+    )
+
+
+def _under_all_ids(images: set[str], records: dict[str, Item]) -> frozenset[str]:
+    """The ids of all records of these images' photos: one listed twice has its annotations under one of its ids."""
+    photos = {same_file(records[image]["file_name"]) for image in images & records.keys()}
+    return frozenset(key for key, record in records.items() if same_file(record["file_name"]) in photos)
 
 
 def check_box(box: Any, where: str) -> tuple[float, float, float, float]:
@@ -145,13 +155,7 @@ def check_segmentation(segmentation: Any, width: int, height: int, where: str) -
     if isinstance(segmentation, dict):
         if segmentation.get("size") != [height, width]:
             raise Rejected("mask of another size than its image", where)
-        counts = segmentation.get("counts")
-        if isinstance(counts, list):
-            sound = all(isinstance(n, int) and n >= 0 for n in counts) and sum(counts) == width * height
-        else:
-            sound = isinstance(counts, str | bytes)
-        if not sound:
-            raise Rejected("broken run lengths", where)
+        _run_lengths(segmentation.get("counts"), width * height, where)
         return
     if not isinstance(segmentation, list) or not segmentation:
         raise Rejected("no segmentation", where)
@@ -172,14 +176,43 @@ def _numbers(polygon: Any) -> np.ndarray:
 
 
 def decode(segmentation: Any, height: int, width: int, where: str) -> np.ndarray:
-    """bool[H, W] from checked COCO polygons or run lengths; raises `Rejected` for runs that do not decode."""
-    try:
-        if isinstance(segmentation, list):
-            rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-        elif isinstance(segmentation["counts"], list):
-            rle = coco_mask.frPyObjects(segmentation, height, width)
-        else:
-            rle = segmentation
+    """bool[H, W] from checked COCO polygons or run lengths; raises `Rejected` for runs that fill no such mask."""
+    if isinstance(segmentation, list):
+        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
         return coco_mask.decode(rle).astype(bool)
-    except ValueError:
-        raise Rejected("broken run lengths", where) from None
+    # Not by pycocotools: runs that end too early leave it with memory that nobody wrote.
+    runs = _run_lengths(segmentation["counts"], height * width, where)
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _run_lengths(counts: Any, pixels: int, where: str) -> np.ndarray:
+    """int64[N]: pixels off, on, off ..., down the columns; raises `Rejected` unless they are so many in all."""
+    if isinstance(counts, list) and all(isinstance(count, int) and 0 <= count <= pixels for count in counts):
+        runs: np.ndarray | None = np.array(counts, dtype=np.int64)
+    else:
+        runs = _decompressed(counts) if isinstance(counts, str | bytes) else None
+    if runs is None or runs.min(initial=0) < 0 or runs.sum() != pixels:
+        raise Rejected("broken run lengths", where)
+    return runs
+
+
+def _decompressed(counts: str | bytes) -> np.ndarray | None:
+    """int64[N]: the run lengths in COCO's compressed text, None where that ends in the middle or is none."""
+    text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+    # Five bits a character, the lowest first; the sixth says that more follow, the fifth of the last is the sign.
+    digits = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(digits & 32 == 0)
+    if not len(ends) or ends[-1] != len(digits) - 1 or digits.min() < 0 or digits.max() > 63:
+        return None
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if lengths.max() > _LONGEST_RUN:
+        return None
+    places = np.arange(len(digits)) - np.repeat(starts, lengths)
+    runs: np.ndarray = np.add.reduceat((digits & 31) << 5 * places, starts)
+    runs -= np.where(digits[ends] & 16, np.int64(1) << 5 * lengths, 0)
+    # From the fourth on, each is the difference to the one before the last.
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs

@@ -15,12 +15,14 @@ from mildbench.errors import UserError
 from mildbench.files import file_sha256
 from mildbench.identity import pixels_sha256
 from mildbench.images import read_labels
+from mildbench.posture import feet, hidden_leg, seated
 from mildbench.scene import Provenance
 from synth.sources.base import (
     Background,
     BackgroundRef,
     BackgroundSource,
     Cutout,
+    LeftOut,
     PeopleSource,
     PersonRef,
     Rejected,
@@ -29,7 +31,7 @@ from synth.sources.base import (
 )
 from synth.sources.crop import cut_out, without_specks
 from synth.sources.fiftyone_samples import Instance, Row, Samples
-from synth.sources.posture import feet, hidden_leg, seated
+from synth.sources.names import called, means_people
 
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""
@@ -46,7 +48,7 @@ class FiftyonePeople(PeopleSource):
         path: name of the data set.
         view: a saved view; the whole data set if empty.
         field: the field with the detections; may be left out where there is only one.
-        label: the label of people.
+        label: the label of people, in any case.
         keypoints: a field with COCO-17 keypoints; without it, pose is unknown and hidden legs go unnoticed.
         zoo: a downloaded split of the zoo data set of this name, or `all`.
         min_height: smallest person taken, in pixels.
@@ -67,25 +69,25 @@ class FiftyonePeople(PeopleSource):
         self.label = label
         self.min_height = min_height
         self.rejections = Rejections()
+        self._people = called(label, self._samples.labels(), f"FiftyOne data set {path!r}")
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
         return _by_file(self._samples.rows(), self.rejections)
 
     def people(self) -> Sequence[PersonRef]:
+        self.left_out.clear()
         found: list[PersonRef] = []
         for row in self._rows.values():
-            people = [
-                (index, instance)
-                for index, instance in enumerate(row.instances or ())
-                if instance.label == self.label and not instance.is_crowd
-            ]
-            for index, instance in people:
-                found += self.checked(self._check, row, index, instance)
+            for index, instance in enumerate(row.instances or ()):
+                if instance.label in self._people:
+                    found += self.checked(self._check, row, index, instance)
         return found
 
-    def _check(self, row: Row, index: int, instance: Instance) -> PersonRef | None:
-        """The person if usable, None if merely unsuitable; raises `Rejected` for a broken annotation."""
+    def _check(self, row: Row, index: int, instance: Instance) -> PersonRef:
+        """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a broken annotation."""
+        if instance.is_crowd:
+            raise LeftOut("a crowd")
         key = f"{row.file}#{index}"
         if not instance.has_mask:
             raise Rejected("detection without a mask", key)
@@ -95,16 +97,23 @@ class FiftyonePeople(PeopleSource):
         left, top, right, bottom = _pixel_box(instance, size, key)
         cut_at_bottom = bottom >= size[1] - BORDER
         height = bottom - top
-        suitable = height >= self.min_height and left > BORDER and top > BORDER and right < size[0] - BORDER
+        if height < self.min_height:
+            raise LeftOut(f"lower than {self.min_height} px")
+        if left <= BORDER or top <= BORDER or right >= size[0] - BORDER:
+            raise LeftOut("cut by the image's border")
         points = self._points(row, index, size)
-        if suitable and points is not None:
-            suitable = (cut_at_bottom or feet(points) == 2) and not seated(points)
-        return PersonRef(key, row.group, height, cut_at_bottom) if suitable else None
+        if points is not None and not cut_at_bottom and feet(points) < 2:
+            raise LeftOut("a foot out of sight")
+        if points is not None and seated(points):
+            raise LeftOut("seated")
+        return PersonRef(key, row.group, height, cut_at_bottom)
 
     def _points(self, row: Row, index: int, size: tuple[int, int]) -> np.ndarray | None:
         """float64[17, 3] in pixels, v=2 where annotated; None where nobody's keypoints are this person's."""
         boxes = {
-            i: instance.box for i, instance in enumerate(row.instances or ()) if instance.label == self.label
+            i: instance.box
+            for i, instance in enumerate(row.instances or ())
+            if instance.label in self._people
         }
         mine = match_points(boxes, row.points).get(index)
         if mine is None:
@@ -179,7 +188,7 @@ class FiftyoneBackgrounds(BackgroundSource):
         path: name of the data set.
         view: a saved view; the whole data set if empty.
         field: the field with the detections; may be left out where there is only one.
-        label: the label of people.
+        label: the label of people, in any case. Whatever else is a word for people counts as well.
         zoo: a downloaded split of the zoo data set of this name, or `all`.
         min_side: smallest image taken, in pixels of the shorter side.
     """
@@ -198,20 +207,26 @@ class FiftyoneBackgrounds(BackgroundSource):
         self.label = label
         self.min_side = min_side
         self.rejections = Rejections()
+        called(label, self._samples.labels(), f"FiftyOne data set {path!r}")
 
     @cached_property
     def _rows(self) -> dict[str, Row]:
         return _by_file(self._samples.rows(), self.rejections)
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
+        self.left_out.clear()
         found = []
         for row in self._rows.values():
-            if row.instances is None or any(instance.label == self.label for instance in row.instances):
-                continue
             size = row.size or self._samples.image_size(row.path)
-            if size is None:
+            if row.instances is None:
+                self.left_out["never annotated"] += 1
+            elif any(means_people(instance.label, self.label) for instance in row.instances):
+                self.left_out["a person in it"] += 1
+            elif size is None:
                 self.rejections.add(Rejected("image missing or unreadable", row.file))
-            elif min(size) >= self.min_side:
+            elif min(size) < self.min_side:
+                self.left_out[f"smaller than {self.min_side} px"] += 1
+            else:
                 found.append(BackgroundRef(row.file, row.group))
         return found
 

@@ -129,6 +129,12 @@ class Samples:
             )
         return field
 
+    def labels(self) -> set[str]:
+        """What detections are called in the whole data set, whatever the view, and what it says they may be."""
+        used = self._dataset.distinct(f"{self._field}.detections.label")
+        stated = self._dataset.classes.get(self._field) or self._dataset.default_classes or ()
+        return {str(name) for name in (*used, *stated)}
+
     def rows(self) -> list[Row]:
         """All samples, ordered by file. Masks stay in the database."""
         f = self._fo.ViewField

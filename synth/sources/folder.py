@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from synth.sources.base import (
     BackgroundRef,
     BackgroundSource,
     Cutout,
+    LeftOut,
     PeopleSource,
     PersonRef,
     Rejected,
@@ -27,8 +29,10 @@ from synth.sources.base import (
     read_photo,
 )
 from synth.sources.crop import cut_out
+from synth.sources.names import same_file
 
 LICENCE = "as the owner of the folder states"
+OTHERS = "file hidden or no picture"
 
 
 def _folder(path: str) -> Path:
@@ -37,22 +41,29 @@ def _folder(path: str) -> Path:
     return Path(path)
 
 
-def _pictures(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise UserError(
-            f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures"
-        )
-    found = list_pictures(root, deep=True).pictures
-    if not found:
-        raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(PICTURES))})")
-    return found
+class _Pictures:
+    """The pictures under a folder."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise UserError(
+                f"source folder: {root} does not exist or is not a folder: give an existing folder of pictures"
+            )
+        listing = list_pictures(root, deep=True)
+        if not listing.pictures:
+            raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(PICTURES))})")
+        self.files = {same_file(path.relative_to(root).as_posix()): path for path in listing.pictures}
+        """By their path under the folder, with slashes and in one Unicode form, in order."""
+        self.others = listing.others
+        """Files that are hidden or no pictures."""
 
 
 class FolderPeople(PeopleSource):
     """People as pictures on disk.
 
     Either RGBA files (`DIR/*.png`, the alpha channel is the cut-out), or, where `DIR/images` and `DIR/masks`
-    exist, photos with a mask of the same stem (whatever it marks is the person). Neither knows pose or parsing.
+    exist, photos with a mask of the same name, or of the same stem where only one photo and one mask have it.
+    Neither knows pose or parsing.
 
     Args:
         path: the folder.
@@ -67,60 +78,77 @@ class FolderPeople(PeopleSource):
         self.rejections = Rejections()
         self._paired = (self.root / "images").is_dir() and (self.root / "masks").is_dir()
 
+    @cached_property
+    def _pictures(self) -> _Pictures:
+        return _Pictures(self.root / "images" if self._paired else self.root)
+
+    @cached_property
+    def _mask_pictures(self) -> _Pictures:
+        return _Pictures(self.root / "masks")
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """Key -> picture."""
+        folder = "images" if self._paired else ""
+        return {str(PurePosixPath(folder, name)): path for name, path in self._pictures.files.items()}
+
     def people(self) -> Sequence[PersonRef]:
-        files = _pictures(self.root / "images" if self._paired else self.root)
+        self.left_out.clear()
+        if others := self._pictures.others + (self._mask_pictures.others if self._paired else 0):
+            self.left_out[OTHERS] = others
         found = []
-        for path in files:
-            key = str(path.relative_to(self.root))
-            try:
-                mask = self._mask(path)
-            except Rejected as rejected:
-                self.rejections.add(rejected)
-                continue
-            rows = np.flatnonzero(mask.any(axis=1))
-            if rows.size >= self.min_height:
-                cut = bool(rows[-1] >= mask.shape[0] - 1) and self._paired
-                found.append(PersonRef(key, f"{self.name}/{key}", int(rows[-1] - rows[0] + 1), cut))
+        for key in self._files:
+            found += self.checked(self._check, key)
         return found
+
+    def _check(self, key: str) -> PersonRef:
+        """The person; raises `LeftOut` if merely too small, `Rejected` for what cannot be used."""
+        mask = self._mask(key)
+        rows = np.flatnonzero(mask.any(axis=1))
+        if rows.size < self.min_height:
+            raise LeftOut(f"lower than {self.min_height} px")
+        cut = bool(rows[-1] >= mask.shape[0] - 1) and self._paired
+        return PersonRef(key, f"{self.name}/{key}", int(rows[-1] - rows[0] + 1), cut)
 
     @cached_property
     def _masks(self) -> dict[str, Path]:
-        """Path under `masks`, without its ending -> file."""
-        root = self.root / "masks"
-        return {str(path.relative_to(root).with_suffix("")): path for path in _pictures(root)}
+        """Key of a photo -> its mask, for those that have one."""
+        masks = dict(self._mask_pictures.files)
+        names = [key.removeprefix("images/") for key in self._files]
+        found = {f"images/{name}": masks.pop(name) for name in names if name in masks}
+        photos_of, masks_of = _by_stem(n for n in names if f"images/{n}" not in found), _by_stem(masks)
+        for stem, (name, *others) in photos_of.items():
+            if not others and len(masks_of.get(stem, ())) == 1:
+                found[f"images/{name}"] = masks.pop(masks_of[stem][0])
+        return found
 
-    def _mask(self, path: Path) -> np.ndarray:
+    def _mask(self, key: str) -> np.ndarray:
         """bool[H, W]; raises `Rejected` for what cannot be used."""
+        path = self._files[key]
         try:
             if not self._paired:
                 mask = read_rgba(path, "cut-out")[..., 3] >= 128
             else:
-                name = self._name_of(path)
-                if name not in self._masks:
-                    raise Rejected("image without a mask of the same name", path.name)
-                mask = read_mask(self._masks[name]).marked
+                if key not in self._masks:
+                    raise Rejected("image without a mask of its name", key)
+                mask = read_mask(self._masks[key]).marked
                 if mask.shape != read_rgb(path).shape[:2]:
-                    raise Rejected("mask of another size than its image", path.name)
+                    raise Rejected("mask of another size than its image", key)
         except UserError as error:
             raise Rejected("image unreadable or without alpha", str(error)) from None
         if not mask.any():
-            raise Rejected("empty mask", path.name)
+            raise Rejected("empty mask", key)
         return mask
 
     def photo(self, key: str) -> Path | None:
-        return self.root / key if self._paired else None
+        return self._files[key] if self._paired else None
 
     def files(self, key: str) -> Sequence[Path]:
-        path = self.root / key
-        return [path, self._masks[self._name_of(path)]] if self._paired else [path]
-
-    def _name_of(self, path: Path) -> str:
-        """What an image shares with its mask."""
-        return str(path.relative_to(self.root / "images").with_suffix(""))
+        return [self._files[key], self._masks[key]] if self._paired else [self._files[key]]
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
-        path = self.root / key
-        mask = self._mask(path)
+        path = self._files[key]
+        mask = self._mask(key)
         if self._paired:
             rgba = cut_out(read_rgb(path), mask, scale=scale).rgba
         else:
@@ -150,12 +178,18 @@ class FolderBackgrounds(BackgroundSource):
         self.min_side = min_side
         self.rejections = Rejections()
 
+    @cached_property
+    def _pictures(self) -> _Pictures:
+        return _Pictures(self.root)
+
     def backgrounds(self) -> Sequence[BackgroundRef]:
-        keys = [str(path.relative_to(self.root)) for path in _pictures(self.root)]
-        return [BackgroundRef(key, f"{self.name}/{key}") for key in keys]
+        self.left_out.clear()
+        if others := self._pictures.others:
+            self.left_out[OTHERS] = others
+        return [BackgroundRef(key, f"{self.name}/{key}") for key in self._pictures.files]
 
     def photo(self, key: str) -> Path:
-        return self.root / key
+        return self._pictures.files[key]
 
     def background(self, key: str) -> Background:
         path = self.photo(key)
@@ -163,3 +197,11 @@ class FolderBackgrounds(BackgroundSource):
         if min(image.shape[:2]) < self.min_side:
             raise Rejected(f"image smaller than {self.min_side} px", key)
         return Background(image, Provenance(self.name, key, file_sha256(path), self.licence))
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """Paths without their endings -> the paths."""
+    found = defaultdict[str, list[str]](list)
+    for name in names:
+        found[str(PurePosixPath(name).with_suffix(""))].append(name)
+    return found

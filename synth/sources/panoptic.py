@@ -27,7 +27,9 @@ from synth.sources.base import (
     SegmentedImage,
     SegmentedSource,
 )
-from synth.sources.coco_folder import CocoFolder, group_of, image_records, licence_names
+from synth.sources.coco_content import Content, Item, is_crowd, key_of
+from synth.sources.coco_folder import CocoFolder, group_of
+from synth.sources.names import in_order, on_disk
 
 
 class PanopticImages(SegmentedSource):
@@ -46,25 +48,40 @@ class PanopticImages(SegmentedSource):
         self.rejections = Rejections()
 
     @cached_property
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> Content:
         return self._folder.read("panoptic")
 
     @cached_property
-    def _records(self) -> dict[int, dict[str, Any]]:
-        return image_records(self._content)
+    def _categories(self) -> dict[str, tuple[str, bool]]:
+        """Id -> name, and whether it is a thing; one that does not say so is not known."""
+        return {
+            key: (item["name"], bool(item["isthing"]))
+            for key, item in self._content.categories.items()
+            if "isthing" in item
+        }
 
     @cached_property
-    def _categories(self) -> dict[int, tuple[str, bool]]:
-        """Id -> name, and whether it is a thing."""
-        return {c["id"]: (str(c["name"]), bool(c["isthing"])) for c in self._content.get("categories") or []}
-
-    @cached_property
-    def _annotations(self) -> dict[str, dict[str, Any]]:
-        return {str(item.get("image_id")): item for item in self._content["annotations"]}
+    def _annotations(self) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        twice = set[str]()
+        for place, item in enumerate(self._content.annotations):
+            key = item["image_id"]
+            if key is None:
+                self.rejections.add(Rejected("annotation without an image", f"annotation number {place}"))
+            elif found.setdefault(key, item) != item:
+                twice.add(key)
+        for key in twice:
+            del found[key]
+            self.rejections.add(Rejected("image with two segmentations", f"image {key}"))
+        return found
 
     def images(self) -> Sequence[BackgroundRef]:
-        if len(names := licence_names(self._content)) == 1:
-            (self.licence,) = names.values()
+        names = set(self._content.licences.values())
+        if len(names) == 1:
+            (self.licence,) = names
+        for problem in self._content.problems:
+            self.rejections.add(problem)
+        self.left_out.clear()
         found = []
         for key, item in self._annotations.items():
             try:
@@ -74,20 +91,24 @@ class PanopticImages(SegmentedSource):
                 continue
             if min(record["width"], record["height"]) >= self.min_side:
                 found.append(BackgroundRef(key, group_of(record)))
-        return sorted(found, key=lambda ref: int(ref.key))
+            else:
+                self.left_out[f"smaller than {self.min_side} px"] += 1
+        return sorted(found, key=lambda ref: in_order(ref.key))
 
-    def _check(self, key: str, item: dict[str, Any]) -> dict[str, Any]:
+    def _check(self, key: str, item: Item) -> Item:
         """The image's record; raises `Rejected` for a broken annotation."""
-        record = self._records.get(item.get("image_id", -1))
+        record = self._content.records.get(key)
         if record is None:
             raise Rejected("annotation without an image", f"image {key}")
         segments = item.get("segments_info")
         if not isinstance(item.get("file_name"), str) or not isinstance(segments, list) or not segments:
             raise Rejected("annotation without segments", f"image {key}")
-        if any(not {"id", "category_id"} <= segment.keys() for segment in segments):
-            raise Rejected("segment without id or category", f"image {key}")
-        if any(segment["category_id"] not in self._categories for segment in segments):
-            raise Rejected("segment of an unknown category", f"image {key}")
+        for segment in segments:
+            known = isinstance(segment, dict) and "category_id" in segment
+            if not known or (number := key_of(segment.get("id"))) is None or not number.isdecimal():
+                raise Rejected("segment without id or category", f"image {key}")
+            if key_of(segment["category_id"]) not in self._categories:
+                raise Rejected("segment of an unknown category", f"image {key}")
         return record
 
     def photo(self, key: str) -> Path:
@@ -99,9 +120,9 @@ class PanopticImages(SegmentedSource):
     def annotation(self, key: str) -> Any:
         item = self._annotations[key]
         segments = item["segments_info"]
-        names = [self._categories[segment["category_id"]] for segment in segments]
         record = self._check(key, item)
-        return [self._folder.facts(record, licence_names(self._content)), segments, names]
+        names = [self._categories[key_of(segment["category_id"]) or ""] for segment in segments]
+        return [self._folder.facts(record, self._content.licences), segments, names]
 
     def image(self, key: str) -> SegmentedImage:
         item = self._annotations[key]
@@ -113,15 +134,14 @@ class PanopticImages(SegmentedSource):
         present, inverse = np.unique(numbers, return_inverse=True)
         inverse = inverse.reshape(numbers.shape)
         index = {int(number): k for k, number in enumerate(present) if number > 0}
-        listed = {segment["id"] for segment in item["segments_info"]}
-        if listed != index.keys():
+        infos = {int(key_of(info["id"]) or 0): info for info in item["segments_info"]}
+        if infos.keys() != index.keys():
             raise Rejected("segments listed and segments drawn differ", item["file_name"])
         segments = []
-        for info in item["segments_info"]:
-            name, is_thing = self._categories[info["category_id"]]
-            mask = inverse == index[info["id"]]
-            segments.append(Segment(info["id"], name, is_thing, bool(info.get("iscrowd")), mask))
-        licence = self._folder.licence_of(record, licence_names(self._content))
+        for number, info in infos.items():
+            name, is_thing = self._categories[key_of(info["category_id"]) or ""]
+            segments.append(Segment(number, name, is_thing, is_crowd(info), inverse == index[number]))
+        licence = self._folder.licence_of(record, self._content.licences)
         provenance = Provenance(self.name, record["file_name"], sha256, licence, key)
         return SegmentedImage(image, tuple(segments), provenance)
 
@@ -135,7 +155,7 @@ class PanopticImages(SegmentedSource):
 
     def _drawn(self, file_name: str) -> Path:
         folder = self._folder.annotation_file("panoptic").with_suffix("")
-        return inside(folder, file_name, "COCO panoptic file_name")
+        return on_disk(inside(folder, file_name, "COCO panoptic file_name"))
 
 
 def _only_split(path: str) -> str:

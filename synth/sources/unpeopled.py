@@ -25,6 +25,7 @@ class UnpeopledBackgrounds(BackgroundSource):
         self._source = source
         self._spec = AnnotatorSpec.parse(annotator)
         self.name, self.licence, self.rejections = source.name, source.licence, source.rejections
+        self.left_out = source.left_out
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return self._source.backgrounds()

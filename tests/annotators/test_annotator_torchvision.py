@@ -10,7 +10,7 @@ import torch
 from torchvision.models import detection
 
 from mildbench.annotators.base import AnnotatorSpec, Picture
-from mildbench.annotators.torchvision import Torchvision
+from mildbench.annotators.torchvision import WEIGHTS, Torchvision
 from mildbench.errors import UserError
 
 
@@ -28,7 +28,7 @@ def pictures() -> list[Picture]:
 def small(annotator: Torchvision, part: str) -> Torchvision:
     """Loaded, and shown small pictures: on a CPU the 800 px of the paper take seconds each."""
     annotator.load(part)
-    transform = annotator._networks[part].transform
+    transform = annotator._networks[WEIGHTS[part]].transform
     transform.min_size, transform.max_size = (64,), 96
     return annotator
 
@@ -60,7 +60,7 @@ def test_a_pose_for_every_box_inside_its_box(files: dict[str, Path]) -> None:
 
 def test_people_are_masks_of_the_picture(files: dict[str, Path]) -> None:
     annotator = small(Torchvision(people=str(files["people"]), score=0.0), "people")
-    network = annotator._networks["people"]
+    network = annotator._networks[WEIGHTS["people"]]
     network.roi_heads.score_thresh = 0.0
     network.roi_heads.detections_per_img = 5
     network.rpn._post_nms_top_n = {"training": 20, "testing": 20}
@@ -73,16 +73,32 @@ def test_people_are_masks_of_the_picture(files: dict[str, Path]) -> None:
     assert Torchvision(score=2.0)._score == 2.0
 
 
+def test_objects_are_what_is_no_person_by_the_same_network(files: dict[str, Path]) -> None:
+    annotator = small(Torchvision(people=str(files["people"]), score=0.0), "people")
+    network = annotator._networks[WEIGHTS["people"]]
+    annotator.load("objects")
+    assert annotator._networks == {WEIGHTS["objects"]: network}
+    for picture, found in zip(pictures(), annotator.objects(pictures()), strict=True):
+        assert found.masks.shape == (len(found.names), *picture.image.shape[:2])
+        assert found.masks.dtype == bool
+        assert "person" not in found.names
+        assert annotator.objects([picture])[0].names == found.names
+
+
 def test_weights_that_are_missing_or_of_another_network_are_named(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(UserError, match=r"no weights for pose: put https://.*fc266e95.pth at"):
-        AnnotatorSpec.parse("torchvision").create("pose")
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "keypointrcnn_resnet50_fpn_coco-fc266e95.pth").write_bytes(b"<html>")
-    with pytest.raises(UserError, match="is damaged"):
-        AnnotatorSpec.parse("torchvision").create("pose")
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "cache"))
+    shared = tmp_path / "checkpoints" / "keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
+    shared.parent.mkdir()
+    for content in (None, b"<html>"):  # torch does not check what it has
+        if content:
+            shared.write_bytes(content)
+        with pytest.raises(
+            UserError, match="keypointrcnn weights missing: mildbench weights fetch keypointrcnn"
+        ):
+            AnnotatorSpec.parse("torchvision").create("pose")
     with pytest.raises(UserError, match="no weights of maskrcnn_resnet50_fpn_v2"):
         AnnotatorSpec.parse(f"torchvision:people={files['pose']}").create("people")
     with pytest.raises(UserError, match="gives no parsing: use one of"):

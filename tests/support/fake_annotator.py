@@ -7,17 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, Segments
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Objects, Part, Picture, Segments
 
 
 class FakeAnnotator(Annotator):
     """Keypoints at the box's centre, class 5 (upper-clothes) on every person, two people in every picture.
 
+    Objects: a backpack at the first one's side, and a chair.
+
     Segments: a kite in the sky of every picture, grass below, the lowest eighth not recognised.
     """
 
     info = AnnotatorInfo(
-        "fake", "for tests", frozenset(("pose", "parsing", "people", "segments")), ("numpy",)
+        "fake", "for tests", frozenset(("pose", "parsing", "people", "objects", "segments")), ("numpy",)
     )
     asked: ClassVar[list[tuple[str, ...]]] = []
     """Ids of the pictures of every call, in order."""
@@ -65,6 +67,14 @@ class FakeAnnotator(Annotator):
             masks = np.zeros((2, *picture.image.shape[:2]), dtype=bool)
             masks[0, 10:40, 10:20] = masks[1, 20:60, 30:50] = True
             results.append(Found(masks, np.array([0.9, 0.6], np.float32)))
+        return results
+
+    def objects(self, pictures: Sequence[Picture]) -> list[Objects]:
+        results = []
+        for picture in pictures:
+            masks = np.zeros((2, *picture.image.shape[:2]), dtype=bool)
+            masks[0, 15:30, 20:26] = masks[1, 50:70, 60:80] = True
+            results.append(Objects(masks, ("backpack", "chair")))
         return results
 
     def segments(self, pictures: Sequence[Picture]) -> list[Segments]:

@@ -69,7 +69,7 @@ def coco(tmp_path: Path) -> Path:
         "images": images,
         "annotations": [person],
         "licenses": [{"id": 1, "name": "CC-BY"}],
-        "categories": [],
+        "categories": [{"id": 1, "name": "person"}],
     }
     for kind in ("person_keypoints", "instances"):
         (root / "annotations" / f"{kind}_train2017.json").write_text(json.dumps(content))

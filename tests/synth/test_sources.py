@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
@@ -64,9 +65,12 @@ def test_broken_coco_annotations_are_counted_by_reason(
 
 
 def test_unsuitable_coco_people_are_not_called_broken(coco: Path) -> None:
-    source = edit(coco, bbox=[0, 50, 40, 160])  # cut off by the left border
+    source = edit(coco, bbox=[0, 50, 40, 160])
     assert source.people() == []
     assert not source.rejections.counts
+    assert source.left_out == {"cut by the image's border": 1}
+    assert source.people() == []
+    assert source.left_out == {"cut by the image's border": 1}, "counted once, however often it is asked"
 
 
 def test_coco_image_problems_reject_the_cutout(coco: Path) -> None:
@@ -121,8 +125,54 @@ def test_folder_people_from_alpha_and_from_masks(cutouts: Path, tmp_path: Path) 
     assert [ref.key for ref in paired.people()] == ["images/a.png"]
     assert set(paired.rejections.counts) == {
         "mask of another size than its image",
-        "image without a mask of the same name",
+        "image without a mask of its name",
     }
+
+
+def pair(root: Path, image: str, mask: str | None, height: int) -> None:
+    """A photo with somebody of this height in its mask, if it has one."""
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(exist_ok=True)
+    person = np.zeros((200, 100), np.uint8)
+    person[20 : 20 + height, 30:70] = 255
+    Image.new("RGB", (100, 200), (90, 90, 90)).save(root / "images" / image)
+    if mask is not None:
+        Image.fromarray(person).save(root / "masks" / mask)
+
+
+def test_photos_of_one_stem_have_their_own_masks_or_none(tmp_path: Path) -> None:
+    pair(tmp_path, "p.png", "p.png", 160)
+    pair(tmp_path, "p.jpg", "p.jpg", 120)
+    pair(tmp_path, "only.JPG", "only.PNG", 100)
+    pair(tmp_path, "whose.jpg", "whose.png", 100)
+    pair(tmp_path, "whose.bmp", None, 100)
+    source = FolderPeople(str(tmp_path))
+    heights = {ref.key: ref.height for ref in source.people()}
+    assert heights == {"images/only.JPG": 100, "images/p.jpg": 120, "images/p.png": 160}
+    assert source.rejections.counts == {"image without a mask of its name": 2}
+
+
+def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
+    for image, mask in (("e\u0301.png", "\u00e9.png"), ("\u5199\u771f.png",) * 2, ("\u7167\u7247.png",) * 2):
+        pair(tmp_path, image, mask, 160)
+    source = FolderPeople(str(tmp_path))
+    keys = [ref.key for ref in source.people()]
+    assert sorted(keys) == ["images/\u00e9.png", "images/\u5199\u771f.png", "images/\u7167\u7247.png"]
+    assert len({ref.group for ref in source.people()}) == 3
+    assert source.cutout(keys[0]).rgba.shape[0] >= 158
+
+
+def test_hidden_files_are_counted_and_left_alone(tmp_path: Path) -> None:
+    pair(tmp_path, "a.png", "a.png", 160)
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "._a.png").write_bytes(b"\0\5\x16\7")
+    people = FolderPeople(str(tmp_path))
+    assert len(people.people()) == 1
+    assert not people.rejections.counts
+    assert people.left_out == {"file hidden or no picture": 2}
+    backgrounds = FolderBackgrounds(str(tmp_path / "images"))
+    assert [ref.key for ref in backgrounds.backgrounds()] == ["a.png"]
+    assert backgrounds.left_out == {"file hidden or no picture": 1}
 
 
 def test_folder_backgrounds(backgrounds: Path, tmp_path: Path) -> None:

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mildbench.belongings import CARRIED, Body, Rule, Thing, share_out, union
 from mildbench.errors import UserError
-from synth.sources.carried import CARRIED, Body, Rule, Thing, share_out, union
+from mildbench.posture import distance_to
 from synth.sources.coco import CocoBackgrounds, CocoPeople
-from synth.sources.posture import distance_to
 
 SIZE = (280, 320)
-NAMES = {2: "bicycle", 27: "backpack", 32: "tie", 41: "skateboard", 43: "tennis racket", 62: "chair"}
+NAMES = {
+    1: "person",
+    2: "bicycle",
+    27: "backpack",
+    32: "tie",
+    41: "skateboard",
+    43: "tennis racket",
+    62: "chair",
+}
 
 # Head at the top, arms down at both sides, feet at the bottom of a person at x 100..140, y 50..210.
 STANDING = (

@@ -122,8 +122,32 @@ def test_backgrounds_are_annotated_and_without_people(dataset: Any) -> None:
     assert ref.key == "dog.png"
     assert source.background(ref.key).image.shape == (H, W, 3)
     assert FiftyoneBackgrounds("mine", min_side=321).backgrounds() == []
-    groups = {ref.group for ref in FiftyoneBackgrounds("mine", label="dog").backgrounds()}
-    assert groups & {ref.group for ref in FiftyonePeople("mine", keypoints="pose").people()}
+    source.backgrounds()
+    assert source.left_out["a person in it"] == 7
+    assert source.left_out["never annotated"] == 1
+    # Whatever a data set calls a person, no background shows one.
+    assert FiftyoneBackgrounds("mine", label="dog").backgrounds() == []
+
+
+def test_people_are_found_by_their_label_in_any_case(dataset: Any) -> None:
+    other = dataset.clone("capitals", persistent=True)
+    renamed = {"person": "Person"}
+    for sample in other:
+        for detection in sample["truth"].detections if sample["truth"] else ():
+            detection.label = renamed.get(detection.label, detection.label)
+        sample.save()
+    assert [ref.key for ref in FiftyonePeople("capitals").people()] == [
+        ref.key for ref in FiftyonePeople("mine").people()
+    ]
+    assert [ref.key for ref in FiftyoneBackgrounds("capitals").backgrounds()] == ["dog.png"]
+
+
+@pytest.mark.parametrize("source", [FiftyonePeople, FiftyoneBackgrounds])
+def test_a_data_set_without_that_label_is_refused(dataset: Any, source: Any) -> None:
+    with pytest.raises(
+        UserError, match=r"'mine' has no category 'people'.*did you mean 'person'.*label=NAME"
+    ):
+        source("mine", label="people")
 
 
 def test_saved_views(dataset: Any) -> None:

@@ -98,6 +98,30 @@ def test_broken_annotations_are_named(panoptic: Path, changes: dict[str, Any], r
     assert source.rejections.counts == {reason: 1}
 
 
+def test_ids_may_be_text(panoptic: Path) -> None:
+    content = read(panoptic)
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = "photo-1"
+    for segment in content["annotations"][0]["segments_info"]:
+        segment.update(id=str(segment["id"]), category_id=str(segment["category_id"]))
+    write(panoptic, content)
+    source = PanopticImages(str(panoptic), "val2017")
+    (ref,) = source.images()
+    assert ref.key == "photo-1"
+    assert [segment.id for segment in source.image(ref.key).segments] == [PERSON, CROWD, WALL]
+
+
+@pytest.mark.parametrize("part", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("name", ["id", "image_id", "file_name", "segments_info", "name", "isthing", "width"])
+def test_missing_fields_are_no_traceback(panoptic: Path, part: str, name: str) -> None:
+    content = read(panoptic)
+    there = content[part][0].pop(name, None) is not None
+    write(panoptic, content)
+    source = PanopticImages(str(panoptic), "val2017")
+    assert bool(source.images()) != bool(source.rejections.counts)
+    needed = name != "id" or part != "annotations"
+    assert bool(source.images()) == (not (there and needed))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -10,7 +10,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from synth.sources.posture import ANKLES, ELBOWS, HIPS, KNEES, WRISTS, distance_to
+from mildbench.posture import ANKLES, ELBOWS, HIPS, KNEES, WRISTS, distance_to
 
 
 class Rule(Enum):

@@ -1,0 +1,202 @@
+"""Who is in a photo: what annotators find, and what goes with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from itertools import chain
+
+import cv2
+import numpy as np
+
+from mildbench.annotators.base import ANNOTATORS, AnnotatorSpec, Found, Part, Picture, boxes_of
+from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
+from mildbench.annotators.grouping import put_together
+from mildbench.annotators.overlay import seen
+from mildbench.belongings import CARRIED, Body, Thing, share_out
+from mildbench.errors import UserError
+from mildbench.photo import Cut, Person, Window, number_people
+from mildbench.shadow import shadow_of
+
+AUTOMATIC = ("torchvision", "litert")
+"""Annotators of people, the better first."""
+LARGEST = 2048
+"""Pixels of the longer side at which a photo is looked at: no network sees more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Census:
+    """Annotators, loaded."""
+
+    finders: Team
+    """Find people, and judge by their poses whether they are any; nobody where a mask says who is there."""
+    guides: Team
+    """Say of known people what methods want to know, and what things there are."""
+    belongings: bool
+    shadows: bool
+
+    @classmethod
+    def create(
+        cls,
+        people: str | None,
+        pose: str | None,
+        parsing: str | None,
+        device: str,
+        *,
+        belongings: bool = False,
+        shadows: bool = False,
+    ) -> Census:
+        """Load annotators, written as on the command line; `people` may be `auto`, or None where a mask says it.
+
+        Args:
+            people: finds them.
+            pose: guides methods, and says who holds what; with `belongings` by default that of `people`.
+            parsing: guides methods.
+            device: cpu, cuda or cuda:N.
+            belongings: what people wear, hold or ride goes when they go; `people` must know objects.
+            shadows: so do their shadows.
+
+        Raises:
+            UserError: what is unknown or missing.
+        """
+        finder = None if people is None else _automatic() if people == "auto" else AnnotatorSpec.parse(people)
+        judge = finder if finder is not None and _can_judge(finder) else None
+        if belongings and (finder is None or "objects" not in ANNOTATORS.load(finder.name).info.parts):
+            raise UserError(
+                f"--with-belongings: {finder.name if finder else 'a mask'} knows no objects: use --people "
+                "torchvision (mildbench weights fetch maskrcnn)"
+            )
+        guides = Team.create(
+            pose=AnnotatorSpec.parse(pose) if pose else judge if belongings else None,
+            parsing=AnnotatorSpec.parse(parsing) if parsing else None,
+            objects=finder if belongings else None,
+            device=device,
+        )
+        finders = Team.create(people=finder, pose=judge, device=device)
+        return cls(finders, guides, belongings, shadows)
+
+    def people(
+        self, name: str, photo: np.ndarray, masks: np.ndarray | None = None
+    ) -> tuple[list[Person], np.ndarray | None]:
+        """Everybody in a photo, from left to right, and its parsing.
+
+        Args:
+            name: of the photo, for messages.
+            photo: uint8[H, W, 3].
+            masks: bool[K, H, W], who is there, where that is known.
+
+        Raises:
+            UserError: an annotator failed.
+        """
+        scale = min(LARGEST / max(photo.shape[:2]), 1.0)
+        size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+        small = photo if scale == 1 else cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        if masks is None:
+            found = _told(self.finders, Picture(name, small))
+            assert found.picture.masks is not None
+            kept = put_together(Found(found.picture.masks, found.scores), found.keypoints).masks
+            cuts = [_enlarged(Cut.of(mask), photo.shape[1] / size[0], photo.shape) for mask in kept]
+        else:
+            cuts = [Cut.of(mask) for mask in masks]
+            kept = np.array([_reduced(mask, size) for mask in masks], bool).reshape(-1, *small.shape[:2])
+        seen_by = _told(self.guides, Picture(name, small, boxes_of(kept), kept))
+        keypoints = [None] * len(cuts) if seen_by.keypoints is None else list(seen_by.keypoints)
+        attached = self._attached(photo, cuts, seen_by)
+        people = [Person(cuts[k], _in_photo(keypoints[k], scale), attached[k]) for k in number_people(cuts)]
+        labels = seen_by.parsing
+        if labels is not None and scale < 1:
+            labels = cv2.resize(labels, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        return people, labels
+
+    def _attached(self, photo: np.ndarray, cuts: Sequence[Cut], seen_by: Annotated) -> list[Cut | None]:
+        """What goes with each person, as far as it was asked for."""
+        parts: list[list[Cut]] = [[] for _ in cuts]
+        if self.belongings:
+            scale = photo.shape[1] / seen_by.picture.image.shape[1]
+            for own, masks in zip(parts, _belongings(seen_by), strict=True):
+                own += [_enlarged(Cut.of(mask), scale, photo.shape) for mask in masks]
+        if self.shadows:
+            known = np.zeros(photo.shape[:2], dtype=bool)
+            for cut in (*cuts, *chain.from_iterable(parts)):
+                cut.draw(known)
+            for own, cut in zip(parts, cuts, strict=True):
+                if (shadow := shadow_of(photo, cut, known)) is not None:
+                    own.append(shadow)
+        return [Cut.joined(own) if own else None for own in parts]
+
+
+def _automatic() -> AnnotatorSpec:
+    """The first annotator of people that could run here."""
+    for name in AUTOMATIC:
+        target = ANNOTATORS.load(name)
+        if target.lacking() is None and _is_ready(AnnotatorSpec(name), "people"):
+            return AnnotatorSpec(name)
+    raise UserError(
+        "nobody here can find people in photos: mildbench weights fetch maskrcnn (186 MB, once; needs torch: "
+        'pip install "mildbench[torch]"), or say who is there with --people MASK'
+    )
+
+
+def _can_judge(finder: AnnotatorSpec) -> bool:
+    """Does the annotator that finds people know poses as well, with what is here?"""
+    return "pose" in ANNOTATORS.load(finder.name).info.parts and _is_ready(finder, "pose")
+
+
+def _is_ready(spec: AnnotatorSpec, part: Part) -> bool:
+    try:
+        spec.instantiate().check(part)
+    except UserError:
+        return False
+    return True
+
+
+def _told(team: Team, picture: Picture) -> Annotated:
+    (result,) = annotate_batch(team, [picture])
+    if isinstance(result, Failure):
+        raise UserError(f"no people could be looked for in {picture.id}: {result.reason}")
+    return result
+
+
+def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:
+    """Of each person, bool[H, W] masks of what they wear, hold or ride. Without poses, of what they wear."""
+    masks, objects = seen_by.picture.masks, seen_by.objects
+    assert masks is not None
+    assert objects is not None
+    points = np.zeros((len(masks), 17, 3)) if seen_by.keypoints is None else seen_by.keypoints
+    bodies = [
+        Body(str(k), mask, seen(points[k]), float(np.count_nonzero(mask.any(axis=1))))
+        for k, mask in enumerate(masks)
+    ]
+    found = zip(objects.names, objects.masks, strict=True)
+    things = [Thing(str(k), name, mask) for k, (name, mask) in enumerate(found) if name in CARRIED]
+    owned = share_out(bodies, things)
+    return [[thing.mask for thing in owned[body.key].things] for body in bodies]
+
+
+def _enlarged(cut: Cut, scale: float, shape: tuple[int, ...]) -> Cut:
+    """A mask of the smaller picture in the photo of this shape."""
+    if scale == 1:
+        return cut
+    left, top, right, bottom = (round(v * scale) for v in astuple(cut.window))
+    window = Window(left, top, min(right, shape[1]), min(bottom, shape[0]))
+    size = (window.right - window.left, window.bottom - window.top)
+    part = cv2.resize(cut.part.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
+    return Cut(window, part)
+
+
+def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """bool: a mask at a smaller size; what is there at all stays."""
+    if mask.shape == size[::-1]:
+        return mask
+    reduced: np.ndarray = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 0
+    return reduced
+
+
+def _in_photo(points: np.ndarray | None, scale: float) -> np.ndarray | None:
+    """float32[17, 3] of the smaller picture, with scores -> of the photo, with COCO's visibility."""
+    if points is None:
+        return None
+    moved = seen(points)
+    known = moved[:, 2] > 0
+    moved[known, :2] = (moved[known, :2] + 0.5) / scale - 0.5
+    return moved

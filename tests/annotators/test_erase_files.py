@@ -1,0 +1,149 @@
+"""Photo files: what is kept of a photo, what is not, and that nothing of the user's is overwritten."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from mildbench.errors import UserError
+from mildbench.images import read_rgb
+from mildbench.photofile import MADE_BY, PhotoFile, check_free, check_outputs, write_panel
+
+WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ORIENTATION, MAKE, EXIF, TAKEN, MAKERS_NOTE, WIDTH = 0x0112, 0x010F, 0x8769, 0x9003, 0x927C, 0xA002
+
+
+def photo(path: Path, **options: Any) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (5, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    Image.fromarray(pixels).save(path, **options)
+    return pixels
+
+
+def exif(orientation: int = 1) -> Image.Exif:
+    block = Image.Exif()
+    block[ORIENTATION], block[MAKE] = orientation, "Camera"
+    block.get_ifd(EXIF).update({TAKEN: "2020:02:02 10:00:00", MAKERS_NOTE: b"secret", WIDTH: 64})
+    return block
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("kind", ["png", "same"])
+def test_profile_and_exif_are_kept_and_pixels_are_the_photos(tmp_path: Path, suffix: str, kind: Any) -> None:
+    path = tmp_path / f"me{suffix}"
+    photo(path, icc_profile=WIDE, exif=exif(6).tobytes(), quality=90)
+    file = PhotoFile.read(path)
+    shown = np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    np.testing.assert_array_equal(file.pixels, shown)
+    result = tmp_path / f"out{PhotoFile.suffix(path, kind)}"
+    file.write(result, file.pixels)
+    with Image.open(result) as made:
+        assert made.format == ("JPEG" if kind == "same" and suffix == ".jpg" else "PNG")
+        assert made.info["icc_profile"] == WIDE
+        block = made.getexif()
+        assert block[MAKE] == "Camera"
+        assert block.get(ORIENTATION, 1) == 1, "the pixels are turned already"
+        inner = block.get_ifd(EXIF)
+        assert inner[TAKEN] == "2020:02:02 10:00:00"
+        assert MAKERS_NOTE not in inner
+        assert inner[WIDTH] == made.width == 40
+    off = np.abs(read_rgb(result).astype(int) - shown)
+    assert (
+        off.max() == 0 if made.format == "PNG" else off.mean() < 12
+    )  # noise is the hardest thing to compress
+
+
+def with_thumbnail(thumbnail: bytes) -> bytes:
+    """An EXIF block as cameras write it: the thumbnail in a second directory behind the first."""
+
+    def directory(entries: list[tuple[int, int]], following: int) -> bytes:
+        rows = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries]
+        return struct.pack("<H", len(rows)) + b"".join(rows) + struct.pack("<I", following)
+
+    first = directory([(0x0100, 64)], 8 + 18)
+    second = directory([(0x0201, 8 + 18 + 30), (0x0202, len(thumbnail))], 0)
+    return b"Exif\0\0II*\0" + struct.pack("<I", 8) + first + second + thumbnail
+
+
+def test_no_thumbnail_and_no_name_of_who_was_there_stays(tmp_path: Path) -> None:
+    small = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(small, "JPEG")
+    path = tmp_path / "me.jpg"
+    photo(path, exif=with_thumbnail(small.getvalue()), xmp=b"<x:xmpmeta>Jane Doe</x:xmpmeta>")
+    assert small.getvalue() in path.read_bytes()
+    for kind in ("png", "same"):
+        result = tmp_path / f"{kind}{PhotoFile.suffix(path, kind)}"
+        file = PhotoFile.read(path)
+        file.write(result, file.pixels)
+        content = result.read_bytes()
+        assert b"Jane Doe" not in content
+        assert small.getvalue() not in content
+        assert Image.open(result).getexif()[0x0100] == 64
+
+
+def test_a_jpeg_is_compressed_as_the_photo_was(tmp_path: Path) -> None:
+    path = tmp_path / "me.jpg"
+    photo(path, quality=35, subsampling="4:2:2")
+    file = PhotoFile.read(path)
+    file.write(tmp_path / "out.jpg", file.pixels)
+    with Image.open(path) as before, Image.open(tmp_path / "out.jpg") as after:
+        assert after.quantization == before.quantization
+    grey = tmp_path / "grey.jpg"
+    Image.new("L", (32, 32), 90).save(grey)
+    file = PhotoFile.read(grey)
+    file.write(tmp_path / "grey-out.jpg", file.pixels)
+    assert read_rgb(tmp_path / "grey-out.jpg").shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
+def test_other_colour_spaces_are_shown_in_srgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "me.tif"
+    Image.new("RGB", (20, 10), (200, 100, 50)).convert(mode).save(path, icc_profile=WIDE)
+    file = PhotoFile.read(path)
+    assert file.profile is None
+    np.testing.assert_array_equal(file.pixels, read_rgb(path))
+
+
+def test_broken_exif_is_no_reason_to_fail(tmp_path: Path) -> None:
+    path = tmp_path / "me.jpg"
+    photo(path, exif=b"Exif\0\0MM\0*\0\0\xff\xff")
+    file = PhotoFile.read(path)
+    file.write(tmp_path / "out.png", file.pixels)
+    assert read_rgb(tmp_path / "out.png").shape == (40, 64, 3)
+
+
+def test_nothing_is_overwritten_but_earlier_results(tmp_path: Path) -> None:
+    path = tmp_path / "me.png"
+    pixels = photo(path)
+    with pytest.raises(UserError, match=r"would overwrite .*me.png: choose another folder"):
+        check_outputs([path], [path])
+    with pytest.raises(UserError, match=f"is there already, and not a result of {MADE_BY}"):
+        check_free([path])
+    (tmp_path / "notes.png").write_text("my notes")
+    for write in (
+        lambda: write_panel(path, pixels),
+        lambda: PhotoFile.read(path).write(tmp_path / "notes.png", pixels),
+    ):
+        with pytest.raises(UserError, match="is there already"):
+            write()
+    for name in ("made.png", "made.jpg"):
+        PhotoFile.read(path).write(tmp_path / name, pixels)
+        PhotoFile.read(path).write(tmp_path / name, pixels)
+    check_outputs([tmp_path / "made.png"], [path])
+    with pytest.raises(UserError, match="would overwrite"):  # a result that is a photo now
+        check_outputs([tmp_path / "made.png"], [tmp_path / "made.png"])
+
+
+def test_results_of_one_run_do_not_share_a_name(tmp_path: Path) -> None:
+    """`q.png` has the panel `q.panel.png`, and so may be the result of a photo of that name."""
+    names = ("q.png", "q.panel.png")
+    with pytest.raises(UserError, match="two results would share the name"):
+        check_outputs([tmp_path / name for name in (*names, "q.panel.png")], [])
+    with pytest.raises(UserError, match="two results would share the name"):
+        check_outputs([tmp_path / "e\u0301.png", tmp_path / "\u00c9.png"], [])
