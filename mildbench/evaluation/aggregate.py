@@ -110,17 +110,7 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
             for name, error in zip(scores.ids, scores.errors, strict=True)
             if error is not None
         ],
-        metrics=[
-            MetricRecord(
-                name=metric.info.name,
-                id=metric.info.id,
-                definition=metric.info.definition,
-                unit=metric.info.unit,
-                higher_is_better=metric.info.higher_is_better,
-                note=metric.info.note,
-            )
-            for metric in (*panel.samples, *panel.sets)
-        ],
+        metrics=[MetricRecord.of(metric.info) for metric in (*panel.samples, *panel.sets)],
         unavailable=list(panel.unavailable),
         estimates=[estimate(panel, scores, column, every) for column in scores.values],
         sets=_sets(run, panel, scores),
