@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from leaderboard.schema import (
     SCHEMA,
@@ -121,9 +122,15 @@ def make(
         The entry, and the bytes of its scores' file.
 
     Raises:
-        UserError: a run of which more was scored than its summary is of, or scores with other columns.
+        UserError: a run of which more was scored than its summary is of, scores with other columns, no address.
     """
     summary = run.summary
+    try:
+        predictions = Predictions(sha256=pictures_sha256(run.rows), at=at)
+    except ValidationError:
+        raise UserError(
+            f"--predictions-at {at!r} is no address: give one that starts with https://, hf://, s3:// or gs://"
+        ) from None
     if len(run.rows) != summary.samples:
         raise UserError(
             f"run {run.folder} has scores of {len(run.rows)} samples and a summary of {summary.samples}: run "
@@ -137,7 +144,7 @@ def make(
         added=today,
         summary=summary.model_copy(update={"strata": []}),
         scores=Attachment(sha256=hashlib.sha256(data).hexdigest(), rows=len(run.rows)),
-        predictions=Predictions(sha256=pictures_sha256(run.rows), at=at),
+        predictions=predictions,
         peak_memory_bytes=max(peaks, default=None),
         # The machine's kernel moves no number.
         environment={name: value for name, value in run.record.environment.items() if name != "platform"},
