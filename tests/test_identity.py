@@ -19,7 +19,12 @@ def test_a_picture_is_its_values_whatever_its_memory_layout() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [np.zeros((4, 1), np.uint8), np.zeros((2, 2), np.int8), np.zeros((2, 2, 1), np.uint8), np.eye(2, dtype=np.uint8)],
+    [
+        np.zeros((4, 1), np.uint8),
+        np.zeros((2, 2), np.int8),
+        np.zeros((2, 2, 1), np.uint8),
+        np.eye(2, dtype=np.uint8),
+    ],
 )
 def test_another_shape_dtype_or_value_is_another_picture(other: np.ndarray) -> None:
     assert pixels_sha256(other) != pixels_sha256(np.zeros((2, 2), np.uint8))

@@ -80,11 +80,11 @@ FORGERIES: dict[str, Change] = {
         setting("summary", "run", to="tulip@0"),
     ),
     "options": several(
-        setting(*METHOD, "options", to={"radius": "5"}),
-        setting(*CONFIG, "options", "radius", to="5"),
-        setting("summary", "label", to="telea:radius=5"),
+        setting(*METHOD, "options", to={"strength": "5"}),
+        setting(*CONFIG, "options", "strength", to="5"),
+        setting("summary", "label", to="noise:strength=5"),
     ),
-    "weights": setting(*CONFIG, "weights", to={"telea": "0" * 64}),
+    "weights": setting(*CONFIG, "weights", to={"noise": "0" * 64}),
     "seed": setting(*CONFIG, "seed", to=7),
     "another data set": several(
         setting(*CONFIG, "dataset", to="0" * 64), setting("summary", "dataset", to="x")
@@ -98,14 +98,14 @@ FORGERIES: dict[str, Change] = {
     "predictions' address": setting("predictions", "at", to="https://example.org/x.tar"),
     "version": setting("summary", "mildbench", to="9.9"),
 }
-"""Changes of the entry of telea with which it agrees with itself."""
+"""Changes of the entry of noise with which it agrees with itself."""
 TOLD_ONLY = {"device", "speed", "memory", "date", "environment", "predictions' address", "version"}
 """Those that running again cannot see."""
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
 def test_a_consistent_forgery_is_consistent_and_no_more(verified: Path, data: Path, kind: str) -> None:
-    stored = entry_of(verified, "telea")
+    stored = entry_of(verified, "noise")
     forged = forge(stored, entry=FORGERIES[kind])
     if forged.path == stored.path:  # the record is there, of another entry than this
         found = review.review(forged.path)

@@ -85,6 +85,7 @@ def forge(
         estimate(stored.panel, scores, column, scores.scored).model_dump() for column in scores.values
     ]
     summary |= {"samples": len(table), "scored": int(scores.scored.sum())}
+    summary["sets"] = [item | {"n": summary["scored"]} for item in summary["sets"]]
     failed = zip(scores.ids, scores.errors, strict=True)
     summary["failures"] = [
         Failure(sample_id=name, reason=why).model_dump() for name, why in failed if why is not None
