@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from leaderboard.ranking import Board, Placed, boards
-from leaderboard.store import Stored
+from leaderboard.ranking import Board, Placed, boards, lineage
+from leaderboard.review import Reviewed
+from leaderboard.schema import Entry
 from mildbench.errors import UserError
 from mildbench.evaluation import wording
 from mildbench.files import write_bytes
@@ -25,17 +26,26 @@ COLUMNS = {
 """Task -> score columns, in the order in which they are shown."""
 
 
-def table(stored: Sequence[Stored], dataset: str) -> str:
+def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     """One row a method, sorted as the first task's board is; the best of a column, and what ties with it, is bold.
 
+    Entries without a rank are left out, but for those that are told the answer. `checked` is the least that holds
+    for all entries of a row. Of several boards on one task (another build of a data set of that name, a grown
+    mask) the one is shown whose entries were checked furthest, then the fullest.
+
     Args:
-        stored: entries.
+        reviewed: entries.
         dataset: name of the data set whose boards are shown.
 
     Raises:
         UserError: no entries of this data set on these tasks.
     """
-    shown = {task: board for board in boards(stored) for task in COLUMNS if _about(board) == (dataset, task)}
+    found = boards(reviewed)
+    shown = {
+        task: max(mine, key=_weight)
+        for task in COLUMNS
+        if (mine := [board for board in found if _about(board) == (dataset, task)])
+    }
     if not shown:
         raise UserError(
             f"no entries on the data set {dataset!r}: add some with mildbench leaderboard add RUN"
@@ -46,17 +56,21 @@ def table(stored: Sequence[Stored], dataset: str) -> str:
         for column in COLUMNS[task]
         if column in board.columns
     ]
-    heads = ["method", "provenance"]
+    heads = ["method", "provenance", "checked"]
     for board, column in columns:
         metric = board.metrics[column.partition(".")[0]]
         heads.append(f"{board.entries[0].entry.summary.task} {metric.name.upper()} {wording.arrow(metric)}")
     first = next(iter(shown.values()))
     rows = [
-        [f"`{place.entry.summary.label}`", place.entry.summary.method.provenance]
-        + [_cell(board, column, place.entry.summary.label) for board, column in columns]
+        [
+            f"`{place.entry.summary.label}`",
+            place.entry.summary.method.provenance,
+            _checked(shown.values(), place.entry),
+        ]
+        + [_cell(board, column, place.entry) for board, column in columns]
         + [wording.seconds_text(place.entry.summary.seconds_per_image)]
         for place in first.entries
-        if place.superseded_by is None
+        if _stands(place)
     ]
     lines = [[*heads, "s/image"], ["---"] * (len(heads) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -85,9 +99,24 @@ def _about(board: Board) -> tuple[str, str]:
     return ("" if summary.config.corruption else summary.dataset), summary.task
 
 
-def _cell(board: Board, column: str, label: str) -> str:
-    """What the entry of this label has in a column of a board."""
-    place = _entry(board, label)
+def _stands(place: Placed) -> bool:
+    """A table without footnotes has no place for what is incomplete."""
+    return not place.unranked or place.reference
+
+
+def _weight(board: Board) -> tuple[int, int]:
+    return max(place.reviewed.trust for place in board.entries), len(board.entries)
+
+
+def _checked(shown: Iterable[Board], entry: Entry) -> str:
+    """The lowest level among the entries that make the row."""
+    places = [place for board in shown if (place := _of(board, entry)) is not None]
+    return min(places, key=lambda place: place.reviewed.trust).reviewed.level
+
+
+def _cell(board: Board, column: str, entry: Entry) -> str:
+    """What the entry, or on another board its like, has in a column."""
+    place = _of(board, entry)
     if place is None:
         return wording.UNDEFINED
     unit = board.metrics[column.partition(".")[0]].unit
@@ -96,8 +125,7 @@ def _cell(board: Board, column: str, label: str) -> str:
     return f"**{text}**" if place.entry.name in board.best(column) else text
 
 
-def _entry(board: Board, label: str) -> Placed | None:
-    found = [
-        place for place in board.entries if place.entry.summary.label == label and place.superseded_by is None
-    ]
-    return found[0] if found else None
+def _of(board: Board, entry: Entry) -> Placed | None:
+    """The entry itself, or the one of the same method with the same options on another task."""
+    found = [place for place in board.entries if lineage(place.entry) == lineage(entry) and _stands(place)]
+    return next((place for place in found if place.entry is entry), found[0] if found else None)

@@ -8,8 +8,8 @@ from typing import Any
 
 import mildbench
 from leaderboard.ranking import REQUIRED, Board, Placed, boards
-from leaderboard.schema import Reported
-from leaderboard.store import Stored
+from leaderboard.review import Refused, Reviewed
+from leaderboard.schema import LEVELS, Reported, Verification
 from mildbench.evaluation import wording
 from mildbench.evaluation.aggregate import HEADLINE
 from mildbench.evaluation.summary import Variant
@@ -20,14 +20,25 @@ from mildbench.report.html import Cell, Column
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def build(path: Path, stored: Sequence[Stored], reported: Sequence[Reported]) -> None:
-    """Write the page, atomically; raises `UserError` where entries do not fit together, or jinja2 is missing."""
-    found = boards(stored)
+def build(
+    path: Path, reviewed: Sequence[Reviewed], refused: Sequence[Refused], reported: Sequence[Reported]
+) -> None:
+    """Write the page, atomically; raises `UserError` where jinja2 is missing.
+
+    Args:
+        path: of the page.
+        reviewed: entries to show.
+        refused: entries to name, apart from the others.
+        reported: numbers from papers.
+    """
+    found = boards(reviewed)
     values = {
         "boards": [_board(board, number) for number, board in enumerate(found, 1)],
         "filters": _filters(found),
         "history": _history(found),
+        "refused": refused,
         "reported": reported,
+        "levels": LEVELS,
         "required": REQUIRED,
         "headline": HEADLINE,
         "version": mildbench.__version__,
@@ -54,7 +65,7 @@ def _board(board: Board, number: int) -> dict[str, Any]:
         "task": first.task,
         "dataset": first.dataset,
         "fingerprint": first.config.dataset,
-        "samples": max(place.entry.summary.samples for place in board.entries),
+        "samples": board.samples,
         "dilation": first.paste_dilation,
         "columns": [*columns, Column("s/image", "", "↓")],
         "rows": [_row(board, place, sets) for place in board.entries],
@@ -86,6 +97,8 @@ def _row(board: Board, place: Placed, sets: Sequence[tuple[str, Variant]]) -> di
         "rank": Cell(wording.rank(entry.name, board.ranks), order=board.ranks.get(entry.name)),
         "cells": cells,
         "badges": _badges(place),
+        "level": place.reviewed.level,
+        "checked": _checked(place.reviewed.verification),
         "superseded": place.superseded_by is not None,
         "ranked": not place.unranked,
     }
@@ -94,7 +107,11 @@ def _row(board: Board, place: Placed, sets: Sequence[tuple[str, Variant]]) -> di
 def _badges(place: Placed) -> list[tuple[str, str]]:
     """Kind and text."""
     entry, summary = place.entry, place.entry.summary
-    found: list[tuple[str, str]] = [("provenance", summary.method.provenance), ("weights", entry.weights)]
+    found: list[tuple[str, str]] = [
+        (f"level {place.reviewed.level}", place.reviewed.level),
+        ("provenance", summary.method.provenance),
+        ("weights", entry.weights),
+    ]
     if place.unranked:
         found.append(("warning", f"unranked: {place.unranked}"))
     if summary.unavailable:
@@ -102,14 +119,29 @@ def _badges(place: Placed) -> list[tuple[str, str]]:
     return found
 
 
+def _checked(verification: Verification | None) -> str:
+    """What was done to the entry beyond arithmetic."""
+    if verification is None:
+        return "arithmetic only"
+    left_out = f"; not recomputed: {', '.join(verification.left_out)}" if verification.left_out else ""
+    return (
+        f"{verification.level} on {verification.date} with mildbench {verification.mildbench} on "
+        f"{verification.device}: {verification.identical} of {verification.pictures} pictures the same to the bit"
+        f"{left_out}"
+    )
+
+
 def _filters(found: Sequence[Board]) -> list[tuple[str, list[str]]]:
     """What entries can be filtered by -> its values."""
-    entries = [place.entry for board in found for place in board.entries]
+    places = [place for board in found for place in board.entries]
+    entries = [place.entry for place in places]
+    present = {place.reviewed.level for place in places}
     return [
         ("task", sorted({entry.summary.task for entry in entries})),
         ("dataset", sorted({entry.summary.dataset for entry in entries})),
         ("provenance", sorted({entry.summary.method.provenance for entry in entries})),
         ("weights", sorted({entry.weights for entry in entries})),
+        ("checked", [level for level in LEVELS if level in present]),
     ]
 
 
@@ -129,6 +161,7 @@ def _history(found: Sequence[Board]) -> list[dict[str, Any]]:
                     "board": board.title,
                     "name": place.entry.name,
                     "score": Cell(number.value, order=value),
+                    "level": place.reviewed.level,
                     "superseded_by": place.superseded_by or "",
                 }
             )

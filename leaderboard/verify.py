@@ -1,121 +1,154 @@
-"""Recompute an entry: its aggregates from its scores, its scores from predictions or by running the method."""
+"""Check an entry against its data set: its samples, its predictions, or its method run again."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import datetime
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leaderboard.schema import Entry
-from leaderboard.store import Stored
+import mildbench
+from leaderboard.findings import NAMED, Findings, disagreements, same, text
+from leaderboard.review import Reviewed
+from leaderboard.schema import Level, Verification
+from leaderboard.store import Stored, pictures_sha256, write_verification
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import estimate
 from mildbench.evaluation.corruption import Corruption
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.finished import panel_of
+from mildbench.evaluation.data import TripletSource, facts
+from mildbench.evaluation.environment import describe, resolve_device
 from mildbench.evaluation.rows import FIXED, columns
 from mildbench.evaluation.run import task_folder
 from mildbench.evaluation.runner import evaluate
-from mildbench.evaluation.summary import Estimate
+from mildbench.evaluation.summary import RunSummary
 from mildbench.method import MethodSpec
 
-AGGREGATES = 1e-9
-"""Relative: aggregates of the same scores differ by the order of additions only."""
 SCORES = 1e-4
-"""Relative and absolute: networks give other last digits on other devices. Pictures are compared to the bit."""
-_NAMED = 5
-"""Differences of one kind that are told one by one."""
+"""Relative and absolute: networks give other last digits on other devices."""
+_OF_FILES = ("prediction_sha256", "layers_sha256", "attention_sha256")
+"""Columns of the scores that are of compressed bytes: files of one picture may differ."""
+_OF_PICTURES = ("raw_sha256", "pasted_sha256")
 
 
-@dataclass
-class Report:
-    """What was recomputed."""
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What one way of checking found."""
 
-    checked: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    """A sentence each; an entry with any is not what it says."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be checked, or is otherwise worth knowing."""
+    findings: Findings
+    verification: Verification | None = None
+    """What can be recorded, if nothing differs; None where nothing was scored."""
 
-
-def aggregates(stored: Stored) -> Report:
-    """Recompute everything in the entry that follows from its per-sample scores."""
-    report, entry, summary = Report(), stored.entry, stored.entry.summary
-    try:
-        scores = stored.scores()
-    except (UserError, OSError, pa.ArrowInvalid, KeyError) as error:
-        report.differences.append(str(error))
-        return report
-    counts = {
-        "rows": (len(scores.ids), entry.scores.rows),
-        "samples": (len(scores.ids), summary.samples),
-        "distinct samples": (len(set(scores.ids)), summary.samples),
-        "scored": (int(scores.scored.sum()), summary.scored),
-    }
-    for what, (found, said) in counts.items():
-        if found != said:
-            report.differences.append(f"{what}: the scores have {found}, the entry says {said}")
-    failed = {name: error for name, error in zip(scores.ids, scores.errors, strict=True) if error is not None}
-    if failed != {failure.sample_id: failure.reason for failure in summary.failures}:
-        report.differences.append("failures: the entry lists others than the scores")
-    panel = panel_of(summary.metrics, f"entry {entry.name}")
-    said_estimates = {item.column: item for item in summary.estimates}
-    if list(said_estimates) != list(scores.values):
-        report.differences.append("aggregates: the entry has other columns than the scores")
-    for column in scores.values:
-        if (said_estimate := said_estimates.get(column)) is not None:
-            found_estimate = estimate(panel, scores, column, scores.scored)
-            report.differences += _estimate_differences(found_estimate, said_estimate)
-    report.checked.append(
-        f"{len(said_estimates)} aggregates with their intervals from {len(scores.ids)} samples"
-    )
-    if summary.sets:
-        names = ", ".join(dict.fromkeys(item.metric for item in summary.sets))
-        report.notes.append(f"{names}: of the set as a whole: recomputed only from predictions")
-    return report
+    @property
+    def level(self) -> Level:
+        """How far the entry was checked, if nothing differs."""
+        return "consistent" if self.verification is None else self.verification.level
 
 
-def predictions(stored: Stored, folder: Path, dataset: TripletSource, *, device: str = "cpu") -> Report:
-    """Score stored predictions (`<sample id>.png`) and compare."""
+class Samples:
+    """The samples of a data set's tasks, as rows of scores describe them; each task is read once."""
+
+    def __init__(self, dataset: TripletSource) -> None:
+        self.dataset = dataset
+        self.of = cache(self._read)
+
+    def _read(self, task: str, split: str) -> list[dict[str, Any]]:
+        """`facts` of the task's samples, in order; raises `UserError` for an unknown task or split."""
+        return [facts(name, self.dataset.triplet(task, name)) for name in self.dataset.task_ids(task, split)]
+
+
+def samples(stored: Stored, known: Samples) -> Checked:
+    """Compare what the entry's rows say of their samples with the data set; another data set is only noted."""
+    summary, findings = stored.entry.summary, Findings()
+    if known.dataset.fingerprint != summary.config.dataset:
+        findings.notes.append(f"its samples are not checked: {_other_data(stored, known.dataset)}")
+        return Checked(findings)
+    expected = known.of(summary.task, summary.split)[: summary.limit]
+    found = pa.Table.from_pylist(expected, pa.schema([FIXED.field(name) for name in expected[0]]))
+    findings.differences += _row_differences(found, stored.rows, found.column_names)
+    if known.dataset.name != summary.dataset:
+        findings.differences.append(
+            f"the data set is called {known.dataset.name}, the entry says {summary.dataset}"
+        )
+    findings.checked.append(f"its samples are the data set's {len(found)}")
+    return Checked(findings)
+
+
+def predictions(
+    stored: Stored, folder: Path, dataset: TripletSource, *, device: str, today: datetime.date
+) -> Checked:
+    """Score stored predictions (`<sample id>.png`, or a run's folder) again: they must be the entry's to the bit.
+
+    Raises `UserError` where there are none, or the data set is another.
+    """
     if not folder.is_dir():
         raise UserError(f"predictions folder not found: {folder}")
     # A run's own folder as well as the pictures' in it.
     inner = folder / "predictions"
     directory = inner if inner.is_dir() else folder
     spec = MethodSpec("precomputed", {"directory": str(directory)})
-    report = _scores(stored, spec, Corruption(), dataset, device)
-    report.notes += [
-        f"{metric.name}: needs more of the method than pictures: use --rerun"
-        for metric in stored.entry.summary.metrics
-        if metric.name in _not_of_pictures(stored.entry)
+    findings = Findings()
+    device = resolve_device(device)
+    again, rows = _evaluate(stored, spec, Corruption(), dataset, device)
+    unseen = {metric.info.name for metric in (*stored.panel.layers, *stored.panel.attention)}
+    findings.notes += [
+        f"{name}: needs more of the method than pictures: use --rerun" for name in sorted(unseen)
     ]
-    return report
+    if pictures_sha256(rows) != stored.entry.predictions.sha256:
+        findings.differences.append(
+            f"predictions: the pictures in {directory} are not those that were scored"
+        )
+    return _compared(findings, stored, again, rows, "rescored", unseen, device, today)
 
 
-def rerun(stored: Stored, dataset: TripletSource, *, device: str = "cpu") -> Report:
-    """Run the method again, as it was, and compare."""
+def rerun(stored: Stored, dataset: TripletSource, *, device: str, today: datetime.date) -> Checked:
+    """Run the method again, as it was: it must be the same method, and give the same scores.
+
+    Pictures must be the same to the bit, unless a network made them: then their scores must be.
+
+    Raises `UserError` where the method cannot be had here, looks pictures up, or the data set is another.
+    """
     summary = stored.entry.summary
+    if "names" in summary.method.capabilities:
+        raise UserError("its pictures were made elsewhere: there is no method to run, use --predictions DIR")
     spec = MethodSpec(summary.method.name, dict(summary.method.options))
     corruption = Corruption.parse(summary.config.corruption)
-    return _scores(stored, spec, corruption, dataset, device)
+    findings = Findings()
+    device = resolve_device(device)
+    again, rows = _evaluate(stored, spec, corruption, dataset, device)
+    findings.differences += disagreements(
+        "the method is another here:", again.config.model_dump(), summary.config.model_dump()
+    )
+    findings.differences += disagreements("method:", again.method.model_dump(), summary.method.model_dump())
+    return _compared(findings, stored, again, rows, "rerun", set(), device, today)
 
 
-def _scores(
-    stored: Stored, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
-) -> Report:
-    summary = stored.entry.summary
-    report = Report()
-    if dataset.fingerprint != summary.config.dataset:
-        report.notes.append(
-            f"the data set's files are others ({dataset.fingerprint[:12]}, the entry has "
-            f"{summary.config.dataset[:12]}): what they hold is compared"
+def record(reviewed: Reviewed, verification: Verification | None) -> None:
+    """Put what was verified beside the entry; a record of more stays.
+
+    Raises `UserError` for predictions that nobody else can have.
+    """
+    if verification is None:
+        return
+    if verification.level == "rescored" and reviewed.entry.predictions.at is None:
+        raise UserError(
+            "the entry does not say where its predictions are, so nobody else can score them: nothing is recorded; add "
+            "it anew with --predictions-at ADDRESS"
         )
+    if not (reviewed.level == "rerun" and verification.level == "rescored"):
+        write_verification(reviewed.stored, verification)
+
+
+def _evaluate(
+    stored: Stored, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
+) -> tuple[RunSummary, pa.Table]:
+    """The summary and the rows of a run like the entry's."""
+    summary = stored.entry.summary
+    if dataset.fingerprint != summary.config.dataset:
+        raise UserError(f"{_other_data(stored, dataset)}: give its own with --dataset DIR")
     with TemporaryDirectory() as scratch:
         out = Path(scratch)
         (again,) = evaluate(
@@ -131,84 +164,118 @@ def _scores(
             paste_dilation=summary.paste_dilation,
             corruption=corruption,
         )
-        found = pq.read_table(task_folder(out, dataset, summary.task) / again.run / "scores.parquet")
-    if again.config.versions != summary.config.versions and spec.name == summary.method.name:
-        report.notes.append("the method's code has changed since")
-    lacking = {item.name for item in again.unavailable}
-    report.notes += [f"{item.name}: not recomputed: {item.reason}" for item in again.unavailable]
-    skipped = lacking | (_not_of_pictures(stored.entry) if spec.name == "precomputed" else set())
-    report.differences += _row_differences(stored, found, skipped)
-    report.differences += _set_differences(summary.sets, again.sets, lacking)
-    report.checked.append(f"pictures and scores of {len(found)} samples")
-    return report
+        return again, pq.read_table(task_folder(out, dataset, summary.task) / again.run / "scores.parquet")
 
 
-def _not_of_pictures(entry: Entry) -> set[str]:
-    """Names of the entry's metrics that are of layers or attention."""
-    panel = panel_of(entry.summary.metrics, f"entry {entry.name}")
-    return {metric.info.name for metric in (*panel.layers, *panel.attention)}
+def _compared(
+    findings: Findings,
+    stored: Stored,
+    again: RunSummary,
+    rows: pa.Table,
+    level: Literal["rescored", "rerun"],
+    unseen: set[str],
+    device: str,
+    today: datetime.date,
+) -> Checked:
+    """Add every difference between the entry and its like.
+
+    Args:
+        findings: what was found before.
+        stored: the entry.
+        again: summary of the new run.
+        rows: its scores.
+        level: what was done.
+        unseen: metrics that cannot be had from what was scored.
+        device: what it was done on.
+        today: when it was done.
+    """
+    findings.notes += [f"{item.name}: not recomputed: {item.reason}" for item in again.unavailable]
+    left_out = unseen | {item.name for item in again.unavailable}
+    if left_out.issuperset(metric.name for metric in stored.entry.summary.metrics):
+        findings.differences.append("scores: none of its metrics can be recomputed here")
+    skipped = set(_OF_FILES)
+    identical = _identical(stored, rows)
+    if level == "rerun" and "device" in again.method.capabilities:
+        skipped.update(_OF_PICTURES)
+        if identical < len(rows):
+            findings.notes.append(
+                f"{identical} of {len(rows)} pictures are the same to the bit: a network's last digits depend on "
+                "the processor"
+            )
+    scores = [name for name in columns(stored.panel) if name.partition(".")[0] not in left_out]
+    told = [name for name in FIXED.names if name not in skipped]
+    findings.differences += _row_differences(rows, stored.rows, [*told, *scores])
+    findings.differences += _set_differences(again, stored.entry.summary, left_out)
+    findings.checked.append(f"scores of {len(rows)} samples")
+    return Checked(
+        findings,
+        Verification(
+            entry=stored.entry.identity,
+            level=level,
+            date=today,
+            mildbench=mildbench.__version__,
+            device=device,
+            environment={name: value for name, value in describe(device).items() if name != "platform"},
+            pictures=len(rows),
+            identical=identical,
+            left_out=sorted(left_out),
+        ),
+    )
 
 
-def _row_differences(stored: Stored, found: pa.Table, skipped: set[str]) -> list[str]:
-    said = stored.rows()
-    if found.column("id").to_pylist() != said.column("id").to_pylist():
-        return ["samples: the data set's task has others than the entry"]
+def _identical(stored: Stored, rows: pa.Table) -> int:
+    """Pictures of the new rows that are the entry's to the bit."""
+    mine, theirs = (
+        dict(zip(table.column("id").to_pylist(), table.column("raw_sha256").to_pylist(), strict=True))
+        for table in (rows, stored.rows)
+    )
+    return sum(theirs.get(name) == digest for name, digest in mine.items())
+
+
+def _other_data(stored: Stored, dataset: TripletSource) -> str:
+    return (
+        f"it is of another data set than {dataset.name} ({stored.entry.summary.config.dataset[:12]}, "
+        f"not {dataset.fingerprint[:12]})"
+    )
+
+
+def _row_differences(found: pa.Table, said: pa.Table, names: list[str]) -> list[str]:
+    """A sentence for every value that differs in these columns, up to `NAMED` a column."""
     ids = said.column("id").to_pylist()
-    panel = panel_of(stored.entry.summary.metrics, f"entry {stored.entry.name}")
-    scores = [column for column in columns(panel) if column.partition(".")[0] not in skipped]
-    # The pictures by their pixels: files of the same picture may differ. Failures by their being failures:
-    # a missing file tells another story than the method did.
-    facts = [
-        name
-        for name in FIXED.names
-        if not name.endswith(("prediction_sha256", "layers_sha256", "attention_sha256")) and name != "error"
-    ]
+    expected = found.column("id").to_pylist()
+    if ids != expected:
+        foreign = sorted(set(ids) - set(expected))
+        which = (
+            f"{len(foreign)} that are not in it, {foreign[0]} for one" if foreign else "some or their order"
+        )
+        return [f"samples: the entry has others than the data set's task: {which}"]
     differences = []
-    for name in ("error", *facts, *scores):
+    for name in names:
         mine, theirs = (table.column(name).to_pylist() for table in (found, said))
+        # Failures by their being failures: a missing file tells another story than the method did.
         wrong = [
             (sample, a, b)
             for sample, a, b in zip(ids, mine, theirs, strict=True)
-            if not (((a is None) == (b is None)) if name == "error" else _same(a, b, SCORES))
+            if not (((a is None) == (b is None)) if name == "error" else same(a, b, SCORES))
         ]
         differences += [
-            f"{sample}: {name} is {_text(a)}, the entry says {_text(b)}" for sample, a, b in wrong[:_NAMED]
+            f"{sample}: {name} is {text(a)}, the entry says {text(b)}" for sample, a, b in wrong[:NAMED]
         ]
-        if len(wrong) > _NAMED:
-            differences.append(f"{name}: {len(wrong) - _NAMED} more samples differ")
+        if len(wrong) > NAMED:
+            differences.append(f"{name}: {len(wrong) - NAMED} more samples differ")
     return differences
 
 
-def _set_differences(said: Sequence, found: Sequence, lacking: set[str]) -> list[str]:
-    mine = {(item.metric, item.variant): item for item in found}
+def _set_differences(found: RunSummary, said: RunSummary, left_out: set[str]) -> list[str]:
+    again = {(item.metric, item.variant): item for item in found.sets}
     differences = []
-    for item in said:
-        if item.metric in lacking:
+    for item in said.sets:
+        if item.metric in left_out:
             continue
-        again = mine.get((item.metric, item.variant))
-        if again is None or not _same(again.value, item.value, SCORES) or again.n != item.n:
-            value = None if again is None else again.value
+        mine = again.get((item.metric, item.variant))
+        if mine is None or not same(mine.value, item.value, SCORES) or mine.n != item.n:
+            value = None if mine is None else mine.value
             differences.append(
-                f"{item.metric} ({item.variant}) is {_text(value)}, the entry says {_text(item.value)}"
+                f"{item.metric} ({item.variant}) is {text(value)}, the entry says {text(item.value)}"
             )
     return differences
-
-
-def _estimate_differences(found: Estimate, said: Estimate) -> list[str]:
-    return [
-        f"{said.column}: {name} is {_text(mine)} by the scores, the entry says {_text(theirs)}"
-        for name in ("value", "low", "high", "n", "undefined")
-        if not _same(mine := getattr(found, name), theirs := getattr(said, name), AGGREGATES)
-    ]
-
-
-def _same(first: object, second: object, tolerance: float) -> bool:
-    if isinstance(first, float) and isinstance(second, float):
-        if math.isnan(first) or math.isnan(second):
-            return math.isnan(first) and math.isnan(second)
-        return bool(np.isclose(first, second, rtol=tolerance, atol=tolerance))
-    return first == second
-
-
-def _text(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -328,6 +328,12 @@ class MethodSpec:
         """Parse `name:key=value,...`; raises `UserError` for a malformed option."""
         return cls(*options.parse(text, METHODS.kind))
 
+    @property
+    def text(self) -> str:
+        """As `parse` reads it."""
+        given = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}:{given}" if given else self.name
+
     def create(self, device: str = "cpu") -> EraseMethod:
         """Instantiate the method; unknown options and bad values raise `UserError`."""
         method = options.create(METHODS, self.name, self.options)

@@ -10,9 +10,12 @@ from typing import Any
 from mildbench.browse.export import find, marked
 from mildbench.browse.gallery import Gallery
 from mildbench.errors import UserError
-from mildbench.files import write_bytes, write_json
+from mildbench.files import read_json, write_bytes, write_json
 
 SUFFIXES = (".csv", ".json")
+_COLUMNS = ("sample_id", "slice", "tags", "note")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+"""What a spreadsheet takes for the start of a formula, and the mark that keeps it from that."""
 
 
 def check_target(path: Path) -> None:
@@ -25,10 +28,11 @@ def export_tags(fo: Any, gallery: Gallery, path: Path) -> int:
     """Write the tags and notes to a CSV or JSON file, by its suffix.
 
     One row for each picture that has any: sample id, slice (`composite`, `truth`, a run's name, ...), tags (sorted;
-    separated by `;` in CSV), note (null, in CSV empty, if none). Returns the number of rows.
+    separated by `;` in CSV), note (null, in CSV empty, if none). In CSV a text that a spreadsheet would take for a
+    formula has a `'` before it; `read_tags` takes it away. Returns the number of rows.
 
     Raises:
-        UserError: another suffix, a gallery that was never looked at.
+        UserError: another suffix, a gallery that was never looked at, a tag that CSV cannot hold.
     """
     check_target(path)
     dataset = find(fo, gallery)
@@ -43,9 +47,46 @@ def export_tags(fo: Any, gallery: Gallery, path: Path) -> int:
     if path.suffix == ".json":
         write_json(path, rows)
     else:
-        text = io.StringIO()
-        table = csv.DictWriter(text, ("sample_id", "slice", "tags", "note"), lineterminator="\n")
-        table.writeheader()
-        table.writerows(row | {"tags": ";".join(row["tags"])} for row in rows)
-        write_bytes(path, text.getvalue().encode())
+        write_bytes(path, _as_csv(path, rows).encode())
     return len(rows)
+
+
+def read_tags(path: Path) -> list[dict[str, Any]]:
+    """The rows that `export_tags` wrote: `sample_id`, `slice`, `tags` (a list), `note` (None if none)."""
+    check_target(path)
+    if path.suffix == ".json":
+        rows: list[dict[str, Any]] = read_json(path, "tags")
+        return rows
+    with path.open(newline="") as stream:
+        return [
+            {
+                "sample_id": _plain(row["sample_id"]),
+                "slice": _plain(row["slice"]),
+                "tags": [_plain(tag) for tag in row["tags"].split(";") if tag],
+                "note": _plain(row["note"]) or None,
+            }
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _as_csv(path: Path, rows: list[dict[str, Any]]) -> str:
+    if torn := [tag for row in rows for tag in row["tags"] if ";" in tag]:
+        raise UserError(
+            f"the tag {torn[0]!r} holds a ; which separates tags in {path.name}: write {path.with_suffix('.json')}"
+        )
+    text = io.StringIO()
+    # All quoted: where a ; separates cells, a tag in the middle would be one of its own.
+    table = csv.DictWriter(text, _COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    table.writeheader()
+    for row in rows:
+        cells = {name: _marked(row[name] or "") for name in ("sample_id", "slice", "note")}
+        table.writerow(cells | {"tags": ";".join(map(_marked, row["tags"]))})
+    return text.getvalue()
+
+
+def _marked(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _plain(text: str) -> str:
+    return text.removeprefix("'")

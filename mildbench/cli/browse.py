@@ -46,7 +46,7 @@ def browse(
     from rich.console import Console
 
     from mildbench.browse.app import check_port, serve
-    from mildbench.browse.database import connect
+    from mildbench.browse.database import connect, watched
     from mildbench.browse.export import export, find, marked
     from mildbench.browse.gallery import Gallery
     from mildbench.browse.selection import choose
@@ -66,14 +66,15 @@ def browse(
     if launch:
         check_port(port)
     fo = connect(COMMAND)
-    if everything:
-        ids = list(gallery.facts.index)
-    elif (earlier := find(fo, gallery)) is not None:
-        kept = {sample_id for sample_id, _ in marked(earlier)}
-        ids = choose(gallery, sort=sort, worst=worst, random=random, kept=kept)
-    made = export(fo, gallery, ids, progress=True)
-    tell(
-        f"{gallery.name}: {len(ids)} of {len(gallery.facts)} samples, {len(made.list_saved_views())} saved views"
-    )
-    if launch:
-        serve(fo, made, port, lambda url: tell(f"{url} (Ctrl-C ends it)"))
+    with watched(COMMAND):
+        if everything:
+            ids = list(gallery.facts.index)
+        elif (earlier := find(fo, gallery)) is not None:
+            kept = {sample_id for sample_id, _ in marked(earlier)}
+            ids = choose(gallery, sort=sort, worst=worst, random=random, kept=kept)
+        made = export(fo, gallery, ids, progress=True)
+        tell(
+            f"{gallery.name}: {len(ids)} of {len(gallery.facts)} samples, {len(made.list_saved_views())} saved views"
+        )
+        if launch:
+            serve(fo, made, port, lambda url: tell(f"{url} (Ctrl-C ends it)"))

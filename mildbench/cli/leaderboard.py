@@ -1,23 +1,32 @@
-"""`mildbench leaderboard`: results as reviewed JSON, ranked, shown and recomputed."""
+"""`mildbench leaderboard`: results as reviewed JSON, ranked, shown and checked."""
 
 from __future__ import annotations
 
+import datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from leaderboard.verify import Report
+    from leaderboard.review import Refused, Reviewed
+    from leaderboard.schema import Level
+    from leaderboard.store import Stored
+    from leaderboard.verify import Checked
 
 app = typer.Typer(
-    help="Results as reviewed JSON with their scores sample by sample: add a run, build the page, recompute.",
+    help="Results as reviewed JSON with their scores sample by sample: add a run, build the page, check entries.",
     no_args_is_help=True,
 )
 
 Entries = Annotated[
     Path | None, typer.Option(help="Folder of the entries. [default: those that come with mildbench]")
 ]
+DATASET = Path("data/demo")
+"""Where the embedded data set lies."""
 
 
 @app.command()
@@ -29,22 +38,30 @@ def add(
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of an entry that is there.")
     ] = False,
+    predictions_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where the run's predictions/ can be had (https://, hf://, s3://, gs://), so that anybody can score "
+            "them again. One run only.",
+        ),
+    ] = None,
 ) -> None:
-    """Make entries of runs. Their aggregates are recomputed first."""
-    import datetime
-
-    from leaderboard import store, verify
+    """Make entries of runs. A run that does not add up becomes none, and replaces none."""
+    from leaderboard import consistency, store
     from mildbench.errors import UserError
     from mildbench.evaluation import finished
 
-    folder = entries or store.ENTRIES
-    for path in finished.find(run):
-        today = datetime.datetime.now(datetime.UTC).date()
-        stored = store.add(finished.read(path), folder, replace=replace, today=today)
-        if differences := verify.aggregates(stored).differences:
-            stored.attachment.unlink()
-            stored.path.unlink()
+    paths = finished.find(run)
+    if predictions_at is not None and len(paths) != 1:
+        raise UserError(f"--predictions-at is of one run, and these are {len(paths)}: add them one by one")
+    for path in paths:
+        stored, scores = store.make(
+            finished.read(path), entries or store.ENTRIES, today=_today(), at=predictions_at
+        )
+        if differences := consistency.check(stored).differences:
             raise UserError(f"run {path} does not add up ({differences[0]}): run mildbench evaluate again")
+        store.write(stored, scores, replace=replace)
         typer.echo(stored.path)
 
 
@@ -53,10 +70,11 @@ def build(
     entries: Entries = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboard.html"),
 ) -> None:
-    """Write the leaderboard as one HTML page that needs no network."""
+    """Write the leaderboard as one HTML page that needs no network; entries that do not add up stand apart."""
     from leaderboard import site, store
 
-    site.build(out, store.read_all(entries or store.ENTRIES), store.read_reported())
+    reviewed, refused = _review(entries)
+    site.build(out, reviewed, refused, store.read_reported())
     typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 
@@ -67,9 +85,10 @@ def readme(
     dataset: Annotated[str, typer.Option(help="Name of the data set whose results are shown.")] = "demo",
 ) -> None:
     """Write the results as a table between the marks <!-- leaderboard --> and <!-- /leaderboard -->."""
-    from leaderboard import markdown, store
+    from leaderboard import markdown
 
-    text = markdown.table(store.read_all(entries or store.ENTRIES), dataset)
+    reviewed, _ = _review(entries)
+    text = markdown.table(reviewed, dataset)
     typer.echo(f"{path}: {'changed' if markdown.update(path, text) else 'up to date'}")
 
 
@@ -84,53 +103,115 @@ def verify(
     ] = None,
     rerun: Annotated[bool, typer.Option("--rerun", help="Run the method again.")] = False,
     dataset: Annotated[
-        Path, typer.Option(help="Folder of the data set, for --predictions and --rerun.")
-    ] = Path("data/demo"),
+        Path | None,
+        typer.Option(
+            help="Folder of the data set: the entries' samples are compared with it, and --predictions and --rerun "
+            f"need it. [default: {DATASET}, if it is there]"
+        ),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N, for --predictions and --rerun.")
     ] = "auto",
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", help="Note beside the entries which were rescored or rerun, to be committed."
+        ),
+    ] = False,
 ) -> None:
-    """Recompute entries: aggregates from scores, and scores from pictures or by running the method.
+    """Check entries, and say how far: consistent, rescored or rerun.
 
-    Exit code 1 where anything differs.
+    Always: whether aggregates follow from the scores, the samples are the data set's, and what is said of methods and
+    metrics is what is registered. --predictions scores pictures again; --rerun runs the methods.
+
+    Exit code 1 where anything differs, or could not be done.
     """
     from leaderboard import store
     from leaderboard import verify as verification
+    from leaderboard.schema import LEVELS
     from mildbench.dataset import Dataset
     from mildbench.errors import UserError
 
     if predictions is not None and (rerun or len(entry or []) != 1):
         raise UserError("--predictions are of one entry: name it, and leave --rerun out")
-    data = Dataset.open(dataset) if rerun or predictions is not None else None
-    failed = []
+    again = rerun or predictions is not None
+    if record and not again:
+        raise UserError("--record notes what --rerun or --predictions found: give one of them")
     paths = _paths(entry or [], entries or store.ENTRIES)
-    for path in paths:
-        try:
-            stored = store.read(path)
-        except UserError as error:
-            failed.append(path.stem)
-            _tell(path.stem, verification.Report(differences=[str(error)]))
-            continue
-        reports = [verification.aggregates(stored)]
-        if data is not None and predictions is not None:
-            reports.append(verification.predictions(stored, predictions, data, device=device))
-        elif data is not None:
-            reports.append(verification.rerun(stored, data, device=device))
-        for report in reports:
-            _tell(stored.entry.name, report)
-        if any(report.differences for report in reports):
-            failed.append(stored.entry.name)
-    if failed:
-        typer.echo(f"mildbench: {len(failed)} of {len(paths)} entries are not what they say", err=True)
+    step = None
+    if again or dataset is not None or DATASET.is_dir():
+        data = Dataset.open(dataset or DATASET)
+        if predictions is not None:
+            step = partial(
+                verification.predictions, folder=predictions, dataset=data, device=device, today=_today()
+            )
+        elif rerun:
+            step = partial(verification.rerun, dataset=data, device=device, today=_today())
+        else:
+            step = partial(verification.samples, known=verification.Samples(data))
+    else:
+        typer.echo(f"note: samples are not compared: no data set at {DATASET} (mildbench build-dataset)")
+    reached = Counter(level for path in paths if (level := _check(path, step, record)) is not None)
+    if reached.total() < len(paths):
+        bad = len(paths) - reached.total()
+        typer.echo(
+            f"mildbench: {bad} of {len(paths)} entries are not what they say, or could not be checked",
+            err=True,
+        )
         raise typer.Exit(1)
-    typer.echo(f"{len(paths)} entries verified")
+    typer.echo(
+        f"{len(paths)} entries: {', '.join(f'{reached[level]} {level}' for level in LEVELS if reached[level])}"
+    )
+
+
+def _check(path: Path, step: Callable[[Stored], Checked] | None, record: bool) -> Level | None:
+    """Check one entry, print what was found, and record it; the level that it reached, None where it differs."""
+    from leaderboard import review
+    from leaderboard import verify as verification
+    from leaderboard.schema import LEVELS
+    from mildbench.errors import UserError
+
+    found = review.review(path)
+    if isinstance(found, review.Refused):
+        _tell_differences(found.name, found.differences)
+        return None
+    checks = [verification.Checked(found.findings, found.verification)]
+    try:
+        if step is not None:
+            checks.append(step(found.stored))
+        if differences := [text for check in checks for text in check.findings.differences]:
+            _tell_differences(found.name, differences)
+            return None
+        if record:
+            verification.record(found, checks[-1].verification)
+    except UserError as error:  # the other entries can be checked all the same
+        typer.echo(f"{found.name}: NOT CHECKED: {error}", err=True)
+        return None
+    for check in checks:
+        for text in check.findings.checked:
+            typer.echo(f"{found.name}: {check.level}: {text}")
+        for text in check.findings.notes:
+            typer.echo(f"{found.name}: note: {text}")
+    return max((check.level for check in checks), key=list(LEVELS).index)
+
+
+def _review(entries: Path | None) -> tuple[list[Reviewed], list[Refused]]:
+    """All entries; those that are refused are named."""
+    from leaderboard import review, store
+
+    reviewed, refused = review.review_all(entries or store.ENTRIES)
+    for item in refused:
+        more = f" (and {len(item.differences) - 1} more)" if len(item.differences) > 1 else ""
+        typer.echo(f"mildbench: entry {item.name} is refused: {item.differences[0]}{more}", err=True)
+    return reviewed, refused
 
 
 def _paths(names: list[str], folder: Path) -> list[Path]:
     """The entries' files, by names or paths; all of the folder when none are given."""
+    from leaderboard import store
     from mildbench.errors import UserError, did_you_mean
 
-    known = {path.stem: path for path in sorted(folder.glob("*.json"))}
+    known = {path.stem: path for path in store.paths(folder)}
     if not names:
         if not known:
             raise UserError(f"no entries in {folder}: add one with mildbench leaderboard add RUN")
@@ -144,10 +225,10 @@ def _paths(names: list[str], folder: Path) -> list[Path]:
     return found
 
 
-def _tell(name: str, report: Report) -> None:
-    for text in report.checked:
-        typer.echo(f"{name}: {'recomputed' if not report.differences else 'differs'}: {text}")
-    for text in report.notes:
-        typer.echo(f"{name}: note: {text}")
-    for text in report.differences:
+def _tell_differences(name: str, differences: Sequence[str]) -> None:
+    for text in differences:
         typer.echo(f"{name}: DIFFERENT: {text}", err=True)
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
+from mildbench.evaluation.features import pixel_sha256
 from mildbench.method import EraseBatch, sample_seed
 from mildbench.scene import Triplet
 
@@ -35,6 +36,16 @@ class TripletSource(Protocol):
     def triplet(self, task: str, id: str, /) -> Triplet:
         """The sample `id`; called from several threads at once."""
         ...
+
+
+def facts(sample_id: str, triplet: Triplet) -> dict[str, Any]:
+    """What a row of `scores.parquet` says of the sample itself: its id, `STRATA` and the digest of its truth."""
+    return {
+        "id": sample_id,
+        **{key: triplet.meta.get(key) for key in STRATA},
+        "mask_share": triplet.meta.get("mask_share", float(triplet.mask.mean())),
+        "truth_sha256": pixel_sha256(triplet.truth),
+    }
 
 
 def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: bool) -> EraseBatch:

@@ -36,7 +36,7 @@ from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import describe
 from mildbench.evaluation.identity import identity_of
 from mildbench.files import fingerprint, inside, locked, read_json, write_bytes, write_json
-from mildbench.method import EraseMethod, MethodSpec, Provenance
+from mildbench.method import EraseMethod, MethodInfo, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
 """Goes up whenever mildbench itself changes what a method is shown (seeds, padding, ...): old predictions
@@ -95,6 +95,20 @@ class MethodRecord(Strict):
     capabilities: list[str]
     untrained: str | None
     """What of it had random weights: its numbers mean nothing."""
+
+    @classmethod
+    def of(cls, spec: MethodSpec, info: MethodInfo) -> MethodRecord:
+        """The record of a method that was created with these options."""
+        return cls(
+            name=spec.name,
+            options={key: str(value) for key, value in spec.options.items()},
+            provenance=info.provenance,
+            summary=info.summary,
+            paper=info.paper,
+            licence=info.licence,
+            capabilities=sorted(info.capabilities),
+            untrained=info.untrained,
+        )
 
 
 class Session(Strict):
@@ -201,15 +215,9 @@ class Run:
                 f"method {spec.name!r} looks up pictures that were made elsewhere, so --corrupt cannot change what "
                 "they were made from: leave one of the two out"
             )
-        if copies and "directory" in spec.options:
-            label = stem = Path(config.options["directory"]).name
-        else:
-            given = ",".join(f"{key}={value}" for key, value in spec.options.items())
-            label, stem = f"{spec.name}:{given}" if given else spec.name, spec.name
-        if corruption.texts:
-            label = f"{label} (corrupt {' '.join(corruption.texts)})"
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
-        folder = task_folder(out, dataset, task) / f"{safe}@{config.hash[:8]}"
+        looked_up_in = config.options["directory"] if copies and "directory" in spec.options else None
+        label, name = titles(spec, config, looked_up_in)
+        folder = task_folder(out, dataset, task) / name
         return cls(folder, label, method, spec, config)
 
     @property
@@ -313,7 +321,6 @@ class Run:
         dilation: int,
     ) -> RunRecord:
         """The record of this invocation, without sessions."""
-        info = self.method.info
         root: Any = getattr(dataset, "root", None)  # data that was never a folder has none
         return RunRecord(
             mildbench=mildbench.__version__,
@@ -329,16 +336,7 @@ class Run:
             split=self.config.split,
             limit=limit,
             samples=samples,
-            method=MethodRecord(
-                name=self.spec.name,
-                options={key: str(value) for key, value in self.spec.options.items()},
-                provenance=info.provenance,
-                summary=info.summary,
-                paper=info.paper,
-                licence=info.licence,
-                capabilities=sorted(info.capabilities),
-                untrained=info.untrained,
-            ),
+            method=MethodRecord.of(self.spec, self.method.info),
             config=self.config,
             config_hash=self.config.hash,
             device=self.method.device,
@@ -347,6 +345,23 @@ class Run:
             paste_dilation=dilation,
             sessions=[],
         )
+
+
+def titles(spec: MethodSpec, config: Config, directory: str | None) -> tuple[str, str]:
+    """What tables call a run, and the name of its folder.
+
+    Args:
+        spec: the method as given.
+        config: what its predictions are.
+        directory: where a method that only looks images up finds them; None for every other method.
+    """
+    if directory is not None:
+        label = stem = Path(directory).name
+    else:
+        label, stem = spec.text, spec.name
+    if config.corruption:
+        label = f"{label} (corrupt {' '.join(config.corruption)})"
+    return label, f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)}@{config.hash[:8]}"
 
 
 def task_folder(out: Path, dataset: TripletSource, task: str) -> Path:

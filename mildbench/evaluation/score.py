@@ -20,7 +20,7 @@ import torch
 
 from mildbench.errors import UserError
 from mildbench.evaluation.attention import AttentionFile
-from mildbench.evaluation.data import STRATA, Buckets, TripletSource, read_ahead
+from mildbench.evaluation.data import Buckets, TripletSource, facts, read_ahead
 from mildbench.evaluation.features import FeatureStore, pixel_sha256
 from mildbench.evaluation.panel import Panel
 from mildbench.evaluation.rows import Inputs, Row, Rows, columns
@@ -190,34 +190,31 @@ class _Stage:
     def _read(self, name: str) -> _Sample:
         """Decode a sample and the predictions to score; runs in a thread of the pool."""
         triplet = self._dataset.triplet(self._task, name)
-        truth_sha256 = pixel_sha256(triplet.truth)
+        known = facts(name, triplet)
         jobs = [
-            self._job(number, name, triplet, truth_sha256)
+            self._job(number, known, triplet)
             for number, state in enumerate(self._states)
             if name in state.wanted
         ]
         found = regions(triplet.mask, triplet.overlap, triplet.effect)
-        return _Sample(triplet.truth, truth_sha256, found, _subject(triplet), jobs)
+        return _Sample(triplet.truth, known["truth_sha256"], found, _subject(triplet), jobs)
 
-    def _job(self, number: int, name: str, triplet: Triplet, truth_sha256: str) -> _Job:
-        state = self._states[number]
+    def _job(self, number: int, known: Row, triplet: Triplet) -> _Job:
+        state, name = self._states[number], known["id"]
         inputs = state.wanted[name]
         row: Row = {
-            "id": name,
-            **{key: triplet.meta.get(key) for key in STRATA},
-            "mask_share": triplet.meta.get("mask_share", float(triplet.mask.mean())),
+            **known,
             "error": None,
             **inputs._asdict(),
-            "truth_sha256": truth_sha256,
             **dict.fromkeys(columns(state.panel), np.nan),
         }
         if inputs.prediction_sha256 is None:
             row["error"] = _why_missing(state.failures, name)
             return _Job(number, row, {}, score=True)
-        known = state.rows.holding(name, inputs, None)
+        held = state.rows.holding(name, inputs, None)
         try:
             raw = _decode(state.run.prediction(name), triplet.image.shape)
-            if known is None:
+            if held is None:
                 row |= _layer_scores(state, name, triplet) | _attention_scores(state, name)
         except _Unusable as error:
             row["error"] = str(error)
@@ -226,7 +223,7 @@ class _Stage:
         row["raw_sha256"], row["pasted_sha256"] = pixel_sha256(raw), pixel_sha256(pasted)
         # Keyed by content: where pasting changes nothing, there is one picture to score, not two.
         images = {row["raw_sha256"]: raw, row["pasted_sha256"]: pasted}
-        return _Job(number, row, images, score=known is None)
+        return _Job(number, row, images, score=held is None)
 
     def _take(self, sample: _Sample, workers: Workers) -> None:
         """Queue what a decoded sample needs, and start the batches that are full."""

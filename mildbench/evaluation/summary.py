@@ -8,7 +8,9 @@ there means undefined. In Python the fields hold the number itself, `inf` includ
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -151,6 +153,17 @@ class RunSummary(Strict):
     notes: list[str]
     """What else there is to know."""
 
+    @model_validator(mode="after")
+    def _each_thing_once(self) -> Self:
+        """Readers look a number up by its name: of two with one name, one would be checked and the other shown."""
+        _check_distinct("estimates", (item.column for item in self.estimates))
+        _check_distinct("sets", ((item.metric, item.variant) for item in self.sets))
+        _check_distinct("metrics", (item.name for item in (*self.metrics, *self.unavailable)))
+        _check_distinct("failures", (item.sample_id for item in self.failures))
+        for stratum in self.strata:
+            _check_distinct(f"strata {stratum.by}", (item.column for item in stratum.estimates))
+        return self
+
     @property
     def control(self) -> bool:
         return self.method.provenance == "control"
@@ -164,3 +177,9 @@ class RunSummary(Strict):
     def estimate(self, column: str) -> Estimate | None:
         """The estimate of a column of `scores.parquet`, if it was scored."""
         return next((item for item in self.estimates if item.column == column), None)
+
+
+def _check_distinct(what: str, names: Iterable[Hashable]) -> None:
+    """Raise ValueError for a name that comes twice."""
+    if twice := [str(name) for name, count in Counter(names).items() if count > 1]:
+        raise ValueError(f"{what}: {twice[0]} is there twice")

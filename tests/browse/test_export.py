@@ -15,7 +15,7 @@ from browse_fakes import SLICES, documents
 
 from mildbench.browse.export import Mark, export, marked
 from mildbench.browse.gallery import Gallery
-from mildbench.browse.tags import export_tags
+from mildbench.browse.tags import export_tags, read_tags
 from mildbench.dataset import Dataset
 from mildbench.dataset.export import exporter
 from mildbench.dataset.pairfiles import Folder, find_pairs
@@ -79,6 +79,32 @@ def test_what_the_user_has_set_stays(empty: Any, runs: list[Path], tmp_path: Pat
         assert list(csv.DictReader(stream)) == [
             row | {"tags": ";".join(row["tags"]), "note": row["note"] or ""} for row in rows
         ]
+    for name in ("tags.json", "tags.csv"):
+        assert read_tags(tmp_path / name) == rows
+
+
+def test_a_spreadsheet_sees_no_formula(empty: Any, gallery: Gallery, tmp_path: Path) -> None:
+    name = gallery.facts.index[0]
+    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'quoted", "plain", "a=b"]
+    found = documents(export(empty, gallery, [name]))
+    for number, note in enumerate(hostile):
+        document = found[name, ("composite", "truth")[number % 2]]
+        document.tags = hostile
+        document["note"] = note
+        document.save()
+        export_tags(empty, gallery, tmp_path / "tags.csv")
+        with (tmp_path / "tags.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            cells = [*row.values(), *row["tags"].split(";")]
+            assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        export_tags(empty, gallery, tmp_path / "tags.json")
+        assert read_tags(tmp_path / "tags.csv") == read_tags(tmp_path / "tags.json")
+        assert note in [row["note"] for row in read_tags(tmp_path / "tags.csv")]
+    document.tags = ["one;two"]
+    document.save()
+    with pytest.raises(UserError, match=r"holds a ; .*tags\.json"):
+        export_tags(empty, gallery, tmp_path / "tags.csv")
 
 
 def test_another_run_of_one_name_takes_the_place_of_the_first(

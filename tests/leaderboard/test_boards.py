@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from finished_runs import evaluated
+from leaderboards import add, forge, reviewed
 
 from leaderboard import site, store
 from leaderboard.ranking import Board, boards
@@ -25,8 +27,8 @@ def labelled(board: Board) -> dict[str, str]:
 def test_ranks_are_those_of_the_comparison(data: Path, tmp_path: Path) -> None:
     folders = evaluated(data, tmp_path / "runs", "copy", "telea", "noise", "oracle")
     for folder in folders.values():
-        store.add(finished.read(folder), tmp_path / "entries", today=datetime.date(2024, 1, 1))
-    (board,) = boards(store.read_all(tmp_path / "entries"))
+        add(folder, tmp_path / "entries")
+    (board,) = boards(reviewed(tmp_path / "entries"))
     labels = labelled(board)
     said = read_model(Comparison, next(iter(folders.values())).parent / "comparison.json", "comparison")
     for column in said.columns:
@@ -35,7 +37,7 @@ def test_ranks_are_those_of_the_comparison(data: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_complete_has_no_rank(shipped: Path) -> None:
-    (board,) = boards(store.read_all(shipped))
+    (board,) = boards(reviewed(shipped))
     reasons = {place.entry.summary.label: place.unranked for place in board.entries}
     assert reasons["copy"] == reasons["telea"] == reasons["noise"] == ""
     assert "random weights" in reasons["attentive"]
@@ -58,8 +60,8 @@ def test_missing_metrics_and_samples_cost_the_rank(
     full = evaluated(data, tmp_path / "full", "copy", "telea")
     part = evaluated(data, tmp_path / "part", "noise", metrics=metrics, limit=limit)
     for path in (*full.values(), *part.values()):
-        store.add(finished.read(path), folder, today=datetime.date(2024, 1, 1))
-    (board,) = boards(store.read_all(folder))
+        add(path, folder)
+    (board,) = boards(reviewed(folder))
     assert board.entries[-1].entry.summary.label == "noise"
     assert reason in board.entries[-1].unranked
     assert len(board.ranks) == 2
@@ -68,13 +70,14 @@ def test_missing_metrics_and_samples_cost_the_rank(
 def test_a_newer_revision_supersedes_the_older(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "entries"
     run = finished.read(evaluated(data, tmp_path / "runs", "noise")["noise"])
-    old = store.add(run, folder, today=datetime.date(2024, 1, 1))
-    config = run.summary.config.model_copy(update={"versions": {"noise": "revision 2"}})
-    changed = finished.FinishedRun(
-        run.folder, run.record, run.summary.model_copy(update={"config": config}), run.rows, run.panel
-    )
-    new = store.add(changed, folder, today=datetime.date(2024, 2, 1))
-    (board,) = boards(store.read_all(folder))
+    old = add(run, folder, today=datetime.date(2024, 1, 1))
+
+    def revise(content: dict[str, Any]) -> None:
+        content["summary"]["config"]["versions"] = {"noise": "revision 2"}
+        content["added"] = datetime.date(2024, 2, 1)
+
+    new = forge(old, entry=revise)
+    (board,) = boards(reviewed(folder))
     assert [place.superseded_by for place in board.entries] == [None, new.entry.name]
     assert list(board.ranks) == [new.entry.name]
     assert old.entry.name != new.entry.name
@@ -83,14 +86,14 @@ def test_a_newer_revision_supersedes_the_older(data: Path, tmp_path: Path) -> No
 def test_tasks_are_boards_of_their_own(data: Path, tmp_path: Path) -> None:
     for task in ("erase-all", "erase-one"):
         for path in evaluated(data, tmp_path / "runs", "copy", task=task).values():
-            store.add(finished.read(path), tmp_path / "entries", today=datetime.date(2024, 1, 1))
-    found = boards(store.read_all(tmp_path / "entries"))
+            add(path, tmp_path / "entries")
+    found = boards(reviewed(tmp_path / "entries"))
     assert [board.title.split()[0] for board in found] == ["erase-all", "erase-one"]
 
 
 def test_the_page_shows_entries_and_keeps_reported_numbers_apart(shipped: Path, tmp_path: Path) -> None:
-    stored = store.read_all(shipped)
-    site.build(tmp_path / "site.html", stored, store.read_reported())
+    stored = reviewed(shipped)
+    site.build(tmp_path / "site.html", stored, [], store.read_reported())
     text = (tmp_path / "site.html").read_text()
     measured, _, rest = text.partition('id="reported"')
     for item in stored:

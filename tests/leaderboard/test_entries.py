@@ -8,57 +8,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from command_line import invoke
 from finished_runs import evaluated
+from leaderboards import DAY, add, entry_of, reviewed, tamper
+from PIL import Image
+from small import small_dataset
 
-from leaderboard import store, verify
+from leaderboard import consistency, review, store, verify
+from leaderboard.review import Refused
 from leaderboard.schema import SCHEMA
 from leaderboard.store import Stored
+from leaderboard.verify import Checked
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation import finished
-from mildbench.files import file_sha256
 from mildbench.images import read_rgb, write_png
-
-
-def entry_of(folder: Path, method: str) -> Stored:
-    """The entry of a method, told by its label."""
-    (found,) = [stored for stored in store.read_all(folder) if stored.entry.summary.label == method]
-    return found
-
-
-def change(stored: Stored, place: list[Any], value: Any) -> Stored:
-    """Write `value` at a place in the entry's JSON, and read it again."""
-    content = json.loads(stored.path.read_text())
-    inner = content
-    for key in place[:-1]:
-        inner = inner[key]
-    assert inner[place[-1]] != value
-    inner[place[-1]] = value
-    stored.path.write_text(json.dumps(content))
-    return store.read(stored.path)
-
-
-def change_scores(stored: Stored, column: str, row: int, value: float) -> Stored:
-    """Change a score and everything that follows from it in the entry: only the pictures can tell."""
-    table = pq.read_table(stored.attachment)
-    values = table.column(column).to_numpy().copy()
-    assert values[row] != value
-    values[row] = value
-    table = table.set_column(table.column_names.index(column), column, pa.array(values))
-    pq.write_table(table, stored.attachment)
-    stored = change(stored, ["scores", "sha256"], file_sha256(stored.attachment))
-    scores = stored.scores()
-    panel = finished.panel_of(stored.entry.summary.metrics, "test")
-    for place, estimate in enumerate(stored.entry.summary.estimates):
-        if estimate.column == column:
-            again = verify.estimate(panel, scores, column, scores.scored)
-            stored = change(stored, ["summary", "estimates", place], again.model_dump())
-    return stored
 
 
 def command(*arguments: object) -> int:
@@ -66,16 +31,24 @@ def command(*arguments: object) -> int:
     return invoke("leaderboard", *arguments)
 
 
+def rerun(stored: Stored, data: Path) -> Checked:
+    return verify.rerun(stored, Dataset.open(data), device="cpu", today=DAY)
+
+
+def rescored(stored: Stored, folder: Path, data: Path) -> Checked:
+    return verify.predictions(stored, folder, Dataset.open(data), device="cpu", today=DAY)
+
+
 def test_entries_that_come_with_mildbench_are_what_they_say() -> None:
-    every = store.read_all()
-    found = {(stored.entry.summary.label, stored.entry.summary.task) for stored in every}
+    shown = [item.entry for item in reviewed(store.ENTRIES)]
+    found = {(entry.summary.label, entry.summary.task) for entry in shown}
     controls = ("copy", "oracle", "telea", "navier-stokes")
     assert found >= {(name, task) for name in controls for task in ("erase-all", "erase-one", "deocclude")}
-    assert {stored.entry.summary.dataset for stored in every} == {"demo"}
-    for stored in every:
-        assert verify.aggregates(stored).differences == []
-    attached = {stored.attachment.name for stored in every}
-    assert {path.name for path in store.ENTRIES.glob("*.parquet")} == attached
+    assert {entry.summary.dataset for entry in shown} == {"demo"}
+    files = {entry.scores_file for entry in shown}
+    assert {path.name for path in store.ENTRIES.glob("*.parquet")} == files
+    names = {f"{entry.name}.json" for entry in shown}
+    assert {path.name for path in (store.ENTRIES / "verified").glob("*")} <= names
 
 
 def test_reported_numbers_keep_their_section_and_citation() -> None:
@@ -93,8 +66,8 @@ def test_an_entry_holds_the_run(entries: Path, runs: dict[str, Path]) -> None:
     for method, folder in runs.items():
         run, stored = finished.read(folder), entry_of(entries, method)
         assert stored.entry.summary.model_copy(update={"strata": run.summary.strata}) == run.summary
-        assert stored.rows().to_pandas().equals(run.rows.to_pandas())
-        assert verify.aggregates(stored).differences == []
+        assert stored.rows.to_pandas().equals(run.rows.to_pandas())
+        assert consistency.check(stored).differences == []
 
 
 @pytest.mark.parametrize(
@@ -107,6 +80,27 @@ def test_an_entry_holds_the_run(entries: Path, runs: dict[str, Path]) -> None:
         (["summary", "samples"], 1),
         (["summary", "failures"], [{"sample_id": "x", "reason": "y"}]),
         (["summary", "metrics", 0, "id"], "psnr@0"),
+        (["summary", "metrics", 0, "higher_is_better"], False),
+        (["summary", "label"], "mild"),
+        (["summary", "run"], "telea@00000000"),
+        (["summary", "task"], "erase-one"),
+        (["summary", "split"], "train"),
+        (["summary", "limit"], 5),
+        (["summary", "seconds_per_image"], -1.0),
+        (["summary", "method", "name"], "copy"),
+        (["summary", "method", "options"], {"radius": "5"}),
+        (["summary", "method", "provenance"], "official"),
+        (["summary", "method", "summary"], "better than all others"),
+        (["summary", "method", "paper"], "A paper"),
+        (["summary", "method", "licence"], "none"),
+        (["summary", "method", "capabilities"], ["device"]),
+        (["summary", "method", "untrained"], "all of it"),
+        (
+            ["summary", "sets"],
+            [{"metric": "psnr", "variant": "raw", "value": 9.0, "spread": None, "n": 5, "note": None}],
+        ),
+        (["predictions", "sha256"], "0" * 64),
+        (["predictions", "at"], "javascript://x"),
         (["scores", "sha256"], "0" * 64),
         (["scores", "rows"], 1),
     ],
@@ -114,22 +108,25 @@ def test_an_entry_holds_the_run(entries: Path, runs: dict[str, Path]) -> None:
 def test_a_tampered_entry_is_found(
     entries: Path, place: list[Any], value: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored = change(entry_of(entries, "telea"), place, value)
-    assert verify.aggregates(stored).differences
+    path = tamper(entry_of(entries, "telea"), place, value)
+    assert isinstance(review.review(path), Refused)
     assert command("verify", "--entries", entries) == 1
     told = capsys.readouterr()
-    assert f"{stored.entry.name}: DIFFERENT" in told.err
+    assert f"{path.stem}: DIFFERENT" in told.err
     assert "1 of 6 entries are not what they say" in told.err
 
 
 def test_tampered_scores_are_found(entries: Path) -> None:
     stored = entry_of(entries, "telea")
-    data = bytearray(stored.attachment.read_bytes())
+    attached = entries / stored.entry.scores_file
+    data = bytearray(attached.read_bytes())
     data[len(data) // 2] ^= 1
-    stored.attachment.write_bytes(bytes(data))
-    assert "is not the file that was added" in verify.aggregates(stored).differences[0]
-    stored.attachment.unlink()
-    assert "are missing" in verify.aggregates(stored).differences[0]
+    attached.write_bytes(bytes(data))
+    with pytest.raises(UserError, match="is not the file that was added"):
+        store.read(stored.path)
+    attached.unlink()
+    with pytest.raises(UserError, match="are missing"):
+        store.read(stored.path)
 
 
 def test_a_configuration_cannot_be_changed(entries: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,26 +138,16 @@ def test_a_configuration_cannot_be_changed(entries: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize("method", ["copy", "telea", "oracle", "noise", "attentive"])
 def test_running_again_gives_the_entry(entries: Path, data: Path, method: str) -> None:
-    report = verify.rerun(entry_of(entries, method), Dataset.open(data))
-    assert report.differences == []
-    assert report.checked
+    done = rerun(entry_of(entries, method), data)
+    assert done.findings.differences == []
+    assert done.level == "rerun"
+    assert done.verification is not None
+    assert done.verification.identical == done.verification.pictures > 0
 
 
 def test_running_again_finds_a_method_that_failed_then(entries: Path, data: Path) -> None:
-    differences = verify.rerun(entry_of(entries, "noise:strength=90"), Dataset.open(data)).differences
+    differences = rerun(entry_of(entries, "noise:strength=90"), data).findings.differences
     assert any("error is None" in text for text in differences)
-
-
-def test_running_again_finds_what_the_aggregates_cannot(
-    entries: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    stored = change_scores(entry_of(entries, "telea"), "psnr.mask.pasted", 2, 40.0)
-    assert verify.aggregates(stored).differences == []
-    found = verify.rerun(stored, Dataset.open(data)).differences
-    assert [text for text in found if "psnr.mask.pasted" in text and "the entry says 40" in text]
-    arguments = ("verify", stored.entry.name, "--entries", entries, "--device", "cpu", "--dataset", data)
-    assert command(*arguments, "--rerun") == 1
-    assert "DIFFERENT" in capsys.readouterr().err
 
 
 def test_stored_predictions_give_the_entry(
@@ -168,41 +155,61 @@ def test_stored_predictions_give_the_entry(
 ) -> None:
     stored = entry_of(entries, "telea")
     for folder in (runs["telea"], runs["telea"] / "predictions"):
-        assert verify.predictions(stored, folder, Dataset.open(data)).differences == []
+        done = rescored(stored, folder, data)
+        assert done.findings.differences == []
+        assert done.level == "rescored"
     changed = Path(shutil.copytree(runs["telea"] / "predictions", tmp_path / "changed"))
     path = sorted(changed.glob("*.png"))[1]
     image = read_rgb(path)
     image[0, 0] ^= 1
     write_png(path, image)
-    differences = verify.predictions(stored, changed, Dataset.open(data)).differences
+    differences = rescored(stored, changed, data).findings.differences
+    assert any("are not those that were scored" in text for text in differences)
     assert any(text.startswith(f"{path.stem}: raw_sha256") for text in differences)
     path.unlink()
     assert any(
         text.startswith(f"{path.stem}: error")
-        for text in verify.predictions(stored, changed, Dataset.open(data)).differences
+        for text in rescored(stored, changed, data).findings.differences
     )
 
 
+def test_predictions_are_what_they_show(
+    entries: Path, data: Path, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    for path in (runs["telea"] / "predictions").glob("*.png"):
+        again.mkdir(exist_ok=True)
+        Image.open(path).save(again / path.name, compress_level=0)
+        assert (again / path.name).read_bytes() != path.read_bytes()
+    assert rescored(entry_of(entries, "telea"), again, data).findings.differences == []
+
+
 def test_what_pictures_cannot_show_is_said(entries: Path, data: Path, runs: dict[str, Path]) -> None:
-    report = verify.predictions(entry_of(entries, "attentive"), runs["attentive"], Dataset.open(data))
-    assert report.differences == []
-    assert [note for note in report.notes if note.startswith(("amodal-iou:", "leak:"))]
+    done = rescored(entry_of(entries, "attentive"), runs["attentive"], data)
+    assert done.findings.differences == []
+    assert [note for note in done.findings.notes if note.startswith(("amodal-iou:", "leak:"))]
+    assert done.verification is not None
+    assert {"amodal-iou", "leak"} <= set(done.verification.left_out)
 
 
-def test_another_data_set_is_found(entries: Path, tmp_path: Path, data: Path) -> None:
-    other = Path(shutil.copytree(data, tmp_path / "other"))
-    pictures = [path for path in other.rglob("*.png") if "background" in str(path)]
-    assert pictures
-    for path in pictures:
-        write_png(path, np.maximum(read_rgb(path), 3))
-    report = verify.rerun(entry_of(entries, "oracle"), Dataset.open(other))
-    assert any("truth_sha256" in text for text in report.differences)
+def test_another_data_set_is_found(
+    entries: Path, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = small_dataset(tmp_path / "other", ("test",))
+    stored = entry_of(entries, "oracle")
+    with pytest.raises(UserError, match="is of another data set"):
+        rerun(stored, other)
+    arguments = ("verify", stored.entry.name, "--entries", entries, "--dataset", other)
+    assert command(*arguments, "--rerun") == 1
+    assert "NOT CHECKED" in capsys.readouterr().err
+    assert command(*arguments) == 0
+    assert "its samples are not checked" in capsys.readouterr().out
 
 
 def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path]) -> None:
     before = {path.name: path.read_bytes() for path in entries.iterdir()}
     with pytest.raises(UserError, match="is there already"):
-        store.add(finished.read(runs["copy"]), entries, today=datetime.date(2025, 1, 1))
+        add(runs["copy"], entries, today=datetime.date(2025, 1, 1))
     assert before == {path.name: path.read_bytes() for path in entries.iterdir()}
     assert command("add", runs["copy"], "--entries", entries) == 2
     assert command("add", runs["copy"], "--entries", entries, "--replace") == 0
@@ -213,18 +220,52 @@ def test_a_run_that_does_not_add_up_is_no_entry(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = evaluated(data, tmp_path / "runs", "copy")["copy"]
+    entries = tmp_path / "entries"
+    assert command("add", folder, "--entries", entries) == 0
+    before = {path.name: path.read_bytes() for path in entries.iterdir()}
     summary = json.loads((folder / "summary.json").read_text())
     summary["estimates"][0]["value"] += 1
     (folder / "summary.json").write_text(json.dumps(summary))
-    assert command("add", folder, "--entries", tmp_path / "entries") == 2
+    assert command("add", folder, "--entries", entries, "--replace") == 2
     assert "does not add up" in capsys.readouterr().err
-    assert list((tmp_path / "entries").iterdir()) == []
+    assert before == {path.name: path.read_bytes() for path in entries.iterdir()}
+    assert command("add", folder, "--entries", tmp_path / "others") == 2
+    assert not (tmp_path / "others").exists()
 
 
-@pytest.mark.parametrize("name", ["../x.parquet", "/etc/x.parquet", "x.json"])
-def test_an_attachment_stays_in_its_folder(entries: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"scores\.file"):
-        change(entry_of(entries, "telea"), ["scores", "file"], name)
+def test_a_replaced_entry_leaves_nothing_behind(data: Path, tmp_path: Path) -> None:
+    entries = tmp_path / "entries"
+    for limit in (3, None):
+        run = evaluated(data, tmp_path / f"runs-{limit}", "copy", limit=limit)["copy"]
+        assert command("add", run, "--entries", entries, "--replace") == 0
+        arguments = (
+            "verify",
+            "--rerun",
+            "--record",
+            "--entries",
+            entries,
+            "--dataset",
+            data,
+            "--device",
+            "cpu",
+        )
+        assert command(*arguments) == 0
+    (stored,) = (store.read(path) for path in store.paths(entries))
+    files = {path.name for path in entries.iterdir()}
+    assert files == {stored.path.name, stored.entry.scores_file, "verified"}
+    assert stored.record.is_file()
+
+
+def test_the_address_of_predictions_is_kept(
+    entries: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("add", runs["copy"], "--replace", "--entries", entries, "--predictions-at")
+    assert command(*arguments, "https://example.org/copy.tar") == 0
+    assert entry_of(entries, "copy").entry.predictions.at == "https://example.org/copy.tar"
+    capsys.readouterr()
+    assert command(*arguments, "javascript:alert(1)") == 2
+    assert "--predictions-at" in capsys.readouterr().err
+    assert entry_of(entries, "copy").entry.predictions.at == "https://example.org/copy.tar"
 
 
 def test_mistakes_are_one_line(entries: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,6 +275,7 @@ def test_mistakes_are_one_line(entries: Path, tmp_path: Path, capsys: pytest.Cap
         "no entries in": ["verify", "--entries", tmp_path / "empty"],
         "data set not found": ["verify", "--entries", entries, "--rerun", "--dataset", tmp_path / "nowhere"],
         "--predictions are of one entry": ["verify", "--entries", entries, "--predictions", tmp_path],
+        "--record notes what": ["verify", "--entries", entries, "--record"],
         "run not found": ["add", tmp_path / "nowhere", "--entries", entries],
         "entries not found": ["build", "--entries", tmp_path / "nowhere"],
     }

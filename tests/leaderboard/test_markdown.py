@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from command_line import invoke
+from leaderboards import reviewed
 
 from leaderboard import markdown, store
+from leaderboard.schema import LEVELS
 from mildbench.errors import UserError
 from mildbench.evaluation.aggregate import HEADLINE
 
@@ -16,24 +18,25 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_readme_shows_the_entries_as_they_are() -> None:
-    text = markdown.table(store.read_all(), "demo")
+    text = markdown.table(reviewed(store.ENTRIES), "demo")
     assert f"{markdown.BEGIN}\n{text}\n{markdown.END}" in README.read_text()
 
 
 def test_a_row_a_method_and_the_best_is_bold() -> None:
-    stored = [item for item in store.read_all() if item.entry.summary.task == "erase-all"]
+    stored = [item for item in reviewed(store.ENTRIES) if item.entry.summary.task == "erase-all"]
     head, _, *rows = markdown.table(stored, "demo").splitlines()
     assert "erase-all PSNR ↑" in head
     assert "erase-one" not in head
     assert len(rows) == len(stored)
     values = {item.entry.summary.label: item.entry.summary.estimate(HEADLINE) for item in stored}
     for row in rows:
-        label, _, shown = (cell.strip() for cell in row.split("|")[1:4])
+        label, _, checked, shown = (cell.strip() for cell in row.split("|")[1:5])
+        assert checked in LEVELS
         estimate = values[label.strip("`")]
         assert estimate is not None
         assert estimate.value is not None
         assert float(re.split(r"[ *]+", shown.strip("*"))[0]) == pytest.approx(estimate.value, abs=0.005)
-    bold = {row.split("|")[1].strip(" `") for row in rows if row.split("|")[3].strip().startswith("**")}
+    bold = {row.split("|")[1].strip(" `") for row in rows if row.split("|")[4].strip().startswith("**")}
     fair = {name for name, estimate in values.items() if name != "oracle"}
     best = max(fair, key=lambda name: values[name].value)  # type: ignore[union-attr,arg-type,return-value]
     assert best in bold
@@ -46,7 +49,7 @@ def test_only_what_is_between_the_marks_changes(tmp_path: Path, capsys: pytest.C
     page.write_text(f"before\n{markdown.BEGIN}\nold\n{markdown.END}\nafter\n")
     assert invoke("leaderboard", "readme", page) == 0
     assert capsys.readouterr().out == f"{page}: changed\n"
-    text = markdown.table(store.read_all(), "demo")
+    text = markdown.table(reviewed(store.ENTRIES), "demo")
     assert page.read_text() == f"before\n{markdown.BEGIN}\n{text}\n{markdown.END}\nafter\n"
     assert invoke("leaderboard", "readme", page) == 0
     assert capsys.readouterr().out == f"{page}: up to date\n"
@@ -61,4 +64,4 @@ def test_errors_name_the_remedy(tmp_path: Path) -> None:
         markdown.update(page, "")
     assert page.read_text() == f"{markdown.END}\n{markdown.BEGIN}\n"
     with pytest.raises(UserError, match="leaderboard add RUN"):
-        markdown.table(store.read_all(), "another")
+        markdown.table(reviewed(store.ENTRIES), "another")
