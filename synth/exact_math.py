@@ -76,7 +76,14 @@ def hypot(x: ArrayLike, y: ArrayLike) -> Floats:
 def _blockwise(function: Callable[..., Floats], *arguments: ArrayLike) -> Floats:
     """The elementwise `function` of float64 blocks, over broadcast arguments, in their own precision."""
     given = [np.asarray(argument) for argument in arguments]
-    kind = np.result_type(*arguments, np.float32)
+    # A plain number takes on the precision of the arrays beside it.
+    typed = [
+        array
+        for array, argument in zip(given, arguments, strict=True)
+        if not isinstance(argument, int | float)
+    ]
+    single = bool(typed) and all(array.dtype == np.float32 for array in typed)
+    kind = np.float32 if single else np.float64
     shape = np.broadcast_shapes(*(array.shape for array in given))
     flat = [np.broadcast_to(array, shape).reshape(-1) for array in given]
     out = np.empty(flat[0].shape, kind)

@@ -110,7 +110,10 @@ def noise(size: int, slope: float, variant: int = 0, stretch: float = 1.0) -> F3
     fx = np.fft.rfftfreq(size)[None, :] * size
     radius = np.sqrt((fx * stretch) ** 2 + fy**2) / np.sqrt(stretch)
     radius[0, 0] = 1.0
-    spectrum = white * exp(-slope * log(np.maximum(radius, 1.0)))
+    weight = exp(-slope * log(np.maximum(radius, 1.0)))
+    spectrum = np.empty_like(white)
+    # Part by part: the products of complex numbers are fused on some CPUs.
+    spectrum.real, spectrum.imag = white.real * weight, white.imag * weight
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, s=(size, size))
     # Coarser than what the last place of the transforms' twiddle factors can move.
