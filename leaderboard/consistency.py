@@ -84,7 +84,7 @@ def _metrics(stored: Stored) -> list[str]:
     """What the entry says of its metrics, against the metrics."""
     summary, panel = stored.entry.summary, stored.panel
     # What an annotator or a network held at the time can only be told by scoring again.
-    fields = MetricRecord.model_fields.keys() - {"identity"}
+    fields = [name for name in MetricRecord.model_fields if name != "identity"]
     known = {
         metric.info.name: {name: getattr(metric.info, name) for name in fields}
         for metric in (*panel.samples, *panel.sets)
