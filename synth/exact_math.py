@@ -179,7 +179,7 @@ def _turns() -> Floats:
     for k in range(2, 26, 2):
         term = -term * (angle * angle) / (k * (k + 1))
         rise = rise + term
-    half = np.concatenate([rise, rise[-2:0:-1]])
+    half = np.concatenate([rise[:-1], [1.0], rise[-2:0:-1]])
     return np.concatenate([half, -half, half[:quarter]])
 
 

@@ -73,6 +73,8 @@ def main() -> None:
     spell_what_cannot_be_shown()
     _register()
     try:
+        for argument in sys.argv[1:]:
+            argument.encode()  # told now, not when the first record of that name is written
         app()
     except UserError as error:
         _stop(str(error), 2)

@@ -20,6 +20,7 @@ def test_a_cpu_of_another_kind_draws_the_same_people_and_places() -> None:
     sys.modules[spec.name] = world
     spec.loader.exec_module(world)
     here, there = (world.run(kind, ["2", "3", "96"], []) for kind in (world.AS_IT_IS, world.NOTHING_BUT_SSE))
-    assert [name for name, _ in here] == ["person 0", "person 1", "place 0", "place 1", "place 2"]
-    assert len({digest for _, digest in here}) == 5
+    drawn = [pair for pair in here if pair[0].startswith(("person", "place"))]
+    assert [name for name, _ in drawn] == ["person 0", "person 1", "place 0", "place 1", "place 2"]
+    assert len({digest for _, digest in drawn}) == 5
     assert there == here

@@ -17,11 +17,9 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -30,15 +28,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+import cpu_kinds
+import exact_operations
+
 import synth
 from synth.mannequin.figure import render_person
 from synth.scenery.render import render_scenery
 
 ROOT = str(Path(synth.__file__).parent)
 STATURE = 480
-NUMPY = "X86_V3 X86_V4 AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F AVX512CD AVX512_SKX"
-"""numpy's names of features, those before and those since version 2.4; it warns of what it does not know."""
-OPENCV = "AVX2,AVX,FMA3,FP16,AVX512-COMMON,AVX512-SKX,AVX512-CNL,AVX512-CLX,AVX512-ICL"
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,11 @@ class Kind:
 
 
 AS_IT_IS = Kind("as it is")
-NOTHING_BUT_SSE = Kind(
-    "nothing but SSE, an old BLAS",
-    {
-        "NPY_DISABLE_CPU_FEATURES": NUMPY,
-        "OPENCV_CPU_DISABLE": f"{OPENCV},POPCNT,SSE4.2,SSE4.1,SSSE3",
-        "OPENCV_IPP": "disabled",
-        "OPENBLAS_CORETYPE": "Nehalem",
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-FMA,-FMA4",
-    },
-)
+NOTHING_BUT_SSE = Kind("nothing but SSE, an old BLAS", cpu_kinds.NOTHING_BUT_SSE)
 SWITCHED = (
     AS_IT_IS,
-    Kind("numpy without SIMD", {"NPY_DISABLE_CPU_FEATURES": NUMPY}),
-    Kind("OpenCV without AVX2", {"OPENCV_CPU_DISABLE": OPENCV}),
+    Kind("numpy without SIMD", {"NPY_DISABLE_CPU_FEATURES": cpu_kinds.NUMPY}),
+    Kind("OpenCV without AVX2", {"OPENCV_CPU_DISABLE": cpu_kinds.OPENCV}),
     Kind("OpenCV without IPP", {"OPENCV_IPP": "disabled"}),
     NOTHING_BUT_SSE,
     Kind("BLAS for Nehalem", {"OPENBLAS_CORETYPE": "Nehalem"}),
@@ -119,26 +110,22 @@ def compare(kinds: tuple[Kind, ...], work: list[str], extra: list[str]) -> int:
 def run(kind: Kind, work: list[str], extra: list[str]) -> list[list[str]]:
     """Name and digest of everything that this kind of CPU makes."""
     emulator = [] if kind.emulated is None else ["qemu-x86_64", "-cpu", kind.emulated]
-    command = [*emulator, sys.executable, __file__, "--digests", *extra]
+    command = [*emulator, *cpu_kinds.python(__file__, "--digests", *extra)]
     command += ["--people", work[0], "--places", work[1], "--side", work[2]]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"} | kind.environment
-    # OpenCV and numpy warn of each switch.
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{kind.name}: {done.stderr or f'ended with {done.returncode}'}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return cpu_kinds.printed(command, kind.environment)
 
 
-def digests(people: int, places: int, side: int) -> Iterator[tuple[str, str]]:
-    """Name and digest of each person, every other one carrying something, and of each place."""
+def digests(people: int, places: int, side: int) -> Iterator[Sequence[str]]:
+    """Name and digest of each exact operation, each person, every other one carrying something, and each place."""
     cv2.setNumThreads(1)
+    yield from exact_operations.digests()
     for number in range(people):
         yield f"person {number}", digest(render_person(number, STATURE, number % 2 == 1))
     for number in range(places):
         yield f"place {number}", digest(render_scenery(number, side, side))
 
 
-def recorded(made: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def recorded(made: Iterator[Sequence[str]]) -> Iterator[Sequence[str]]:
     """What every function of `synth` returns while `made` goes on, by the place of the function."""
     calls: list[tuple[str, str]] = []
 
