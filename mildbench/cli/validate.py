@@ -11,7 +11,7 @@ SHOWN = 20
 
 
 def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")]) -> None:
-    """Check a data set: checksums, exact recomposition, truth, COCO annotations, splits without shared sources."""
+    """Check a data set: checksums, fingerprint, recomposition, truth, annotations, splits without shared sources."""
     from rich.console import Console
 
     from mildbench.dataset import Dataset

@@ -147,7 +147,8 @@ def _files(info: DatasetInfo) -> str:
     annotations = "; `annotations/` holds COCO keypoint files" if info.source == "scenes" else ""
     return (
         f"`{SAMPLES}` has one row a sample, with the names of its files; {what}{annotations}; `{CHECKSUMS}` can be "
-        "checked with `sha256sum -c`; `croissant.json` describes the files to machines."
+        "checked with `sha256sum -c`; `croissant.json` describes the files to machines. The contents, however they "
+        f"are stored, have the fingerprint `{info.fingerprint}`, which `mildbench fingerprint` computes anew."
     )
 
 
