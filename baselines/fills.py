@@ -63,8 +63,8 @@ def smooth_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     while max(weight.shape) > 1:  # pull: known colours, each level at half the size
         levels.append((colour, weight))
         half = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-        colour = cv2.resize(colour, half, interpolation=cv2.INTER_AREA)
-        weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+        colour = np.asarray(cv2.resize(colour, half, interpolation=cv2.INTER_AREA), np.float64)
+        weight = np.asarray(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), np.float64)
     fill = colour.reshape(1, 1, 3) / weight.reshape(1, 1, 1)
     for colour, weight in reversed(levels):  # push: what is not known comes from the coarser level
         coarser = cv2.resize(fill, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)

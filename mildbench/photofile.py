@@ -58,7 +58,8 @@ class PhotoFile:
             opened = decoding.open_picture(data, what)
             image = opened.image
             profile = image.info.get("icc_profile")
-            own = bool(profile) and image.mode == "RGB" and opened.png_depth in (0, 8) and _is_rgb(profile)
+            plain = image.mode == "RGB" and opened.png_depth in (0, 8)
+            own = profile is not None and plain and _is_rgb(profile)
             if own and "transparency" not in image.info:
                 pixels = opened.turn(np.array(decoding.load(opened)))
             else:  # in another space than RGB: shown as a viewer does, in sRGB

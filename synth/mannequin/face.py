@@ -146,7 +146,7 @@ def _paint_face(head: Head, points: Points, noise: Noise) -> Look:
     iris = 0.04 * float(np.sqrt(head.eye))
     eye = over(
         white.astype(np.float32),
-        head.iris * (1 + 1.2 * (r / iris)[:, None] ** 2),
+        np.asarray(head.iris * (1 + 1.2 * (r / iris)[:, None] ** 2), np.float32),
         smoothstep(iris, iris * 0.88, r),
     )
     eye = over(eye, np.full(3, 0.006, np.float32), smoothstep(0.02, 0.015, r))

@@ -438,7 +438,7 @@ def _drape(body: Body, p: F32, noise: Noise) -> F32:
 
 def _radial(p: F32, arm: F32) -> F32:
     out = p * np.array([1, 0, 1], np.float32)
-    out = out / np.maximum(norm(out)[..., None], 1e-4)
+    out = np.asarray(out / np.maximum(norm(out)[..., None], 1e-4), np.float32)
     return out * (1 - arm[:, None])
 
 

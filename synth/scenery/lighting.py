@@ -326,7 +326,7 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
     facing = np.cross(across, along)
     size = norm(facing)
     area = 4 * float(size)
-    facing = facing / size
+    facing = np.asarray(facing / size, np.float32)
     middle = np.asfortranarray(centre - points)
     distance = norm(middle)
     # The unshadowed term uses the lamp's middle (smooth); only the shadow test is sampled over its area.
@@ -353,7 +353,13 @@ def _lamp(points: F32, normals: F32, lamp: Lamp, casters: Sequence[Solid], place
         )
         near = near[clear[near] > 0]
         if len(near):
-            clear[near[_blocked(start[:, near], target[:, near], length[near] - 0.03, solid)]] = 0
+            clear[
+                near[
+                    _blocked(
+                        start[:, near], target[:, near], np.asarray(length[near] - 0.03, np.float32), solid
+                    )
+                ]
+            ] = 0
     strength[useful] *= clear
     return np.asarray(strength[:, None] * f32(lamp.colour), np.float32)
 

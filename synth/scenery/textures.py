@@ -95,7 +95,9 @@ def _halved(level: F32) -> F32:
     """The means of 2 x 2 texels: sums of values on the grid are exact."""
     height, width = level.shape[:2]
     if height % 2 or width % 2:
-        level = cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        level = np.asarray(
+            cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.float32
+        )
     size = (level.shape[1] // 2, level.shape[0] // 2)
     return np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA))
 
