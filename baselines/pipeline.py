@@ -152,7 +152,8 @@ class Pipeline(EraseMethod):
         hole = mask.astype(np.uint8) * 255
         if self.dilation:
             side = 2 * self.dilation + 1
-            hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+            hole = np.asarray(cv2.dilate(hole, disc), np.uint8)
         height, width = mask.shape
         shown = self._shown(height, width)
         picture, hole_shown = Image.fromarray(image), Image.fromarray(hole)

@@ -240,34 +240,33 @@ def test_one_bad_entry_stops_no_other(
 ) -> None:
     stored = entry_of(entries, "telea")
     BROKEN[kind](stored)
-    page, table = tmp_path / "page.html", tmp_path / "page.md"
-    table.write_text(f"{markdown.BEGIN}\n{markdown.END}\n")
-    copy = entry_of_others(entries, stored)
-    (board,) = boards(copy)
-    commands = {
-        ("build", "--out", page): 0,
-        ("verify",): 1,
-    }
-    for arguments, code in commands.items():
+    others, refused = review.review_all(entries)
+    assert [item.name for item in refused] == [stored.entry.name]
+    assert len(others) == len(store.paths(entries)) - 1
+    (board,) = boards(others)
+    page = tmp_path / "page.html"
+    for arguments, code in ((("build", "--out", page), 0), (("verify",), 1)):
         assert command(*arguments, "--entries", entries) == code
         told = capsys.readouterr().err.splitlines()
         assert sum(stored.entry.name in line for line in told) == 1
         assert not any("Traceback" in line for line in told)
     text = page.read_text()
-    _, _, refused = text.partition('id="refused"')
-    assert stored.entry.name in refused
+    _, _, apart = text.partition('id="refused"')
+    assert stored.entry.name in apart
     for place in board.entries:
         assert place.entry.name in text
-    assert command("readme", table, "--entries", entries, "--dataset", "none") == 2
-    assert "no entries on the data set" in capsys.readouterr().err
 
 
-def entry_of_others(folder: Path, stored: Stored) -> list[Reviewed]:
-    """All entries but this one, which is the only one that is refused."""
-    found, refused = review.review_all(folder)
-    assert [item.name for item in refused] == [stored.entry.name]
-    assert len(found) == len(store.paths(folder)) - 1
-    return found
+def test_a_bad_entry_stops_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entries, table = tmp_path / "entries", tmp_path / "page.md"
+    entries.mkdir()
+    for path in store.ENTRIES.glob("demo-*-erase-all-telea-*"):
+        shutil.copy(path, entries)
+    (entries / "demo-00000000-erase-all-best-00000000.json").write_text("{}")
+    table.write_text(f"{markdown.BEGIN}\n{markdown.END}\n")
+    assert command("readme", table, "--entries", entries) == 0
+    assert "demo-00000000-erase-all-best-00000000 is refused" in capsys.readouterr().err
+    assert "`telea`" in table.read_text()
 
 
 def test_a_later_date_does_not_push_a_checked_entry_aside(verified: Path) -> None:

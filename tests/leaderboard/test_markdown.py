@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from command_line import invoke
 from leaderboards import reviewed
 
 from leaderboard import markdown, store
+from leaderboard.review import Reviewed
 from leaderboard.schema import LEVELS
 from mildbench.errors import UserError
 from mildbench.evaluation.aggregate import HEADLINE
@@ -17,13 +19,13 @@ from mildbench.evaluation.aggregate import HEADLINE
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_readme_shows_the_entries_as_they_are() -> None:
-    text = markdown.table(reviewed(store.ENTRIES), "demo")
+def test_the_readme_shows_the_entries_as_they_are(ours: list[Reviewed]) -> None:
+    text = markdown.table(ours, "demo")
     assert f"{markdown.BEGIN}\n{text}\n{markdown.END}" in README.read_text()
 
 
-def test_a_row_a_method_and_the_best_is_bold() -> None:
-    stored = [item for item in reviewed(store.ENTRIES) if item.entry.summary.task == "erase-all"]
+def test_a_row_a_method_and_the_best_is_bold(ours: list[Reviewed]) -> None:
+    stored = [item for item in ours if item.entry.summary.task == "erase-all"]
     head, _, *rows = markdown.table(stored, "demo").splitlines()
     assert "erase-all PSNR ↑" in head
     assert "erase-one" not in head
@@ -45,17 +47,22 @@ def test_a_row_a_method_and_the_best_is_bold() -> None:
 
 
 def test_only_what_is_between_the_marks_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = tmp_path / "entries"
+    few.mkdir()
+    for path in store.ENTRIES.glob("demo-*-erase-all-telea-*"):
+        shutil.copy(path, few)
     page = tmp_path / "page.md"
     page.write_text(f"before\n{markdown.BEGIN}\nold\n{markdown.END}\nafter\n")
-    assert invoke("leaderboard", "readme", page) == 0
+    assert invoke("leaderboard", "readme", page, "--entries", few) == 0
     assert capsys.readouterr().out == f"{page}: changed\n"
-    text = markdown.table(reviewed(store.ENTRIES), "demo")
+    text = markdown.table(reviewed(few), "demo")
+    assert "`telea`" in text
     assert page.read_text() == f"before\n{markdown.BEGIN}\n{text}\n{markdown.END}\nafter\n"
-    assert invoke("leaderboard", "readme", page) == 0
+    assert invoke("leaderboard", "readme", page, "--entries", few) == 0
     assert capsys.readouterr().out == f"{page}: up to date\n"
 
 
-def test_errors_name_the_remedy(tmp_path: Path) -> None:
+def test_errors_name_the_remedy(tmp_path: Path, ours: list[Reviewed]) -> None:
     page = tmp_path / "page.md"
     with pytest.raises(UserError, match="file not found"):
         markdown.update(page, "")
@@ -64,4 +71,4 @@ def test_errors_name_the_remedy(tmp_path: Path) -> None:
         markdown.update(page, "")
     assert page.read_text() == f"{markdown.END}\n{markdown.BEGIN}\n"
     with pytest.raises(UserError, match="leaderboard add RUN"):
-        markdown.table(reviewed(store.ENTRIES), "another")
+        markdown.table(ours, "another")
