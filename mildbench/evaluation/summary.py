@@ -158,14 +158,8 @@ class RunSummary(Strict):
         """Readers look a number up by its name: of two with one name, one would be checked and the other shown."""
         _check_distinct("estimates", (item.column for item in self.estimates))
         _check_distinct("sets", ((item.metric, item.variant) for item in self.sets))
-<<<<<<< HEAD
-        _check_distinct(
-            "metrics", [*(item.name for item in self.metrics), *(item.name for item in self.unavailable)]
-        )
-=======
         names = [item.name for item in self.metrics] + [item.name for item in self.unavailable]
         _check_distinct("metrics", names)
->>>>>>> leaderboard
         _check_distinct("failures", (item.sample_id for item in self.failures))
         for stratum in self.strata:
             _check_distinct(f"strata {stratum.by}", (item.column for item in stratum.estimates))
