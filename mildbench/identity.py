@@ -21,7 +21,7 @@ def pixels_sha256(pixels: np.ndarray) -> str:
     True
     """
     digest = hashlib.sha256(f"{pixels.dtype.str}{list(pixels.shape)}".encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

@@ -65,7 +65,7 @@ def code_version(kind: type[EraseMethod], distribution: str | None) -> str:
     of its bases, up to one that declares a revision, with that. A class that only inherits `info` declares nothing.
     Raises `UserError` for a class of which nothing can be told.
     """
-    undeclared = []
+    undeclared: list[str] = []
     for base in kind.__mro__[: kind.__mro__.index(EraseMethod)]:
         info = vars(base).get("info")
         if info is not None and info.revision is not None:
