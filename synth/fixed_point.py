@@ -47,7 +47,9 @@ def blur(image: F32, sigma: float, sigma_y: float | None = None, *, tiled: bool 
     across, down = _gaussian(sigma), _gaussian(sigma if sigma_y is None else sigma_y)
     reach_x, reach_y = len(across) // 2, len(down) // 2
     if tiled:
-        image = cv2.copyMakeBorder(image, reach_y, reach_y, reach_x, reach_x, cv2.BORDER_WRAP)
+        image = np.asarray(
+            cv2.copyMakeBorder(image, reach_y, reach_y, reach_x, reach_x, cv2.BORDER_WRAP), np.float32
+        )
     counts = np.rint(image * np.float32(_UNIT)).astype(np.float64)
     soft = cv2.sepFilter2D(counts, cv2.CV_64F, across, down, borderType=cv2.BORDER_REFLECT_101)
     if tiled:
@@ -60,7 +62,7 @@ def shrink(image: F32, factor: int) -> F32:
     height, width = image.shape[:2]
     below, beside = -height % factor, -width % factor
     if below or beside:
-        image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.float32)
     counts = np.rint(image * np.float32(_UNIT)).astype(np.float64)
     size = (counts.shape[1] // factor, counts.shape[0] // factor)
     # OpenCV adds the block up and multiplies once.
