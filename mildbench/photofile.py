@@ -19,13 +19,14 @@ import numpy as np
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from mildbench import decoding
-from mildbench.errors import UserError
+from mildbench.errors import UserError, did_you_mean
 from mildbench.files import write_bytes
 from mildbench.images import decode_rgb, encode_png, read_file
 
 MADE_BY = "mildbench erase"
 """Written into every result, so that nothing else is ever overwritten."""
 Kind = Literal["png", "same"]
+KINDS: tuple[Kind, ...] = ("png", "same")
 
 _ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
 _WIDTH, _HEIGHT, _MAKERS_NOTE = 0xA002, 0xA003, 0x927C
@@ -33,6 +34,14 @@ _POINTERS = frozenset((_EXIF, _GPS, 0xA005, 0x014A, _ORIENTATION, 0x02BC))
 """Tags that are not copied as they are: offsets of other parts, the orientation, XMP."""
 _HEADER = 33
 """Bytes of a PNG file up to the end of IHDR."""
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name; raises `UserError` for an unknown one."""
+    for known in KINDS:
+        if known == name:
+            return known
+    raise UserError(f"--format {name!r}: {did_you_mean(name, KINDS)}")
 
 
 @dataclass(frozen=True, eq=False)

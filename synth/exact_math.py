@@ -37,7 +37,7 @@ _SLOPES = 16
 """Table entries from 0 to 1 for `arctan2`."""
 
 
-def dot(a: ArrayLike, b: ArrayLike) -> Floats:
+def dot(a: ArrayLike, b: ArrayLike) -> Any:
     """The sum of products over the last axis, first to last; the other axes broadcast."""
     x, y = np.asarray(a), np.asarray(b)
     total: Floats = x[..., 0] * y[..., 0]
@@ -46,7 +46,7 @@ def dot(a: ArrayLike, b: ArrayLike) -> Floats:
     return total
 
 
-def product(a: ArrayLike, b: ArrayLike) -> Floats:
+def product(a: ArrayLike, b: ArrayLike) -> Any:
     """The matrix product of `a` [..., k] with `b` [k] or [k, m], each sum from first to last."""
     right = np.asarray(b)
     # One contiguous array a column: numpy then works at full width.
@@ -61,19 +61,19 @@ def product(a: ArrayLike, b: ArrayLike) -> Floats:
     return along(right) if right.ndim == 1 else np.stack([along(part) for part in right.T], axis=-1)
 
 
-def norm(v: ArrayLike) -> Floats:
+def norm(v: ArrayLike) -> Any:
     """The Euclidean length over the last axis."""
     x = np.asarray(v)
     return np.asarray(np.sqrt(dot(x, x)))[()]
 
 
-def hypot(x: ArrayLike, y: ArrayLike) -> Floats:
+def hypot(x: ArrayLike, y: ArrayLike) -> Any:
     """The square root of x * x + y * y."""
     a, b = np.asarray(x), np.asarray(y)
     return np.asarray(np.sqrt(a * a + b * b))[()]
 
 
-def _blockwise(function: Callable[..., Floats], *arguments: ArrayLike) -> Floats:
+def _blockwise(function: Callable[..., Floats], *arguments: ArrayLike) -> Any:
     """The elementwise `function` of float64 blocks, over broadcast arguments, in their own precision."""
     given = [np.asarray(argument) for argument in arguments]
     # A plain number takes on the precision of the arrays beside it.
@@ -127,7 +127,7 @@ def _exp(x: Floats) -> Floats:
     return _horner(r, _EXP) * _powers_of_two()[n.astype(np.int64) - _LOWEST]
 
 
-def exp(x: ArrayLike) -> Floats:
+def exp(x: ArrayLike) -> Any:
     """e ** x for x <= 709; below -708 it stays at e ** -708."""
     return _blockwise(_exp, x)
 
@@ -147,12 +147,12 @@ def _log(x: Floats) -> Floats:
     return n * _LN2_HIGH + (n * _LN2_LOW + z * _horner(z * z, _LOG))
 
 
-def log(x: ArrayLike) -> Floats:
+def log(x: ArrayLike) -> Any:
     """The natural logarithm of positive normal numbers."""
     return _blockwise(_log, x)
 
 
-def log2(x: ArrayLike) -> Floats:
+def log2(x: ArrayLike) -> Any:
     """The logarithm to base 2 of positive normal numbers."""
     return _blockwise(lambda part: _log(part) * (1 / _LN2), x)
 
@@ -161,7 +161,7 @@ def _power(x: Floats, exponent: Floats) -> Floats:
     return np.where(x > 0, _exp(exponent * _log(np.maximum(x, 1e-300))), 0.0)
 
 
-def power(x: ArrayLike, exponent: ArrayLike) -> Floats:
+def power(x: ArrayLike, exponent: ArrayLike) -> Any:
     """x ** exponent for x >= 0 and positive exponents."""
     return _blockwise(_power, x, exponent)
 
@@ -197,12 +197,12 @@ def _turned(x: Floats, ahead: int) -> Floats:
     return sine * _horner(square, _COS) + _turns()[index] * (r * _horner(square, _SIN))
 
 
-def sin(x: ArrayLike) -> Floats:
+def sin(x: ArrayLike) -> Any:
     """The sine of radians; to 1e-15 below a few thousand turns."""
     return _blockwise(lambda part: _turned(part, 0), x)
 
 
-def cos(x: ArrayLike) -> Floats:
+def cos(x: ArrayLike) -> Any:
     """The cosine of radians; to 1e-15 below a few thousand turns."""
     return _blockwise(lambda part: _turned(part, _HALF_TURN // 2), x)
 
@@ -238,6 +238,6 @@ def _arctan2(y: Floats, x: Floats) -> Floats:
     return np.where(y < 0, -angle, angle)
 
 
-def arctan2(y: ArrayLike, x: ArrayLike) -> Floats:
+def arctan2(y: ArrayLike, x: ArrayLike) -> Any:
     """The angle of the point (x, y), from -pi to pi; 0 for the origin. The sign of a zero does not count."""
     return _blockwise(_arctan2, y, x)

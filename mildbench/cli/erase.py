@@ -62,19 +62,18 @@ def erase(
     for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make.
     """
     from mildbench.annotators.census import Census
-    from mildbench.errors import UserError, did_you_mean
+    from mildbench.errors import UserError
     from mildbench.evaluation.environment import resolve_device
     from mildbench.method import MethodSpec
     from mildbench.panel import panel
     from mildbench.photo import erase_people
-    from mildbench.photofile import PhotoFile, check_outputs, write_panel
+    from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
 
     kept = _numbers(keep)
-    if format not in ("png", "same"):
-        raise UserError(f"--format {format!r}: {did_you_mean(format, ('png', 'same'))}")
+    kind = kind_of(format)
     mask_file = Path(people) if Path(people).is_file() else None
     panels = [out / f"{path.stem}.panel.png" for path in photo]
-    results = [out / f"{path.stem}{PhotoFile.suffix(path, format)}" for path in photo]
+    results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]
     check_outputs([*results, *panels], [*photo, *([mask_file] if mask_file else [])])
     where = resolve_device(device)
     eraser = MethodSpec.parse(method).create(where)

@@ -94,8 +94,8 @@ def loft(
     )
     size = float(min(sides.min(), fronts.min())) if cap is None else cap
     start, end, fwd = (np.asarray(v, np.float32) for v in (a, b, forward))
-    sides, fronts, shifts = monotone(at, profiles, np.linspace(0, 1, _LUT)).astype(np.float32)
-    return Loft(start, end, sides, fronts, shifts, fwd, size)
+    wide, deep, off = monotone(at, profiles, np.linspace(0, 1, _LUT)).astype(np.float32)
+    return Loft(start, end, wide, deep, off, fwd, size)
 
 
 def monotone(

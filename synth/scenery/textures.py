@@ -95,9 +95,7 @@ def _halved(level: F32) -> F32:
     """The means of 2 x 2 texels: sums of values on the grid are exact."""
     height, width = level.shape[:2]
     if height % 2 or width % 2:
-        level = np.asarray(
-            cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE), np.float32
-        )
+        level = f32(cv2.copyMakeBorder(level, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE))
     size = (level.shape[1] // 2, level.shape[0] // 2)
     return np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA))
 
@@ -119,9 +117,9 @@ def noise(size: int, slope: float, variant: int = 0, stretch: float = 1.0) -> F3
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, s=(size, size))
     # Coarser than what the last place of the transforms' twiddle factors can move.
-    field = on_grid(field / field.std(), 14)
-    field.flags.writeable = False
-    return field
+    grain = on_grid(field / field.std(), 14)
+    grain.flags.writeable = False
+    return grain
 
 
 def pick(rng: np.random.Generator, options: Sequence[Colour]) -> Colour:
