@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-CONTROLS := --method copy --method oracle --method telea --method navier-stokes
+CONTROLS := --method copy --method oracle --method telea --method navier-stokes --method blur --method patchmatch
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method deocclusion --method mild
 
