@@ -91,7 +91,7 @@ def occlusion(depth: F32, mask: NDArray[np.bool_], scale: float) -> F32:
         sigma = radius * scale
         step = max(1, int(sigma / 3))
         w, d = (blur(shrink(image, step), sigma / step) for image in (weight, filled))
-        mean = resample(d / np.maximum(w, 1e-3), depth.shape[::-1], (step, step))
+        mean = resample(np.asarray(d / np.maximum(w, 1e-3), np.float32), depth.shape[::-1], (step, step))
         total += np.clip((mean - filled) / reach, 0, 1)
     return 1 - np.clip(total * 0.3, 0, 0.72)
 
