@@ -64,7 +64,8 @@ def test_the_command_itself_under_lang_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mildbench", "ls", "\N{LATIN SMALL LETTER E WITH ACUTE}"]
     done = subprocess.run(command, capture_output=True, env=plain, cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(b"mildbench: nothing called '")
+    assert done.stderr.startswith(b"mildbench: the name '")
+    assert b"LC_ALL=C.UTF-8" in done.stderr
     assert done.stderr.count(b"\n") == 1
 
 

@@ -87,7 +87,11 @@ def main() -> None:
     except UnicodeEncodeError as error:
         if "surrogates" not in error.reason:
             raise
-        _stop(f"the name {error.object!r} is not text in UTF-8: rename that file or folder", 2)
+        _stop(
+            f"the name {error.object!r} is not text in the terminal's encoding: rename that file or folder, or "
+            "set LC_ALL=C.UTF-8",
+            2,
+        )
     except OSError as error:
         if error.errno is None:
             raise
