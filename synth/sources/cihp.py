@@ -113,8 +113,9 @@ class CihpPeople(PeopleSource):
         return labels, owners.astype(np.int32)
 
     def _plane(self, folder: str, stem: str, what: str) -> np.ndarray:
+        path = self._plane_file(folder, stem, what)
         try:
-            return read_labels(self._plane_file(folder, stem, what), what)
+            return read_labels(path, what)
         except UserError as error:
             raise Rejected(f"{what} missing or unreadable", str(error)) from None
 

@@ -147,8 +147,9 @@ class PanopticImages(SegmentedSource):
 
     def _numbers(self, file_name: str) -> np.ndarray:
         """int32[H, W]: segment ids, encoded as R + 256 G + 65536 B, 0 for unlabelled; raises `Rejected`."""
+        path = self._drawn(file_name)
         try:
-            drawn = read_rgb(self._drawn(file_name), "segmentation")
+            drawn = read_rgb(path, "segmentation")
         except UserError as error:
             raise Rejected("segmentation missing or unreadable", str(error)) from None
         return segment_ids(drawn)
