@@ -53,7 +53,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["build-dataset", "--backgrounds", "mannequin:?side=1", "--people", "mannequin:"],
             "from 64 to 4096",
         ),
-        (["build-dataset", "--count", "1", "--out", "\udcff"], "is not text in the terminal's encoding: rename"),
+        (
+            ["build-dataset", "--count", "1", "--out", "\udcff"],
+            "is not text in the terminal's encoding: rename",
+        ),
         (["build-dataset", "--executor", "proces"], "did you mean 'process'"),
         (["build-dataset", "--workers", "0"], "not positive"),
         (["build-dataset", "--count", "0"], "count"),
