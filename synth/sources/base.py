@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -244,11 +243,6 @@ def read_photo(path: Path) -> np.ndarray:
         return read_rgb(path)
     except UserError as error:
         raise Rejected(UNREADABLE, str(error)) from None
-
-
-def pixels_sha256(pixels: np.ndarray) -> str:
-    """sha256 of raw pixels: stands in for a file's where there is no file."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 class SegmentedSource(Source):

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 
 from mildbench.errors import UserError
+from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance
 from synth.mannequin.figure import render_person
 from synth.scenery.render import render_scenery
@@ -17,7 +18,6 @@ from synth.sources.base import (
     PeopleSource,
     PersonRef,
     Rejections,
-    pixels_sha256,
 )
 
 LICENCE = "CC0-1.0"

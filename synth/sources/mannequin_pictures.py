@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance, over
 from synth.fit import cast_shadow, fit
 from synth.rng import generator
@@ -17,7 +18,6 @@ from synth.sources.base import (
     Segment,
     SegmentedImage,
     SegmentedSource,
-    pixels_sha256,
 )
 from synth.sources.mannequin import LICENCE, MannequinBackgrounds, MannequinPeople
 

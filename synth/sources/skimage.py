@@ -9,8 +9,9 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.extras import require
+from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance
-from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejections, pixels_sha256
+from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejections
 
 NAMES = ("coffee", "rocket", "stereo_motorcycle")
 """The wheel's colour photographs that show no person and need no download."""
