@@ -76,7 +76,7 @@ def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
     record = read_model(RunRecord, folder / "run.json", "run description")
     summary = read_model(RunSummary, folder / "summary.json", "summary")
     try:
-        rows = pq.read_table(folder / "scores.parquet")
+        rows = _plain_text(pq.read_table(folder / "scores.parquet"))
     except (OSError, pa.ArrowException) as error:
         raise UserError(
             f"scores of run {folder} are broken ({error}): delete the file, and {again}"
@@ -97,6 +97,15 @@ def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
     if not scored <= set(rows.column_names) or len(rows) < summary.samples:
         raise UserError(f"run {folder}: scores.parquet and summary.json are of two evaluations: {again}")
     return record, summary, rows
+
+
+def _plain_text(rows: pa.Table) -> pa.Table:
+    """The rows with every text as Arrow's `string`: pandas writes the same text as `large_string`."""
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields, rows.schema.metadata))
 
 
 def reopen(record: RunRecord, given: Path | None = None) -> tuple[Dataset, TripletSource]:
