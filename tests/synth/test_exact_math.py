@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import cpu_kinds
 import exact_operations
@@ -102,5 +101,5 @@ def test_neither_layout_nor_company_matters(kind: type) -> None:
 
 
 def test_another_kind_of_cpu_gives_the_same_bits() -> None:
-    program = cpu_kinds.python(Path(exact_operations.__file__))
-    assert cpu_kinds.printed(program, cpu_kinds.NOTHING_BUT_SSE) == exact_operations.digests()
+    there = cpu_kinds.run(cpu_kinds.NOTHING_BUT_SSE, exact_operations.__file__)
+    assert there == exact_operations.digests()

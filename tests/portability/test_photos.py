@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("kinds.py")
+SCRIPT = Path(__file__).with_name("photos.py")
 
 
 @pytest.mark.slow
@@ -16,4 +16,4 @@ def test_switching_features_off_changes_nothing() -> None:
     command = [sys.executable, str(SCRIPT), "--scenes", "2"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("results, the same") == 6
+    assert done.stdout.count("results, the same") == 9

@@ -1,7 +1,7 @@
 """The same pixels on other kinds of CPU: exact operations, and scenes of every recipe from photos.
 
-    python tests/portability/kinds.py              other kinds by switching features of this CPU off
-    python tests/portability/kinds.py --emulated   emulated CPUs too, by Debian's qemu-user; half an hour
+    python tests/portability/photos.py              other kinds by switching features of this CPU off
+    python tests/portability/photos.py --emulated   emulated CPUs too, by Debian's qemu-user; half an hour
 
 Pictures are drawn once, on the CPU as it is; every kind then makes digests of all that it computes from them, one by
 one, so that a difference names the operation or the scene. One line a kind; the exit code is 1 if any differs.
@@ -13,20 +13,21 @@ over the features switched off, and emulated by QEMU 7.2 as Nehalem (SSE 4.2 at 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from cpu_kinds import digest
+from cpu_kinds import main as compared
 
 from mildbench.labels import KEYPOINTS
 from synth import exact
@@ -40,38 +41,6 @@ from synth.render import render
 SIZE = 128
 """Width and height of the scenes, in pixels."""
 RECIPES = ("multi-ip", "crowd", "entangled", "camouflage", "train", "olrd")
-NUMPY = "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
-OPENCV = "AVX2,AVX,FMA3,FP16,AVX512F,AVX512-COMMON,AVX512-SKX,AVX512-CNL,AVX512-CLX,AVX512-ICL"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of CPU, or of settings that must not matter either."""
-
-    name: str
-    environment: dict[str, str] = field(default_factory=dict)
-    threads: int = 1
-    emulated: str | None = None
-    """The CPU's name in QEMU."""
-
-
-SWITCHED = (
-    Kind("as it is"),
-    Kind("OpenCV without AVX2", {"OPENCV_CPU_DISABLE": OPENCV}),
-    Kind("OpenCV without IPP", {"OPENCV_IPP": "disabled"}),
-    Kind("numpy without SIMD", {"NPY_DISABLE_CPU_FEATURES": NUMPY}),
-    Kind(
-        "nothing but SSE, an old BLAS",
-        {
-            "OPENCV_CPU_DISABLE": f"{OPENCV},POPCNT,SSE4.2,SSE4.1,SSSE3",
-            "OPENCV_IPP": "disabled",
-            "NPY_DISABLE_CPU_FEATURES": NUMPY,
-            "OPENBLAS_CORETYPE": "Nehalem",
-        },
-    ),
-    Kind("two threads, another BLAS", {"OPENBLAS_CORETYPE": "Sandybridge"}, threads=2),
-)
-EMULATED = tuple(Kind(f"{name}, emulated", emulated=name) for name in ("Nehalem", "Haswell"))
 
 
 def main() -> int:
@@ -79,81 +48,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--emulated", action="store_true", help="emulated CPUs as well")
     parser.add_argument("--scenes", type=int, default=3, help="scenes of each recipe (default: 3)")
-    parser.add_argument("--digests", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.digests is not None:
-        cv2.setNumThreads(options.threads)
-        for name, digest in digests(options.digests, options.scenes):
-            print(json.dumps([name, digest]), flush=True)
-        return 0
-    if options.emulated and shutil.which("qemu-x86_64") is None:
-        print("no qemu-x86_64 here: install Debian's qemu-user, or leave --emulated out")
-        return 2
-    kinds = SWITCHED + (EMULATED if options.emulated else ())
+    parser.add_argument(
+        "--people", metavar="SOURCE", help="real people, such as ccp:FOLDER, in place of drawn ones"
+    )
+    parser.add_argument("--backgrounds", metavar="SOURCE", help="real places, such as folder:FOLDER")
+    parser.add_argument("--recipe", action="append", help="only this recipe (default: all)")
     with tempfile.TemporaryDirectory() as folder:
-        draw(Path(folder))
-        return compare(kinds, Path(folder), options.scenes)
+        if "--drawn" not in sys.argv:
+            draw(Path(folder))
+            sys.argv += ["--drawn", folder]
+        parser.add_argument("--drawn", type=Path, help=argparse.SUPPRESS)
+        return compared(parser, __file__, digests)
 
 
-def compare(kinds: tuple[Kind, ...], folder: Path, scenes: int) -> int:
-    """Print a line a kind; returns 1 if any differs from the first."""
-    first: dict[str, str] = {}
-    same = True
-    for kind in kinds:
-        found = run(kind, folder, scenes)
-        first = first or found
-        different = [name for name in first if found.get(name) != first[name]]
-        same &= not different and len(found) == len(first)
-        result = f"differs in {', '.join(different[:8])}" if different else f"{len(found)} results, the same"
-        print(f"{kind.name:30s} {result}", flush=True)
-    return 0 if same else 1
-
-
-def run(kind: Kind, folder: Path, scenes: int) -> dict[str, str]:
-    """Digest by name of everything that this kind computes."""
-    emulator = [] if kind.emulated is None else ["qemu-x86_64", "-cpu", kind.emulated]
-    command = [*emulator, sys.executable, __file__, "--digests", str(folder), "--scenes", str(scenes)]
-    command += ["--threads", str(kind.threads)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(kind.threads)} | kind.environment
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True
-    )  # OpenCV warns of each switch
-    if done.returncode:
-        raise SystemExit(f"{kind.name}: {done.stderr or f'ended with {done.returncode}'}")
-    return dict(json.loads(line) for line in done.stdout.splitlines())
-
-
-def digests(folder: Path, scenes: int) -> Iterator[tuple[str, str]]:
-    """Name and digest of each operation's output and of each scene."""
-    for name, result in operations(cv2.imread(str(folder / "train2017" / f"{1:012d}.png"))):
+def digests(options: argparse.Namespace) -> Iterator[Sequence[str]]:
+    """Name and digest of each operation's output, of each plan and of each scene."""
+    cv2.setNumThreads(1)
+    photo = cv2.imread(str(options.drawn / "train2017" / f"{1:012d}.png"))
+    for name, result in operations(photo):
         yield f"operation {name}", digest(result)
-    for name in RECIPES:
-        planner = open_planner(recipe(name, folder), 0)
-        for index in range(scenes):
+    drawn = f"coco:{options.drawn}"
+    for name in options.recipe or RECIPES:
+        planner = open_planner(recipe(name, options.people or drawn, options.backgrounds or drawn), 0)
+        for index in range(options.scenes):
             plan, _ = planner.plan(index)
             yield f"plan {name} {index}", digest(json.dumps(asdict(plan), sort_keys=True))
             scene, composite, backdrop = render(plan, planner.catalogue)
-            layers = [
-                part
-                for layer in scene.layers
-                for part in (layer.rgba, layer.shadow, *vars(layer.person).values())
-            ]
-            parts = [part for part in layers if isinstance(part, np.ndarray)]
-            yield f"scene {name} {index}", digest(composite, backdrop.image, *parts)
-
-
-def digest(*parts: np.ndarray | str) -> str:
-    """Of arrays, with their shapes and types, or of a text."""
-    found = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, str):
-            found.update(part.encode())
-        else:
-            found.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
-    return found.hexdigest()
+            yield f"scene {name} {index}", digest(composite, backdrop.image, scene.layers)
 
 
 def operations(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
@@ -183,12 +105,11 @@ def operations(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "noise_sigma", np.array(noise_sigma(grey, everywhere))
 
 
-def recipe(name: str, folder: Path) -> Recipe:
-    """A shipped recipe, small, from the drawn photos."""
-    photos = [f"coco:{folder}"]
-    changes: dict[str, Any] = {"backgrounds": photos, "size": SIZE, "splits": {"test": 1}}
+def recipe(name: str, people: str, backgrounds: str) -> Recipe:
+    """A shipped recipe, small, from these sources."""
+    changes: dict[str, Any] = {"backgrounds": [backgrounds], "size": SIZE, "splits": {"test": 1}}
     if name != "olrd":
-        changes |= {"people": photos, "blends": dict.fromkeys(BLENDS.names(), 1), "jpeg": 0.5}
+        changes |= {"people": [people], "blends": dict.fromkeys(BLENDS.names(), 1), "jpeg": 0.5}
     return Recipe.model_validate(load(name).model_dump() | changes)
 
 
