@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import errno
 import sys
+from functools import cache
 
 import typer
 
 from mildbench.cli.terminal import spell_what_cannot_be_shown
 from mildbench.errors import UserError
 
-app = typer.Typer(
-    name="mildbench",
-    help="Build, run and score benchmarks for erasing people from photos, with exact truth.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
 INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl-C, as shells have it."""
 
 
-def _register() -> None:
+@cache
+def commands() -> typer.Typer:
+    """Every command, made once."""
     from mildbench.cli import (
         ablate,
         annotate,
@@ -47,6 +40,14 @@ def _register() -> None:
         weights,
     )
 
+    app = typer.Typer(
+        name="mildbench",
+        help="Build, run and score benchmarks for erasing people from photos, with exact truth.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
     app.command("build-dataset")(build_dataset.build_dataset)
     app.command("annotate")(annotate.annotate)
     app.command("evaluate-annotations")(evaluate_annotations.evaluate_annotations)
@@ -66,16 +67,17 @@ def _register() -> None:
     app.command("ls")(ls.ls)
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor)
+    return app
 
 
 def main() -> None:
     """Run the command line: a user's mistake is one line and exit code 2, never a traceback."""
     spell_what_cannot_be_shown()
-    _register()
+    run = commands()
     try:
         for argument in sys.argv[1:]:
             argument.encode()  # told now, not when the first record of that name is written
-        app()
+        run()
     except UserError as error:
         _stop(str(error), 2)
     except MemoryError as error:

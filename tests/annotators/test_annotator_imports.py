@@ -12,7 +12,7 @@ from fake_annotator import FakeAnnotator
 from typer.testing import CliRunner
 
 from mildbench.annotators import ANNOTATORS
-from mildbench.cli import _register, app
+from mildbench.cli import commands
 from mildbench.cli.doctor import _annotators
 from mildbench.dataset import Dataset
 
@@ -55,10 +55,8 @@ def test_the_commands_import_what_their_annotator_needs_and_no_more(testdata: Pa
 
 
 def test_annotate_and_evaluate_annotations_on_the_command_line(dataset_folder: Path) -> None:
-    if not app.registered_commands:
-        _register()
     runner = CliRunner()
-    done = runner.invoke(app, ["annotate", str(dataset_folder), "--pose", "fake", "--split", "train"])
+    done = runner.invoke(commands(), ["annotate", str(dataset_folder), "--pose", "fake", "--split", "train"])
     assert done.exit_code == 0, done.output
     assert "pictures annotated" in done.output
     assert "fake.bin (sha256 000000000000)" in done.output
@@ -72,11 +70,11 @@ def test_annotate_and_evaluate_annotations_on_the_command_line(dataset_folder: P
         "--name",
         "two",
     ]
-    done = runner.invoke(app, arguments)
+    done = runner.invoke(commands(), arguments)
     assert done.exit_code == 0, done.output
     assert (dataset_folder / "annotations" / "two" / "quality_test.json").is_file()
     calls = len(FakeAnnotator.asked)
-    assert runner.invoke(app, arguments).exit_code == 0
+    assert runner.invoke(commands(), arguments).exit_code == 0
     assert len(FakeAnnotator.asked) == calls
     assert np.sum([len(asked) for asked in FakeAnnotator.asked]) == sum(
         Dataset.open(dataset_folder).info.samples.values()

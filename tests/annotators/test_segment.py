@@ -16,7 +16,7 @@ from mildbench.annotators import AnnotatorSpec, parts
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
 from mildbench.annotators.segment import find_photos, segment
-from mildbench.cli import _register, app
+from mildbench.cli import commands
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.images import encode_jpeg, read_rgb, write_png
@@ -189,16 +189,14 @@ def test_bad_input_is_named(photos: Path, tmp_path: Path) -> None:
 
 
 def test_photos_become_scenes_of_moved_objects_on_the_command_line(photos: Path, tmp_path: Path) -> None:
-    if not app.registered_commands:
-        _register()
     runner = CliRunner()
     out, data = tmp_path / "out", tmp_path / "data"
-    done = runner.invoke(app, ["segment", str(photos), "--with", "fake", "--out", str(out)])
+    done = runner.invoke(commands(), ["segment", str(photos), "--with", "fake", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "7 of 7 photos segmented" in done.output
     assert "fake (numpy" in done.output
     build = ["build-dataset", "--recipe", "olrd", "--backgrounds", f"coco:{out}", "--count", "3"]
-    done = runner.invoke(app, [*build, "--out", str(data), "--executor", "serial"])
+    done = runner.invoke(commands(), [*build, "--out", str(data), "--executor", "serial"])
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(data)
     for row in dataset.rows(["id"]):
@@ -208,10 +206,10 @@ def test_photos_become_scenes_of_moved_objects_on_the_command_line(photos: Path,
 
 
 def test_when_every_photo_fails_the_command_does(photos: Path, tmp_path: Path) -> None:
-    if not app.registered_commands:
-        _register()
     for path in photos.rglob("*.*g"):
         path.write_bytes(b"<html>")
-    done = CliRunner().invoke(app, ["segment", str(photos), "--with", "fake", "--out", str(tmp_path / "out")])
+    done = CliRunner().invoke(
+        commands(), ["segment", str(photos), "--with", "fake", "--out", str(tmp_path / "out")]
+    )
     assert isinstance(done.exception, UserError)
     assert "nothing could be segmented: 0.jpg cannot be read" in str(done.exception)
