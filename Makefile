@@ -16,7 +16,7 @@ test: $(READY)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto # a thread a worker: more would wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile # a thread a worker: more would wait for each other
 
 setup: $(READY)  ## the virtual environment, with all that demo and test need
 

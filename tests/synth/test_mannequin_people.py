@@ -11,7 +11,7 @@ from mildbench.labels import KEYPOINTS, PARSING, UNLABELLED
 from synth.mannequin.figure import Figure, render_person
 from synth.sources.mannequin import MannequinPeople
 
-SEEDS = range(24)
+SEEDS = range(16)
 HEIGHT = 160
 CLOTHES = {"upper-clothes", "dress", "coat", "scarf"}
 LEGWEAR = {"pants", "socks", "skirt", "dress", "coat"}
