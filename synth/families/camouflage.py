@@ -1,15 +1,19 @@
-"""How much a place looks like somebody's clothes: distances between colour and texture histograms."""
+"""People where the background looks like their clothes, told by distances of colour and texture histograms."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from mildbench.labels import PARSING
 from synth import exact
+from synth.catalogue import PeopleCatalogue
+from synth.families.people import PeopleFamily
 from synth.fit import SizedFigure
+from synth.stage import Candidate, Place
 
 SKIN_AND_HAIR = [
     PARSING.index(name)
@@ -23,6 +27,40 @@ STEEPER = [round((1025 ** (step / EDGE_BINS) - 1) ** 2) for step in range(1, EDG
 
 Look = tuple[np.ndarray, np.ndarray]
 """Histograms: of colour, float32[8, 8, 8], and of texture, float32[8, 1]; numbers of pixels."""
+
+
+class Camouflage(PeopleFamily):
+    """People where the background looks like their clothes. Difficulty: 1 - the mean distance between the two."""
+
+    name = "camouflage"
+    hides = False
+
+    def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
+        super().__init__(catalogue, index, rng)
+        self._surroundings = Surroundings(self.stage.view.image)
+        self._distances: list[float] = []
+
+    def settle(self, candidates: Iterator[Candidate]) -> tuple[Candidate, Place] | None:
+        """Of all people and the places drawn for each, those that are nearest in colours and texture."""
+        found = [nearest for candidate in candidates if (nearest := self._nearest(candidate)) is not None]
+        if not found:
+            return None
+        distance, place, candidate = min(found, key=lambda nearest: nearest[0])
+        self._distances.append(distance)
+        return candidate, place
+
+    def _nearest(self, candidate: Candidate) -> tuple[float, Place, Candidate] | None:
+        places, clothes = [], look_of_clothes(candidate.figure)
+        for origin in self.stage.places(candidate):
+            window, part = self.stage.canvas.clip(candidate.figure.mask, origin)
+            places.append((self._surroundings.distance(clothes, part, window), origin))
+        if not places:
+            return None
+        distance, origin = min(places)
+        return distance, Place(origin), candidate
+
+    def difficulty(self) -> float:
+        return 1 - float(np.mean(self._distances))
 
 
 def look_of_clothes(figure: SizedFigure) -> Look:

@@ -9,7 +9,7 @@ background it stands on, and its height in the picture.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,23 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
 from synth import exact
-from synth.catalogue import (
-    Backdrop,
-    Stored,
-    check_rejections,
-    cut_square,
-    describe,
-    divide,
-    split_of_sample,
-)
 from synth.cutout import extend_colours, refine
+from synth.families.base import Family
 from synth.fit import SizedFigure, fit
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
+from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
 from synth.sources.base import (
@@ -46,7 +38,9 @@ from synth.sources.base import (
     SegmentedSource,
     open_source,
 )
-from synth.survey import Survey, files_of, photos_of
+from synth.splits import split_of_sample
+from synth.survey import Survey
+from synth.views import Backdrop, Stored, cut_square
 
 OBJECT_SHARE = (0.004, 0.2)
 """Area of a movable object, as a share of the frame."""
@@ -74,10 +68,13 @@ class _Picture:
     """int32[size, size]: the background's region at each pixel, 0 for an object and where nothing is known."""
 
 
-class OlrdCatalogue:
-    """Opens a recipe's segmented pictures and divides them over its splits.
+class PictureCatalogue:
+    """A recipe's segmented pictures; the key of what moves in one is `IMAGE/VIEW/SEGMENT`.
 
-    Stands in for `synth.catalogue.Catalogue` when scenes are rendered: a layer's key is `IMAGE/VIEW/SEGMENT`.
+    Args:
+        recipe: what is asked for.
+        seed: of the data set.
+        survey: of the pictures, where somebody has looked at them already.
     """
 
     def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None:
@@ -87,31 +84,27 @@ class OlrdCatalogue:
         choices = [
             BackgroundChoice(i, ref) for i, source in enumerate(self._sources) for ref in source.images()
         ]
-        self.survey = survey or Survey.of(photos_of(choices, self._sources), files_of(choices, self._sources))
-        choices = self.survey.readable(choices, self._sources)
-        lead = self.survey.leader
-        split_of = divide([lead(choice.ref.group) for choice in choices], recipe.splits, seed)
-        self.backgrounds = {
-            name: [c for c in choices if split_of[lead(c.ref.group)] == name] for name in recipe.splits
-        }
+        self._pictures = Pool("backgrounds", self._sources, choices)
+        self.survey = share_out(recipe, seed, survey, self._pictures)
         self._stored = Stored(recipe, self.backgrounds)
-        check_rejections(recipe, self._sources, Counter(choice.source for choice in choices))
         self._picture = lru_cache(maxsize=32)(self._read_picture)
 
-    def sources(self) -> list[SourceInfo]:
-        """What each source gave, for the data card and for telling whether it has changed."""
-        return describe("backgrounds", self._sources, self.backgrounds, self.survey)
+    @property
+    def backgrounds(self) -> dict[str, list[BackgroundChoice]]:
+        """By split."""
+        return self._pictures.by_split
+
+    def pools(self) -> Sequence[Pool]:
+        return (self._pictures,)
 
     def view(self, source: int, key: str, number: int) -> Backdrop:
-        """Crop `number` of a picture; raises `Rejected`."""
         return self._picture(source, key, number).backdrop
 
     def picture(self, source: int, key: str, number: int) -> _Picture:
-        """The same crop with its objects; raises `Rejected`."""
+        """Crop `number` of a picture with its objects; raises `Rejected`."""
         return self._picture(source, key, number)
 
     def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
-        """The object at scene size; raises `Rejected`."""
         return fit(self.cutout(source, key), scale, mirrored, room_for_shadow=shadow)
 
     def cutout(self, source: int, key: str) -> Cutout:
@@ -178,17 +171,21 @@ def _movable(mask: np.ndarray) -> bool:
     return bool(whole and np.count_nonzero(mask) >= SOLID * box)
 
 
-class OlrdPlanner:
-    """Plans the scenes of one OLRD catalogue: one moved object a scene. Difficulty: its share of the frame."""
+class Olrd(Family[PictureCatalogue]):
+    """One object of a picture, moved onto the background of the same picture. Difficulty: its share of the frame."""
 
-    def __init__(self, catalogue: OlrdCatalogue) -> None:
-        self.catalogue = catalogue
-        self.recipe = catalogue.recipe
+    name = "olrd"
+    opens = PictureCatalogue
 
-    def plan(self, index: int) -> tuple[Plan, Notes]:
-        """The plan of scene `index`; raises `AllRejected` when no picture of the split has a movable object."""
-        rng, notes = generator(self.catalogue.seed, "olrd", index), Notes()
-        split = split_of_sample(index, self.recipe.splits)
+    @classmethod
+    def problem(cls, recipe: Recipe) -> str | None:
+        if not recipe.people:
+            return None
+        return "people: olrd moves objects of the pictures in backgrounds and pastes nobody: leave people out"
+
+    def plan(self) -> tuple[Plan, Notes]:
+        rng, notes = generator(self.catalogue.seed, "olrd", self.index), Notes()
+        split = split_of_sample(self.index, self.recipe.splits)
         pool = self.catalogue.backgrounds[split]
         for position in rng.permutation(len(pool)):
             choice = pool[position]
@@ -203,7 +200,7 @@ class OlrdPlanner:
                 continue
             background: dict[str, Any] = {"source": choice.source, "key": choice.ref.key, "view": number}
             planned, share = person
-            return Plan(index, split, "olrd", round(share, 6), background, [planned]), notes
+            return Plan(self.index, split, self.name, round(share, 6), background, [planned]), notes
         raise AllRejected(f"no picture of split {split!r} has an object to move", notes.rejections)
 
     def _moved_object(
