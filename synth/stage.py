@@ -1,7 +1,8 @@
 """One scene of people on a background in the making: who could stand where, by the rules all families share.
 
-Each decision about a person is one method: how tall they appear and which row they stand on (`candidate`), where they
-stand from left to right (`places`, `in_front_of_somebody`), and whether that is a place to stand (`_acceptable`).
+Each decision is one method: which background (`_background`), how tall somebody appears (`_stature`) and which row they
+stand on (`_foot_row`), where they stand from left to right (`places`, `in_front_of_somebody`), and whether that is a
+place to stand (`_stands_well`).
 """
 
 from __future__ import annotations
