@@ -20,13 +20,13 @@ from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
 from mildbench.files import file_sha256, fingerprint, read_json, write_bytes, write_json
 from synth.allocator import keep_freed_memory
-from synth.catalogue import Catalogue, split_of_sample
-from synth.olrd import OlrdCatalogue, OlrdPlanner
+from synth.catalogue import Catalogue, describe
 from synth.plan import AllRejected
-from synth.planner import Planner
+from synth.planner import Planner, open_planner
 from synth.ratios import VisibleRatios
 from synth.recipe import Recipe
 from synth.render import render
+from synth.splits import split_of_sample
 from synth.survey import Survey
 
 STATE = ".build"
@@ -56,7 +56,7 @@ def build(
     }
     _PLANNERS.clear()  # the sources may have changed since this process last opened them
     _PLANNERS[_key(job)] = planner
-    sources = catalogue.sources()
+    sources = describe(catalogue)
     public = _public(recipe, sources)
     # Paths are left out and contents are in: a source may move between two runs, but must not change.
     identity = fingerprint(
@@ -156,21 +156,11 @@ def run_shard(spec: Spec) -> int:
     return len(entries)
 
 
-def open_planner(recipe: Recipe, seed: int, survey: Survey | None = None) -> Planner | OlrdPlanner:
-    """Open a recipe's sources and divide them over its splits; raises `UserError` when they do not suffice.
-
-    Looks at every picture, unless given the `survey` of somebody who has.
-    """
-    if "olrd" in recipe.families:
-        return OlrdPlanner(OlrdCatalogue(recipe, seed, survey))
-    return Planner(Catalogue(recipe, seed, survey))
-
-
-_PLANNERS: dict[str, Planner | OlrdPlanner] = {}
+_PLANNERS: dict[str, Planner] = {}
 """That of the last job: sources are opened once per process, however many shards it makes."""
 
 
-def _planner(job: dict[str, Any]) -> Planner | OlrdPlanner:
+def _planner(job: dict[str, Any]) -> Planner:
     if (key := _key(job)) not in _PLANNERS:
         keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
         _PLANNERS.clear()
@@ -288,7 +278,7 @@ def _finish(
     public: dict[str, Any],
     out: Path,
     specs: Iterator[Spec],
-    catalogue: Catalogue | OlrdCatalogue,
+    catalogue: Catalogue,
 ) -> DatasetInfo:
     """Merge the completion records into the index, one at a time."""
     recipe = Recipe.model_validate(job["recipe"])
@@ -307,7 +297,7 @@ def _finish(
         "jpeg": {split: quality for split in splits if (quality := recipe.jpeg_quality(split)) is not None},
         "recipe": public,
         "build": identity,
-        "sources": [source.model_dump() for source in catalogue.sources()],
+        "sources": [source.model_dump() for source in describe(catalogue)],
     }
     with IndexWriter(out, description, splits) as index:
         for spec in specs:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MEGABYTE = 2**20
+
 
 @dataclass
 class _Item:

@@ -46,7 +46,7 @@ class Plan:
     split: str
     family: str
     difficulty: float
-    """How hard the scene is in its family's own measure, in 0..1 (see `synth.planner`)."""
+    """How hard the scene is in its family's own measure, in 0..1 (see `synth.families`)."""
     background: dict[str, Any]
     """`source` (index into the recipe's background sources), `key`, `view` (which crop)."""
     people: list[PlannedPerson]

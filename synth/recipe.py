@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mildbench.errors import UserError, did_you_mean
 from synth.blend import BLENDS
+from synth.families.base import FAMILIES
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -39,11 +40,6 @@ ZoomRange = Annotated[tuple[Zoom, Zoom], AfterValidator(_ordered)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-Family = Literal["occlusion", "entanglement", "camouflage", "olrd"]
-"""Scenario families: people who hide people; people with what they carry or ride; people placed where the
-background looks like their clothes; an object of the picture itself, moved (MagicEraser's OLRD)."""
-
-
 class Band(BaseModel):
     """A range of visible ratios and how often it is asked for."""
 
@@ -61,8 +57,10 @@ class Recipe(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the data set, and of its folder"
     )
     description: str = Field(description="one sentence for the data card")
-    families: Annotated[dict[Family, Weight], AfterValidator(_sorted)] = Field(
-        default={"occlusion": 1}, min_length=1, description="scenario family -> weight; olrd stands alone"
+    families: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
+        default={"occlusion": 1},
+        min_length=1,
+        description="scenario family -> weight (mildbench ls families)",
     )
     people: list[str] = Field(
         default=[], description="people sources, SCHEME:PATH?OPTION=VALUE; none for olrd"
@@ -190,15 +188,7 @@ def check(content: dict[str, object], where: str) -> Recipe:
             f"recipe {where}: {key}: {_plain(first['type'], first['msg'])} (got {first['input']!r})"
         ) from None
     _check_weights(recipe, where)
-    if "olrd" in recipe.families and len(recipe.families) > 1:
-        raise UserError(f"recipe {where}: families: olrd is made differently and cannot be mixed with others")
-    if "olrd" in recipe.families and recipe.people:
-        raise UserError(
-            f"recipe {where}: people: olrd moves objects of the pictures in backgrounds and pastes nobody: "
-            "leave people out"
-        )
-    if "olrd" not in recipe.families and not recipe.people:
-        raise UserError(f"recipe {where}: people: no source given: name at least one, e.g. mannequin:")
+    _check_families(recipe, where)
     for name in recipe.splits:
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise UserError(
@@ -258,6 +248,20 @@ def _check_weights(recipe: Recipe, where: str) -> None:
             raise UserError(
                 f"recipe {where}: {key}: all weights are zero: give at least one a positive weight"
             )
+
+
+def _check_families(recipe: Recipe, where: str) -> None:
+    families = {name: FAMILIES.load(name) for name in recipe.families}
+    first, *others = families
+    for other in others:
+        if families[other].opens is not families[first].opens:
+            raise UserError(
+                f"recipe {where}: families: {first} and {other} are made of different things and cannot be mixed: "
+                "leave one out"
+            )
+    for family in families.values():
+        if problem := family.problem(recipe):
+            raise UserError(f"recipe {where}: {problem}")
 
 
 def _shipped() -> Path:

@@ -6,15 +6,15 @@ import numpy as np
 
 from mildbench.scene import Layer, Person, Scene
 from synth.blend import BLENDS
-from synth.catalogue import Backdrop, Catalogue
+from synth.catalogue import Catalogue
 from synth.fit import cast_shadow
 from synth.harmonise import harmonise
-from synth.olrd import OlrdCatalogue
 from synth.plan import Plan
 from synth.rng import generator
+from synth.views import Backdrop
 
 
-def render(plan: Plan, catalogue: Catalogue | OlrdCatalogue) -> tuple[Scene, np.ndarray, Backdrop]:
+def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, np.ndarray, Backdrop]:
     """The scene of a plan, its composite (uint8[size, size, 3]), and the backdrop it stands on."""
     backdrop = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
     canvas = backdrop.image.copy()

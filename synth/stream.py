@@ -8,12 +8,11 @@ from typing import Any
 
 from mildbench.errors import UserError
 from mildbench.scene import Scene
-from synth.build import open_planner
-from synth.catalogue import split_of_sample
-from synth.olrd import OlrdPlanner
-from synth.planner import Planner
+from synth.catalogue import describe
+from synth.planner import Planner, open_planner
 from synth.recipe import Recipe
 from synth.render import render
+from synth.splits import split_of_sample
 from synth.survey import Survey
 
 
@@ -34,7 +33,7 @@ class RenderedScenes:
         return RenderedScenes, (self.recipe, self.seed, self._planner.catalogue.survey)
 
     @cached_property
-    def _planner(self) -> Planner | OlrdPlanner:
+    def _planner(self) -> Planner:
         return open_planner(self.recipe, self.seed, self._survey)
 
     def check(self, split: str) -> None:
@@ -62,7 +61,7 @@ class RenderedScenes:
 
     def describe(self) -> dict[str, Any]:
         """The recipe, and in place of its sources' paths their names and what they hold."""
-        sources = self._planner.catalogue.sources()
+        sources = describe(self._planner.catalogue)
         return {
             "recipe": self.recipe.model_dump(mode="json", exclude={"people", "backgrounds", "count"}),
             "seed": self.seed,

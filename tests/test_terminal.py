@@ -24,6 +24,7 @@ LISTINGS = (
     "metrics",
     "sources",
     "recipes",
+    "families",
     "tasks",
     "annotators",
     "trainers",

@@ -92,18 +92,18 @@ def build_dataset(
 
 def _preview(recipe: Recipe, seed: int) -> Iterator[str]:
     """What the sources hold, split by split."""
-    from synth.build import open_planner
+    from synth.catalogue import describe
+    from synth.planner import open_planner
 
     catalogue = open_planner(recipe, seed).catalogue
-    for source in catalogue.sources():
+    for source in describe(catalogue):
         reasons = [f"{count} {reason}" for reason, count in (source.rejected | source.left_out).items()]
         counts = f"{sum(source.rejected.values())} rejected, {sum(source.left_out.values())} left out"
         why = f" ({'; '.join(reasons)})" if reasons else ""
         yield f"{source.role}: {source.name}: {source.items} usable, {counts}{why}"
-    people = getattr(catalogue, "people", None)  # olrd has pictures only
     for split in recipe.splits:
-        found = "" if people is None else f"{len(people[split])} people, "
-        yield f"split {split}: {found}{len(catalogue.backgrounds[split])} backgrounds"
+        found = ", ".join(f"{len(pool.by_split[split])} {pool.role}" for pool in catalogue.pools())
+        yield f"split {split}: {found}"
 
 
 def _account(info: DatasetInfo, target: Path) -> Iterator[str]:

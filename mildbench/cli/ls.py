@@ -11,8 +11,8 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, blends, tasks or "
-            "executors",
+            help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, families, blends, "
+            "tasks or executors",
             show_default=False,
         ),
     ],
@@ -31,6 +31,7 @@ def ls(
         "sources": _sources,
         "imports": _imports,
         "recipes": _recipes,
+        "families": _families,
         "blends": _blends,
         "tasks": _tasks,
         "executors": _executors,
@@ -131,6 +132,12 @@ def _imports() -> Rows:
 
     found = [(known.name, known.summary, known.layout, known.verified) for known in PUBLIC.values()]
     return [("import", "what it is", "layout", "layout held against"), *found]
+
+
+def _families() -> Rows:
+    from synth.families.base import FAMILIES
+
+    return [("family", "its scenes"), *_loaded(FAMILIES, _summary)]
 
 
 def _blends() -> Rows:

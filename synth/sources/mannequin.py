@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from mildbench.errors import UserError
 from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance
-from synth.mannequin.figure import render_person
-from synth.scenery.render import render_scenery
+from synth import embedded
 from synth.sources.base import (
     Background,
     BackgroundRef,
@@ -72,7 +71,7 @@ class MannequinPeople(PeopleSource):
         ]
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
-        figure = render_person(_number(self._seed, key), STATURE, self._carries(key))
+        figure = embedded.person(_number(self._seed, key), STATURE, self._carries(key))
         provenance = Provenance(self.name, key, pixels_sha256(figure.rgba), self.licence)
         return Cutout(figure.rgba, figure.parsing, figure.keypoints, provenance, figure.carried)
 
@@ -104,7 +103,7 @@ class MannequinBackgrounds(BackgroundSource):
         return [BackgroundRef(key, f"mannequin-scenery/{self._seed}/{key}") for key in self._keys]
 
     def background(self, key: str) -> Background:
-        scenery = render_scenery(_number(self._seed, key), self._side, self._side)
+        scenery = embedded.place(_number(self._seed, key), self._side, self._side)
         provenance = Provenance(self.name, key, pixels_sha256(scenery.image), self.licence)
         return Background(scenery.image, provenance, scenery.horizon, scenery.camera_height, scenery.ground)
 

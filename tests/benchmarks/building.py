@@ -32,7 +32,7 @@ from mildbench.executors import ProcessExecutor, SerialExecutor, Spec
 from mildbench.files import write_bytes
 from mildbench.images import encode_png, read_rgb
 from synth import build as building
-from synth.catalogue import Catalogue
+from synth.catalogue import PeopleCatalogue
 from synth.recipe import Recipe, check, load
 from synth.survey import Survey
 
@@ -67,13 +67,13 @@ def build(recipe: Recipe, out: Path, workers: int) -> None:
 
 def open_sources(spec: Spec) -> None:
     """What a worker does before its first scene."""
-    Catalogue(Recipe.model_validate(spec["recipe"]), 0, Survey())
+    PeopleCatalogue(Recipe.model_validate(spec["recipe"]), 0, Survey())
 
 
 def start_up(recipe: Recipe, workers: int) -> None:
     """What a build does before its first scene: workers start, everybody opens the sources."""
     spec: Spec = {"recipe": recipe.model_dump(mode="json")}
-    Catalogue(recipe, 0)
+    PeopleCatalogue(recipe, 0)
     if workers > 1:
         list(ProcessExecutor(workers).run(open_sources, [spec] * workers))
 
@@ -90,12 +90,12 @@ class Floor:
                     code = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
                     pixels = cv2.cvtColor(pixels, code)
                 self.outputs[name] = pixels
-        catalogue = Catalogue(recipe, 0)
+        posers, backdrops = PeopleCatalogue(recipe, 0).pools()
         plans = [json.loads(plan) for plan in Dataset.open(built).samples["plan"]]
         backgrounds = {(plan["background"]["source"], plan["background"]["key"]) for plan in plans}
         people = {(person["source"], person["key"]) for plan in plans for person in plan["people"]}
-        self.sources = {catalogue._background_sources[source].photo(key) for source, key in backgrounds}
-        self.sources |= {catalogue._people_sources[source].photo(key) for source, key in people}
+        self.sources = {backdrops.sources[source].photo(key) for source, key in backgrounds}
+        self.sources |= {posers.sources[source].photo(key) for source, key in people}
 
     def run(self, out: Path, encode: Callable[[np.ndarray], bytes]) -> None:
         for path in self.sources:

@@ -27,9 +27,8 @@ import numpy as np
 
 from mildbench.images import read_rgb
 from mildbench.scene import over
+from synth import embedded
 from synth.cutout import band_of, refine
-from synth.mannequin.figure import render_person
-from synth.scenery.render import render_scenery
 from synth.sources.base import BACKGROUNDS, open_source
 
 CutOut = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -86,7 +85,7 @@ def cases(pictures: list[np.ndarray], height: int) -> Iterator[Case]:
     """One person on each picture."""
     for seed, picture in enumerate(pictures):
         rng = np.random.default_rng(seed)
-        figure = render_person(seed, height).rgba
+        figure = embedded.person(seed, height).rgba
         figure = np.pad(figure, ((24, 24), (24, 24), (0, 0)))
         exact = through_lens(figure, rng.uniform(0.4, 1.0))
         h, w = exact.shape[:2]
@@ -166,7 +165,7 @@ def main() -> None:
         source = open_source("skimage:", BACKGROUNDS)
         photos = [source.background(ref.key).image for ref in source.backgrounds()]
     photos = [photos[i % len(photos)] for i in range(arguments.count)]
-    scenery = [render_scenery(seed, 480, 480).image for seed in range(arguments.count)]
+    scenery = [embedded.place(seed, 480, 480).image for seed in range(arguments.count)]
     for title, pictures in (("scenery", scenery), ("photos", photos)):
         everybody = list(cases(pictures, arguments.height))
         print(f"{title}: {len(everybody)} people of {arguments.height} px    halo   alpha    IoU     ms")

@@ -32,9 +32,9 @@ from cpu_kinds import main as compared
 from mildbench.labels import KEYPOINTS
 from synth import exact
 from synth.blend import BLENDS, clone
-from synth.build import open_planner
 from synth.cutout import refine
 from synth.harmonise import edge_blur, noise_sigma
+from synth.planner import open_planner
 from synth.recipe import Recipe, load
 from synth.render import render
 

@@ -31,8 +31,7 @@ from cpu_kinds import digest
 from cpu_kinds import main as compared
 
 import synth
-from synth.mannequin.figure import render_person
-from synth.scenery.render import render_scenery
+from synth import embedded
 
 ROOT = str(Path(synth.__file__).parent)
 STATURE = 480
@@ -62,9 +61,9 @@ def drawn(people: int, places: int, side: int) -> Iterator[Sequence[str]]:
     """Name and digest of each exact operation, each person, every other one carrying something, and each place."""
     yield from exact_operations.digests()
     for number in range(people):
-        yield f"person {number}", digest(render_person(number, STATURE, number % 2 == 1))
+        yield f"person {number}", digest(embedded.person(number, STATURE, number % 2 == 1))
     for number in range(places):
-        yield f"place {number}", digest(render_scenery(number, side, side))
+        yield f"place {number}", digest(embedded.place(number, side, side))
 
 
 def recorded(made: Iterator[Sequence[str]]) -> Iterator[Sequence[str]]:

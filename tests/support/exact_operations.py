@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synth import exact_math, fixed_point, gamma
+from synth.embedded import exact_math, fixed_point, gamma
 
 
 def operations() -> Iterator[tuple[str, np.ndarray]]:

@@ -32,10 +32,11 @@ from mildbench.dataset.writers import SCENES, Format
 from mildbench.errors import UserError
 from mildbench.executors import ProcessExecutor, SerialExecutor
 from synth.build import STATE, build
-from synth.catalogue import Catalogue, divide, split_of_sample
+from synth.catalogue import PeopleCatalogue
 from synth.plan import Plan
 from synth.recipe import Recipe
 from synth.render import render
+from synth.splits import divide, split_of_sample
 
 
 def quiet(count: int) -> None:
@@ -314,7 +315,7 @@ def test_pycocotools_loads_and_agrees(built: Path) -> None:
 
 
 def test_no_source_image_is_in_two_splits(recipe: Recipe) -> None:
-    catalogue = Catalogue(recipe, 0)
+    catalogue = PeopleCatalogue(recipe, 0)
     for pools in (catalogue.people, catalogue.backgrounds):
         groups = [{choice.ref.group for choice in pool} for pool in pools.values()]
         assert all(groups)
@@ -333,7 +334,7 @@ def test_shares_of_splits_are_kept() -> None:
 
 def test_rendering_a_plan_from_its_json_gives_the_same_bytes(recipe: Recipe, built: Path) -> None:
     dataset = Dataset.open(built)
-    catalogue = Catalogue(recipe, 0)
+    catalogue = PeopleCatalogue(recipe, 0)
     for sample_id in dataset.samples["id"][:6]:
         plan = Plan.from_json(json.loads(dataset.row(sample_id)["plan"]))
         scene, _, _ = render(plan, catalogue)

@@ -9,7 +9,8 @@ import pytest
 from mildbench.cli.build_dataset import _account
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
-from synth.build import build, open_planner
+from synth.build import build
+from synth.planner import open_planner
 from synth.recipe import Recipe
 
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from mildbench.scene import Provenance
-from synth import catalogue
+from synth import catalogue, figures, views
 from synth.cache import Cache, size_of
-from synth.catalogue import Backdrop, Catalogue, View
+from synth.catalogue import PeopleCatalogue
 from synth.plan import Plan
 from synth.planner import Planner
 from synth.recipe import Recipe
 from synth.render import render
+from synth.views import Backdrop, View
 
 NOWHERE = Provenance("test", "none", "", "none")
 
@@ -140,11 +141,12 @@ def test_a_view_counts_the_file_that_it_is_going_to_hold() -> None:
 
 def test_scenes_are_the_same_whatever_is_kept(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     def scenes() -> tuple[list[Plan], list[bytes]]:
-        planner = Planner(Catalogue(recipe, 0))
+        planner = Planner(PeopleCatalogue(recipe, 0))
         plans = [planner.plan(index)[0] for index in range(recipe.count)]
         return plans, [render(plan, planner.catalogue)[1].tobytes() for plan in plans]
 
     found = scenes()
-    for name in ("SOURCE_CACHE", "VIEW_CACHE", "FIGURE_CACHE"):
-        monkeypatch.setattr(catalogue, name, 1)
+    monkeypatch.setattr(catalogue, "SOURCE_CACHE", 1)
+    monkeypatch.setattr(views, "VIEW_CACHE", 1)
+    monkeypatch.setattr(figures, "FIGURE_CACHE", 1)
     assert scenes() == found

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synth.camouflage import EDGE_BINS, STEEPER, Surroundings, look_of_clothes
+from synth.families.camouflage import EDGE_BINS, STEEPER, Surroundings, look_of_clothes
 from synth.fit import SizedFigure
 
 SIDE = 80

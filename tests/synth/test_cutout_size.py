@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from synth.catalogue import FINENESS, Catalogue
+from synth.catalogue import PeopleCatalogue
+from synth.figures import FINENESS
 from synth.fit import fit
 from synth.recipe import Recipe
 from synth.sources.folder import FolderPeople
@@ -37,12 +38,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def catalogue(recipe: Recipe, photos: Path) -> Catalogue:
+def catalogue(recipe: Recipe, photos: Path) -> PeopleCatalogue:
     changes = {"people": [f"folder:{photos}"], "splits": {"test": 1.0}, "crowd": {1: 1.0}}
-    return Catalogue(recipe.model_copy(update=changes), 0)
+    return PeopleCatalogue(recipe.model_copy(update=changes), 0)
 
 
-def test_only_who_is_taller_than_scenes_need_is_reduced(catalogue: Catalogue) -> None:
+def test_only_who_is_taller_than_scenes_need_is_reduced(catalogue: PeopleCatalogue) -> None:
     recipe = catalogue.recipe
     enough = FINENESS * recipe.stature[1] * recipe.size
     assert HEIGHTS["images/small.png"] < enough < HEIGHTS["images/tall.png"]
@@ -53,7 +54,7 @@ def test_only_who_is_taller_than_scenes_need_is_reduced(catalogue: Catalogue) ->
     assert tall.scale == pytest.approx(enough / HEIGHTS["images/tall.png"], abs=0.01)
 
 
-def test_scenes_show_what_a_finer_cut_out_would_have_shown(catalogue: Catalogue, photos: Path) -> None:
+def test_scenes_show_what_a_finer_cut_out_would_have_shown(catalogue: PeopleCatalogue, photos: Path) -> None:
     key = "images/tall.png"
     fine = FolderPeople(str(photos)).cutout(key)
     assert catalogue.cutout(0, key).area == pytest.approx(fine.area, rel=0.02)

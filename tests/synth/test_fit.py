@@ -10,7 +10,7 @@ import pytest
 
 from mildbench.labels import PARSING
 from mildbench.scene import Provenance
-from synth.catalogue import Catalogue
+from synth.catalogue import PeopleCatalogue
 from synth.fit import fit
 from synth.recipe import Recipe
 from synth.sources.base import Cutout
@@ -27,7 +27,7 @@ def test_what_lies_under_alpha_0_is_the_persons_own_colour(
     rgba[..., :3][rgba[..., 3] > 0] = (30, 60, 200)
     for number in range(4):
         cv2.imwrite(str(tmp_path / f"{number}.png"), rgba)
-    catalogue = Catalogue(recipe.model_copy(update={"people": [f"folder:{tmp_path}"]}), 0)
+    catalogue = PeopleCatalogue(recipe.model_copy(update={"people": [f"folder:{tmp_path}"]}), 0)
     figure = catalogue.figure(0, "0.png", scale, True, shadow)
     x, y, w, h = cv2.boundingRect((figure.rgba[..., 3] > 0).astype(np.uint8))
     colours = figure.rgba[y : y + h, x : x + w, :3].reshape(-1, 3)

@@ -8,7 +8,8 @@ import pytest
 
 from mildbench.errors import UserError
 from mildbench.labels import KEYPOINTS, PARSING, UNLABELLED
-from synth.mannequin.figure import Figure, render_person
+from synth import embedded
+from synth.embedded import Figure
 from synth.sources.mannequin import MannequinPeople
 
 SEEDS = range(16)
@@ -19,12 +20,12 @@ LEGWEAR = {"pants", "socks", "skirt", "dress", "coat"}
 
 @pytest.fixture(scope="module")
 def crowd() -> list[Figure]:
-    return [render_person(seed, HEIGHT) for seed in SEEDS]
+    return [embedded.person(seed, HEIGHT) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
 def carriers() -> list[Figure]:
-    return [render_person(seed, HEIGHT, carrying=True) for seed in SEEDS]
+    return [embedded.person(seed, HEIGHT, carrying=True) for seed in SEEDS]
 
 
 @pytest.fixture(params=["crowd", "carriers"])
@@ -51,7 +52,7 @@ def family(keypoint: str) -> set[str]:
 
 
 def test_same_seed_same_bytes_other_seed_other_person() -> None:
-    a, b, c = render_person(5, 120), render_person(5, 120), render_person(6, 120)
+    a, b, c = embedded.person(5, 120), embedded.person(5, 120), embedded.person(6, 120)
     assert a.rgba.tobytes() == b.rgba.tobytes()
     assert a.parsing.tobytes() == b.parsing.tobytes()
     assert a.keypoints.tobytes() == b.keypoints.tobytes()
@@ -153,7 +154,7 @@ def test_stature(crowd: list[Figure]) -> None:
 
 
 def test_height_scales_the_figure() -> None:
-    small, large = render_person(8, 100), render_person(8, 300)
+    small, large = embedded.person(8, 100), embedded.person(8, 300)
     assert large.parsing.shape[0] == pytest.approx(3 * small.parsing.shape[0], rel=0.06)
     np.testing.assert_allclose(large.keypoints[:, :2] / 3, small.keypoints[:, :2], atol=2.5)
 
@@ -187,7 +188,7 @@ def test_a_thing_shows_exactly_when_something_is_carried(crowd: list[Figure], ca
 
 
 def test_same_seed_same_things(carriers: list[Figure]) -> None:
-    again = render_person(SEEDS[-1], HEIGHT, carrying=True)
+    again = embedded.person(SEEDS[-1], HEIGHT, carrying=True)
     assert again.rgba.tobytes() == carriers[-1].rgba.tobytes()
     assert again.parsing.tobytes() == carriers[-1].parsing.tobytes()
     assert again.keypoints.tobytes() == carriers[-1].keypoints.tobytes()
@@ -218,7 +219,7 @@ def test_things_vary_and_the_person_stays(crowd: list[Figure], carriers: list[Fi
 def test_thin_things_hold_together_when_small(height: int) -> None:
     # Straps, cords and shafts are far thinner than a pixel at this size.
     for seed in (1, 22, 38, 41):
-        figure = render_person(seed, height, carrying=True)
+        figure = embedded.person(seed, height, carrying=True)
         assert figure.carried
         assert cv2.connectedComponents((figure.parsing > 0).astype(np.uint8))[0] == 2
         assert (figure.parsing == UNLABELLED).sum() > 0.002 * height**2

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from synth.blend import BLENDS
-from synth.camouflage import Surroundings, look_of_clothes
 from synth.cutout import refine
+from synth.families.camouflage import Surroundings, look_of_clothes
 from synth.fit import SizedFigure, cast_shadow
 from synth.harmonise import Harmony, harmonise
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from mildbench.errors import UserError
 from mildbench.executors import ProcessExecutor
 from mildbench.images import read_rgb, read_thumbnail
-from synth.build import build, open_planner
+from synth.build import build
+from synth.catalogue import describe
 from synth.near_duplicates import DISTANCE, alike, difference_hash
+from synth.planner import open_planner
 from synth.recipe import Recipe
 
 
@@ -106,6 +108,6 @@ def test_unreadable_pictures_are_never_called_usable(
     shutil.copytree(backgrounds, folder)
     (folder / "bad.png").write_bytes(b"no picture")
     catalogue = open_planner(recipe.model_copy(update={"backgrounds": [f"folder:{folder}"]}), 0).catalogue
-    described = catalogue.sources()[-1]
+    described = describe(catalogue)[-1]
     assert (described.items, described.rejected) == (9, {"image missing or unreadable": 1})
     assert "bad.png" not in {choice.ref.key for pool in catalogue.backgrounds.values() for choice in pool}

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mildbench.scene import Provenance
-from synth.olrd import OlrdCatalogue, OlrdPlanner
+from synth.families.olrd import PictureCatalogue
 from synth.plan import Plan
+from synth.planner import Planner
 from synth.recipe import load
 from synth.render import render
 from synth.sources.base import BackgroundRef, Rejections, Segment, SegmentedImage, SegmentedSource
@@ -44,14 +45,14 @@ class Drawn(SegmentedSource):
 
 
 @pytest.fixture
-def catalogue(monkeypatch: pytest.MonkeyPatch) -> OlrdCatalogue:
-    monkeypatch.setattr("synth.olrd.open_source", lambda text, registry: Drawn())
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> PictureCatalogue:
+    monkeypatch.setattr("synth.families.olrd.open_source", lambda text, registry: Drawn())
     changes = {"size": 160, "background_zoom": (1.0, 1.0), "splits": {"test": 1.0}}
-    return OlrdCatalogue(load("olrd").model_copy(update=changes), 0)
+    return PictureCatalogue(load("olrd").model_copy(update=changes), 0)
 
 
-def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: OlrdCatalogue) -> None:
-    planner = OlrdPlanner(catalogue)
+def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: PictureCatalogue) -> None:
+    planner = Planner(catalogue)
     origins = set()
     for index in range(30):
         plan, _ = planner.plan(index)
@@ -72,8 +73,8 @@ def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: OlrdCatalogu
     assert len(origins) > 20
 
 
-def test_plans_render_from_json_to_the_same_bytes(catalogue: OlrdCatalogue) -> None:
-    plan, _ = OlrdPlanner(catalogue).plan(3)
+def test_plans_render_from_json_to_the_same_bytes(catalogue: PictureCatalogue) -> None:
+    plan, _ = Planner(catalogue).plan(3)
     again = Plan.from_json(plan.to_json())
     assert again == plan
     assert np.array_equal(render(plan, catalogue)[0].composite(), render(again, catalogue)[0].composite())

@@ -11,14 +11,15 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from mildbench.errors import UserError
-from synth.camouflage import Surroundings, look_of_clothes
 from synth.canvas import Canvas
-from synth.catalogue import Catalogue, PersonChoice
+from synth.catalogue import PeopleCatalogue
+from synth.families.camouflage import Surroundings, look_of_clothes
 from synth.fit import SizedFigure
 from synth.plan import Plan
 from synth.planner import Planner
 from synth.recipe import Recipe, check
 from synth.render import render
+from synth.sources.base import PersonChoice
 
 
 def with_keys(recipe: Recipe, **changes: object) -> Recipe:
@@ -26,7 +27,7 @@ def with_keys(recipe: Recipe, **changes: object) -> Recipe:
 
 
 def test_asked_for_visible_ratios_are_reached(recipe: Recipe) -> None:
-    planner = Planner(Catalogue(recipe, 0))
+    planner = Planner(PeopleCatalogue(recipe, 0))
     asked = 0
     for index in range(40):
         plan, _ = planner.plan(index)
@@ -43,7 +44,7 @@ def test_asked_for_visible_ratios_are_reached(recipe: Recipe) -> None:
 def test_the_distribution_of_ratios_is_the_recipes(recipe: Recipe) -> None:
     """Not only the ratios that are easy to reach: the earth mover's distance to the recipe's bands is small."""
     bands = [{"range": (0.3, 0.4), "weight": 1}, {"range": (0.8, 0.9), "weight": 1}]
-    planner = Planner(Catalogue(with_keys(recipe, visible_ratio=bands, crowd={2: 1}, occlude=1), 0))
+    planner = Planner(PeopleCatalogue(with_keys(recipe, visible_ratio=bands, crowd={2: 1}, occlude=1), 0))
     asked = [ratio for index in range(120) for ratio in planner.plan(index)[0].asked.values()]
     wanted = np.concatenate([np.linspace(0.3, 0.4, 100), np.linspace(0.8, 0.9, 100)])
     assert len(asked) > 90
@@ -51,22 +52,22 @@ def test_the_distribution_of_ratios_is_the_recipes(recipe: Recipe) -> None:
 
 
 def test_a_plan_survives_json(recipe: Recipe) -> None:
-    planner = Planner(Catalogue(recipe, 0))
+    planner = Planner(PeopleCatalogue(recipe, 0))
     for index in range(8):
         plan, _ = planner.plan(index)
         assert Plan.from_json(plan.to_json()) == plan
 
 
 def test_people_stand_nearer_from_layer_to_layer(recipe: Recipe) -> None:
-    planner = Planner(Catalogue(recipe, 0))
+    planner = Planner(PeopleCatalogue(recipe, 0))
     for index in range(20):
         scales = [person.scale for person in planner.plan(index)[0].people]
         assert all(near >= 0.9 * far for far, near in pairwise(scales))
 
 
 def test_camouflage_chooses_places_that_look_like_the_clothes(recipe: Recipe) -> None:
-    hidden = Planner(Catalogue(with_keys(recipe, families={"camouflage": 1}, crowd={1: 1}), 0))
-    plain = Planner(Catalogue(with_keys(recipe, crowd={1: 1}), 0))
+    hidden = Planner(PeopleCatalogue(with_keys(recipe, families={"camouflage": 1}, crowd={1: 1}), 0))
+    plain = Planner(PeopleCatalogue(with_keys(recipe, crowd={1: 1}), 0))
 
     def distance(plan: Plan) -> float:
         catalogue = hidden.catalogue
@@ -102,8 +103,8 @@ def test_distance_is_0_on_ones_own_picture_and_1_with_nothing_in_common() -> Non
 def test_entanglement_takes_only_people_with_objects(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     entangled = with_keys(recipe, families={"entanglement": 1})
     with pytest.raises(UserError, match="nobody who carries anything"):
-        Catalogue(entangled, 0)
-    catalogue = Catalogue(recipe, 0)
+        Planner(PeopleCatalogue(entangled, 0))
+    catalogue = PeopleCatalogue(recipe, 0)
     catalogue.recipe = entangled
     for split, pool in catalogue.people.items():
         catalogue.people[split] = [
@@ -118,7 +119,7 @@ def test_entanglement_takes_only_people_with_objects(recipe: Recipe, monkeypatch
 
 
 def test_one_person_is_not_called_occlusion(recipe: Recipe) -> None:
-    plan, _ = Planner(Catalogue(with_keys(recipe, crowd={1: 1}), 0)).plan(0)
+    plan, _ = Planner(PeopleCatalogue(with_keys(recipe, crowd={1: 1}), 0)).plan(0)
     assert plan.family == "single"
 
 
@@ -131,7 +132,7 @@ def test_a_person_cut_by_the_source_reaches_the_frames_lower_edge(tmp_path: Path
         mask[20:, 15:55] = 255  # down to the last row
         cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), picture)
         cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
-    planner = Planner(Catalogue(with_keys(recipe, people=[f"folder:{tmp_path}"], crowd={1: 1}), 0))
+    planner = Planner(PeopleCatalogue(with_keys(recipe, people=[f"folder:{tmp_path}"], crowd={1: 1}), 0))
     for index in range(10):
         scene, _, _ = render(planner.plan(index)[0], planner.catalogue)
         assert scene.people().visible[0][-1].any()

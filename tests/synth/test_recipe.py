@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mildbench.errors import UserError
-from synth.build import open_planner
+from synth.planner import open_planner
 from synth.recipe import check, load, names
 
 

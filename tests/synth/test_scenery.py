@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from synth.scenery.render import KINDS, Scenery, render_scenery
+from synth import embedded
+from synth.embedded.scenery.render import KINDS, Scenery
 
 SIZE = 96
 
@@ -25,7 +26,7 @@ SEEDS = _seeds()
 
 @pytest.fixture(scope="module")
 def places() -> dict[str, Scenery]:
-    return {kind: render_scenery(seed, SIZE, SIZE) for kind, seed in SEEDS.items()}
+    return {kind: embedded.place(seed, SIZE, SIZE) for kind, seed in SEEDS.items()}
 
 
 def test_every_kind_is_reached(places: dict[str, Scenery]) -> None:
@@ -35,7 +36,7 @@ def test_every_kind_is_reached(places: dict[str, Scenery]) -> None:
 
 def test_same_seed_gives_the_same_bytes(places: dict[str, Scenery]) -> None:
     for kind in ("park", "gallery"):
-        again = render_scenery(SEEDS[kind], SIZE, SIZE)
+        again = embedded.place(SEEDS[kind], SIZE, SIZE)
         assert np.array_equal(again.image, places[kind].image)
         assert np.array_equal(again.ground, places[kind].ground)
         assert (again.horizon, again.camera_height) == (places[kind].horizon, places[kind].camera_height)
@@ -44,10 +45,10 @@ def test_same_seed_gives_the_same_bytes(places: dict[str, Scenery]) -> None:
 def test_global_random_state_is_neither_used_nor_touched() -> None:
     seed = SEEDS["gallery"]
     np.random.seed(1)  # noqa: NPY002
-    first = render_scenery(seed, 64, 64)
+    first = embedded.place(seed, 64, 64)
     state = np.random.get_state()[1].copy()  # type: ignore[index,union-attr]  # noqa: NPY002
     np.random.seed(2)  # noqa: NPY002
-    second = render_scenery(seed, 64, 64)
+    second = embedded.place(seed, 64, 64)
     np.random.seed(1)  # noqa: NPY002
     assert np.array_equal(np.random.get_state()[1], state)  # type: ignore[index]  # noqa: NPY002
     assert np.array_equal(first.image, second.image)
@@ -60,13 +61,13 @@ def test_seeds_of_one_kind_differ() -> None:
         for seed in range(200)
         if kinds[int(np.random.Generator(np.random.Philox(seed)).integers(len(kinds)))] == "gallery"
     ]
-    first, second = (render_scenery(seed, 64, 64) for seed in same[:2])
+    first, second = (embedded.place(seed, 64, 64) for seed in same[:2])
     assert np.abs(first.image.astype(int) - second.image).mean() > 5
 
 
 @pytest.mark.parametrize(("kind", "width", "height"), [("beach", 160, 96), ("corridor", 90, 151)])
 def test_other_shapes(kind: str, width: int, height: int) -> None:
-    place = render_scenery(SEEDS[kind], width, height)
+    place = embedded.place(SEEDS[kind], width, height)
     assert place.image.shape == (height, width, 3)
     assert place.ground.shape == (height, width)
     assert place.ground.any()
@@ -101,7 +102,7 @@ def test_ground_and_camera_are_usable_for_placement(kind: str, places: dict[str,
 
 def test_ground_follows_perspective_in_any_size() -> None:
     """The same scene at twice the size has the same ground and the same horizon fraction."""
-    small, large = (render_scenery(SEEDS["gallery"], size, size) for size in (96, 192))
+    small, large = (embedded.place(SEEDS["gallery"], size, size) for size in (96, 192))
     assert small.horizon == large.horizon
     halved = cv2.resize(large.ground.astype(np.float32), (96, 96), interpolation=cv2.INTER_AREA) > 0.5
     assert (halved == small.ground).mean() > 0.95

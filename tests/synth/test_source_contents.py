@@ -17,7 +17,7 @@ from scipy.io import loadmat, savemat
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.catalogue import describe
+from synth.pools import Pool
 from synth.recipe import Recipe
 from synth.sources.base import (
     BACKGROUNDS,
@@ -40,7 +40,7 @@ def content(source: Source, role: str) -> str:
         choices = [BackgroundChoice(0, ref) for ref in refs]
     assert choices
     survey = Survey.of(photos_of(choices, [source]), files_of(choices, [source]))
-    (described,) = describe(role, [source], {"test": choices}, survey)
+    (described,) = Pool(role, [source], choices).describe(survey)
     return described.fingerprint
 
 

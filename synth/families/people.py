@@ -1,0 +1,99 @@
+"""What families have in common whose scenes are people pasted on a background."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from synth.catalogue import PeopleCatalogue
+from synth.families.base import Family
+from synth.plan import AllRejected, Notes, Plan
+from synth.recipe import Recipe
+from synth.sources.base import PersonChoice
+from synth.stage import Candidate, Place, Stage
+
+PEOPLE_COMPARED = 4
+"""People of whom the one for the best place is taken."""
+
+
+class PeopleFamily(Family[PeopleCatalogue]):
+    """People are added one by one, each in front of those before. A subclass says what is special about them."""
+
+    opens = PeopleCatalogue
+
+    hides = True
+    """Whether people are placed so that somebody behind keeps a visible ratio that the recipe asks for."""
+
+    def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
+        super().__init__(catalogue, index, rng)
+        self.stage = Stage(catalogue, index, rng)
+
+    @classmethod
+    def problem(cls, recipe: Recipe) -> str | None:
+        return None if recipe.people else "people: no source given: name at least one, e.g. mannequin:"
+
+    @abstractmethod
+    def difficulty(self) -> float:
+        """How hard the finished scene is, 0..1."""
+
+    def label(self) -> str:
+        """The stratum of the finished scene."""
+        return self.name
+
+    def pool(self) -> Sequence[PersonChoice]:
+        """Who may be in the scene."""
+        return self.catalogue.people[self.stage.split]
+
+    def settle(self, candidates: Iterator[Candidate]) -> tuple[Candidate, Place] | None:
+        """One of the people, and a place for them; None if there is none."""
+        for candidate in candidates:
+            if (place := self.stage.free_place(candidate)) is not None:
+                return candidate, place
+        return None
+
+    def plan(self) -> tuple[Plan, Notes]:
+        stage = self.stage
+        statures = stage.draw_statures()
+        for position, stature in enumerate(statures):
+            self._add_somebody(stature, front=position == len(statures) - 1)
+        if not stage.cast:
+            raise AllRejected(
+                f"no person of split {stage.split!r} fits scene {self.index}", stage.notes.rejections
+            )
+        if missing := len(statures) - len(stage.cast):
+            stage.notes.unmet["a person left out: nobody fits who keeps the others visible"] += missing
+        difficulty = round(self.difficulty(), 6)
+        plan = Plan(
+            self.index, stage.split, self.label(), difficulty, stage.background, stage.people, stage.asked
+        )
+        return plan, stage.notes
+
+    def _add_somebody(self, stature: float, *, front: bool) -> None:
+        """Put one more person in front of those who stand already; nobody if nobody fits."""
+        stage = self.stage
+        if stage.cast and self.hides and self.rng.random() < self.recipe.occlude:
+            if self._hide_somebody(stature, front=front):
+                return
+            stage.notes.unmet["a visible ratio given up: nobody behind can be hidden so far"] += 1
+        candidates = stage.candidates(self.pool(), stature, front=front)
+        if found := self.settle(islice(candidates, PEOPLE_COMPARED)):
+            stage.put(*found)
+
+    def _hide_somebody(self, stature: float, *, front: bool) -> bool:
+        """Put one more person so that somebody behind keeps a drawn visible ratio; False if nobody fits.
+
+        The ratio is tried with several people before it is given up: drawing another each time would favour the
+        ratios that are easy to reach.
+        """
+        stage, ratio = self.stage, self.stage.draw_ratio()
+        hidden = min(
+            (other.visible_area - ratio * other.amodal_area for other in stage.victims()), default=np.inf
+        )
+        for candidate in stage.candidates(self.pool(), stature, front=front, least_area=hidden):
+            if (place := stage.in_front_of_somebody(candidate, ratio)) is not None:
+                stage.put(candidate, place)
+                return True
+        return False
