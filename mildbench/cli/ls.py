@@ -11,8 +11,8 @@ def ls(
     what: Annotated[
         str,
         typer.Argument(
-            help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, blends, tasks or "
-            "executors",
+            help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, blends, tasks, "
+            "masks or executors",
             show_default=False,
         ),
     ],
@@ -33,6 +33,7 @@ def ls(
         "recipes": _recipes,
         "blends": _blends,
         "tasks": _tasks,
+        "masks": _masks,
         "executors": _executors,
     }
     if what not in listings:
@@ -147,9 +148,15 @@ def _recipes() -> Rows:
 
 
 def _tasks() -> Rows:
-    from mildbench.dataset.tasks import TASKS
+    from mildbench.tasks import TASKS
 
-    return [("task", "what it asks"), *TASKS.items()]
+    return [("task", "what it asks"), *_loaded(TASKS, lambda task: (task.summary,))]
+
+
+def _masks() -> Rows:
+    from mildbench.marking import MARKINGS
+
+    return [("mask", "what is marked"), *MARKINGS.items()]
 
 
 def _executors() -> Rows:

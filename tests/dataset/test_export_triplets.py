@@ -13,7 +13,7 @@ from command_line import invoke
 from PIL import Image
 
 from mildbench.dataset import Dataset
-from mildbench.dataset.export.triplets import export_triplets, tasks_of
+from mildbench.dataset.export.triplets import export_triplets
 from mildbench.errors import UserError
 from mildbench.evaluation.runner import evaluate
 from mildbench.method import MethodSpec
@@ -54,7 +54,7 @@ def test_an_outsider_scores_as_the_same_method_does_here(data: Path, tmp_path: P
 
 def test_what_is_given_is_what_a_hosted_method_sees(data: Path, tmp_path: Path) -> None:
     dataset = Dataset.open(data)
-    tasks = tasks_of(dataset, "test")
+    tasks = dataset.tasks("test")
     counts = export_triplets(dataset, tmp_path / "given", quiet, tasks=tasks, split="test")
     for task in tasks:
         folder = tmp_path / "given" / task
@@ -81,7 +81,7 @@ def test_the_command_writes_all_tasks_and_its_readme_names_the_way_back(data: Pa
     assert invoke("export", data, "--to", "triplets", "--out", tmp_path / "given") == 0
     text = (tmp_path / "given" / "README.md").read_text()
     assert "--predictions" in text
-    for task in tasks_of(Dataset.open(data), "test"):
+    for task in Dataset.open(data).tasks("test"):
         assert task in text
         assert (tmp_path / "given" / task / "samples.csv").is_file()
 
