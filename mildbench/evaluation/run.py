@@ -211,7 +211,7 @@ class Run:
         seed: int,
         device: str,
         corruption: Corruption,
-        mask: str,
+        mask: str = FOOTPRINT,
     ) -> Run:
         """The run of `spec`; creates the method but loads nothing and writes nothing.
 
