@@ -11,23 +11,16 @@ from leaderboard.schema import Entry
 from mildbench.errors import UserError
 from mildbench.evaluation import wording
 from mildbench.files import write_bytes
+from mildbench.marking import FOOTPRINT
+from mildbench.tasks import TASKS, task_of
 
 BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 
-COLUMNS = {
-    "erase-all": ("psnr.mask.pasted", "ssim.mask.pasted"),
-    "erase-one": (
-        "psnr.mask.pasted",
-        "ssim.mask.pasted",
-        "cag-kappa.attention.raw",
-        "kept-kappa.attention.raw",
-    ),
-}
-"""Task -> score columns, in the order in which they are shown."""
-
 
 def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
-    """One row a method, sorted as the first task's board is; the best of a column, and what ties with it, is bold.
+    """One row a method with each task's `overview`, sorted as the first task's board is.
+
+    The best of a column, and what ties with it, is bold.
 
     Entries without a rank are left out, but for those that are told the answer. `checked` is the least that holds
     for all entries of a row. Of several boards on one task (another build of a data set of that name, a grown
@@ -43,8 +36,8 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     found = boards(reviewed)
     shown = {
         task: max(mine, key=_weight)
-        for task in COLUMNS
-        if (mine := [board for board in found if _about(board) == (dataset, task)])
+        for task in TASKS.names()
+        if task_of(task).overview and (mine := [board for board in found if _about(board) == (dataset, task)])
     }
     if not shown:
         raise UserError(
@@ -53,7 +46,7 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     columns = [
         (board, column)
         for task, board in shown.items()
-        for column in COLUMNS[task]
+        for column in task_of(task).overview
         if column in board.columns
     ]
     heads = ["method", "provenance", "checked"]
@@ -96,7 +89,9 @@ def update(path: Path, text: str) -> bool:
 
 def _about(board: Board) -> tuple[str, str]:
     summary = board.entries[0].entry.summary
-    return ("" if summary.config.corruption else summary.dataset), summary.task
+    config = summary.config
+    usual = config.mask == FOOTPRINT and not config.corruption
+    return (summary.dataset if usual else ""), summary.task
 
 
 def _stands(place: Placed) -> bool:

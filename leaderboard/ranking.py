@@ -54,10 +54,7 @@ class Board:
     @property
     def title(self) -> str:
         summary = self.entries[0].entry.summary
-        corrupted = (
-            f", inputs corrupted: {' '.join(summary.config.corruption)}" if summary.config.corruption else ""
-        )
-        return f"{summary.task} on {summary.dataset} ({summary.split}{corrupted})"
+        return f"{summary.task} on {summary.dataset} ({summary.split}{summary.config.inputs})"
 
     @property
     def ranks(self) -> dict[str, int]:
@@ -81,6 +78,7 @@ def boards(reviewed: Sequence[Reviewed]) -> list[Board]:
             config.task,
             config.split,
             config.corruption,
+            config.mask,
             summary.paste_dilation,
         )
         groups.setdefault(key, []).append(item)

@@ -163,6 +163,7 @@ def _evaluate(
             seed=summary.config.seed,
             paste_dilation=summary.paste_dilation,
             corruption=corruption,
+            mask=summary.config.mask,
         )
         return again, pq.read_table(task_folder(out, dataset, summary.task) / again.run / "scores.parquet")
 

@@ -19,7 +19,8 @@ def regions(
     Args:
         mask: bool[H, W], what was to be erased.
         overlap: bool[H, W], where an erased person covers a kept one; None where people are unknown.
-        effect: bool[H, W], what goes with the erased outside of the mask; None where it is unknown.
+        effect: bool[H, W], what goes with the erased and was not marked, a part of `mask` or outside of it; None
+            where it is unknown.
 
     Returns:
         bool[H, W] for `full`, `mask`, `outside` (not `mask`) and `ring`: pixels within `ring_width` of one on

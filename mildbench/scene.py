@@ -9,8 +9,8 @@ and y down. Labels come from the binary mask (`Person.parsing > 0`), never from 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -198,12 +198,19 @@ class Triplet:
     subject_keypoints: np.ndarray | None = None
     """float32[17, 3], as in `People`: the subject's true ones, also where annotators wrote others into `people`."""
     effect: np.ndarray | None = None
-    """bool[H, W]: what goes with what is erased but is not in `mask` (shadow, reflection); None if unknown. Of the
+    """bool[H, W]: what goes with what is erased but is not marked (shadow, reflection); None if unknown. Of the
     samples of one data set it is known for all or for none."""
+    shown: np.ndarray | None = None
+    """bool[H, W]: the mask that a method is shown, where that is another than `mask`: see `mildbench.marking`."""
     background_tag: str | None = None
     """The category of background that covers most of what lies around `mask`; None where nobody has said it."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Strata: scenario family, visible ratio and the like; JSON values."""
+
+    @property
+    def mask_shown(self) -> np.ndarray:
+        """bool[H, W]: the mask that a method is shown."""
+        return self.mask if self.shown is None else self.shown
 
     @property
     def overlap(self) -> np.ndarray | None:
@@ -284,37 +291,34 @@ class Scene:
                 changed[there] &= alpha < 255
         return changed
 
-    def erase(self, targets: Iterable[int]) -> Triplet:
-        """The task of erasing the people with these ids, with its exact answer.
+    def covering(self, person: int) -> frozenset[int]:
+        """The ids of those who cover any of the person with this id, inside the frame.
 
-        The mask is the targets' `footprint`, so that outside it the image already is the truth. Raises
-        ValueError for an id that is not in the scene.
-        """
-        erased = frozenset(targets)
-        self._check(erased)
-        return self._task(erased, self.people())
-
-    def deocclude(self, person: int) -> Triplet:
-        """The task of completing the person with this id: erase exactly those who cover them, nobody else.
-
-        The truth then shows them whole, and `Triplet.subject` is their index. Raises ValueError for an id that
-        is not in the scene, and for a person whom nobody covers.
+        Raises ValueError for an id that is not in the scene.
         """
         self._check([person])
+        place = next(k for k, layer in enumerate(self.layers) if layer.person.id == person)
+        covered = np.zeros(self.background.shape[:2], dtype=bool)
+        there, here = self.layers[place].window(*covered.shape)
+        covered[there] = self.layers[place].mask[here]
+        found = set()
+        for layer in self.layers[place + 1 :]:
+            there, here = layer.window(*covered.shape)
+            if (covered[there] & layer.mask[here]).any():
+                found.add(layer.person.id)
+        return frozenset(found)
+
+    def erase(self, targets: Iterable[int], *, completing: int | None = None) -> Triplet:
+        """The task of erasing the people with these ids, with its exact answer.
+
+        The mask is the targets' `footprint`, so that outside it the image already is the truth. `completing` is the
+        id of the one who is to be completed, the triplet's `subject`. Raises ValueError for an id that is not in the
+        scene.
+        """
+        erased = frozenset(targets)
+        self._check(erased if completing is None else erased | {completing})
         people = self.people()
-        subject = people.ids.index(person)
-        in_front = np.flatnonzero(people.occlusion()[:, subject])
-        if not in_front.size:
-            raise ValueError(f"scene {self.id}: nobody covers person {person}")
-        task = self._task([people.ids[k] for k in in_front], people)
-        return replace(task, subject=subject, subject_keypoints=people.keypoints[subject])
-
-    def _check(self, persons: Iterable[int]) -> None:
-        ids = [layer.person.id for layer in self.layers]
-        if unknown := set(persons).difference(ids):
-            raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {ids}")
-
-    def _task(self, erased: Collection[int], people: People) -> Triplet:
+        subject = None if completing is None else people.ids.index(completing)
         return Triplet(
             id=self.id,
             image=self.composite(),
@@ -322,7 +326,14 @@ class Scene:
             truth=self.composite(without=erased),
             people=people,
             targets=tuple(k for k, name in enumerate(people.ids) if name in erased),
+            subject=subject,
+            subject_keypoints=None if subject is None else people.keypoints[subject],
         )
+
+    def _check(self, persons: Iterable[int]) -> None:
+        ids = [layer.person.id for layer in self.layers]
+        if unknown := set(persons).difference(ids):
+            raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {ids}")
 
 
 def _areas(masks: np.ndarray) -> np.ndarray:

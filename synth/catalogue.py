@@ -38,6 +38,8 @@ class Catalogue(Protocol):
     survey: Survey
     """Of the sources' pictures."""
 
+    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None: ...
+
     def pools(self) -> Sequence[Pool]:
         """What there is of each role."""
 

@@ -92,7 +92,8 @@ def share_out(recipe: Recipe, seed: int, survey: Survey | None, *pools: Pool[Any
     somebody who has; returns it. Raises `UserError` when too much of a source is broken.
     """
     if survey is None:
-        photos, files = {}, set()
+        photos: dict[str, str] = {}
+        files: set[str] = set()
         for pool in pools:
             photos |= photos_of(pool.choices, pool.sources)
             files |= files_of(pool.choices, pool.sources)

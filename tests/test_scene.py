@@ -129,16 +129,13 @@ def test_the_overlap_is_where_the_erased_cover_the_kept() -> None:
 
 
 @given(seeds, st.integers(1, 5))
-def test_deoccluding_erases_those_who_cover_the_subject_and_nobody_else(seed: int, count: int) -> None:
+def test_completing_somebody_uncovers_them_whole(seed: int, count: int) -> None:
     scene = random_scene(seed, count)
     people = scene.people()
     for k, layer in enumerate(scene.layers):
         in_front = {people.ids[f] for f in range(k + 1, count) if (people.amodal[f] & people.amodal[k]).any()}
-        if not in_front:
-            with pytest.raises(ValueError, match="nobody covers"):
-                scene.deocclude(layer.person.id)
-            continue
-        triplet = scene.deocclude(layer.person.id)
+        assert scene.covering(layer.person.id) == in_front
+        triplet = scene.erase(in_front, completing=layer.person.id)
         assert triplet.subject == k
         assert np.array_equal(triplet.subject_keypoints, people.keypoints[k])
         assert {people.ids[f] for f in triplet.targets} == in_front
@@ -157,7 +154,9 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="no person"):
         scene.erase([9])
     with pytest.raises(ValueError, match="no person"):
-        scene.deocclude(9)
+        scene.covering(9)
+    with pytest.raises(ValueError, match="no person"):
+        scene.erase([1], completing=9)
     provenance = Provenance("test", "x", "0", "CC0")
     plane = np.zeros((4, 5), np.uint8)
     with pytest.raises(ValueError, match="parsing"):

@@ -18,6 +18,7 @@ from mildbench.annotators.store import Annotation, Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.files import fingerprint
 from mildbench.labels import UNLABELLED
+from mildbench.marking import FOOTPRINT
 from mildbench.scene import Layer, People, Scene, Triplet
 
 SURE = 0.3
@@ -64,9 +65,9 @@ class AnnotatedDataset:
         """As the data set has them."""
         return self._dataset.task_ids(task, split)
 
-    def triplet(self, task: str, id: str, /) -> Triplet:
+    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
         """The data set's triplet with people filled in; unchanged where annotating the sample failed."""
-        triplet = self._dataset.triplet(task, id)
+        triplet = self._dataset.triplet(task, id, mask)
         annotations = self._annotations.get(triplet.meta["split"])
         found = None if annotations is None else annotations.of(triplet.meta["scene"])
         if found is None:

@@ -16,6 +16,7 @@ from mildbench.errors import UserError
 from mildbench.files import inside, write_bytes
 from mildbench.images import encode_png, read_rgb
 from mildbench.scene import People, Triplet
+from mildbench.tasks import task_of
 
 FOLDER = "browse"
 """What is made lies in a folder of this name: differences in their run's, the rest beside the runs."""
@@ -97,7 +98,7 @@ class Media:
         row = self._gallery.row(sample_id)
         truth = (
             self._made("truth", sample_id, lambda: encode_png(self.triplet(sample_id).truth))
-            if task not in (None, "erase-all")
+            if task is not None and task_of(task).keeps
             else self._stored("truth", row["background"])
         )
         pictures = {"composite": self._stored("composite", row["composite"]), "truth": truth}

@@ -55,6 +55,13 @@ def evaluate(
     paste_dilation: Annotated[
         int, typer.Option(help="Pixels by which the mask is grown for the 'pasted' scores.")
     ] = 0,
+    mask: Annotated[
+        str,
+        typer.Option(
+            help="What methods are shown of what is to be erased: footprint, person, box or scribble (mildbench ls "
+            "masks)."
+        ),
+    ] = "footprint",
     corrupt: Annotated[
         list[str] | None,
         typer.Option(
@@ -132,6 +139,7 @@ def evaluate(
             seed=seed,
             paste_dilation=paste_dilation,
             corruption=corruption,
+            mask=mask,
             progress=True,
         )
         folder = task_folder(out, opened, name)

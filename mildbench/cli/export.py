@@ -20,6 +20,10 @@ def export(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Of triplets: split of the data set.")] = "test",
+    mask: Annotated[
+        str | None,
+        typer.Option(help="Of triplets: what is marked (mildbench ls masks). [default: footprint]"),
+    ] = None,
 ) -> None:
     """Write a data set in a format that other tools read; pictures keep every bit, checked beforehand.
 
@@ -34,16 +38,18 @@ def export(
     from mildbench.dataset.export import exporter, triplets
     from mildbench.dataset.validate import check_files, checksums
     from mildbench.errors import UserError
+    from mildbench.marking import FOOTPRINT
     from mildbench.progress import tracking
 
     opened = Dataset.open(dataset)
     if to == triplets.NAME:
-        tasks = task or triplets.tasks_of(opened, split)
-        run: Any = partial(triplets.export_triplets, tasks=tasks, split=split)
+        tasks = task or opened.tasks(split)
+        run: Any = partial(triplets.export_triplets, tasks=tasks, split=split, mask=mask or FOOTPRINT)
         samples = sum(len(opened.task_ids(name, split)) for name in tasks)
     else:
-        if task:
-            raise UserError(f"--task is of --to {triplets.NAME}: leave it out")
+        for option, value in (("--task", task), ("--mask", mask)):
+            if value:
+                raise UserError(f"{option} is of --to {triplets.NAME}: leave it out")
         run = exporter(to)
         samples = sum(opened.info.samples.values())
     with tracking("files checked", 1 + sum(1 for _ in checksums(dataset)), show=True) as advance:

@@ -12,7 +12,7 @@ def ls(
         str,
         typer.Argument(
             help="methods, trainers, ablations, metrics, annotators, sources, imports, recipes, families, blends, "
-            "tasks or executors",
+            "tasks, masks or executors",
             show_default=False,
         ),
     ],
@@ -34,6 +34,7 @@ def ls(
         "families": _families,
         "blends": _blends,
         "tasks": _tasks,
+        "masks": _masks,
         "executors": _executors,
     }
     if what not in listings:
@@ -154,9 +155,15 @@ def _recipes() -> Rows:
 
 
 def _tasks() -> Rows:
-    from mildbench.dataset.tasks import TASKS
+    from mildbench.tasks import TASKS
 
-    return [("task", "what it asks"), *TASKS.items()]
+    return [("task", "what it asks"), *_loaded(TASKS, lambda task: (task.summary,))]
+
+
+def _masks() -> Rows:
+    from mildbench.marking import MARKINGS
+
+    return [("mask", "what is marked"), *MARKINGS.items()]
 
 
 def _executors() -> Rows:

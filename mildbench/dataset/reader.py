@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from mildbench.dataset.rows import check_rows
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
 from mildbench.dataset.storage import Storage
-from mildbench.dataset.tasks import DEOCCLUDE, LEAST_VISIBLE, MOST_VISIBLE, TASKS
-from mildbench.errors import UserError, did_you_mean
+from mildbench.errors import UserError
 from mildbench.images import decode_labels, decode_rgb, decode_rgba
+from mildbench.marking import FOOTPRINT, check, marked
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
+from mildbench.tasks import TASKS, Task, task_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ class Dataset:
 
     def row_of(self, task: str | None, triplet_id: str) -> dict[str, Any]:
         """The row of `samples.parquet` that a task's triplet comes from; of a sample itself where `task` is None."""
-        return self.row(triplet_id.partition(_PERSON_MARKS[task])[0] if task in _PERSON_MARKS else triplet_id)
+        return self.row(triplet_id if task is None else task_of(task).sample_of(triplet_id))
 
     def scene(self, sample_id: str) -> Scene:
         """The scene as layers; it recomposes the stored composite bit for bit.
@@ -102,34 +103,35 @@ class Dataset:
         """
         return self._scene(sample_id)
 
+    def tasks(self, split: str) -> list[str]:
+        """The names of the tasks of which a split has triplets; raises `UserError` for an unknown split."""
+        return [name for name in TASKS.names() if self._answers(task_of(name)) and self.task_ids(name, split)]
+
     def task_ids(self, task: str, split: str) -> list[str]:
         """The ids of a task's triplets, in the data set's order. Raises `UserError` for an unknown task or split."""
-        self._check_task(task, split)
-        facts = [f"persons.list.element.{name}" for name in ("id", "visible_ratio")]
-        rows = (row for row in self.rows(["id", "split", *facts]) if row["split"] == split)
-        if task == "erase-all":
-            return [row["id"] for row in rows if row["persons"]]
-        if task == DEOCCLUDE:
-            return [
-                f"{row['id']}-d{person['id']}"
-                for row in rows
-                for person in row["persons"]
-                if LEAST_VISIBLE <= person["visible_ratio"] <= MOST_VISIBLE
-            ]
-        return [
-            f"{row['id']}-p{person['id']}"
-            for row in rows
-            if len(row["persons"]) > 1
-            for person in row["persons"]
-        ]
+        asked = self._asked(task)
+        if split not in self.info.samples:
+            have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
+            raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
+        return self._task_ids(asked, split)
 
-    def triplet(self, task: str, triplet_id: str) -> Triplet:
-        """One task: what to erase, and the exact answer. Raises `UserError` for an unknown id."""
-        mark = _PERSON_MARKS.get(task)
-        sample_id, _, person = triplet_id.partition(mark) if mark else (triplet_id, "", "")
+    def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:
+        """One question of a task: what to erase, and the exact answer.
+
+        Args:
+            task: its name.
+            triplet_id: one of `task_ids`.
+            mask: what a method is shown of it, one of `mildbench.marking.MARKINGS`.
+
+        Raises:
+            UserError: an unknown task, id or mask; a damaged file.
+        """
+        asked = self._asked(task)
+        check(mask)
+        sample_id = asked.sample_of(triplet_id)
         scene = self.scene(sample_id)
         try:
-            triplet = _task(scene, task, person)
+            triplet = asked.triplet(scene, triplet_id)
         except ValueError as error:
             raise UserError(f"data set {self.root} has no {task} task {triplet_id!r}: {error}") from None
         row = self.row(sample_id)
@@ -142,7 +144,7 @@ class Dataset:
             "visible_ratio": _hardest_ratio(triplet),
             "mask_share": float(triplet.mask.mean()),
         }
-        return replace(triplet, id=triplet_id, meta=meta)
+        return marked(replace(triplet, id=triplet_id, meta=meta), mask)
 
     def picture(self, name: str, what: str) -> np.ndarray:
         """uint8[H, W, 3]: a file by the name that a row has for it; `what` says in errors what it is."""
@@ -155,12 +157,17 @@ class Dataset:
     def _called(self, what: str, name: str) -> str:
         return f"{what} {self.root / name}"
 
-    def _check_task(self, task: str, split: str) -> None:
-        if task not in TASKS:
-            raise UserError(f"unknown task {task!r}: {did_you_mean(task, TASKS)}")
-        if split not in self.info.samples:
-            have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
-            raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
+    def _answers(self, task: Task) -> bool:
+        """Whether the task can be asked of data of this kind."""
+        return True
+
+    def _asked(self, name: str) -> Task:
+        """The task of this name; raises `UserError` for one that is unknown or cannot be asked."""
+        return task_of(name)
+
+    def _task_ids(self, task: Task, split: str) -> list[str]:
+        rows = self.rows(["id", "split", *task.columns])
+        return [name for row in rows if row["split"] == split for name in task.ids(row)]
 
     def _read_group(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
         try:
@@ -198,25 +205,24 @@ class Dataset:
 
 
 class PairDataset(Dataset):
-    """Imported inputs, masks and truths. Who is in them is unknown: only `erase-all` can be asked."""
+    """Imported inputs, masks and truths. Who is in them is unknown: only tasks `of_pairs` can be asked."""
 
     def scene(self, sample_id: str) -> Scene:
         raise self._unknown("a scene's layers")
 
-    def task_ids(self, task: str, split: str) -> list[str]:
-        self._check_task(task, split)
-        if task != "erase-all":
-            raise self._unknown(f"the task {task}")
-        return [row["id"] for row in self.rows(["id", "split"]) if row["split"] == split]
-
-    def triplet(self, task: str, triplet_id: str) -> Triplet:
-        if task != "erase-all":
-            raise self._unknown(f"the task {task}")
+    def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:
+        self._asked(task)
+        check(mask)
+        if mask != FOOTPRINT:
+            raise UserError(
+                f"data set {self.root} was imported with one mask a picture, and has no other to show: leave out "
+                f"--mask {mask}, or build scenes with mildbench build-dataset"
+            )
         row = self.row(triplet_id)
         image, truth = self.picture(row["composite"], "input"), self.picture(row["background"], "truth")
-        mask = self.labels(row["mask"], "mask") > 127
+        erased = self.labels(row["mask"], "mask") > 127
         effect = None if row["effect"] is None else self.labels(row["effect"], "effect mask") > 127
-        planes = (mask,) if effect is None else (mask, effect)
+        planes = (erased,) if effect is None else (erased, effect)
         if not image.shape == truth.shape or any(plane.shape != image.shape[:2] for plane in planes):
             raise UserError(
                 f"data set {self.root}: the files of {triplet_id} differ in size: import it again"
@@ -224,12 +230,23 @@ class PairDataset(Dataset):
         # Samples of one camera are no more independent than tasks on one scene.
         scene = row["group"] or triplet_id
         meta = {"scene": scene, "split": row["split"], "mask_share": row["mask_share"]}
-        return Triplet(
-            triplet_id, image, mask, truth, effect=None if effect is None else effect & ~mask, meta=meta
-        )
+        beside = None if effect is None else effect & ~erased
+        return Triplet(triplet_id, image, erased, truth, effect=beside, meta=meta)
 
     def row_of(self, task: str | None, triplet_id: str) -> dict[str, Any]:
         return self.row(triplet_id)
+
+    def _answers(self, task: Task) -> bool:
+        return task.of_pairs
+
+    def _asked(self, name: str) -> Task:
+        task = super()._asked(name)
+        if not self._answers(task):
+            raise self._unknown(f"the task {name}")
+        return task
+
+    def _task_ids(self, task: Task, split: str) -> list[str]:
+        return [row["id"] for row in self.rows(["id", "split"]) if row["split"] == split]
 
     def _unknown(self, what: str) -> UserError:
         return UserError(
@@ -249,21 +266,6 @@ def _open_table(root: Path) -> pq.ParquetFile:
     if not table.schema_arrow.equals(SAMPLE_SCHEMA):
         raise UserError(f"{path} has other columns than this mildbench reads: rebuild it")
     return table
-
-
-_PERSON_MARKS = {"erase-one": "-p", DEOCCLUDE: "-d"}
-"""Task -> what stands between the scene's id and the person's in the id of a triplet."""
-
-
-def _task(scene: Scene, task: str, person: str) -> Triplet:
-    """Raises ValueError where the scene has no such task."""
-    if task == "erase-all":
-        if not scene.layers:
-            raise ValueError("nobody is there")
-        return scene.erase(layer.person.id for layer in scene.layers)
-    if not person.isdigit():
-        raise ValueError("the id names no person")
-    return scene.deocclude(int(person)) if task == DEOCCLUDE else scene.erase([int(person)])
 
 
 def _hardest_ratio(triplet: Triplet) -> float:

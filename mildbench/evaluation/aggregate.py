@@ -27,6 +27,7 @@ from mildbench.evaluation.summary import (
 )
 from mildbench.files import read_json
 from mildbench.metrics.base import EFFECT, SampleMetric
+from mildbench.tasks import keeps
 
 HEADLINE = "psnr.mask.pasted"
 """The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
@@ -73,7 +74,7 @@ def headline_columns(panel: Panel, task: str) -> list[str]:
             found.append("psnr.outside.raw")
             if panel.effects:
                 found.append(f"psnr.{EFFECT}.raw")
-            if task != "erase-all":  # nobody is kept there
+            if keeps(task):
                 found.append("psnr.overlap.pasted")
     for other in (*panel.layers, *panel.attention):
         found += [f"{other.info.name}.{region}.{VARIANTS[0]}" for region in other.info.regions]

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from mildbench.evaluation.features import pixel_sha256
+from mildbench.marking import FOOTPRINT
 from mildbench.method import EraseBatch, sample_seed
 from mildbench.scene import Triplet
 
@@ -33,8 +34,11 @@ class TripletSource(Protocol):
         """Sample ids, in order; raises `UserError` for an unknown task or split."""
         ...
 
-    def triplet(self, task: str, id: str, /) -> Triplet:
-        """The sample `id`; called from several threads at once."""
+    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
+        """The sample `id`, and what is shown of it; called from several threads at once.
+
+        Raises `UserError` for a mask (`mildbench.marking.MARKINGS`) that the data do not have.
+        """
         ...
 
 
@@ -54,7 +58,7 @@ def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: boo
     return EraseBatch(
         sample_ids=(sample_id,),
         images=triplet.image[None],
-        masks=triplet.mask[None],
+        masks=triplet.mask_shown[None],
         seeds=(sample_seed(run_seed, sample_id),),
         instances=None if people is None else (people.visible,),
         targets=None if people is None else (triplet.targets,),

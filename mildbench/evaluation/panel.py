@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mildbench import extras
-from mildbench.dataset.tasks import DEOCCLUDE
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.summary import MetricRecord, Unavailable
@@ -21,6 +20,7 @@ from mildbench.metrics.base import (
     SampleMetric,
     SetMetric,
 )
+from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
 
 BY_NAME_ONLY = frozenset({"lpips-vgg", "pose-oks", "residue"})
@@ -39,7 +39,7 @@ class Panel:
     """One for each network that `sets` need."""
     unavailable: tuple[Unavailable, ...]
     effects: bool = False
-    """The data set knows the region `effect`."""
+    """The region `effect` is known."""
 
     @property
     def samples(self) -> tuple[SampleMetric, ...]:
@@ -49,7 +49,7 @@ class Panel:
     def of(self, run: Run) -> Panel:
         """The part of it that is for the run: its method is capable of it, and its task asks for it."""
         able = run.method.info.capabilities
-        completes = "layers" in able and run.config.task == DEOCCLUDE
+        completes = "layers" in able and task_of(run.config.task).completes
         return replace(
             self,
             layers=self.layers if completes else (),

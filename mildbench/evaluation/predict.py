@@ -61,7 +61,7 @@ def predict(
     corruption = Corruption.parse(config.corruption)
 
     def read(name: str) -> EraseBatch:
-        triplet = dataset.triplet(config.task, name)
+        triplet = dataset.triplet(config.task, name, mask=config.mask)
         return corruption.apply(as_batch(name, triplet, config.seed, with_truth=with_truth))
 
     environment.reset_peak_memory(run.method.device)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 import mildbench
 from mildbench.errors import UserError
@@ -36,6 +36,7 @@ from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.environment import describe
 from mildbench.evaluation.identity import identity_of
 from mildbench.files import fingerprint, inside, locked, read_json, write_bytes, write_json
+from mildbench.marking import FOOTPRINT
 from mildbench.method import EraseMethod, MethodInfo, MethodSpec, Provenance
 
 PREDICT_REVISION = 1
@@ -75,6 +76,23 @@ class Config(Strict):
     """`EraseMethod.files` -> `mildbench.identity.content_sha256`: a user's own checkpoints, and what is shipped."""
     corruption: tuple[str, ...] = ()
     """What was done to the inputs, as `Corruption.texts`."""
+    mask: str = FOOTPRINT
+    """What the method was shown of what is to be erased, one of `mildbench.marking.MARKINGS`."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_masks(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The footprint goes without saying: identities from before there was a choice hold."""
+        fields: dict[str, Any] = handler(self)
+        if self.mask == FOOTPRINT:
+            fields.pop("mask", None)
+        return fields
+
+    @property
+    def inputs(self) -> str:
+        """What was unusual about the inputs, to be added to a title; empty where nothing was."""
+        mask = "" if self.mask == FOOTPRINT else f", mask shown: {self.mask}"
+        corrupted = f", inputs corrupted: {' '.join(self.corruption)}" if self.corruption else ""
+        return mask + corrupted
 
     @property
     def hash(self) -> str:
@@ -176,7 +194,7 @@ class Run:
 
     folder: Path
     label: str
-    """What tables call it: the method with its options and corruptions, or the folder that the images came from."""
+    """What tables call it: `titles`."""
     method: EraseMethod
     spec: MethodSpec
     config: Config
@@ -193,6 +211,7 @@ class Run:
         seed: int,
         device: str,
         corruption: Corruption,
+        mask: str = FOOTPRINT,
     ) -> Run:
         """The run of `spec`; creates the method but loads nothing and writes nothing.
 
@@ -207,6 +226,7 @@ class Run:
             split=split,
             seed=seed,
             corruption=corruption.texts,
+            mask=mask,
             **identity_of(spec, method)._asdict(),
         )
         copies = "names" in method.info.capabilities
@@ -359,6 +379,8 @@ def titles(spec: MethodSpec, config: Config, directory: str | None) -> tuple[str
         label = stem = Path(directory).name
     else:
         label, stem = spec.text, spec.name
+    if config.mask != FOOTPRINT:
+        label = f"{label} (mask {config.mask})"
     if config.corruption:
         label = f"{label} (corrupt {' '.join(config.corruption)})"
     return label, f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)}@{config.hash[:8]}"

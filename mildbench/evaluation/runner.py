@@ -20,6 +20,7 @@ from mildbench.evaluation.predict import pending, predict
 from mildbench.evaluation.run import Run, RunRecord, task_folder
 from mildbench.evaluation.score import score
 from mildbench.evaluation.summary import RunSummary
+from mildbench.marking import FOOTPRINT, check
 from mildbench.method import MethodSpec
 from mildbench.progress import tell, tracking
 
@@ -42,6 +43,7 @@ def evaluate(
     seed: int = 0,
     paste_dilation: int = 0,
     corruption: Corruption = NO_CORRUPTION,
+    mask: str = FOOTPRINT,
     progress: bool = False,
 ) -> list[RunSummary]:
     """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
@@ -50,7 +52,7 @@ def evaluate(
 
     Args:
         dataset: a `mildbench.dataset.Dataset`, or anything with its members.
-        task: `erase-all`, `erase-one`, `deocclude`.
+        task: a name in `mildbench.tasks.TASKS`.
         split: `test`, ...
         specs: at least one; a method given twice counts once.
         out: folder of the runs; `comparison.json` of these methods goes beside them.
@@ -62,6 +64,8 @@ def evaluate(
         seed: of the methods' generators.
         paste_dilation: pixels by which the mask is grown for the `pasted` variant, 0 or more.
         corruption: of what the methods are shown; scores are taken against the true masks all the same.
+        mask: what the methods are shown of what is to be erased, one of `mildbench.marking.MARKINGS`. What must
+            change, the region `mask`, stays; the pasted variant keeps the input outside the mask that was shown.
         progress: show bars on stderr.
 
     Returns:
@@ -78,13 +82,15 @@ def evaluate(
         _at_least("limit", limit, 1)
     if not specs:
         raise UserError("no method to evaluate: give one with --method NAME")
+    check(mask)
     device = resolve_device(device)
     every = dataset.task_ids(task, split)
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every[:limit]
+    effects = dataset.triplet(task, ids[0], mask=mask).effect is not None
     asked, lacking = panels.find(metrics, device)
-    runs = _runs(out, dataset, task, split, specs, seed, device, corruption)
+    runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
 
     # The last method's missing weights are told before the first one's hours.
     for run in (run for run in runs if pending(run, ids)):
@@ -100,7 +106,6 @@ def evaluate(
             dilation=paste_dilation,
         )
         records.append(_predict(run, record, dataset, ids, every, batch_size, progress))
-    effects = dataset.triplet(task, ids[0]).effect is not None
     panel = replace(panels.load(asked, device, lacking), effects=effects)
     with ExitStack() as claims:
         for run in sorted(
@@ -135,10 +140,13 @@ def _runs(
     seed: int,
     device: str,
     corruption: Corruption,
+    mask: str,
 ) -> list[Run]:
     runs: dict[Path, Run] = {}
     for spec in specs:
-        run = Run.of(out, dataset, task, split, spec, seed=seed, device=device, corruption=corruption)
+        run = Run.of(
+            out, dataset, task, split, spec, seed=seed, device=device, corruption=corruption, mask=mask
+        )
         runs.setdefault(run.folder, run)
     return list(runs.values())
 

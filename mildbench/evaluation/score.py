@@ -101,6 +101,8 @@ def score(
 ) -> list[pa.Table]:
     """Bring `scores.parquet` and `features/` of every run up to date for the samples `ids` of the task's `every`.
 
+    The runs are of one task, and were shown one mask.
+
     Returns the rows of `ids`, run by run.
 
     A prediction that is missing, broken or of another size than its input becomes a row with an `error`.
@@ -124,7 +126,7 @@ class _Stage:
         self._panel = panel
         self._dilation = dilation
         self._device = device
-        self._task = runs[0].config.task
+        self._task, self._mask = runs[0].config.task, runs[0].config.mask
         networks = [extractor.key for extractor in panel.extractors]
         self._truths = [FeatureStore(runs[0].truth_features, network) for network in networks]
         self._states = [
@@ -189,7 +191,7 @@ class _Stage:
 
     def _read(self, name: str) -> _Sample:
         """Decode a sample and the predictions to score; runs in a thread of the pool."""
-        triplet = self._dataset.triplet(self._task, name)
+        triplet = self._dataset.triplet(self._task, name, mask=self._mask)
         known = facts(name, triplet)
         jobs = [
             self._job(number, known, triplet)
@@ -219,7 +221,7 @@ class _Stage:
         except _Unusable as error:
             row["error"] = str(error)
             return _Job(number, row, {}, score=True)
-        pasted = paste(raw, triplet.image, triplet.mask, self._dilation)
+        pasted = paste(raw, triplet.image, triplet.mask_shown, self._dilation)
         row["raw_sha256"], row["pasted_sha256"] = pixel_sha256(raw), pixel_sha256(pasted)
         # Keyed by content: where pasting changes nothing, there is one picture to score, not two.
         images = {row["raw_sha256"]: raw, row["pasted_sha256"]: pasted}

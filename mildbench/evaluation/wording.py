@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mildbench.evaluation.summary import Estimate, MetricRecord, RunSummary, SetEstimate
+from mildbench.marking import FOOTPRINT
 
 UNDEFINED = "–"
 NOT_POSSIBLE = "n/a"
@@ -110,6 +111,11 @@ def legend(headline: str | None, summary: RunSummary) -> list[str]:
         lines.append(
             f"±: half the 95% bootstrap interval; ranked by {name.upper()} ({region}, {variant}), "
             "= where the paired interval of a difference covers zero"
+        )
+    if summary.config.mask != FOOTPRINT:
+        lines.append(
+            f"mask shown: {summary.config.mask} (mildbench ls masks): methods see it, and pasting keeps the input "
+            "outside of it; the region mask is all that must change"
         )
     return lines
 

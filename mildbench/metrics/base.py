@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REGIONS = ("full", "mask", "outside", "ring", "overlap")
 """The regions of a picture (see `mildbench.regions`), in the order in which tables show them."""
 EFFECT = "effect"
-"""One more, where a data set knows it: a metric of all `REGIONS` is scored there as well."""
+"""One more, where it is known (see `mildbench.marking`): a metric of all `REGIONS` is scored there as well."""
 
 
 @dataclass(frozen=True)

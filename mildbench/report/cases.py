@@ -114,7 +114,8 @@ def _wanted(section: Section) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _case(section: Section, dataset: TripletSource, sample_id: str, kind: str, run: str) -> Case:
-    triplet = dataset.triplet(section.runs[0].summary.task, sample_id)
+    summary = section.runs[0].summary
+    triplet = dataset.triplet(summary.task, sample_id, mask=summary.config.mask)
     pictures = [
         Picture("input", _uri(triplet.image), ""),
         Picture("to erase", _uri(tinted(triplet)), ""),
@@ -138,9 +139,9 @@ def _case(section: Section, dataset: TripletSource, sample_id: str, kind: str, r
 
 
 def tinted(triplet: Triplet) -> np.ndarray:
-    """uint8[H, W, 3]: the input with what is to be erased in colour."""
+    """uint8[H, W, 3]: the input with the mask that methods were shown in colour."""
     picture = triplet.image.astype(np.float32)
-    picture[triplet.mask] = (picture[triplet.mask] + _TINT) / 2
+    picture[triplet.mask_shown] = (picture[triplet.mask_shown] + _TINT) / 2
     return picture.astype(np.uint8)
 
 

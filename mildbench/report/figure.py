@@ -68,13 +68,14 @@ def pictures(section: Section, source: TripletSource, sample_id: str) -> list[np
     """
     if sample_id not in section.ids:
         raise UserError(f"no run has the sample {sample_id!r}")
-    triplet = source.triplet(section.runs[0].summary.task, sample_id)
+    summary = section.runs[0].summary
+    triplet = source.triplet(summary.task, sample_id, mask=summary.config.mask)
     outputs = []
     for run in section.runs:
         made = output(run, sample_id, triplet)
         if made is None:
             raise UserError(f"run {run.folder} has no picture of the sample {sample_id}: evaluate it again")
-        outputs.append(paste(made, triplet.image, triplet.mask, run.summary.paste_dilation))
+        outputs.append(paste(made, triplet.image, triplet.mask_shown, run.summary.paste_dilation))
     return [triplet.image, tinted(triplet), triplet.truth, *outputs]
 
 

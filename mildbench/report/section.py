@@ -51,10 +51,7 @@ class Section:
     def title(self) -> str:
         """Task, data set, split, and what was done to the inputs."""
         summary = self.runs[0].summary
-        corrupted = (
-            f", inputs corrupted: {' '.join(summary.config.corruption)}" if summary.config.corruption else ""
-        )
-        return f"{summary.task} on {summary.dataset} ({summary.split}{corrupted})"
+        return f"{summary.task} on {summary.dataset} ({summary.split}{summary.config.inputs})"
 
     def metric(self, column: str) -> MetricRecord:
         """What a score column holds."""
@@ -81,7 +78,8 @@ def sections(runs: Sequence[FinishedRun]) -> list[Section]:
     groups: dict[tuple, list[FinishedRun]] = {}
     for run in runs:
         config = run.summary.config
-        key = (config.dataset, config.task, config.split, config.corruption, run.summary.paste_dilation)
+        shown = (config.mask, config.corruption, run.summary.paste_dilation)
+        key = (config.dataset, config.task, config.split, *shown)
         groups.setdefault(key, []).append(run)
     return [_section(group) for group in groups.values()]
 

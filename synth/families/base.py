@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from synth.catalogue import Catalogue
     from synth.plan import Notes, Plan
     from synth.recipe import Recipe
-    from synth.survey import Survey
 
 C = TypeVar("C", bound="Catalogue")
 
@@ -30,8 +28,8 @@ class Family(ABC, Generic[C]):
 
     name: ClassVar[str]
     """As registered; the stratum of its scenes."""
-    opens: ClassVar[Callable[[Recipe, int, Survey | None], Catalogue]]
-    """Opens what scenes are made of (recipe, seed, survey); families that open the same can be mixed."""
+    opens: ClassVar[type[Catalogue]]
+    """What scenes are made of; families that open the same can be mixed."""
 
     def __init__(self, catalogue: C, index: int, rng: np.random.Generator) -> None:
         self.catalogue = catalogue

@@ -22,6 +22,7 @@ from finished_runs import registered
 
 from mildbench.evaluation import finished
 from mildbench.evaluation.runner import evaluate
+from mildbench.marking import FOOTPRINT
 from mildbench.method import MethodSpec
 from mildbench.report import cases, page
 from mildbench.scene import Triplet
@@ -53,8 +54,8 @@ def main() -> None:
 class Grainy(FakeDataset):
     """Its pictures have the grain of a photo at night."""
 
-    def triplet(self, task: str, id: str, /) -> Triplet:
-        found = super().triplet(task, id)
+    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
+        found = super().triplet(task, id, mask)
         grain = np.random.default_rng(int(id[1:4])).normal(0, 6, found.image.shape)
         image, truth = (np.clip(p + grain, 0, 255).astype(np.uint8) for p in (found.image, found.truth))
         return replace(found, image=image, truth=truth)

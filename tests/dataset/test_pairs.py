@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import typer
+from command_line import invoke
 from typer.testing import CliRunner
 
 from mildbench.cli.import_pairs import app
@@ -90,6 +91,36 @@ def test_what_needs_people_says_so(theirs: Path, tmp_path: Path) -> None:
             ask()
     with pytest.raises(UserError, match="did you mean 'erase-all'"):
         dataset.task_ids("erase-al", "test")
+
+
+@pytest.mark.parametrize("mask", ["person", "box", "scribble"])
+def test_pairs_have_one_mask_to_show(
+    theirs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], mask: str
+) -> None:
+    take(theirs, tmp_path / "out")
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.triplet("erase-all", "photo_0_v2", mask="footprint").shown is None
+    with pytest.raises(UserError, match=f"one mask a picture.*leave out --mask {mask}"):
+        dataset.triplet("erase-all", "photo_0_v2", mask=mask)
+    capsys.readouterr()
+    for command in (
+        (
+            "evaluate",
+            "--method",
+            "copy",
+            "--device",
+            "cpu",
+            "--dataset",
+            tmp_path / "out",
+            "--out",
+            tmp_path / "runs",
+        ),
+        ("export", tmp_path / "out", "--to", "triplets", "--out", tmp_path / "given"),
+    ):
+        assert invoke(*command, "--mask", mask) == 2
+        assert "one mask a picture" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "given").exists()
 
 
 @pytest.mark.parametrize("target", ["webdataset", "huggingface"])

@@ -10,9 +10,9 @@ import pytest
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.storage import Storage
-from mildbench.dataset.tasks import LEAST_VISIBLE, MOST_VISIBLE
 from mildbench.errors import UserError
 from mildbench.evaluation.summary import RunSummary
+from mildbench.tasks.deocclude import LEAST_VISIBLE, MOST_VISIBLE
 
 Run = Callable[..., list[RunSummary]]
 

@@ -18,6 +18,7 @@ from mildbench.evaluation.compare import Comparison
 from mildbench.evaluation.run import read_model
 from mildbench.evaluation.summary import Estimate, RunSummary
 from mildbench.images import read_rgb, write_png
+from mildbench.marking import FOOTPRINT
 from mildbench.scene import Triplet
 
 Run = Callable[..., list[RunSummary]]
@@ -43,8 +44,8 @@ def test_batch_size_changes_nothing(run: Run, tmp_path: Path, task: str) -> None
 
 def test_who_is_known_in_one_sample_does_not_depend_on_the_others(run: Run, tmp_path: Path) -> None:
     class PartlyKnown(FakeDataset):
-        def triplet(self, task: str, id: str, /) -> Triplet:
-            triplet = super().triplet(task, id)
+        def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
+            triplet = super().triplet(task, id, mask)
             return replace(triplet, people=None, targets=()) if id == "s001" else triplet
 
     for size in (1, 4):

@@ -26,6 +26,7 @@ from mildbench.evaluation.runner import evaluate
 from mildbench.evaluation.summary import RunSummary
 from mildbench.files import fingerprint
 from mildbench.labels import KEYPOINTS
+from mildbench.marking import FOOTPRINT
 from mildbench.method import MethodSpec
 from mildbench.metrics.base import Pairs, Subject
 from mildbench.metrics.pose import PoseOks
@@ -176,9 +177,8 @@ class Painted:
     def task_ids(self, task: str, split: str) -> list[str]:
         return list(self.scenes)
 
-    def triplet(self, task: str, id: str, /) -> Triplet:
-        scene = self.scenes[id]
-        triplet = scene.deocclude(1) if task == "deocclude" else scene.erase([2])
+    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
+        triplet = self.scenes[id].erase([2], completing=1 if task == "deocclude" else None)
         return replace(triplet, meta={"scene": id, "split": "test", "people": 2})
 
 

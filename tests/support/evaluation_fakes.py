@@ -12,9 +12,11 @@ import torch
 
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
+from mildbench.marking import FOOTPRINT, marked
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.metrics.base import FeatureExtractor, MetricInfo, PairMetric, Pairs, SetMetric, SetResult
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
+from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
 
 
@@ -36,13 +38,9 @@ class FakeDataset:
             return [f"{name}-d1" for name in self._scenes]
         return [f"{name}-p{person}" for name in self._scenes for person in (1, 2)]
 
-    def triplet(self, task: str, id: str, /) -> Triplet:
-        name, person = id[:4], id[6:]
-        scene = self._scenes[name]
-        if task == "deocclude":
-            erased = scene.deocclude(int(person))
-        else:
-            erased = scene.erase([1, 2] if task == "erase-all" else [int(person)])
+    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
+        name = id[:4]
+        erased = task_of(task).triplet(self._scenes[name], id)
         meta = {
             "scene": name,
             "split": "test",
@@ -51,7 +49,7 @@ class FakeDataset:
             "visible_ratio": 0.5,
             "mask_share": float(erased.mask.mean()),
         }
-        return replace(erased, id=id, meta=meta)
+        return marked(replace(erased, id=id, meta=meta), mask)
 
 
 def _scene(name: str, seed: int, size: tuple[int, int]) -> Scene:

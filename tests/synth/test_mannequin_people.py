@@ -12,7 +12,7 @@ from synth import embedded
 from synth.embedded import Figure
 from synth.sources.mannequin import MannequinPeople
 
-SEEDS = range(16)
+SEEDS = range(24)
 HEIGHT = 160
 CLOTHES = {"upper-clothes", "dress", "coat", "scarf"}
 LEGWEAR = {"pants", "socks", "skirt", "dress", "coat"}
