@@ -91,26 +91,24 @@ def exact_ground(mask: np.ndarray) -> Ground:
 
 # Panoptic segmentation ------------------------------------------------------------------------------------------
 
-STANDABLE = frozenset(
-    "floor pavement sidewalk road street path grass lawn sand beach snow dirt earth soil mud ground terrain gravel "
-    "field playingfield platform rug carpet mat straw leaves moss runway parking crosswalk".split()
-)
+_STANDABLE = """
+    floor pavement sidewalk road street path grass lawn sand beach snow dirt earth soil mud ground
+    terrain gravel field playingfield platform rug carpet mat straw leaves moss runway parking
+    crosswalk dirttrack
+"""
+STANDABLE = frozenset(_STANDABLE.split())
 """Words for what people stand on, as COCO panoptic, COCO-Stuff, ADE20K and Cityscapes name it."""
-_QUALIFIERS = frozenset("merged other stuff".split())
 
 
 def is_ground(category: str) -> bool:
     """Whether a category of a panoptic segmentation is ground, by its name: `floor-wood`, `road, route`.
 
-    A name's first word decides, and the second after a qualifier that says nothing, so that `ground-other` is ground
-    and `water-other`, `sea` and `wall-stone` are not. Stairs, roofs, rails and tables carry people, but not on the
-    plane that perspective reckons with.
+    What stands before the first comma or hyphen decides, for behind it are synonyms and kinds: `ground-other` is
+    ground, `water-other`, `wall-stone` and `table-merged` are not. Stairs, roofs, rails and tables carry people, but
+    not on the plane that perspective reckons with.
     """
-    first, *rest = category.lower().replace("_", "-").split(",")[0].split("-")
-    if "".join(first.split()) in STANDABLE:
-        return True
-    words = first.split()
-    return not (set(rest) - _QUALIFIERS) and len(words) == 2 and words[0] == "dirt" and words[1] == "track"
+    name = category.lower().replace("_", "-").split(",")[0].split("-")[0]
+    return name.replace(" ", "") in STANDABLE
 
 
 def panoptic_ground(
@@ -165,7 +163,7 @@ facades and rocks are rougher."""
 LYING = (0.95, 3.5)
 """Gradients downward to gradients across: walls and trees have upright edges."""
 OPEN = 0.3
-"""Share of the upper part that is sky or leaves where sand or earth is believed: floors and tables have such colours."""
+"""Share of the upper part that is sky or leaves where sand or earth is believed: floors and tables look like them."""
 MIRRORED = 0.4
 """Correlation of the region with its mirror image above its upper edge, from which it is water."""
 
