@@ -107,7 +107,7 @@ def is_ground(category: str) -> bool:
     ground, `water-other`, `wall-stone` and `table-merged` are not. Stairs, roofs, rails and tables carry people, but
     not on the plane that perspective reckons with.
     """
-    name = category.lower().replace("_", "-").split(",")[0].split("-")[0]
+    name = category.lower().replace("_", " ").split(",")[0].split("-")[0]
     return name.replace(" ", "") in STANDABLE
 
 
