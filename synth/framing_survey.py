@@ -3,7 +3,7 @@
     python -m synth.framing_survey --coco /data/coco --split train2017 --out coco.json
 
 Reads `person_keypoints_SPLIT.json`; no image. Of those whom the frame cuts, the keypoints tell how tall they are;
-crowds, and those of whom too little shows to tell, are left out.
+crowds, broken annotations, and those of whom too little shows to tell, are left out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from mildbench.files import write_json
 from mildbench.labels import KEYPOINTS
 from synth.framing import LEAST_CUT, Framing, table_of
+from synth.sources.base import Rejected
 from synth.sources.coco_content import Content, Item, is_crowd
-from synth.sources.coco_folder import CocoFolder
+from synth.sources.coco_folder import CocoFolder, check_box
 
 BORDER = 0.015
 """A box that comes so near to the frame, as a share of its height, is cut by it: outlines end a little before."""
@@ -40,10 +41,14 @@ def framings(content: Content) -> Iterator[Framing]:
 def framing_of(item: Item, record: Item) -> Framing | None:
     """Of one annotation of an image; None where it cannot be told."""
     width, height = record["width"], record["height"]
-    left, top, w, h = item["bbox"]
-    points = np.array(item.get("keypoints", ()), dtype=np.float64).reshape(-1, 3)
-    if len(points) != len(KEYPOINTS) or min(w, h) < 1:
+    keypoints = item.get("keypoints")
+    if not isinstance(keypoints, list) or len(keypoints) != 3 * len(KEYPOINTS):
         return None
+    try:
+        left, top, w, h = check_box(item.get("bbox"), str(item.get("id")))
+    except Rejected:
+        return None
+    points = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
     head, foot = top, top + h
     above, below = top < BORDER * height, foot > (1 - BORDER) * height
     if above or below:

@@ -176,5 +176,6 @@ def test_the_survey_tells_nothing_without_keypoints() -> None:
     whole = person(100, 300)
     assert framing_of(whole, RECORD) is not None
     assert framing_of({**whole, "keypoints": []}, RECORD) is None
+    assert framing_of({**whole, "bbox": [150, 100, 0, -3]}, RECORD) is None
     cut = {**person(100, 800), "keypoints": [0.0] * 51}
     assert framing_of(cut, RECORD) is None
