@@ -8,6 +8,7 @@ linear light, and one table a channel does it: pixels are decided by integers an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -114,7 +115,7 @@ def grade_for(figure: SizedFigure, image: np.ndarray, origin: tuple[int, int], s
     grade = Grade((red, green, blue))
     graded = _counts(cv2.LUT(np.ascontiguousarray(own), grade.table()[None]))
     dark, bright = _level(graded, BLACK), _level(graded, WHITE)
-    black, white = _level(_counts(image), BLACK), _level(_counts(below), WHITE)
+    black, white = _level(_counts(image[::2, ::2]), BLACK), _level(_counts(below[::2, ::2]), WHITE)
     lifted = max(black - SLACK[0] - dark, 0) * strength
     lowered = max(bright - white - SLACK[1], 0) * strength
     return replace(grade, black=float(lifted), white=float(255 - lowered * 255 / max(bright, 1)))
@@ -133,6 +134,7 @@ def _counts(colours: np.ndarray) -> np.ndarray:
     return np.bincount(grey.ravel(), minlength=256).astype(np.int64)
 
 
+@lru_cache(maxsize=1)
 def _light_of_levels() -> np.ndarray:
     """int64[256]: linear light of each level, in 65535ths."""
     linear = to_linear(np.arange(256, dtype=np.float32) / np.float32(255))
@@ -296,16 +298,19 @@ def _softened(laid: np.ndarray, bottom: int, up: float, height: int, opacity: fl
         height: of who casts it, in pixels.
         opacity: at the feet.
     """
-    sharp, soft = (
-        exact.gaussian(laid.astype(np.uint16) * np.uint16(256), max(0.6, share * height)).astype(np.int64)
-        for share in (SHARP, SOFT)
-    )
+    # Only where a shadow is.
+    margin = round(3 * max(1.0, SOFT * height)) + 1
+    x, y, w, h = cv2.boundingRect(laid)
+    top, left = max(y - margin, 0), max(x - margin, 0)
+    window = np.s_[top : y + h + margin, left : x + w + margin]
+    wide = laid[window].astype(np.uint16) * np.uint16(256)
+    sharp, soft = (exact.gaussian(wide, max(0.6, share * height)).astype(np.int32) for share in (SHARP, SOFT))
     reach = max(1, int(np.floor(abs(up) + 0.5)))
-    away = (bottom - np.arange(len(laid))) * (1 if up >= 0 else -1)
+    away = (bottom - top - np.arange(len(wide), dtype=np.int32)) * (1 if up >= 0 else -1)
     along = np.clip(away, 0, reach)[:, None]  # 0 at the feet, `reach` at the far end
     mixed = (sharp * (reach - along) + soft * along) // reach
     kept = 1024 - int(1024 * (1 - FADED)) * along // reach
-    levels = mixed * kept * round(opacity * 255) // (255 * 256 * 1024)
-    shadow = np.clip(levels, 0, 255).astype(np.uint8)
+    shadow = np.zeros(laid.shape, dtype=np.uint8)
+    shadow[window] = np.minimum((mixed * kept >> 10) * round(opacity * 255) // (255 * 256), 255)
     shadow[shadow < FAINTEST] = 0
     return shadow
