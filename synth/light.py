@@ -157,7 +157,7 @@ def _cast(image: np.ndarray) -> tuple[float, float, float]:
     small = np.ascontiguousarray(image[tuple(slice(None, None, step) for step in steps)])
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.int32) - 128
     chroma = lab[..., 1] * lab[..., 1] + lab[..., 2] * lab[..., 2]
-    brightest = small.max(axis=2)
+    brightest = cv2.max(cv2.max(small[..., 0], small[..., 1]), small[..., 2])
     told = (brightest < BLOWN) & (brightest > 8)
     if np.count_nonzero(told) < 64:
         return (1.0, 1.0, 1.0)
