@@ -96,6 +96,6 @@ def _scribble(seen: np.ndarray, name: str) -> np.ndarray:
             cv2.polylines(strokes, [points], isClosed=False, color=1, thickness=1, lineType=cv2.LINE_8)
         reach = np.arange(-(radius := max(1, math.isqrt(area) // _BRUSH)), radius + 1)
         disc = reach[:, None] ** 2 + reach**2 <= radius**2
-        strokes = cv2.dilate(strokes, disc.astype(np.uint8))
+        cv2.dilate(strokes, disc.astype(np.uint8), dst=strokes)
     inside: np.ndarray = (strokes > 0) & seen
     return inside

@@ -298,12 +298,13 @@ class Scene:
         """
         self._check([person])
         place = next(k for k, layer in enumerate(self.layers) if layer.person.id == person)
-        covered = np.zeros(self.background.shape[:2], dtype=bool)
-        there, here = self.layers[place].window(*covered.shape)
+        height, width = self.background.shape[:2]
+        covered = np.zeros((height, width), dtype=bool)
+        there, here = self.layers[place].window(height, width)
         covered[there] = self.layers[place].mask[here]
         found = set()
         for layer in self.layers[place + 1 :]:
-            there, here = layer.window(*covered.shape)
+            there, here = layer.window(height, width)
             if (covered[there] & layer.mask[here]).any():
                 found.add(layer.person.id)
         return frozenset(found)

@@ -240,7 +240,7 @@ class _Look:
         _, pieces = cv2.connectedComponents((self.high & calm & (blue | white)).astype(np.uint8))
         sky = np.isin(pieces, np.setdiff1d(pieces[0], [0]))
         leaves = self.high & (self.a <= 124) & (self.b >= 132)
-        return np.count_nonzero(sky | leaves) >= OPEN * np.count_nonzero(self.high)
+        return bool(np.count_nonzero(sky | leaves) >= OPEN * np.count_nonzero(self.high))
 
     def _looks(self, region: np.ndarray) -> bool:
         inner = cv2.erode(region.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from mildbench.dataset.schema import SourceInfo
@@ -31,7 +32,7 @@ class Pool(Generic[C]):
     def __init__(self, role: str, sources: Sequence[Source], choices: Iterable[C]) -> None:
         self.role = role
         self.sources = sources
-        self.choices = list(choices)
+        self.choices: list[C] = list(choices)
         """Only those whose pictures can be read, once `share_out` has looked."""
         self.by_split: dict[str, list[C]] = {}
         """Filled by `share_out`."""
@@ -92,8 +93,8 @@ def share_out(recipe: Recipe, seed: int, survey: Survey | None, *pools: Pool[Any
     somebody who has; returns it. Raises `UserError` when too much of a source is broken.
     """
     if survey is None:
-        photos: dict[str, str] = {}
-        files: set[str] = set()
+        photos: dict[str, Path] = {}
+        files: set[Path] = set()
         for pool in pools:
             photos |= photos_of(pool.choices, pool.sources)
             files |= files_of(pool.choices, pool.sources)

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from synth.scenery.render import render_scenery
 
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.labels import KEYPOINTS
 from synth import exact
 from synth.ground import estimated_ground, panoptic_ground
-from synth.scenery.render import render_scenery
 from synth.sources.coco_content import Item, is_crowd
 from synth.sources.coco_folder import CocoFolder, decode
 from synth.sources.panoptic import PanopticImages
