@@ -19,8 +19,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import mildbench
+from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
-from mildbench.evaluation.environment import describe, resolve_device
 from mildbench.files import write_bytes
 from mildbench.images import write_png
 from mildbench.method import sample_seed

@@ -12,9 +12,9 @@ from evaluation_fakes import Calls, FakeDataset
 
 from mildbench.dataset import Dataset
 from mildbench.evaluation.runner import evaluate
-from mildbench.evaluation.summary import RunSummary
 from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
+from mildbench.results.summary import RunSummary
 
 FAKE_METHODS = {
     "attentive": "Attentive",
@@ -79,6 +79,6 @@ def run(tmp_path: Path, dataset: FakeDataset) -> Callable[..., list[RunSummary]]
         source = arguments.pop("source", dataset)
         task = arguments.pop("task", "erase-all")
         split = arguments.pop("split", "test")
-        return evaluate(source, task, split, specs, **arguments)
+        return evaluate(source, task, split, specs, **arguments).summaries
 
     return evaluate_here

@@ -12,7 +12,7 @@ from mildbench.dataset import Dataset
 from mildbench.dataset.storage import Storage
 from mildbench.dataset.tasks import LEAST_VISIBLE, MOST_VISIBLE
 from mildbench.errors import UserError
-from mildbench.evaluation.summary import RunSummary
+from mildbench.results.summary import RunSummary
 
 Run = Callable[..., list[RunSummary]]
 
