@@ -20,6 +20,7 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 _REMEDY = "perhaps of another mildbench version: delete it to have it made anew"
+_OUTDATED = "make it anew, in another place or once this is moved away"
 
 
 def validated(kind: type[Model], content: Any, what: str, remedy: str = "") -> Model:
@@ -33,15 +34,16 @@ def validated(kind: type[Model], content: Any, what: str, remedy: str = "") -> M
         raise UserError(": ".join(part for part in parts if part)) from None
 
 
-def read_model(kind: type[Model], path: Path, what: str, remedy: str = _REMEDY) -> Model:
+def read_model(
+    kind: type[Model], path: Path, what: str, remedy: str = _REMEDY, outdated: str = _OUTDATED
+) -> Model:
     """Read a JSON file of this package; `UserError` when it is missing, broken or from another version."""
     content = read_json(path, what)
     if isinstance(content, dict) and "schema_version" in kind.model_fields:
         found, ours = content.get("schema_version"), kind.model_fields["schema_version"].default
         if found != ours:
             raise UserError(
-                f"{what} {path} is of schema version {found}, this mildbench reads {ours}: make it anew, in another "
-                "place or once this is moved away"
+                f"{what} {path} is of schema version {found}, this mildbench reads {ours}: {outdated}"
             )
     return validated(kind, content, f"{what} {path}", remedy)
 

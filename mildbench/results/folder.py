@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mildbench.files import inside, locked, read_json, write_json
@@ -30,11 +29,25 @@ from mildbench.records import read_model, write_model
 from mildbench.results.record import RunRecord, Session
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """Where a run's files are, and its small ones read and written. Made from a path alone; nothing need exist."""
+    """Where a run's files are, and its small ones read and written. Nothing of it need exist."""
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.record = path / "run.json"
+        self.predictions = path / "predictions"
+        self.attention = path / "attention.parquet"
+        self.attention_parts = path / "attention-parts"
+        self.attention_plot = path / "attention.png"
+        self.failures = path / "failures.json"
+        self.parts = path / "parts"
+        self.scores = path / "scores.parquet"
+        self.features = path / "features"
+        self.summary = path / "summary.json"
+        # Shared by all runs of the task.
+        self.truth_features = path.parent / "truth-features"
+        self.comparison = path.parent / "comparison.json"
 
     @classmethod
     def of(cls, out: Path, fingerprint: str, task: str, name: str) -> RunFolder:
@@ -43,59 +56,6 @@ class RunFolder:
 
     def __str__(self) -> str:
         return str(self.path)
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def predictions(self) -> Path:
-        return self.path / "predictions"
-
-    @property
-    def attention(self) -> Path:
-        return self.path / "attention.parquet"
-
-    @property
-    def attention_parts(self) -> Path:
-        return self.path / "attention-parts"
-
-    @property
-    def attention_plot(self) -> Path:
-        return self.path / "attention.png"
-
-    @property
-    def failures(self) -> Path:
-        return self.path / "failures.json"
-
-    @property
-    def parts(self) -> Path:
-        return self.path / "parts"
-
-    @property
-    def scores(self) -> Path:
-        return self.path / "scores.parquet"
-
-    @property
-    def features(self) -> Path:
-        return self.path / "features"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
-
-    @property
-    def truth_features(self) -> Path:
-        """Shared by all runs of the task, like `comparison`."""
-        return self.path.parent / "truth-features"
-
-    @property
-    def comparison(self) -> Path:
-        return self.path.parent / "comparison.json"
 
     def prediction(self, sample_id: str) -> Path:
         """Where the sample's output lies; raises `UserError` for an id that would leave the folder."""

@@ -25,6 +25,8 @@ HEADLINE = "psnr.mask.pasted"
 the erased part is what the task is about; pasted, so that no method is ranked by what its autoencoder does to
 the rest of the picture (the raw columns show that)."""
 
+_KINDS: Any = (PairMetric, LayerMetric, AttentionMetric, SetMetric)
+
 
 @dataclass(frozen=True, eq=False)
 class Panel:
@@ -40,20 +42,13 @@ class Panel:
     @classmethod
     def of(cls, metrics: Iterable[Metric], **more: Any) -> Self:
         """The panel of these metrics; raises TypeError for one of no kind in `mildbench.metrics.base`."""
-        kinds: dict[type[Metric], list[Any]] = {
-            PairMetric: [],
-            LayerMetric: [],
-            AttentionMetric: [],
-            SetMetric: [],
-        }
-        for metric in metrics:
-            kind = next((kind for kind in kinds if isinstance(metric, kind)), None)
-            if kind is None:
-                raise TypeError(
-                    f"metric {type(metric).__name__} is of none of the kinds in mildbench.metrics.base"
-                )
-            kinds[kind].append(metric)
-        return cls(*map(tuple, kinds.values()), **more)
+        known = list(metrics)
+        if strange := [metric for metric in known if not isinstance(metric, _KINDS)]:
+            raise TypeError(
+                f"metric {type(strange[0]).__name__} is of none of the kinds in mildbench.metrics.base"
+            )
+        by_kind = (tuple(metric for metric in known if isinstance(metric, kind)) for kind in _KINDS)
+        return cls(*by_kind, **more)
 
     @property
     def samples(self) -> tuple[SampleMetric, ...]:

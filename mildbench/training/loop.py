@@ -29,7 +29,7 @@ from mildbench.training import card, checkpoint, curves, record
 from mildbench.training.checkpoint import Checkpoint
 from mildbench.training.data import Examples, collate, load, positions, to_device
 from mildbench.training.ema import Ema, copy_into, state_of
-from mildbench.training.record import Log, Session, TrainingRecord
+from mildbench.training.record import Log, Stretch, TrainingRecord
 from mildbench.training.scenes import SceneSource
 from mildbench.training.settings import Execution, Settings
 from mildbench.training.trainer import Trainer
@@ -374,7 +374,7 @@ class _Run:
 
     def _note_session(self) -> None:
         """Put this session as it stands into the record: at every checkpoint, so that one that is killed is in it."""
-        session = Session(
+        session = Stretch(
             first_step=self._first,
             steps=self.step - self._first,
             seconds=time.monotonic() - self._started,
