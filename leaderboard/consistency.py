@@ -5,10 +5,10 @@ from __future__ import annotations
 from leaderboard.findings import Findings, disagreements, same, text
 from leaderboard.store import Stored, pictures_sha256
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import Scores, estimate
-from mildbench.evaluation.run import MethodRecord, titles
-from mildbench.evaluation.summary import VARIANTS, Estimate, MetricRecord
 from mildbench.method import MethodSpec
+from mildbench.results.record import MethodRecord, titles
+from mildbench.results.scores import Scores
+from mildbench.results.summary import VARIANTS, Estimate, MetricRecord
 
 AGGREGATES = 1e-9
 """Relative: aggregates of the same scores differ by the order of additions only."""
@@ -24,8 +24,7 @@ def check(stored: Stored) -> Findings:
         found.differences.append("aggregates: the entry has other columns than the scores")
     else:
         for said in estimates:
-            again = estimate(stored.panel, scores, said.column, scores.scored)
-            found.differences += _estimate_differences(again, said)
+            found.differences += _estimate_differences(scores.estimate(said.column), said)
     found.checked.append(
         f"{len(estimates)} aggregates with their intervals follow from {len(scores.ids)} samples"
     )

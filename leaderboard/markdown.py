@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from leaderboard.ranking import Board, Placed, boards, lineage
+from leaderboard.ranking import Placed, boards, lineage
 from leaderboard.review import Reviewed
 from leaderboard.schema import Entry
 from mildbench.errors import UserError
-from mildbench.evaluation import wording
 from mildbench.files import write_bytes
 from mildbench.marking import FOOTPRINT
+from mildbench.results import wording
+from mildbench.results.board import Board
 from mildbench.tasks import TASKS, task_of
 
 BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
@@ -51,8 +52,8 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     ]
     heads = ["method", "provenance", "checked"]
     for board, column in columns:
-        metric = board.metrics[column.partition(".")[0]]
-        heads.append(f"{board.entries[0].entry.summary.task} {metric.name.upper()} {wording.arrow(metric)}")
+        metric = board.metric(column)
+        heads.append(f"{board.results[0].summary.task} {metric.name.upper()} {wording.arrow(metric)}")
     first = next(iter(shown.values()))
     rows = [
         [
@@ -62,7 +63,7 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
         ]
         + [_cell(board, column, place.entry) for board, column in columns]
         + [wording.seconds_text(place.entry.summary.seconds_per_image)]
-        for place in first.entries
+        for place in first.results
         if _stands(place)
     ]
     lines = [[*heads, "s/image"], ["---"] * (len(heads) + 1), *rows]
@@ -87,8 +88,8 @@ def update(path: Path, text: str) -> bool:
     return new != old
 
 
-def _about(board: Board) -> tuple[str, str]:
-    summary = board.entries[0].entry.summary
+def _about(board: Board[Placed]) -> tuple[str, str]:
+    summary = board.results[0].summary
     config = summary.config
     usual = config.mask == FOOTPRINT and not config.corruption
     return (summary.dataset if usual else ""), summary.task
@@ -99,28 +100,28 @@ def _stands(place: Placed) -> bool:
     return not place.unranked or place.reference
 
 
-def _weight(board: Board) -> tuple[int, int]:
-    return max(place.reviewed.trust for place in board.entries), len(board.entries)
+def _weight(board: Board[Placed]) -> tuple[int, int]:
+    return max(place.reviewed.trust for place in board.results), len(board.results)
 
 
-def _checked(shown: Iterable[Board], entry: Entry) -> str:
+def _checked(shown: Iterable[Board[Placed]], entry: Entry) -> str:
     """The lowest level among the entries that make the row."""
     places = [place for board in shown if (place := _of(board, entry)) is not None]
     return min(places, key=lambda place: place.reviewed.trust).reviewed.level
 
 
-def _cell(board: Board, column: str, entry: Entry) -> str:
+def _cell(board: Board[Placed], column: str, entry: Entry) -> str:
     """What the entry, or on another board its like, has in a column."""
     place = _of(board, entry)
     if place is None:
         return wording.UNDEFINED
-    unit = board.metrics[column.partition(".")[0]].unit
+    unit = board.metric(column).unit
     number = wording.estimate_text(place.entry.summary.estimate(column), unit)
     text = f"{number.value} {number.spread}".replace("±", "± ").strip()
-    return f"**{text}**" if place.entry.name in board.best(column) else text
+    return f"**{text}**" if place.summary.run in board.best(column) else text
 
 
-def _of(board: Board, entry: Entry) -> Placed | None:
+def _of(board: Board[Placed], entry: Entry) -> Placed | None:
     """The entry itself, or the one of the same method with the same options on another task."""
-    found = [place for place in board.entries if lineage(place.entry) == lineage(entry) and _stands(place)]
+    found = [place for place in board.results if lineage(place.entry) == lineage(entry) and _stands(place)]
     return next((place for place in found if place.entry is entry), found[0] if found else None)

@@ -6,14 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from leaderboard.review import Reviewed
 from leaderboard.schema import Entry
-from mildbench.evaluation.aggregate import HEADLINE, headline_columns, metric_of
-from mildbench.evaluation.compare import ColumnComparison, compare_column
-from mildbench.evaluation.finished import panel_of
-from mildbench.evaluation.summary import MetricRecord
+from mildbench.results.board import Board
+from mildbench.results.summary import RunSummary
 
 REQUIRED = ("psnr", "ssim")
 """Metrics without which an entry is incomplete. They need no weights, so they are there on every machine; an entry
@@ -35,53 +31,21 @@ class Placed:
         return self.reviewed.entry
 
     @property
+    def summary(self) -> RunSummary:
+        return self.entry.summary
+
+    @property
     def reference(self) -> bool:
         """It is shown where its score puts it, though it is told the answer."""
         return _is_told(self.entry)
 
 
-@dataclass(frozen=True, eq=False)
-class Board:
-    """Entries that can be compared, best first."""
-
-    entries: tuple[Placed, ...]
-    metrics: dict[str, MetricRecord]
-    columns: dict[str, ColumnComparison]
-    """Score column -> ranks of the entries that may have one, by entry name."""
-    samples: int
-    """Samples that a complete entry has."""
-
-    @property
-    def title(self) -> str:
-        summary = self.entries[0].entry.summary
-        return f"{summary.task} on {summary.dataset} ({summary.split}{summary.config.inputs})"
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """Entry name -> rank in the headline column."""
-        return self.columns[HEADLINE].ranks if HEADLINE in self.columns else {}
-
-    def best(self, column: str) -> set[str]:
-        """Names of the entries that nothing beats beyond a tie; empty where there is nothing to beat."""
-        ranks = self.columns[column].ranks
-        return {name for name, rank in ranks.items() if rank == 1} if len(ranks) > 1 else set()
-
-
-def boards(reviewed: Sequence[Reviewed]) -> list[Board]:
+def boards(reviewed: Sequence[Reviewed]) -> list[Board[Placed]]:
     """Group and rank entries; one of samples that its board does not have is shown there, unranked."""
     groups: dict[tuple, list[Reviewed]] = {}
-    for item in reviewed:
-        summary, config = item.entry.summary, item.entry.summary.config
-        key = (
-            summary.dataset,
-            config.dataset,
-            config.task,
-            config.split,
-            config.corruption,
-            config.mask,
-            summary.paste_dilation,
-        )
-        groups.setdefault(key, []).append(item)
+    for item in sorted(reviewed, key=lambda item: item.name):
+        summary = item.entry.summary
+        groups.setdefault((summary.dataset, *summary.setting), []).append(item)
     return [_board(groups[key]) for key in sorted(groups)]
 
 
@@ -91,31 +55,21 @@ def lineage(entry: Entry) -> tuple:
     return config.method, tuple(config.options.items()), config.seed
 
 
-def _board(group: Sequence[Reviewed]) -> Board:
+def _board(group: Sequence[Reviewed]) -> Board[Placed]:
+    """Whoever may have no rank comes last, but for references; older revisions after them."""
     samples = _samples(group)
-    superseded = {item.entry.name: _superseded_by(item, group) for item in group}
+    superseded = {item.name: _superseded_by(item, group) for item in group}
     placed = [
-        Placed(
-            item,
-            unranked=_unranked(item, samples, superseded[item.entry.name]),
-            superseded_by=superseded[item.entry.name],
-        )
-        for item in group
+        Placed(item, _unranked(item, samples, superseded[item.name]), superseded[item.name]) for item in group
     ]
-    metrics = {metric.name: metric for item in group for metric in item.entry.summary.metrics}
-    columns = _columns(
-        [place for place in placed if not place.unranked], metrics, group[0].entry.summary.task
+    scores = {place.summary.run: place.reviewed.scores for place in placed if not place.unranked}
+    return Board.of(
+        placed,
+        scores,
+        ranked=scores,
+        samples=len(samples),
+        behind=lambda place: 2 if place.superseded_by else bool(place.unranked) and not place.reference,
     )
-    headline = columns.get(HEADLINE)
-    better = headline is None or headline.higher_is_better
-
-    def key(place: Placed) -> tuple[int, float, str]:
-        estimate = place.entry.summary.estimate(HEADLINE)
-        value = None if estimate is None else estimate.value
-        last = 2 if place.superseded_by else 1 if place.unranked and not place.reference else 0
-        return last, np.inf if value is None else -value if better else value, place.entry.name
-
-    return Board(tuple(sorted(placed, key=key)), metrics, columns, len(samples))
 
 
 def _samples(group: Sequence[Reviewed]) -> tuple[tuple, ...]:
@@ -138,20 +92,6 @@ def _facts(item: Reviewed) -> tuple[tuple, ...]:
     rows = item.stored.rows
     columns = (rows.column(name).to_pylist() for name in ("id", "scene", "truth_sha256"))
     return tuple(zip(*columns, strict=True))
-
-
-def _columns(
-    fair: Sequence[Placed], metrics: dict[str, MetricRecord], task: str
-) -> dict[str, ColumnComparison]:
-    """Ranks column by column, of entries with the board's samples; one that lacks a column is not in it."""
-    panel = panel_of(metrics.values(), "the board")
-    scores = {place.entry.name: place.reviewed.scores for place in fair}
-    clusters = next((mine.clusters for mine in scores.values()), np.empty(0, dtype=np.int64))
-    found = {}
-    for column in headline_columns(panel, task):
-        values = {name: mine.values[column] for name, mine in scores.items() if column in mine.values}
-        found[column] = compare_column(metric_of(panel, column), column, values, clusters, list(values))
-    return found
 
 
 def _superseded_by(item: Reviewed, group: Sequence[Reviewed]) -> str | None:

@@ -11,7 +11,7 @@ from leaderboard.findings import Findings
 from leaderboard.schema import LEVELS, Entry, Level, Verification
 from leaderboard.store import Stored
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import Scores
+from mildbench.results.scores import Scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mildbench.evaluation.run import Strict
-from mildbench.evaluation.summary import RunSummary
 from mildbench.files import fingerprint
+from mildbench.records import Strict
+from mildbench.results.summary import RunSummary
 
 SCHEMA = Path(__file__).with_name("entry.schema.json")
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mildbench
-from leaderboard.ranking import REQUIRED, Board, Placed, boards
+from leaderboard.ranking import REQUIRED, Placed, boards
 from leaderboard.review import Refused, Reviewed
 from leaderboard.schema import LEVELS, Reported, Verification
-from mildbench.evaluation import wording
-from mildbench.evaluation.aggregate import HEADLINE
-from mildbench.evaluation.summary import Variant
 from mildbench.files import write_bytes
-from mildbench.report import html
-from mildbench.report.html import Cell, Column
+from mildbench.report import html, tables
+from mildbench.report.html import Cell
+from mildbench.results import wording
+from mildbench.results.board import Board
+from mildbench.results.panel import HEADLINE
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -46,19 +47,8 @@ def build(
     write_bytes(path, html.render(_TEMPLATES, "site.html.j2", values).encode())
 
 
-def _board(board: Board, number: int) -> dict[str, Any]:
-    first = board.entries[0].entry.summary
-    sets = list(
-        dict.fromkeys((s.metric, s.variant) for place in board.entries for s in place.entry.summary.sets)
-    )
-    columns = []
-    for column in board.columns:
-        metric = board.metrics[column.partition(".")[0]]
-        _, region, variant = column.split(".")
-        unit = f", {metric.unit}" if metric.unit else ""
-        columns.append(Column(metric.name.upper(), f"{region}, {variant}{unit}", wording.arrow(metric)))
-    for name, variant in sets:
-        columns.append(Column(name.upper(), f"full, {variant}", wording.arrow(board.metrics[name])))
+def _board(board: Board[Placed], number: int) -> dict[str, Any]:
+    first = board.results[0].summary
     return {
         "number": number,
         "title": board.title,
@@ -67,34 +57,24 @@ def _board(board: Board, number: int) -> dict[str, Any]:
         "fingerprint": first.config.dataset,
         "samples": board.samples,
         "dilation": first.paste_dilation,
-        "columns": [*columns, Column("s/image", "", "↓")],
-        "rows": [_row(board, place, sets) for place in board.entries],
+        "columns": tables.columns(board),
+        "rows": [_row(board, place) for place in board.results],
         "metrics": list(board.metrics.values()),
     }
 
 
-def _row(board: Board, place: Placed, sets: Sequence[tuple[str, Variant]]) -> dict[str, Any]:
-    entry, summary = place.entry, place.entry.summary
-    cells = []
-    for column, compared in board.columns.items():
-        estimate = summary.estimate(column)
-        number = wording.estimate_text(estimate, board.metrics[column.partition(".")[0]].unit)
-        rank = f" · {wording.rank(entry.name, compared.ranks)}" if entry.name in compared.ranks else ""
-        value = None if estimate is None else estimate.value
-        cells.append(
-            Cell(number.value, f"{number.spread}{rank}".lstrip(" ·"), value, entry.name in board.best(column))
-        )
-    mine = {(item.metric, item.variant): item for item in summary.sets}
-    for key in sets:
-        found = mine.get(key)
-        number = wording.Number(wording.NOT_POSSIBLE) if found is None else wording.set_text(found)
-        cells.append(Cell(*number, order=None if found is None else found.value))
-    device = summary.device or ""
-    cells.append(Cell(wording.seconds_text(summary.seconds_per_image), device, summary.seconds_per_image))
+def _row(board: Board[Placed], place: Placed) -> dict[str, Any]:
+    entry, summary = place.entry, place.summary
+    cells = tables.cells(board, summary)
+    for number, compared in enumerate(board.comparisons.values()):
+        if summary.run in compared.ranks:
+            rank = wording.rank(summary.run, compared.ranks)
+            cells[number] = replace(cells[number], small=f"{cells[number].small} · {rank}".lstrip(" ·"))
+    cells[-1] = replace(cells[-1], small=summary.device or "")
     return {
         "entry": entry,
         "summary": summary,
-        "rank": Cell(wording.rank(entry.name, board.ranks), order=board.ranks.get(entry.name)),
+        "rank": tables.rank(board, summary),
         "cells": cells,
         "badges": _badges(place),
         "level": place.reviewed.level,
@@ -131,9 +111,9 @@ def _checked(verification: Verification | None) -> str:
     )
 
 
-def _filters(found: Sequence[Board]) -> list[tuple[str, list[str]]]:
+def _filters(found: Sequence[Board[Placed]]) -> list[tuple[str, list[str]]]:
     """What entries can be filtered by -> its values."""
-    places = [place for board in found for place in board.entries]
+    places = [place for board in found for place in board.results]
     entries = [place.entry for place in places]
     present = {place.reviewed.level for place in places}
     return [
@@ -145,12 +125,12 @@ def _filters(found: Sequence[Board]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _history(found: Sequence[Board]) -> list[dict[str, Any]]:
+def _history(found: Sequence[Board[Placed]]) -> list[dict[str, Any]]:
     """Every entry there ever was, newest first."""
     rows = []
     for board in found:
         metric = board.metrics.get(HEADLINE.partition(".")[0])
-        for place in board.entries:
+        for place in board.results:
             estimate = place.entry.summary.estimate(HEADLINE)
             value = None if estimate is None else estimate.value
             number = wording.estimate_text(estimate, "" if metric is None else metric.unit)

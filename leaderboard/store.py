@@ -31,11 +31,11 @@ from leaderboard.schema import (
     predictions_sha256,
 )
 from mildbench.errors import UserError
-from mildbench.evaluation.finished import FinishedRun, panel_of
-from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.rows import FIXED, columns
-from mildbench.evaluation.run import read_model, write_model
 from mildbench.files import file_sha256, inside, write_bytes
+from mildbench.records import read_model, write_model
+from mildbench.results.finished import FinishedRun
+from mildbench.results.panel import Panel, panel_of
+from mildbench.results.scores import FIXED, schema_of
 
 ENTRIES = Path(__file__).with_name("entries")
 REPORTED = Path(__file__).with_name("reported")
@@ -194,8 +194,8 @@ def _record(path: Path) -> Path:
 
 def _sound(entry: Entry, rows: pa.Table, what: str) -> tuple[pa.Table, Panel]:
     """The rows, and the metrics that they are of; `UserError` unless the one has the columns of the other."""
-    panel = panel_of(entry.summary.metrics, what)
-    expected = pa.schema([*FIXED, *((name, pa.float64()) for name in columns(panel))])
+    panel = panel_of([entry.summary], what)
+    expected = schema_of(panel)
     if not rows.schema.equals(expected):
         raise UserError(f"{what}: its scores have other columns, or of other types, than its metrics give")
     if any(rows.column(name).null_count for name in ("id", *expected.names[len(FIXED) :])):

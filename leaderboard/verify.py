@@ -10,22 +10,22 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import mildbench
 from leaderboard.findings import NAMED, Findings, disagreements, same, text
 from leaderboard.review import Reviewed
 from leaderboard.schema import Level, Verification
 from leaderboard.store import Stored, pictures_sha256, write_verification
+from mildbench.dataset.source import TripletSource
+from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
-from mildbench.evaluation.data import TripletSource, facts
-from mildbench.evaluation.environment import describe, resolve_device
-from mildbench.evaluation.rows import FIXED, columns
-from mildbench.evaluation.run import task_folder
+from mildbench.evaluation.data import facts
 from mildbench.evaluation.runner import evaluate
-from mildbench.evaluation.summary import RunSummary
 from mildbench.method import MethodSpec
+from mildbench.results.finished import FinishedRun
+from mildbench.results.scores import FIXED
+from mildbench.results.summary import RunSummary
 
 SCORES = 1e-4
 """Relative and absolute: networks give other last digits on other devices."""
@@ -92,16 +92,16 @@ def predictions(
     spec = MethodSpec("precomputed", {"directory": str(directory)})
     findings = Findings()
     device = resolve_device(device)
-    again, rows = _evaluate(stored, spec, Corruption(), dataset, device)
+    again = _evaluate(stored, spec, Corruption(), dataset, device)
     unseen = {metric.info.name for metric in (*stored.panel.layers, *stored.panel.attention)}
     findings.notes += [
         f"{name}: needs more of the method than pictures: use --rerun" for name in sorted(unseen)
     ]
-    if pictures_sha256(rows) != stored.entry.predictions.sha256:
+    if pictures_sha256(again.rows) != stored.entry.predictions.sha256:
         findings.differences.append(
             f"predictions: the pictures in {directory} are not those that were scored"
         )
-    return _compared(findings, stored, again, rows, "rescored", unseen, device, today)
+    return _compared(findings, stored, again, "rescored", unseen, device, today)
 
 
 def rerun(stored: Stored, dataset: TripletSource, *, device: str, today: datetime.date) -> Checked:
@@ -118,12 +118,14 @@ def rerun(stored: Stored, dataset: TripletSource, *, device: str, today: datetim
     corruption = Corruption.parse(summary.config.corruption)
     findings = Findings()
     device = resolve_device(device)
-    again, rows = _evaluate(stored, spec, corruption, dataset, device)
+    again = _evaluate(stored, spec, corruption, dataset, device)
     findings.differences += disagreements(
-        "the method is another here:", again.config.model_dump(), summary.config.model_dump()
+        "the method is another here:", again.summary.config.model_dump(), summary.config.model_dump()
     )
-    findings.differences += disagreements("method:", again.method.model_dump(), summary.method.model_dump())
-    return _compared(findings, stored, again, rows, "rerun", set(), device, today)
+    findings.differences += disagreements(
+        "method:", again.summary.method.model_dump(), summary.method.model_dump()
+    )
+    return _compared(findings, stored, again, "rerun", set(), device, today)
 
 
 def record(reviewed: Reviewed, verification: Verification | None) -> None:
@@ -144,19 +146,18 @@ def record(reviewed: Reviewed, verification: Verification | None) -> None:
 
 def _evaluate(
     stored: Stored, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
-) -> tuple[RunSummary, pa.Table]:
-    """The summary and the rows of a run like the entry's."""
+) -> FinishedRun:
+    """A run like the entry's; its files are gone."""
     summary = stored.entry.summary
     if dataset.fingerprint != summary.config.dataset:
         raise UserError(f"{_other_data(stored, dataset)}: give its own with --dataset DIR")
     with TemporaryDirectory() as scratch:
-        out = Path(scratch)
-        (again,) = evaluate(
+        made = evaluate(
             dataset,
             summary.task,
             summary.split,
             [spec],
-            out=out,
+            out=Path(scratch),
             metrics=[metric.name for metric in summary.metrics],
             device=device,
             limit=summary.limit,
@@ -165,14 +166,13 @@ def _evaluate(
             corruption=corruption,
             mask=summary.config.mask,
         )
-        return again, pq.read_table(task_folder(out, dataset, summary.task) / again.run / "scores.parquet")
+    return made.runs[0]
 
 
 def _compared(
     findings: Findings,
     stored: Stored,
-    again: RunSummary,
-    rows: pa.Table,
+    again: FinishedRun,
     level: Literal["rescored", "rerun"],
     unseen: set[str],
     device: str,
@@ -183,30 +183,30 @@ def _compared(
     Args:
         findings: what was found before.
         stored: the entry.
-        again: summary of the new run.
-        rows: its scores.
+        again: the new run.
         level: what was done.
         unseen: metrics that cannot be had from what was scored.
         device: what it was done on.
         today: when it was done.
     """
-    findings.notes += [f"{item.name}: not recomputed: {item.reason}" for item in again.unavailable]
-    left_out = unseen | {item.name for item in again.unavailable}
+    rows, lacking = again.rows, again.summary.unavailable
+    findings.notes += [f"{item.name}: not recomputed: {item.reason}" for item in lacking]
+    left_out = unseen | {item.name for item in lacking}
     if left_out.issuperset(metric.name for metric in stored.entry.summary.metrics):
         findings.differences.append("scores: none of its metrics can be recomputed here")
     skipped = set(_OF_FILES)
     identical = _identical(stored, rows)
-    if level == "rerun" and "device" in again.method.capabilities:
+    if level == "rerun" and "device" in again.summary.method.capabilities:
         skipped.update(_OF_PICTURES)
         if identical < len(rows):
             findings.notes.append(
                 f"{identical} of {len(rows)} pictures are the same to the bit: a network's last digits depend on "
                 "the processor"
             )
-    scores = [name for name in columns(stored.panel) if name.partition(".")[0] not in left_out]
+    scores = [name for name in stored.panel.columns if name.partition(".")[0] not in left_out]
     told = [name for name in FIXED.names if name not in skipped]
     findings.differences += _row_differences(rows, stored.rows, [*told, *scores])
-    findings.differences += _set_differences(again, stored.entry.summary, left_out)
+    findings.differences += _set_differences(again.summary, stored.entry.summary, left_out)
     findings.checked.append(f"scores of {len(rows)} samples")
     return Checked(
         findings,

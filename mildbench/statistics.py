@@ -39,7 +39,7 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Interval:
     """A number with its percentile bootstrap interval."""
 
     value: float | None
@@ -90,20 +90,20 @@ def bootstrap_means(
 
 def mean(
     scores: np.ndarray, scale: Scale | None = None, clusters: np.ndarray | None = None, *, seed: int = 0
-) -> Estimate:
+) -> Interval:
     """Mean of float64[N] with its 95% percentile bootstrap interval (see `bootstrap_means`)."""
     scale = scale or Plain()
     values = scale.to_mean(scores)
     defined = ~np.isnan(values)
     undefined = int((~defined).sum())
     if not defined.any():
-        return Estimate(None, None, None, 0, undefined)
+        return Interval(None, None, None, 0, undefined)
     values, clusters = values[defined], None if clusters is None else clusters[defined]
     value = float(scale.from_mean(values.mean()))
     low, high = None, None
     if _clusters(values, clusters) > 1:
         low, high = _interval(scale.from_mean(bootstrap_means(values[:, None], clusters, seed=seed)[:, 0]))
-    return Estimate(value, low, high, len(values), undefined)
+    return Interval(value, low, high, len(values), undefined)
 
 
 def difference(
@@ -113,7 +113,7 @@ def difference(
     clusters: np.ndarray | None = None,
     *,
     seed: int = 0,
-) -> Estimate:
+) -> Interval:
     """Mean of `first` minus mean of `second`, with its 95% paired bootstrap interval.
 
     Both are float64[N] for the same samples in the same order; each draw takes the same samples of both. Only
@@ -126,13 +126,13 @@ def difference(
     defined = ~np.isnan(values).any(axis=1)
     undefined = int((~defined).sum())
     if not defined.any():
-        return Estimate(None, None, None, 0, undefined)
+        return Interval(None, None, None, 0, undefined)
     values, clusters = values[defined], None if clusters is None else clusters[defined]
     value = float(_gap(scale.from_mean(values.mean(axis=0))))
     low, high = None, None
     if _clusters(values, clusters) > 1:
         low, high = _interval(_gap(scale.from_mean(bootstrap_means(values, clusters, seed=seed))))
-    return Estimate(value, low, high, len(values), undefined)
+    return Interval(value, low, high, len(values), undefined)
 
 
 def _clusters(values: np.ndarray, clusters: np.ndarray | None) -> int:
@@ -175,12 +175,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """Two methods on the samples where both have a score."""
 
     first: str
     second: str
-    difference: Estimate
+    difference: Interval
     """Of `first` minus `second`."""
     p: float
     """Wilcoxon's signed-rank test."""
@@ -200,18 +200,18 @@ def compare(
     clusters: np.ndarray | None = None,
     *,
     seed: int = 0,
-) -> list[Comparison]:
+) -> list[Difference]:
     """Every pair of methods; `scores` holds float64[N] per method, the same samples in the same order."""
     pairs = list(combinations(scores, 2))
     p_values = [signed_rank(scores[a], scores[b], scale) for a, b in pairs]
     return [
-        Comparison(a, b, difference(scores[a], scores[b], scale, clusters, seed=seed), p, adjusted)
+        Difference(a, b, difference(scores[a], scores[b], scale, clusters, seed=seed), p, adjusted)
         for (a, b), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
 
 
 def ranks(
-    names: Sequence[str], comparisons: Sequence[Comparison], *, higher_is_better: bool
+    names: Sequence[str], comparisons: Sequence[Difference], *, higher_is_better: bool
 ) -> dict[str, int]:
     """1 + the number of methods that are better beyond a tie. Ties share a rank, and may leave gaps."""
     found = dict.fromkeys(names, 1)

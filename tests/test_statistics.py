@@ -13,8 +13,8 @@ from mildbench.metrics.psnr import Psnr
 from mildbench.statistics import (
     STRATA,
     UNKNOWN,
-    Comparison,
-    Estimate,
+    Difference,
+    Interval,
     bootstrap_means,
     compare,
     difference,
@@ -85,12 +85,12 @@ def test_undefined_samples_are_left_out_and_counted() -> None:
     whole, holed = mean(values), mean(holes)
     assert (holed.value, holed.low, holed.high) == (whole.value, whole.low, whole.high)
     assert (holed.n, holed.undefined) == (40, 7)
-    assert mean(np.full(3, np.nan)) == Estimate(None, None, None, 0, 3)
-    assert mean(np.empty(0)) == Estimate(None, None, None, 0, 0)
+    assert mean(np.full(3, np.nan)) == Interval(None, None, None, 0, 3)
+    assert mean(np.empty(0)) == Interval(None, None, None, 0, 0)
 
 
 def test_one_sample_has_no_interval() -> None:
-    assert mean(np.array([4.0])) == Estimate(4.0, None, None, 1, 0)
+    assert mean(np.array([4.0])) == Interval(4.0, None, None, 1, 0)
     together = mean(np.array([4.0, 6.0]), clusters=np.array([1, 1]))
     assert (together.value, together.low, together.high) == (5.0, None, None)
 
@@ -181,8 +181,8 @@ def test_ranks_tie_where_the_interval_covers_zero() -> None:
 
 
 def test_ties_need_not_be_transitive() -> None:
-    def comparison(first: str, second: str, low: float, high: float) -> Comparison:
-        return Comparison(first, second, Estimate((low + high) / 2, low, high, 9, 0), 0.5, 0.5)
+    def comparison(first: str, second: str, low: float, high: float) -> Difference:
+        return Difference(first, second, Interval((low + high) / 2, low, high, 9, 0), 0.5, 0.5)
 
     found = [comparison("a", "b", -1, 2), comparison("b", "c", -1, 2), comparison("a", "c", 1, 2)]
     assert ranks(["a", "b", "c"], found, higher_is_better=True) == {"a": 1, "b": 1, "c": 2}

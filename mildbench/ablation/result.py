@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mildbench.evaluation import wording
-from mildbench.evaluation.compare import Comparison, PairRecord
-from mildbench.evaluation.run import RunRecord, Strict
-from mildbench.evaluation.summary import RunSummary
+from mildbench.records import Strict
+from mildbench.results import wording
+from mildbench.results.compare import Comparison, PairRecord
+from mildbench.results.record import RunRecord
+from mildbench.results.summary import RunSummary
 from mildbench.training.record import TrainingRecord
 
 
@@ -62,6 +63,6 @@ def _cell(ablation: Ablation, row: RowResult, column: str) -> str:
 
 
 def _pair(comparison: Comparison, one: str, other: str, column: str) -> PairRecord | None:
-    found = comparison.of(column)
+    found = comparison.column(column)
     pairs = [] if found is None else found.pairs
     return next((pair for pair in pairs if {pair.first, pair.second} == {one, other} and one != other), None)

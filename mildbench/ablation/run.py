@@ -10,12 +10,12 @@ from pathlib import Path
 from mildbench import options
 from mildbench.ablation.result import Ablation, RowResult, markdown
 from mildbench.ablation.study import WEIGHTS, Row, Study
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.run import RunRecord, read_model, task_folder, write_model
+from mildbench.dataset.source import TripletSource
 from mildbench.evaluation.runner import evaluate
 from mildbench.files import write_bytes
 from mildbench.method import MethodSpec
+from mildbench.records import write_model
+from mildbench.results.record import RunRecord
 from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read
 from mildbench.training.scenes import SceneSource
@@ -64,18 +64,16 @@ def ablate(
     for split in (TRAIN, VALIDATION):
         source.check(split)
     trained = [_trained(row, source, settings, execution, out, progress) for row in study.rows.values()]
-    runs = out / "runs"
-    summaries = evaluate(
+    made = evaluate(
         test,
         study.task,
         TEST,
         [_with_weights(spec, folder) for spec, folder in zip(specs, trained, strict=True)],
-        out=runs,
+        out=out / "runs",
         metrics=study.metrics,
         device=execution.device,
         progress=progress,
     )
-    folder = task_folder(runs, test, study.task)
     result = Ablation(
         study=name,
         description=study.description,
@@ -84,14 +82,12 @@ def ablate(
             RowResult(
                 name=row,
                 training=None if weights is None else read(weights.parent),
-                run=_without_path(
-                    read_model(RunRecord, folder / summary.run / "run.json", "run description")
-                ),
-                summary=summary.model_copy(update={"strata": []}),
+                run=_without_path(run.record),
+                summary=run.summary.model_copy(update={"strata": []}),
             )
-            for row, weights, summary in zip(study.rows, trained, summaries, strict=True)
+            for row, weights, run in zip(study.rows, trained, made.runs, strict=True)
         ],
-        comparison=read_model(Comparison, folder / "comparison.json", "comparison"),
+        comparison=made.comparison,
     )
     write_model(out / f"{name}.json", result)
     write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mildbench.errors import UserError, did_you_mean
+from mildbench.records import Strict, validated
 
 WEIGHTS = "{}"
 """In a row's method: the folder of the weights that the row has trained."""
 
 
-class Row(BaseModel):
+class Row(Strict):
     """A variant: what is trained for it, and what is evaluated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: str
     """As `evaluate --method` takes it."""
@@ -35,10 +34,8 @@ class Row(BaseModel):
         return self
 
 
-class Study(BaseModel):
+class Study(Strict):
     """An ablation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str
     task: str
@@ -73,12 +70,9 @@ def load(name_or_file: str, folder: Path) -> Study:
             remedy = did_you_mean(name_or_file, names(folder))
             raise UserError(f"unknown ablation {name_or_file!r}: {remedy}, or give a .yaml file")
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text()))
+        content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise UserError(f"ablation {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"ablation {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"ablation {path}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    return validated(Study, content, f"ablation {path}")

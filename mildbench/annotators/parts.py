@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
 from mildbench.errors import UserError
-from mildbench.evaluation.data import read_ahead
 from mildbench.files import read_json, write_bytes, write_json
+from mildbench.prefetch import read_ahead
 from mildbench.progress import Advance
 
 PART = 64

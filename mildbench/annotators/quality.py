@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from pydantic import BaseModel, ConfigDict
 
 from mildbench.annotators.base import boxes_of
 from mildbench.annotators.mapping import REGIONS
@@ -32,6 +31,7 @@ from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.labels import KEYPOINTS, PARSING, UNLABELLED
 from mildbench.progress import Advance
+from mildbench.records import Strict
 from mildbench.scene import People
 
 BINS = 10
@@ -45,10 +45,9 @@ SIGMAS = np.array(
 """COCO's per-keypoint constants, index as in `labels.KEYPOINTS`."""
 
 
-class Scores(BaseModel):
+class Agreement(Strict):
     """The numbers of one stratum; None where there is nothing to score."""
 
-    model_config = ConfigDict(extra="forbid")
     people: int
     """People with known keypoints."""
     found: float | None
@@ -65,16 +64,15 @@ class Scores(BaseModel):
     region_miou: float | None
 
 
-class Quality(BaseModel):
+class Quality(Strict):
     """`quality_SPLIT.json`."""
 
-    model_config = ConfigDict(extra="forbid")
     dataset: str
     split: str
     samples: int
     failed: int
-    overall: Scores
-    by_visible_ratio: dict[str, Scores]
+    overall: Agreement
+    by_visible_ratio: dict[str, Agreement]
     """Ten bins, `0.0-0.1` and so on; the last includes 1."""
     iou: dict[str, float | None]
     """CIHP-20 class -> IoU, overall; None for a class that neither side has."""
@@ -209,14 +207,14 @@ class _Tally:
             inside = people.visible[k] & (truth != UNLABELLED)
             self.strata[_stratum(ratio)] += _confusion(truth, labels, inside)
 
-    def scores(self, stratum: int | None) -> Scores:
+    def scores(self, stratum: int | None) -> Agreement:
         """The numbers of a stratum, of everything for None."""
         mine = [p for p in self.persons if stratum is None or p.stratum == stratum]
         pixels = self.pixels if stratum is None else self.strata[stratum]
         ap, ap50 = self._average_precision(stratum) if mine else (None, None)
         hits = np.array([p.hits for p in mine]).reshape(-1, 17)
         visibility = np.array([p.visibility for p in mine]).reshape(-1, 17)
-        return Scores(
+        return Agreement(
             people=len(mine),
             found=_mean([p.found for p in mine]),
             oks_ap=ap,

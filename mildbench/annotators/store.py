@@ -23,24 +23,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Segments
 from mildbench.annotators.panoptic import segment_ids
 from mildbench.dataset.storage import Storage
 from mildbench.errors import UserError
-from mildbench.files import read_json
 from mildbench.images import decode_labels, decode_rgb
+from mildbench.records import Strict, read_model
 
 PARTS = ".parts"
 TRUTH = "truth"
 """Stands for the data set itself where people were not found but known."""
 
 
-class Source(BaseModel):
+class Source(Strict):
     """What made one part of the annotations."""
 
-    model_config = ConfigDict(extra="forbid")
     annotator: str
     options: dict[str, str]
     """As given, paths by their last part only."""
@@ -65,10 +63,9 @@ class Source(BaseModel):
         return f"{self.annotator} ({used}); {files}"
 
 
-class Record(BaseModel):
+class Record(Strict):
     """`annotator_SPLIT.json`."""
 
-    model_config = ConfigDict(extra="forbid")
     schema_version: Literal[1] = 1
     mildbench_version: str
     dataset: str
@@ -157,13 +154,7 @@ class Annotations:
             raise UserError(
                 f"no finished annotations of the split {split!r} at {folder}: mildbench annotate makes them"
             )
-        try:
-            record = Record.model_validate(read_json(path, "annotation record"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise UserError(
-                f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}: annotate again"
-            ) from None
+        record = read_model(Record, path, "annotation record", "annotate again")
         if record.dataset != dataset_fingerprint:
             raise UserError(
                 f"{folder} annotates another data set (fingerprint {record.dataset[:12]}, here "

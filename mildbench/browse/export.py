@@ -21,8 +21,8 @@ from mildbench.browse.labels import people_labels
 from mildbench.browse.media import FOLDER, Files, Media
 from mildbench.browse.presentation import present
 from mildbench.errors import UserError
-from mildbench.evaluation.data import read_ahead
 from mildbench.labels import KEYPOINTS, SKELETON
+from mildbench.prefetch import read_ahead
 from mildbench.progress import tracking
 from mildbench.scene import People
 
@@ -109,7 +109,7 @@ def export(fo: Any, gallery: Gallery, ids: Sequence[str], *, progress: bool = Fa
         UserError: broken files, or a data set of that name that is not ours.
     """
     if gallery.runs:
-        cache = gallery.runs[0].folder.parent / FOLDER
+        cache = gallery.runs[0].folder.path.parent / FOLDER
     else:  # a data set is finished: nothing is written into it
         cache = Path(fo.config.default_dataset_dir) / gallery.name
     made_by = {"revision": REVISION, "data": str(gallery.dataset.root.resolve()), "made": str(cache)}

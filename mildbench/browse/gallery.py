@@ -14,8 +14,8 @@ from mildbench.browse.runs import ScoredRun, open_runs
 from mildbench.dataset import Dataset
 from mildbench.dataset.schema import INFO
 from mildbench.errors import UserError
-from mildbench.evaluation.data import STRATA
-from mildbench.evaluation.finished import find, reopen
+from mildbench.results.finished import find, reopen
+from mildbench.results.scores import STRATA
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,7 +106,7 @@ class Media:
             if (prediction := run.prediction(sample_id)) is not None:
                 pictures[run.name] = File(prediction)
                 pictures[f"{run.name} difference"] = File(
-                    inside(run.folder / FOLDER, f"{sample_id}.png", "sample id"),
+                    inside(run.folder.path / FOLDER, f"{sample_id}.png", "sample id"),
                     partial(self._difference, prediction, sample_id),
                     prediction,
                 )

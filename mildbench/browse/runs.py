@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from mildbench.errors import UserError
-from mildbench.evaluation import finished
-from mildbench.evaluation.run import RunRecord
-from mildbench.evaluation.summary import MetricRecord, RunSummary
-from mildbench.files import inside
+from mildbench.results import finished
+from mildbench.results.folder import RunFolder
+from mildbench.results.record import RunRecord
+from mildbench.results.summary import MetricRecord, RunSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class ScoredRun:
 
     name: str
     """Unique among the runs that are looked at; letters, digits and underscores, with a letter first."""
-    folder: Path
+    folder: RunFolder
     record: RunRecord
     summary: RunSummary
     scores: pd.DataFrame
@@ -61,7 +61,7 @@ class ScoredRun:
         """
         if sample_id not in self.scores.index or self.failure(sample_id) is not None:
             return None
-        path = inside(self.folder / "predictions", f"{sample_id}.png", "sample id")
+        path = self.folder.prediction(sample_id)
         return path if path.exists() else None
 
     def failure(self, sample_id: str) -> str | None:
@@ -70,11 +70,12 @@ class ScoredRun:
         return reason if isinstance(reason, str) else None
 
 
-def open_runs(folders: Sequence[Path]) -> tuple[ScoredRun, ...]:
+def open_runs(paths: Sequence[Path]) -> tuple[ScoredRun, ...]:
     """Open runs of one task on one split of one data set.
 
     Raises `UserError` for a run that is unfinished or broken, and runs that do not belong together.
     """
+    folders = [RunFolder(path) for path in paths]
     found = [finished.contents(folder) for folder in folders]
     first, _, _ = found[0]
     for folder, (record, _, _) in zip(folders, found, strict=True):

@@ -11,7 +11,7 @@ import typer
 from mildbench.cli.train import BatchSize, Ema, LearningRate, Poses, Precision, Seed, Size, Workers
 
 if TYPE_CHECKING:
-    from mildbench.evaluation.data import TripletSource
+    from mildbench.dataset.source import TripletSource
     from mildbench.training.settings import Settings
     from mildbench.training.trainer import Trainer
 

@@ -82,8 +82,8 @@ def annotations_of(
     from mildbench.annotators.run import Job
     from mildbench.annotators.run import annotate as run
     from mildbench.annotators.store import Annotations, folder_of
+    from mildbench.device import resolve_device
     from mildbench.errors import UserError
-    from mildbench.evaluation.environment import resolve_device
     from mildbench.progress import tracking
 
     if not (pose or parsing or segments):

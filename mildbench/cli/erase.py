@@ -62,8 +62,8 @@ def erase(
     for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make.
     """
     from mildbench.annotators.census import Census
+    from mildbench.device import resolve_device
     from mildbench.errors import UserError
-    from mildbench.evaluation.environment import resolve_device
     from mildbench.method import MethodSpec
     from mildbench.panel import panel
     from mildbench.photo import erase_people

@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mildbench.evaluation.data import TripletSource
-    from mildbench.evaluation.summary import RunSummary
+    from mildbench.dataset.source import TripletSource
     from mildbench.method import MethodSpec
+    from mildbench.results.summary import RunSummary
 
 DEFAULT_DATASET = Path("data/demo")
 
@@ -91,12 +91,10 @@ def evaluate(
     from mildbench.annotators.overlay import annotated
     from mildbench.dataset import Dataset
     from mildbench.errors import UserError
-    from mildbench.evaluation import table
-    from mildbench.evaluation.compare import Comparison
     from mildbench.evaluation.corruption import Corruption
-    from mildbench.evaluation.run import read_model, task_folder
     from mildbench.evaluation.runner import evaluate as run
     from mildbench.method import MethodSpec
+    from mildbench.results import table
 
     corruption = Corruption.parse(corrupt or [])
     specs = [MethodSpec.parse(text) for text in method or []]
@@ -126,7 +124,7 @@ def evaluate(
         console = Console(width=200)  # a log has no width of its own; 80 columns would break the table
     lost: list[RunSummary] = []
     for name in tasks:
-        summaries = run(
+        made = run(
             opened,
             name,
             split,
@@ -142,12 +140,10 @@ def evaluate(
             mask=mask,
             progress=True,
         )
-        folder = task_folder(out, opened, name)
-        comparison = read_model(Comparison, folder / "comparison.json", "comparison")
-        console.print(table.build(summaries, comparison, console.width))
-        lost += [summary for summary in summaries if summary.scored == 0]
-        for summary in summaries:
-            console.print(f"{folder / summary.run}", markup=False, highlight=False, soft_wrap=True)
+        console.print(table.build(made.board, console.width))
+        lost += [summary for summary in made.summaries if summary.scored == 0]
+        for finished in made.runs:
+            console.print(f"{finished.folder}", markup=False, highlight=False, soft_wrap=True)
     if lost:
         first = lost[0]
         raise UserError(

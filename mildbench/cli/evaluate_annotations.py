@@ -34,8 +34,8 @@ def evaluate_annotations(
     from mildbench.annotators.quality import measure, require_truth
     from mildbench.cli.annotate import annotations_of, describe
     from mildbench.dataset import Dataset
-    from mildbench.files import write_json
     from mildbench.progress import tracking
+    from mildbench.records import write_model
 
     opened = Dataset.open(dataset)
     require_truth(opened)
@@ -45,7 +45,7 @@ def evaluate_annotations(
     with tracking("compared", opened.info.samples[split], show=True) as advance:
         quality = measure(opened, found, advance)
     target = found.folder / f"quality_{split}.json"
-    write_json(target, quality.model_dump(mode="json"))
+    write_model(target, quality)
     console = Console()
     console.print(_table(quality))
     for line in (*describe(found), f"{target}"):

@@ -29,8 +29,8 @@ def figure(
 
     Samples that nobody picked: without --sample they are taken at equal distances.
     """
-    from mildbench.evaluation import finished
     from mildbench.report import figure as figures
+    from mildbench.results import finished
 
     runs = [finished.read(folder) for folder in finished.find(run)]
     figures.write(out, runs, samples=sample or (), count=count, dataset=dataset)

@@ -50,7 +50,7 @@ def add(
     """Make entries of runs. A run that does not add up becomes none, and replaces none."""
     from leaderboard import consistency, store
     from mildbench.errors import UserError
-    from mildbench.evaluation import finished
+    from mildbench.results import finished
 
     paths = finished.find(run)
     if predictions_at is not None and len(paths) != 1:

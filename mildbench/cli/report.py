@@ -22,8 +22,8 @@ def report(
 
     It needs no network and no other file: send it to a colleague.
     """
-    from mildbench.evaluation import finished
     from mildbench.report import page
+    from mildbench.results import finished
 
     for lacking in page.write(out, [finished.read(folder) for folder in finished.find(run)], dataset):
         typer.echo(f"mildbench: {lacking}", err=True)

@@ -37,8 +37,8 @@ def segment(
     from mildbench.annotators.segment import find_photos
     from mildbench.annotators.segment import segment as run
     from mildbench.annotators.store import Source
+    from mildbench.device import resolve_device
     from mildbench.errors import UserError
-    from mildbench.evaluation.environment import resolve_device
     from mildbench.progress import tracking
 
     found = find_photos(photos, out)

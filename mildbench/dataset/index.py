@@ -24,7 +24,6 @@ from mildbench.dataset.schema import (
     INFO,
     SAMPLE_SCHEMA,
     SAMPLES,
-    SCHEMA_VERSION,
     DatasetInfo,
     annotation_file,
 )
@@ -105,7 +104,6 @@ class IndexWriter:
             name: file_sha256(self._root / name) for name in (SAMPLES, *map(annotation_file, self._people))
         }
         content = {
-            "schema_version": SCHEMA_VERSION,
             "mildbench_version": mildbench.__version__,
             **self._description,
             "samples": self._samples,
@@ -119,7 +117,7 @@ class IndexWriter:
         sums[CROISSANT] = write_json(self._root / CROISSANT, described)
         self.add_files(sums, {})
         self._checksums.close()
-        info.checksums = file_sha256(self._root / CHECKSUMS)
+        info = info.model_copy(update={"checksums": file_sha256(self._root / CHECKSUMS)})
         write_json(self._root / INFO, info.model_dump(mode="json"))
         return info
 

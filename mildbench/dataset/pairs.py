@@ -110,9 +110,6 @@ def import_pairs(
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    source = SourceInfo(
-        role="pairs", name=about.name, licence=about.licence, items=len(found.pairs), rejected={}
-    )
     description: dict[str, Any] = {
         "name": about.name,
         "source": "pairs",
@@ -143,7 +140,13 @@ def import_pairs(
                     index.add(_write(shard, pair, planes, mask, about))
             advance(1)
         tally.check()
-        source.items, source.rejected = tally.samples, dict(tally.skipped)
+        source = SourceInfo(
+            role="pairs",
+            name=about.name,
+            licence=about.licence,
+            items=tally.samples,
+            rejected=dict(tally.skipped),
+        )
         description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
         return index.finish(tally.report())

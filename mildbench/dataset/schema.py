@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field
 
 from mildbench.dataset.writers import Format
 from mildbench.errors import UserError
-from mildbench.files import read_json
+from mildbench.records import Strict, read_model
 
-SCHEMA_VERSION = 2
 INFO = "dataset.json"
 SAMPLES = "samples.parquet"
 CHECKSUMS = "checksums.txt"
@@ -20,10 +19,9 @@ CARD = "README.md"
 CROISSANT = "croissant.json"
 
 
-class SourceInfo(BaseModel):
+class SourceInfo(Strict):
     """One source that went into a data set."""
 
-    model_config = ConfigDict(extra="forbid")
     role: Literal["people", "backgrounds", "pairs"]
     name: str
     licence: str
@@ -31,17 +29,16 @@ class SourceInfo(BaseModel):
     """Usable people, backgrounds or pairs found in it."""
     rejected: dict[str, int]
     """Broken items left out, by reason."""
-    left_out: dict[str, int] = {}
+    left_out: dict[str, int] = Field(default_factory=dict)
     """Sound items that the source's filters took, by reason: too small, cut by the border, a crowd."""
     fingerprint: str = ""
     """sha256 of what the source lists and of what its files hold: a source that has changed is another source."""
 
 
-class DatasetInfo(BaseModel):
+class DatasetInfo(Strict):
     """`dataset.json`."""
 
-    model_config = ConfigDict(extra="forbid")
-    schema_version: Literal[2]
+    schema_version: Literal[2] = 2
     name: str
     mildbench_version: str
     source: Literal["scenes", "pairs"]
@@ -53,7 +50,7 @@ class DatasetInfo(BaseModel):
     """None for pairs, like `size`."""
     size: int | None
     """Width and height of every scene, in pixels."""
-    jpeg: dict[str, int] = {}
+    jpeg: dict[str, int] = Field(default_factory=dict)
     """Splits whose composites and backgrounds are stored as JPEG -> its quality. Layers and labels never are."""
     recipe: dict[str, Any]
     """Empty for pairs."""
@@ -97,18 +94,13 @@ def read_info(root: Path) -> DatasetInfo:
             f"{root} is not a finished data set: it has no {INFO} "
             "(an interrupted build is finished by running the same build-dataset command again)"
         )
-    content = read_json(root / INFO, "data set description")
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{root / INFO} has schema version {version!r}, this mildbench reads {SCHEMA_VERSION}: build or import it "
-            "again in another folder, or use the mildbench version that made it"
-        )
-    try:
-        return DatasetInfo.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{root / INFO}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return read_model(
+        DatasetInfo,
+        root / INFO,
+        "data set description",
+        "restore it, or build or import the data set again",
+        "build or import it again in another folder, or use the mildbench version that made it",
+    )
 
 
 _PROVENANCE = pa.struct(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,82 +12,21 @@ import pyarrow as pa
 import mildbench
 from mildbench import statistics
 from mildbench.errors import UserError
-from mildbench.evaluation import attention_plot
 from mildbench.evaluation.features import FeatureStore
-from mildbench.evaluation.panel import Panel, record_of
-from mildbench.evaluation.rows import columns
-from mildbench.evaluation.run import Run, RunRecord, Session, write_model
-from mildbench.evaluation.summary import (
-    VARIANTS,
-    Estimate,
-    Failure,
-    RunSummary,
-    SetEstimate,
-    Stratum,
-)
+from mildbench.evaluation.panel import LoadedPanel, record_of
+from mildbench.evaluation.run import Run
 from mildbench.files import read_json
-from mildbench.metrics.base import EFFECT, SampleMetric
-from mildbench.tasks import keeps
-
-HEADLINE = "psnr.mask.pasted"
-"""The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
-the erased part is what the task is about; pasted, so that no method is ranked by what its autoencoder does to
-the rest of the picture (the raw columns show that)."""
-
-
-class Scores:
-    """Rows of one run, as arrays."""
-
-    def __init__(self, table: pa.Table, panel: Panel) -> None:
-        """`panel`: the part of it that is for the run."""
-        text = {name: table.column(name).to_pylist() for name in ("id", "scene", "error")}
-        self.ids: list[str] = text["id"]
-        self.errors: list[str | None] = text["error"]
-        scenes = [scene or name for name, scene in zip(text["id"], text["scene"], strict=True)]
-        self.clusters: np.ndarray = np.unique(np.array(scenes), return_inverse=True)[1]
-        """int[N]: tasks on one scene share most of their pixels, so the bootstrap draws scenes."""
-        self.scored = np.array([error is None for error in self.errors], dtype=bool)
-        self.effects = any(f".{EFFECT}." in name for name in table.column_names)
-        """Whether the region `effect` was scored."""
-        shown = replace(panel, effects=self.effects)
-        self.values = {name: table.column(name).to_numpy() for name in columns(shown)}
-        """Column -> float64[N]; NaN is undefined or failed."""
-        self._table = table
-
-    def column(self, name: str) -> list[Any]:
-        """The values of any other column; None is unknown."""
-        return self._table.column(name).to_pylist()
+from mildbench.records import write_model
+from mildbench.results import attention_plot
+from mildbench.results.finished import FinishedRun
+from mildbench.results.folder import RunFolder
+from mildbench.results.panel import panel_of
+from mildbench.results.record import RunRecord, Session
+from mildbench.results.scores import STRATIFIED, Scores
+from mildbench.results.summary import VARIANTS, Failure, RunSummary, SetEstimate, Stratum
 
 
-STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty")
-"""Columns of the scores by which aggregates are split, in the order of `statistics.strata`'s arguments."""
-
-
-def headline_columns(panel: Panel, task: str) -> list[str]:
-    """The score columns that tables show and strata and comparisons are made for, in order."""
-    found = []
-    for metric in panel.pair:
-        name, regions = metric.info.name, metric.info.regions
-        shown = ("mask",) if "mask" in regions else regions
-        found += [f"{name}.{region}.{variant}" for region in shown for variant in VARIANTS]
-        if name == "psnr":
-            found.append("psnr.outside.raw")
-            if panel.effects:
-                found.append(f"psnr.{EFFECT}.raw")
-            if keeps(task):
-                found.append("psnr.overlap.pasted")
-    for other in (*panel.layers, *panel.attention):
-        found += [f"{other.info.name}.{region}.{VARIANTS[0]}" for region in other.info.regions]
-    return found
-
-
-def metric_of(panel: Panel, column: str) -> SampleMetric:
-    """The metric that a score column belongs to."""
-    name = column.partition(".")[0]
-    return next(metric for metric in panel.samples if metric.info.name == name)
-
-
-def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunSummary:
+def aggregate(run: Run, record: RunRecord, panel: LoadedPanel, rows: pa.Table) -> FinishedRun:
     """Summarise the rows, and draw the attention gap where there is one.
 
     Args:
@@ -97,7 +36,6 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
         rows: of its samples, from `scores.parquet`.
     """
     scores = Scores(rows, panel)
-    every = scores.scored
     summary = RunSummary(
         mildbench=mildbench.__version__,
         run=run.folder.name,
@@ -110,7 +48,7 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
         limit=record.limit,
         paste_dilation=record.paste_dilation,
         samples=len(scores.ids),
-        scored=int(every.sum()),
+        scored=int(scores.scored.sum()),
         failures=[
             Failure(sample_id=name, reason=error)
             for name, error in zip(scores.ids, scores.errors, strict=True)
@@ -118,21 +56,21 @@ def aggregate(run: Run, record: RunRecord, panel: Panel, rows: pa.Table) -> RunS
         ],
         metrics=[record_of(metric) for metric in (*panel.samples, *panel.sets)],
         unavailable=list(panel.unavailable),
-        estimates=[estimate(panel, scores, column, every) for column in scores.values],
-        sets=_sets(run, panel, scores),
-        strata=_strata(panel, scores, headline_columns(panel, record.task)),
+        estimates=[scores.estimate(column) for column in scores.values],
+        sets=_sets(run.folder, panel, scores),
+        strata=_strata(scores, panel.headline_columns(record.task)),
         **_timing(run, record.sessions),
         notes=_drawn(run),
     )
-    if summary.samples >= _summarised(run):
-        write_model(run.summary, summary)
-    return summary
+    if summary.samples >= _summarised(run.folder.summary):
+        write_model(run.folder.summary, summary)
+    return FinishedRun(run.folder, record, summary, rows, panel_of([summary], f"run {run.folder}"))
 
 
-def _summarised(run: Run) -> int:
+def _summarised(path: Path) -> int:
     """Samples that the `summary.json` on disk is of; 0 where there is none that can be read."""
     try:
-        return int(read_json(run.summary, "summary")["samples"])
+        return int(read_json(path, "summary")["samples"])
     except (UserError, KeyError, TypeError, ValueError):
         return 0
 
@@ -140,22 +78,13 @@ def _summarised(run: Run) -> int:
 def _drawn(run: Run) -> list[str]:
     """Draw `attention.png` unless it is newer than the record; what to tell if that cannot be done."""
     try:
-        attention_plot.draw(run)
+        attention_plot.draw(run.folder, run.label)
     except UserError as error:  # the plot is an extra: its package may be missing
         return [str(error)]
     return []
 
 
-def estimate(panel: Panel, scores: Scores, column: str, members: np.ndarray) -> Estimate:
-    """The mean of a score column over the samples of bool[N] `members`."""
-    metric, region, variant = column.split(".")
-    found = statistics.mean(
-        scores.values[column][members], metric_of(panel, column), scores.clusters[members]
-    )
-    return Estimate.model_validate({"metric": metric, "region": region, "variant": variant, **vars(found)})
-
-
-def _strata(panel: Panel, scores: Scores, headline: Sequence[str]) -> list[Stratum]:
+def _strata(scores: Scores, headline: Sequence[str]) -> list[Stratum]:
     """Per stratification and stratum, in the order of tables; strata without samples are left out."""
     facts = zip(*(scores.column(name) for name in STRATIFIED), strict=True)
     labels = [statistics.strata(*fact) for fact in facts]
@@ -165,7 +94,7 @@ def _strata(panel: Panel, scores: Scores, headline: Sequence[str]) -> list[Strat
         present = sorted(set(mine[scores.scored].tolist()), key=_order(by))
         for label in present:
             members = scores.scored & (mine == label)
-            estimates = [estimate(panel, scores, column, members) for column in headline]
+            estimates = [scores.estimate(column, members) for column in headline]
             found.append(Stratum(by=by, label=label, samples=int(members.sum()), estimates=estimates))
     return found
 
@@ -175,7 +104,7 @@ def _order(by: str) -> Any:
     return lambda label: (known.index(label) if label in known else len(known), label)
 
 
-def _sets(run: Run, panel: Panel, scores: Scores) -> list[SetEstimate]:
+def _sets(run: RunFolder, panel: LoadedPanel, scores: Scores) -> list[SetEstimate]:
     networks = {type(extractor): extractor.key for extractor in panel.extractors}
     outputs = {kind: FeatureStore(run.features, name) for kind, name in networks.items()}
     truths = {kind: FeatureStore(run.truth_features, name) for kind, name in networks.items()}

@@ -1,45 +1,14 @@
-"""What evaluation needs of a data set, and nothing more: tests pass a fake, importers their own."""
+"""A data set's samples as methods and scores need them: facts, batches, and batches of one shape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
-from itertools import islice
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from mildbench.evaluation.features import pixel_sha256
-from mildbench.marking import FOOTPRINT
 from mildbench.method import EraseBatch, sample_seed
+from mildbench.results.scores import STRATA
 from mildbench.scene import Triplet
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share", "difficulty")
-"""The keys of `Triplet.meta` that become columns of `scores.parquet`; a missing one is null."""
-
-
-class TripletSource(Protocol):
-    """A data set, as `mildbench.dataset.Dataset` is one."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hex digits that change whenever any sample does."""
-        ...
-
-    def task_ids(self, task: str, split: str) -> list[str]:
-        """Sample ids, in order; raises `UserError` for an unknown task or split."""
-        ...
-
-    def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
-        """The sample `id`, and what is shown of it; called from several threads at once.
-
-        Raises `UserError` for a mask (`mildbench.marking.MARKINGS`) that the data do not have.
-        """
-        ...
 
 
 def facts(sample_id: str, triplet: Triplet) -> dict[str, Any]:
@@ -67,18 +36,6 @@ def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: boo
         truths=triplet.truth[None] if with_truth else None,
         background_tags=(triplet.background_tag,),
     )
-
-
-def read_ahead(
-    pool: Executor, read: Callable[[Item], Result], items: Iterable[Item], depth: int
-) -> Iterator[Result]:
-    """`map(read, items)`, in order, with at most `depth` results in memory or on their way."""
-    source = iter(items)
-    waiting = [pool.submit(read, item) for item in islice(source, depth)]
-    while waiting:
-        result = waiting.pop(0).result()
-        waiting.extend(pool.submit(read, item) for item in islice(source, 1))
-        yield result
 
 
 class Buckets:

@@ -8,18 +8,9 @@ from dataclasses import dataclass, replace
 from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
-from mildbench.evaluation.summary import MetricRecord, Unavailable
-from mildbench.metrics.base import (
-    METRICS,
-    AttentionMetric,
-    FeatureExtractor,
-    LayerMetric,
-    Metric,
-    MetricSpec,
-    PairMetric,
-    SampleMetric,
-    SetMetric,
-)
+from mildbench.metrics.base import METRICS, FeatureExtractor, Metric, MetricSpec, PairMetric, SetMetric
+from mildbench.results.panel import Panel
+from mildbench.results.summary import MetricRecord, Unavailable
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
 
@@ -28,25 +19,14 @@ BY_NAME_ONLY = frozenset({"lpips-vgg", "pose-oks", "residue"})
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class LoadedPanel(Panel):
     """Metrics ready to score."""
 
-    pair: tuple[PairMetric, ...]
-    layers: tuple[LayerMetric, ...]
-    attention: tuple[AttentionMetric, ...]
-    sets: tuple[SetMetric, ...]
-    extractors: tuple[FeatureExtractor, ...]
+    extractors: tuple[FeatureExtractor, ...] = ()
     """One for each network that `sets` need."""
-    unavailable: tuple[Unavailable, ...]
-    effects: bool = False
-    """The region `effect` is known."""
+    unavailable: tuple[Unavailable, ...] = ()
 
-    @property
-    def samples(self) -> tuple[SampleMetric, ...]:
-        """The metrics with numbers per sample, in the order of their columns."""
-        return (*self.pair, *self.layers, *self.attention)
-
-    def of(self, run: Run) -> Panel:
+    def part_for(self, run: Run) -> LoadedPanel:
         """The part of it that is for the run: its method is capable of it, and its task asks for it."""
         able = run.method.info.capabilities
         completes = "layers" in able and task_of(run.config.task).completes
@@ -101,49 +81,25 @@ def record_of(metric: Metric) -> MetricRecord:
     )
 
 
-def unloaded(kinds: Sequence[type[Metric]]) -> Panel:
-    """The metrics as they are, to read scores with: they cannot score, and need no weights."""
-    metrics = [kind() for kind in kinds]
-    return Panel(
-        pair=tuple(metric for metric in metrics if isinstance(metric, PairMetric)),
-        layers=tuple(metric for metric in metrics if isinstance(metric, LayerMetric)),
-        attention=tuple(metric for metric in metrics if isinstance(metric, AttentionMetric)),
-        sets=tuple(metric for metric in metrics if isinstance(metric, SetMetric)),
-        extractors=(),
-        unavailable=(),
-    )
-
-
-def load(metrics: Sequence[Metric], device: str, unavailable: Sequence[Unavailable] = ()) -> Panel:
+def load(
+    metrics: Sequence[Metric], device: str, unavailable: Sequence[Unavailable] = (), *, effects: bool = False
+) -> LoadedPanel:
     """Load the metrics, and their networks on `device`; one whose weights or packages are not here becomes unavailable.
 
-    Raises `UserError` for weights that are here and wrong.
+    `effects`: the data set knows the region `effect`. Raises `UserError` for weights that are here and wrong.
     """
-    pair: list[PairMetric] = []
-    layers: list[LayerMetric] = []
-    attention: list[AttentionMetric] = []
-    sets: list[SetMetric] = []
+    ready: list[Metric] = []
     extractors: dict[type[FeatureExtractor], FeatureExtractor] = {}
     lacking = list(unavailable)
     for metric in metrics:
         try:
             if isinstance(metric, PairMetric):
                 metric.load()
-                pair.append(metric)
-            elif isinstance(metric, LayerMetric):
-                layers.append(metric)
-            elif isinstance(metric, AttentionMetric):
-                attention.append(metric)
-            elif isinstance(metric, SetMetric):
-                if metric.extractor not in extractors:
-                    extractor = metric.extractor(device)
-                    extractor.load()
-                    extractors[metric.extractor] = extractor
-                sets.append(metric)
-            else:
-                raise TypeError(
-                    f"metric {type(metric).__name__} is of none of the kinds in mildbench.metrics.base"
-                )
+            elif isinstance(metric, SetMetric) and metric.extractor not in extractors:
+                extractor = metric.extractor(device)
+                extractor.load()
+                extractors[metric.extractor] = extractor
+            ready.append(metric)
         except UserError as error:
             if isinstance(error, WeightsMissing):
                 reason = f"weights missing: mildbench weights fetch {error.name}"
@@ -152,11 +108,6 @@ def load(metrics: Sequence[Metric], device: str, unavailable: Sequence[Unavailab
             else:
                 raise
             lacking.append(Unavailable(name=metric.info.name, id=metric.info.id, reason=reason))
-    return Panel(
-        pair=tuple(pair),
-        layers=tuple(layers),
-        attention=tuple(attention),
-        sets=tuple(sets),
-        extractors=tuple(extractors.values()),
-        unavailable=tuple(lacking),
+    return LoadedPanel.of(
+        ready, effects=effects, extractors=tuple(extractors.values()), unavailable=tuple(lacking)
     )

@@ -15,13 +15,18 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import numpy as np
 
 import mildbench
-from mildbench.evaluation import attention, environment
+from mildbench import device
+from mildbench.dataset.source import TripletSource
 from mildbench.evaluation.corruption import Corruption
-from mildbench.evaluation.data import Buckets, TripletSource, as_batch, read_ahead
-from mildbench.evaluation.run import Run, RunRecord, Session
+from mildbench.evaluation.data import Buckets, as_batch
+from mildbench.evaluation.run import Run
 from mildbench.images import write_png
 from mildbench.method import EraseBatch, Outcome, collate
+from mildbench.prefetch import read_ahead
 from mildbench.progress import Advance
+from mildbench.results import attention
+from mildbench.results.folder import RunFolder
+from mildbench.results.record import RunRecord, Session
 
 _NOTE_EVERY = 10.0
 """Seconds between two notes of the session in `run.json`: what is not known of a session that is killed."""
@@ -36,7 +41,7 @@ def pending(run: Run, ids: Sequence[str]) -> list[str]:
     """
     if run.copies_files:
         return list(ids)
-    return [name for name in ids if not run.prediction(name).exists()]
+    return [name for name in ids if not run.folder.prediction(name).exists()]
 
 
 def predict(
@@ -50,7 +55,7 @@ def predict(
 ) -> RunRecord:
     """Run the loaded method on the samples `ids`: predictions, `failures.json`, and a session in `run.json`.
 
-    Returns the record with that session. Only one process at a time may do this for a run: see `Run.claimed`.
+    Returns the record with that session. Only one process at a time may do this for a run: see `RunFolder.claimed`.
 
     However it ends (Ctrl-C included), what the method has returned by then is on disk, and so is the session. Of one
     that is killed there is what was noted last.
@@ -64,7 +69,7 @@ def predict(
         triplet = dataset.triplet(config.task, name, mask=config.mask)
         return corruption.apply(as_batch(name, triplet, config.seed, with_truth=with_truth))
 
-    environment.reset_peak_memory(run.method.device)
+    device.reset_peak_memory(run.method.device)
     buckets = Buckets(batch_size)
     work = _Work(run, record, batch_size)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -90,7 +95,7 @@ class _Work:
         self._record = record
         self._batch_size = batch_size
         self._session = secrets.token_hex(8)
-        self._failures = run.read_failures()
+        self._failures = run.folder.read_failures()
         self._failed = 0
         self._times: list[tuple[int, float]] = []
         self._writes: list[Future[None]] = []
@@ -100,7 +105,7 @@ class _Work:
     def note(self, *, ended: bool = False) -> RunRecord:
         """Put the session as it stands into `run.json`; returns the record with all sessions."""
         self._noted = time.monotonic()
-        return self._run.note_session(self._record, self._as_session(ended))
+        return self._run.folder.note_session(self._record, self._as_session(ended))
 
     def do(self, pool: Executor, batch: EraseBatch, advance: Advance) -> None:
         """Run one batch and hand its images to the writers."""
@@ -114,7 +119,7 @@ class _Work:
             if outcome.image is None:
                 self._failures[outcome.sample_id] = outcome.error or "no reason given"
                 self._failed += 1
-                _clear(self._run, outcome.sample_id)
+                _clear(self._run.folder, outcome.sample_id)
             else:
                 self._failures.pop(outcome.sample_id, None)
                 self._writes.append(pool.submit(_write, self._run, outcome, outcome.image, targets))
@@ -127,7 +132,7 @@ class _Work:
         try:
             self._settle()
         finally:
-            self._run.write_failures(self._failures)
+            self._run.folder.write_failures(self._failures)
 
     def _settle(self) -> None:
         """Wait for every write, so that a failed one loses none of the others; then raise the first error."""
@@ -150,27 +155,27 @@ class _Work:
             failures=self._failed,
             timed_images=sum(count for count, _ in timed),
             seconds=sum(seconds for _, seconds in timed),
-            peak_memory_bytes=environment.peak_memory(method.device),
-            environment=environment.describe(method.device),
+            peak_memory_bytes=device.peak_memory(method.device),
+            environment=device.describe(method.device),
         )
 
 
 def _write(run: Run, outcome: Outcome, image: np.ndarray, targets: tuple[int, ...]) -> None:
     """Write all that there is of one sample; the prediction, which says that it is done, last."""
     if not run.copies_files:  # else there is nothing but the picture, which another process may be scoring
-        _clear(run, outcome.sample_id)
+        _clear(run.folder, outcome.sample_id)
     for person, layer in outcome.layers.items():
-        write_png(run.layers(outcome.sample_id) / f"{person}.png", layer)
+        write_png(run.folder.layers(outcome.sample_id) / f"{person}.png", layer)
     if outcome.attention is not None:
-        attention.write_part(run, outcome.sample_id, attention.Recorded(outcome.attention, targets))
-    write_png(run.prediction(outcome.sample_id), image)
+        attention.write_part(run.folder, outcome.sample_id, attention.Recorded(outcome.attention, targets))
+    write_png(run.folder.prediction(outcome.sample_id), image)
 
 
-def _clear(run: Run, sample_id: str) -> None:
+def _clear(folder: RunFolder, sample_id: str) -> None:
     """Remove what an earlier try left of a sample."""
     for path in (
-        run.prediction(sample_id),
-        run.attention_part(sample_id),
-        *run.layers(sample_id).glob("*.png"),
+        folder.prediction(sample_id),
+        folder.attention_part(sample_id),
+        *folder.layers(sample_id).glob("*.png"),
     ):
         path.unlink(missing_ok=True)

@@ -1,21 +1,20 @@
-"""The rows of `scores.parquet`: their columns, which of those on disk still hold, and how more are added."""
+"""The rows of `scores.parquet`: which of those on disk still hold, and how more are added."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mildbench.errors import UserError
-from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.run import Run
-from mildbench.evaluation.summary import VARIANTS
 from mildbench.files import fingerprint, write_bytes
-from mildbench.metrics.base import EFFECT, REGIONS, SampleMetric
+from mildbench.results.folder import RunFolder
+from mildbench.results.panel import Panel
+from mildbench.results.scores import Inputs, schema_of
 
 SCORE_REVISION = 2
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
@@ -23,56 +22,9 @@ SCORE_REVISION = 2
 Row = dict[str, Any]
 
 
-class Inputs(NamedTuple):
-    """What of a run a row was scored from, by sha256; None where there is no such thing, or nothing reads it."""
-
-    prediction_sha256: str | None
-    """Of the file."""
-    layers_sha256: str | None
-    """Of the sample's completed layers together."""
-    attention_sha256: str | None
-    """Of its attention record."""
-
-
-FIXED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("scene", pa.string()),
-        ("split", pa.string()),
-        ("family", pa.string()),
-        ("people", pa.int64()),
-        ("visible_ratio", pa.float64()),
-        ("mask_share", pa.float64()),
-        ("difficulty", pa.float64()),
-        ("error", pa.string()),
-        *((name, pa.string()) for name in Inputs._fields),
-        ("raw_sha256", pa.string()),
-        ("pasted_sha256", pa.string()),
-        ("truth_sha256", pa.string()),
-    ]
-)
-"""What every row has before its scores. `error` is null for a scored sample. The first three sha256 are
-`Inputs`, the others are `pixel_sha256`. Scores follow as float64 columns `metric.region.variant`; NaN is
-undefined."""
-
 _KEY = b"mildbench.scoring"
 _PART = 64
 """Samples that a killed scoring loses at most."""
-
-
-def columns(panel: Panel) -> list[str]:
-    """The score columns, in order: metric, region, variant (`raw` alone for what is not a picture's number)."""
-    return [
-        f"{metric.info.name}.{region}.{variant}"
-        for metric in panel.samples
-        for region in _regions(metric, panel)
-        for variant in (VARIANTS if metric.needs is None else VARIANTS[:1])
-    ]
-
-
-def _regions(metric: SampleMetric, panel: Panel) -> tuple[str, ...]:
-    everywhere = metric.info.regions == REGIONS
-    return (*metric.info.regions, EFFECT) if panel.effects and everywhere else metric.info.regions
 
 
 class Rows:
@@ -82,12 +34,11 @@ class Rows:
     holds those of one key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
     """
 
-    def __init__(self, run: Run, panel: Panel, dilation: int) -> None:
+    def __init__(self, run: RunFolder, panel: Panel, dilation: int) -> None:
         self._run = run
         metrics = {metric.info.id: metric.identity() for metric in panel.samples}
         key = fingerprint({"revision": SCORE_REVISION, "metrics": metrics, "paste_dilation": dilation})
-        scores = [(name, pa.float64()) for name in columns(panel)]
-        self._schema = pa.schema([*FIXED, *scores]).with_metadata({_KEY: key.encode()})
+        self._schema = schema_of(panel).with_metadata({_KEY: key.encode()})
         self._key = key
         self._rows: dict[str, Row] = {}
         self._held: list[str] = []
@@ -180,12 +131,12 @@ def _key(table: pa.Table) -> str:
     return (table.schema.metadata or {}).get(_KEY, b"").decode()
 
 
-def _parts(run: Run, key: str) -> list[Path]:
+def _parts(run: RunFolder, key: str) -> list[Path]:
     """The parts of one key, oldest first."""
     return sorted(run.parts.glob(f"{key[:16]}-*.parquet"))
 
 
-def _next_part(run: Run, key: str) -> Path:
+def _next_part(run: RunFolder, key: str) -> Path:
     parts = _parts(run, key)
     number = int(parts[-1].stem.rpartition("-")[2]) + 1 if parts else 0
     return run.parts / f"{key[:16]}-{number:05d}.parquet"

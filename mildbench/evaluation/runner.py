@@ -4,29 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mildbench import weights
+from mildbench.dataset.source import TripletSource
+from mildbench.device import resolve_device
 from mildbench.errors import UserError
-from mildbench.evaluation import attention
 from mildbench.evaluation import panel as panels
 from mildbench.evaluation.aggregate import aggregate
-from mildbench.evaluation.compare import compare
 from mildbench.evaluation.corruption import Corruption
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.environment import resolve_device
 from mildbench.evaluation.predict import pending, predict
-from mildbench.evaluation.run import Run, RunRecord, task_folder
+from mildbench.evaluation.run import Run
 from mildbench.evaluation.score import score
-from mildbench.evaluation.summary import RunSummary
 from mildbench.marking import FOOTPRINT, check
 from mildbench.method import MethodSpec
 from mildbench.progress import tell, tracking
+from mildbench.records import write_model
+from mildbench.results import attention
+from mildbench.results.board import Board, board_of
+from mildbench.results.compare import Comparison
+from mildbench.results.finished import FinishedRun
+from mildbench.results.record import RunRecord
+from mildbench.results.summary import RunSummary
 
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""
 NO_CORRUPTION = Corruption()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` made."""
+
+    runs: list[FinishedRun]
+    """In the order of the methods, each with the rows of the samples asked for."""
+    board: Board[FinishedRun]
+    """The runs compared."""
+    comparison: Comparison
+    """What of that is in `comparison.json`."""
+
+    @property
+    def summaries(self) -> list[RunSummary]:
+        """One a run, in their order."""
+        return [run.summary for run in self.runs]
 
 
 def evaluate(
@@ -45,7 +66,7 @@ def evaluate(
     corruption: Corruption = NO_CORRUPTION,
     mask: str = FOOTPRINT,
     progress: bool = False,
-) -> list[RunSummary]:
+) -> Evaluation:
     """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
 
     Several processes may do so at once: they wait for each other where they would do the same work.
@@ -67,9 +88,6 @@ def evaluate(
         mask: what the methods are shown of what is to be erased, one of `mildbench.marking.MARKINGS`. What must
             change, the region `mask`, stays; the pasted variant keeps the input outside the mask that was shown.
         progress: show bars on stderr.
-
-    Returns:
-        One summary a run, in the order of `specs`.
 
     Raises:
         UserError: unknown names or options, a bad number, no samples, a method without its weights, broken
@@ -106,12 +124,12 @@ def evaluate(
             dilation=paste_dilation,
         )
         records.append(_predict(run, record, dataset, ids, every, batch_size, progress))
-    panel = replace(panels.load(asked, device, lacking), effects=effects)
+    panel = panels.load(asked, device, lacking, effects=effects)
     with ExitStack() as claims:
         for run in sorted(
-            runs, key=lambda run: run.folder
+            runs, key=lambda run: run.folder.path
         ):  # in one order everywhere, so that nobody waits in a circle
-            claims.enter_context(run.claimed("score", _waiting("scores", progress)))
+            claims.enter_context(run.folder.claimed("score", _waiting("scores", run, progress)))
         tables = score(
             runs,
             dataset,
@@ -123,12 +141,14 @@ def evaluate(
             device=device,
             show=progress,
         )
-        summaries = [
-            aggregate(run, record, panel.of(run), rows)
+        finished = [
+            aggregate(run, record, panel.part_for(run), rows)
             for run, record, rows in zip(runs, records, tables, strict=True)
         ]
-        compare(task_folder(out, dataset, task) / "comparison.json", runs, tables, summaries, panel)
-    return summaries
+        board = board_of(finished)
+        comparison = Comparison.of([run.summary for run in finished], board.comparisons.values())
+        write_model(runs[0].folder.comparison, comparison)
+    return Evaluation(finished, board, comparison)
 
 
 def _runs(
@@ -147,7 +167,7 @@ def _runs(
         run = Run.of(
             out, dataset, task, split, spec, seed=seed, device=device, corruption=corruption, mask=mask
         )
-        runs.setdefault(run.folder, run)
+        runs.setdefault(run.folder.path, run)
     return list(runs.values())
 
 
@@ -161,24 +181,24 @@ def _predict(
     show: bool,
 ) -> RunRecord:
     """Make the predictions of `ids` that are missing; the method is loaded only if there are any."""
-    if not pending(run, ids) and not run.attention_parts.exists():
-        return run.write_record(record)
-    with run.claimed("predict", _waiting("makes predictions of", show)):
+    if not pending(run, ids) and not run.folder.attention_parts.exists():
+        return run.folder.write_record(record)
+    with run.folder.claimed("predict", _waiting("makes predictions of", run, show)):
         names = pending(run, ids)  # fewer than before, if another process has just done them
         if names:
             # An instance of its own, gone afterwards: of several big methods only one is in memory at a time.
             loaded = replace(run, method=run.spec.create(run.method.device))
             loaded.method.load()
-        record = run.write_record(record)
+        record = run.folder.write_record(record)
         if names:
             with tracking(f"predict {run.label}", len(names), show=show) as advance:
                 record = predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
-        attention.merge(run, every)
+        attention.merge(run.folder, every)
     return record
 
 
-def _waiting(doing: str, show: bool) -> Callable[[Run], None]:
-    return lambda run: tell(f"waiting: another process {doing} {run.label}", show=show)
+def _waiting(doing: str, run: Run, show: bool) -> Callable[[], None]:
+    return lambda: tell(f"waiting: another process {doing} {run.label}", show=show)
 
 
 def _at_least(what: str, value: int, least: int) -> None:

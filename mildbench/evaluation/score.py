@@ -18,20 +18,24 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.evaluation.attention import AttentionFile
-from mildbench.evaluation.data import Buckets, TripletSource, facts, read_ahead
+from mildbench.evaluation.data import Buckets, facts
 from mildbench.evaluation.features import FeatureStore, pixel_sha256
-from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.rows import Inputs, Row, Rows, columns
+from mildbench.evaluation.panel import LoadedPanel
+from mildbench.evaluation.rows import Row, Rows
 from mildbench.evaluation.run import Run
-from mildbench.evaluation.summary import VARIANTS
 from mildbench.evaluation.workers import Keep, Workers, workers_for
 from mildbench.files import file_sha256
 from mildbench.images import read_rgba
 from mildbench.metrics.base import Pairs, Subject
+from mildbench.prefetch import read_ahead
 from mildbench.progress import tracking
 from mildbench.regions import paste, regions
+from mildbench.results.attention import AttentionFile
+from mildbench.results.folder import RunFolder
+from mildbench.results.scores import Inputs
+from mildbench.results.summary import VARIANTS
 from mildbench.scene import Triplet
 
 _THREADS = 2
@@ -75,8 +79,8 @@ class _Unit:
 class _State:
     """What the stage knows of one run."""
 
-    run: Run
-    panel: Panel
+    folder: RunFolder
+    panel: LoadedPanel
     """The part that is for this run."""
     rows: Rows
     failures: dict[str, str]
@@ -92,7 +96,7 @@ def score(
     dataset: TripletSource,
     ids: Sequence[str],
     every: Sequence[str],
-    panel: Panel,
+    panel: LoadedPanel,
     *,
     dilation: int,
     batch_size: int,
@@ -117,7 +121,7 @@ class _Stage:
         self,
         runs: Sequence[Run],
         dataset: TripletSource,
-        panel: Panel,
+        panel: LoadedPanel,
         dilation: int,
         batch_size: int,
         device: str,
@@ -128,15 +132,15 @@ class _Stage:
         self._device = device
         self._task, self._mask = runs[0].config.task, runs[0].config.mask
         networks = [extractor.key for extractor in panel.extractors]
-        self._truths = [FeatureStore(runs[0].truth_features, network) for network in networks]
+        self._truths = [FeatureStore(runs[0].folder.truth_features, network) for network in networks]
         self._states = [
             _State(
-                run,
-                mine := panel.of(run),
-                Rows(run, mine, dilation),
-                run.read_failures(),
-                AttentionFile(run.attention),
-                [FeatureStore(run.features, network) for network in networks],
+                folder := run.folder,
+                mine := panel.part_for(run),
+                Rows(folder, mine, dilation),
+                folder.read_failures(),
+                AttentionFile(folder.attention),
+                [FeatureStore(folder.features, network) for network in networks],
             )
             for run in runs
         ]
@@ -208,14 +212,14 @@ class _Stage:
             **known,
             "error": None,
             **inputs._asdict(),
-            **dict.fromkeys(columns(state.panel), np.nan),
+            **dict.fromkeys(state.panel.columns, np.nan),
         }
         if inputs.prediction_sha256 is None:
             row["error"] = _why_missing(state.failures, name)
             return _Job(number, row, {}, score=True)
         held = state.rows.holding(name, inputs, None)
         try:
-            raw = _decode(state.run.prediction(name), triplet.image.shape)
+            raw = _decode(state.folder.prediction(name), triplet.image.shape)
             if held is None:
                 row |= _layer_scores(state, name, triplet) | _attention_scores(state, name)
         except _Unusable as error:
@@ -330,16 +334,16 @@ def _inputs(state: _State, name: str) -> Inputs:
     layers = None
     if state.panel.layers:
         digest = hashlib.sha256()
-        for path in sorted(state.run.layers(name).glob("*.png")):
+        for path in sorted(state.folder.layers(name).glob("*.png")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
         layers = digest.hexdigest()
     attention = state.attention.sha256(name) if state.panel.attention else None
-    return Inputs(_file_sha256(state.run, name), layers, attention)
+    return Inputs(_file_sha256(state.folder, name), layers, attention)
 
 
-def _file_sha256(run: Run, name: str) -> str | None:
+def _file_sha256(folder: RunFolder, name: str) -> str | None:
     try:
-        return file_sha256(run.prediction(name))
+        return file_sha256(folder.prediction(name))
     except FileNotFoundError:
         return None
 
@@ -351,7 +355,7 @@ def _layer_scores(state: _State, name: str, triplet: Triplet) -> Row:
     people, subject = triplet.people, triplet.subject
     assert people is not None and subject is not None  # noqa: PT018 - a task that asks for layers has both
     visible, amodal = people.visible[subject], people.amodal[subject]
-    completed = _completed(state.run.layers(name) / f"{subject}.png", visible)
+    completed = _completed(state.folder.layers(name) / f"{subject}.png", visible)
     return {
         f"{metric.info.name}.{region}.raw": value
         for metric in state.panel.layers

@@ -10,13 +10,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.evaluation import wording
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.finished import FinishedRun
-from mildbench.files import inside
 from mildbench.images import read_rgb
-from mildbench.report.section import Section
+from mildbench.results import wording
+from mildbench.results.board import Board
+from mildbench.results.finished import FinishedRun
 from mildbench.scene import Triplet
 
 SIDE = 384
@@ -64,7 +63,7 @@ class Budget:
     left: int
 
 
-def choose(section: Section, dataset: TripletSource, budget: Budget) -> tuple[list[Case], int]:
+def choose(board: Board[FinishedRun], dataset: TripletSource, budget: Budget) -> tuple[list[Case], int]:
     """Make cases while the budget lasts, worst ones first.
 
     Returns:
@@ -72,12 +71,12 @@ def choose(section: Section, dataset: TripletSource, budget: Budget) -> tuple[li
     """
     cases: dict[str, Case] = {}
     left_out = set()
-    for kind, run, sample_id, role in _wanted(section):
+    for kind, run, sample_id, role in _wanted(board):
         if sample_id not in cases:
             if budget.left <= 0:
                 left_out.add(sample_id)
                 continue
-            case = _case(section, dataset, sample_id, kind, run)
+            case = _case(board, dataset, sample_id, kind, run)
             budget.left -= sum(len(picture.uri) for picture in case.pictures)
             cases[sample_id] = case
         cases[sample_id].roles.append(role)
@@ -85,14 +84,14 @@ def choose(section: Section, dataset: TripletSource, budget: Budget) -> tuple[li
     return sorted(cases.values(), key=lambda case: kinds.index(case.kind)), len(left_out)
 
 
-def _wanted(section: Section) -> Iterator[tuple[str, str, str, str]]:
+def _wanted(board: Board[FinishedRun]) -> Iterator[tuple[str, str, str, str]]:
     """Kind, run, sample, role: turn by turn, so that every run has its worst before any has its second worst."""
-    if section.headline is None:
+    if board.headline is None:
         return
-    metric = section.metric(section.headline)
+    metric = board.metric(board.headline)
     orders: dict[str, list[int]] = {}
-    for run in section.runs:
-        values = section.values[section.headline].get(run.summary.run)
+    for run in board.results:
+        values = board.values[board.headline].get(run.summary.run)
         if values is None:
             continue
         known = values[~np.isnan(values)]
@@ -108,13 +107,13 @@ def _wanted(section: Section) -> Iterator[tuple[str, str, str, str]]:
                     kind
                 ]
                 if 0 <= at < len(order):
-                    score = section.values[section.headline][run_name][order[at]]
-                    role = f"{kind} {turn + 1} of {section.names[run_name]} ({score:.{places}f})"
-                    yield kind, run_name, section.ids[order[at]], role
+                    score = board.values[board.headline][run_name][order[at]]
+                    role = f"{kind} {turn + 1} of {board.names[run_name]} ({score:.{places}f})"
+                    yield kind, run_name, board.ids[order[at]], role
 
 
-def _case(section: Section, dataset: TripletSource, sample_id: str, kind: str, run: str) -> Case:
-    summary = section.runs[0].summary
+def _case(board: Board[FinishedRun], dataset: TripletSource, sample_id: str, kind: str, run: str) -> Case:
+    summary = board.results[0].summary
     triplet = dataset.triplet(summary.task, sample_id, mask=summary.config.mask)
     pictures = [
         Picture("input", _uri(triplet.image), ""),
@@ -123,16 +122,14 @@ def _case(section: Section, dataset: TripletSource, sample_id: str, kind: str, r
     ]
     # Without its own output (it cannot be read any more) the slider shows the truth.
     right = 2
-    for other in section.runs:
+    for other in board.results:
         made = output(other, sample_id, triplet)
         if made is None:
             continue
         if other.summary.run == run:
             right = len(pictures)
         pictures.append(
-            Picture(
-                section.names[other.summary.run], _uri(made), _score(section, other.summary.run, sample_id)
-            )
+            Picture(board.names[other.summary.run], _uri(made), _score(board, other.summary.run, sample_id))
         )
     width, height = _size(triplet.image)
     return Case(sample_id, kind, _facts(triplet), width, height, pictures, 0, right)
@@ -147,7 +144,7 @@ def tinted(triplet: Triplet) -> np.ndarray:
 
 def output(run: FinishedRun, sample_id: str, triplet: Triplet) -> np.ndarray | None:
     """uint8[H, W, 3]: what the run made of a sample; None where that cannot be read any more."""
-    path = inside(run.folder / "predictions", f"{sample_id}.png", "sample id")
+    path = run.folder.prediction(sample_id)
     try:
         image = read_rgb(path, "prediction")
     except UserError:  # a failed sample, or one that was cleared away: its score says so
@@ -155,13 +152,13 @@ def output(run: FinishedRun, sample_id: str, triplet: Triplet) -> np.ndarray | N
     return image if image.shape == triplet.image.shape else None
 
 
-def _score(section: Section, run: str, sample_id: str) -> str:
-    assert section.headline is not None
-    values = section.values[section.headline].get(run)
+def _score(board: Board[FinishedRun], run: str, sample_id: str) -> str:
+    assert board.headline is not None
+    values = board.values[board.headline].get(run)
     if values is None:
         return wording.NOT_POSSIBLE
-    metric = section.metric(section.headline)
-    value = values[section.ids.index(sample_id)]
+    metric = board.metric(board.headline)
+    value = values[board.ids.index(sample_id)]
     if np.isnan(value):
         return wording.UNDEFINED
     return f"{metric.name.upper()} {value:.{wording.digits(metric.unit)}f} {metric.unit}".rstrip()

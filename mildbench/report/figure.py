@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mildbench import extras
+from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.files import write_bytes
 from mildbench.regions import paste
 from mildbench.report.cases import output, tinted
-from mildbench.report.section import Section, sections
+from mildbench.results.board import Board, boards
+from mildbench.results.finished import FinishedRun, reopen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,28 +50,28 @@ def write(
     """
     if path.suffix not in (".png", ".pdf", ".svg"):
         raise UserError(f"--out {path}: a figure is .png, .pdf or .svg")
-    found = sections(runs)
+    found = boards(runs)
     if len(found) != 1:
-        several = "; ".join(section.title for section in found)
+        several = "; ".join(board.title for board in found)
         raise UserError(f"a figure is of one task on one data set, these runs are of several ({several})")
-    section = found[0]
-    _, source = reopen(section.runs[0].record, dataset)
-    rows = [pictures(section, source, sample_id) for sample_id in samples or spread(section, count)]
-    titles = ["input", "to erase", "truth", *(section.names[run.summary.run] for run in section.runs)]
+    board = found[0]
+    _, source = reopen(board.results[0].record, dataset)
+    rows = [pictures(board, source, sample_id) for sample_id in samples or spread(board, count)]
+    titles = ["input", "to erase", "truth", *(board.names[run.summary.run] for run in board.results)]
     write_bytes(path, _draw(titles, rows, path.suffix.removeprefix(".")))
 
 
-def pictures(section: Section, source: TripletSource, sample_id: str) -> list[np.ndarray]:
+def pictures(board: Board[FinishedRun], source: TripletSource, sample_id: str) -> list[np.ndarray]:
     """A row: input, what is to be erased, truth, and the runs' pasted outputs, uint8[H, W, 3] each.
 
     Raises `UserError` for a sample that no run has, or a picture that was cleared away.
     """
-    if sample_id not in section.ids:
+    if sample_id not in board.ids:
         raise UserError(f"no run has the sample {sample_id!r}")
-    summary = section.runs[0].summary
+    summary = board.results[0].summary
     triplet = source.triplet(summary.task, sample_id, mask=summary.config.mask)
     outputs = []
-    for run in section.runs:
+    for run in board.results:
         made = output(run, sample_id, triplet)
         if made is None:
             raise UserError(f"run {run.folder} has no picture of the sample {sample_id}: evaluate it again")
@@ -79,17 +79,19 @@ def pictures(section: Section, source: TripletSource, sample_id: str) -> list[np
     return [triplet.image, tinted(triplet), triplet.truth, *outputs]
 
 
-def spread(section: Section, count: int) -> list[str]:
+def spread(board: Board[FinishedRun], count: int) -> list[str]:
     """Samples at equal distances among those that every run has a score of."""
     if count < 1:
         raise UserError(f"--count {count}: give 1 or more")
-    scored = section.values.get(section.headline or "", {})
-    common = ~np.isnan(list(scored.values())).any(axis=0) if len(scored) == len(section.runs) else np.zeros(0)
+    scored = board.values.get(board.headline or "", {})
+    common = (
+        ~np.isnan(list(scored.values())).any(axis=0) if len(scored) == len(board.results) else np.zeros(0)
+    )
     places = np.flatnonzero(common)
     if not len(places):
         raise UserError("these runs have no scored sample in common: name some with --sample")
     rows = min(count, len(places))
-    return [section.ids[places[int((row + 0.5) * len(places) / rows)]] for row in range(rows)]
+    return [board.ids[places[int((row + 0.5) * len(places) / rows)]] for row in range(rows)]
 
 
 def _draw(titles: Sequence[str], rows: Sequence[Sequence[np.ndarray]], kind: str) -> bytes:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mildbench.evaluation import attention_plot
-from mildbench.evaluation.aggregate import STRATIFIED
-from mildbench.evaluation.attention import AttentionFile
-from mildbench.evaluation.finished import FinishedRun
-from mildbench.evaluation.summary import Estimate
-from mildbench.report.section import Section
+from mildbench.results import attention_plot
+from mildbench.results.attention import AttentionFile
+from mildbench.results.board import Board
+from mildbench.results.finished import FinishedRun
+from mildbench.results.scores import STRATIFIED
+from mildbench.results.summary import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,17 +65,17 @@ def styles(names: Iterable[str]) -> Styles:
     }
 
 
-def plotted_columns(section: Section) -> list[str]:
+def plotted_columns(board: Board[FinishedRun]) -> list[str]:
     """The columns that are plotted: the pasted ones, and those of metrics that have only raw ones."""
-    pasted = {column.partition(".")[0] for column in section.columns if column.endswith(".pasted")}
+    pasted = {column.partition(".")[0] for column in board.columns if column.endswith(".pasted")}
     return [
         column
-        for column in section.columns
+        for column in board.columns
         if column.endswith(".pasted") or column.partition(".")[0] not in pasted
     ]
 
 
-def strata(section: Section, by: str, column: str, looks: Styles) -> str | None:
+def strata(board: Board[FinishedRun], by: str, column: str, looks: Styles) -> str | None:
     """Means with intervals over the strata of `by`; None where no two strata have a finite mean."""
     found = {
         run.summary.run: {
@@ -84,13 +84,13 @@ def strata(section: Section, by: str, column: str, looks: Styles) -> str | None:
             if stratum.by == by
             if (estimate := _of(stratum.estimates, column)) is not None
         }
-        for run in section.runs
+        for run in board.results
     }
     sizes: dict[str, int] = {}
-    for run in section.runs:
+    for run in board.results:
         for label, (samples, _) in found[run.summary.run].items():
             sizes[label] = max(samples, sizes.get(label, 0))
-    labels = _in_order(section, by, sizes)
+    labels = _in_order(board, by, sizes)
     drawn = [label for label in labels if any(_finite(found[run].get(label)) for run in found)]
     if len(drawn) < 2:
         return None
@@ -111,8 +111,8 @@ def strata(section: Section, by: str, column: str, looks: Styles) -> str | None:
                 np.array(at) + shift,
                 means,
                 yerr=np.stack([means - low, high - means]),
-                color=looks[section.names[run]].colour,
-                marker=looks[section.names[run]].marker,
+                color=looks[board.names[run]].colour,
+                marker=looks[board.names[run]].marker,
                 markersize=4.5,
                 linewidth=1,
                 elinewidth=1.2,
@@ -131,16 +131,16 @@ def strata(section: Section, by: str, column: str, looks: Styles) -> str | None:
             fontsize=8,
         )
         axes.set_xlabel(TITLES[by])
-        axes.set_title(section.axis(column), loc="left", fontsize=9)
+        axes.set_title(board.axis(column), loc="left", fontsize=9)
         return figure
 
     return _svg(draw)
 
 
-def distribution(section: Section, column: str, looks: Styles) -> str | None:
+def distribution(board: Board[FinishedRun], column: str, looks: Styles) -> str | None:
     """The share of samples at or below each score, run by run; None where no score is finite."""
     curves = {}
-    for run, values in section.values[column].items():
+    for run, values in board.values[column].items():
         finite = np.sort(values[np.isfinite(values)])
         if len(finite) > 1:
             # The share is of all scored samples, so that infinite ones are not forgotten: the curve ends below 1.
@@ -155,14 +155,14 @@ def distribution(section: Section, column: str, looks: Styles) -> str | None:
             axes.plot(
                 scores,
                 shares,
-                color=looks[section.names[run]].colour,
-                marker=looks[section.names[run]].marker,
+                color=looks[board.names[run]].colour,
+                marker=looks[board.names[run]].marker,
                 markevery=(7 * place, 40),
                 markersize=4.5,
                 linewidth=1.5,
             )
         axes.set_ylim(0, 1)
-        axes.set_xlabel(section.axis(column))
+        axes.set_xlabel(board.axis(column))
         axes.set_ylabel("share of samples at or below")
         return figure
 
@@ -171,9 +171,7 @@ def distribution(section: Section, column: str, looks: Styles) -> str | None:
 
 def attention(run: FinishedRun) -> str | None:
     """CAG-kappa by layer and timestep, as `attention.png` shows it; None where nothing was recorded."""
-    if not run.attention.exists():
-        return None
-    layers, timesteps, gaps = attention_plot.mean_gaps(AttentionFile(run.attention))
+    layers, timesteps, gaps = attention_plot.mean_gaps(AttentionFile(run.folder.attention))
     if not layers:
         return None
     return _svg(lambda: attention_plot.figure(layers, timesteps, gaps, title=run.summary.label))
@@ -193,10 +191,10 @@ def _bound(bound: float | None, value: float | None) -> float:
     return bound if bound is not None and np.isfinite(bound) else value
 
 
-def _in_order(section: Section, by: str, present: dict[str, int]) -> list[str]:
+def _in_order(board: Board[FinishedRun], by: str, present: dict[str, int]) -> list[str]:
     """The strata of all runs; each run lists its own in order, and they agree."""
     assert by in STRATIFIED
-    lists = [[s.label for s in run.summary.strata if s.by == by] for run in section.runs]
+    lists = [[s.label for s in run.summary.strata if s.by == by] for run in board.results]
     longest = max(lists, key=len, default=[])
     others = [label for labels in lists for label in labels if label not in longest]
     return [label for label in dict.fromkeys([*longest, *others]) if label in present]

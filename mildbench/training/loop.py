@@ -19,8 +19,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import mildbench
+from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
-from mildbench.evaluation.environment import describe, resolve_device
 from mildbench.files import write_bytes
 from mildbench.images import write_png
 from mildbench.method import sample_seed
@@ -29,7 +29,7 @@ from mildbench.training import card, checkpoint, curves, record
 from mildbench.training.checkpoint import Checkpoint
 from mildbench.training.data import Examples, collate, load, positions, to_device
 from mildbench.training.ema import Ema, copy_into, state_of
-from mildbench.training.record import Log, Session, TrainingRecord
+from mildbench.training.record import Log, Stretch, TrainingRecord
 from mildbench.training.scenes import SceneSource
 from mildbench.training.settings import Execution, Settings
 from mildbench.training.trainer import Trainer
@@ -374,7 +374,7 @@ class _Run:
 
     def _note_session(self) -> None:
         """Put this session as it stands into the record: at every checkpoint, so that one that is killed is in it."""
-        session = Session(
+        session = Stretch(
             first_step=self._first,
             steps=self.step - self._first,
             seconds=time.monotonic() - self._started,

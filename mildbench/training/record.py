@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
+from mildbench.records import read_model, write_model
 
 if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 RECORD, LOG = "run.json", "log.csv"
 
 
-class Session(BaseModel):
+class Stretch(BaseModel):
     """One stretch of a run, from start or resume to where it stopped."""
 
     first_step: int
@@ -47,7 +48,7 @@ class TrainingRecord(BaseModel):
     split: str
     validation_split: str
     settings: dict[str, Any]
-    sessions: list[Session] = []
+    sessions: list[Stretch] = []
     exported: int | None = None
     """The step whose averaged weights are in `weights/`."""
 
@@ -95,17 +96,11 @@ def continued(out: Path, fresh: TrainingRecord) -> TrainingRecord:
 
 def read(out: Path) -> TrainingRecord:
     """The record in a run's folder; raises `UserError` for a file that is none."""
-    path = out / RECORD
-    try:
-        return TrainingRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is not a training record ({error.errors()[0]['msg']}): choose another --out"
-        ) from None
+    return read_model(TrainingRecord, out / RECORD, "training record", "choose another --out")
 
 
 def write(out: Path, record: TrainingRecord) -> None:
-    write_bytes(out / RECORD, (record.model_dump_json(indent=2) + "\n").encode())
+    write_model(out / RECORD, record)
 
 
 def _difference(name: str, before: Any, value: Any) -> str:

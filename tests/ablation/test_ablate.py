@@ -53,7 +53,7 @@ def test_rows_are_trained_compared_and_kept(
     # The table says what the comparison file says, with the first row's sign.
     column = "psnr.mask.pasted"
     first, _, control = (row.summary for row in result.rows)
-    compared = result.comparison.of(column)
+    compared = result.comparison.column(column)
     assert compared is not None
     pair = next(p for p in compared.pairs if {p.first, p.second} == {first.run, control.run})
     gain = (pair.value or 0.0) * (1 if pair.first == control.run else -1)

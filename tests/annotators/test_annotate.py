@@ -24,13 +24,12 @@ from mildbench.dataset.pairfiles import Folder, find_pairs
 from mildbench.dataset.pairs import About, import_pairs
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
-from mildbench.evaluation import finished
 from mildbench.evaluation.data import as_batch
-from mildbench.evaluation.run import task_folder
 from mildbench.evaluation.runner import evaluate
 from mildbench.images import write_png
 from mildbench.labels import UNLABELLED
 from mildbench.method import MethodSpec
+from mildbench.results import finished
 from mildbench.training.scenes import DatasetScenes
 
 
@@ -121,7 +120,7 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
 def test_runs_that_annotations_guided_find_their_data_set_again(dataset_folder: Path, tmp_path: Path) -> None:
     do(dataset_folder)
     seen = annotated(Dataset.open(dataset_folder), "mine", "test", replace=True)
-    (summary,) = evaluate(
+    (run,) = evaluate(
         seen,
         "erase-all",
         "test",
@@ -130,8 +129,8 @@ def test_runs_that_annotations_guided_find_their_data_set_again(dataset_folder: 
         metrics=("psnr",),
         device="cpu",
         limit=1,
-    )
-    record, _, _ = finished.contents(task_folder(tmp_path, seen, "erase-all") / summary.run)
+    ).runs
+    record, _, _ = finished.contents(run.folder)
     dataset, again = finished.reopen(record)
     assert dataset.root == dataset_folder
     assert again.fingerprint == seen.fingerprint != dataset.fingerprint

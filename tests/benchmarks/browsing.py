@@ -29,14 +29,13 @@ def make_runs(data: Path, out: Path, methods: int) -> Path:
 
     dataset = Dataset.open(data)
     specs = [MethodSpec("telea", {"radius": str(radius)}) for radius in range(1, methods + 1)]
-    summaries = evaluate(
+    made = evaluate(
         dataset, "erase-all", "test", specs, out=out, device="cpu", metrics=["psnr", "ssim"], limit=1
     )
-    folder = out / dataset.fingerprint[:12] / "erase-all"
     facts = pd.DataFrame(list(dataset.rows(["id", "split", "family", "people", "mask_share", "difficulty"])))
     facts = facts[facts["split"] == "test"]
-    for number, summary in enumerate(summaries):
-        run = folder / summary.run
+    for number, finished in enumerate(made.runs):
+        run = finished.folder.path
         first = pd.read_parquet(run / "scores.parquet")
         rows = pd.concat([first] * len(facts), ignore_index=True)
         for name in facts:
@@ -49,7 +48,7 @@ def make_runs(data: Path, out: Path, methods: int) -> Path:
             prediction = run / "predictions" / f"{row['id']}.png"
             if not prediction.exists():
                 prediction.hardlink_to(dataset.root / row["composite"])
-    return folder
+    return run.parent
 
 
 def main() -> None:

@@ -20,11 +20,11 @@ import numpy as np
 from evaluation_fakes import FakeDataset
 from finished_runs import registered
 
-from mildbench.evaluation import finished
 from mildbench.evaluation.runner import evaluate
 from mildbench.marking import FOOTPRINT
 from mildbench.method import MethodSpec
 from mildbench.report import cases, page
+from mildbench.results import finished
 from mildbench.scene import Triplet
 
 METHODS = [f"noise:strength={strength}" for strength in (4, 8, 16, 32, 64)]

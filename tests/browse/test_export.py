@@ -62,7 +62,7 @@ def test_what_the_user_has_set_stays(empty: Any, runs: list[Path], tmp_path: Pat
     assert marked(made) == marks, "tagged documents are never thrown away"
     assert "mine" in made.list_saved_views()
     moved = Gallery.open(
-        [run.folder for run in gallery.runs], Path(shutil.copytree(gallery.dataset.root, tmp_path / "d"))
+        [run.folder.path for run in gallery.runs], Path(shutil.copytree(gallery.dataset.root, tmp_path / "d"))
     )
     made = export(empty, moved, [first, second])
     assert marked(made) == marks, "all was replaced, for the files are elsewhere"

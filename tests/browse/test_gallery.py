@@ -15,7 +15,7 @@ from mildbench.errors import UserError
 
 def test_a_folder_of_runs_stands_for_its_runs(runs: list[Path]) -> None:
     together = Gallery.open([runs[0].parent])
-    assert {run.folder for run in together.runs} == set(runs)
+    assert {run.folder.path for run in together.runs} == set(runs)
     assert together.name == Gallery.open(runs).name == Gallery.open(runs[:1]).name
 
 

@@ -40,7 +40,7 @@ def test_the_card_says_what_is_in_the_data_set(built: Path) -> None:
 
 def test_the_card_counts_rejections(datasets: dict[str, Path]) -> None:
     info = Dataset.open(datasets["folder"]).info.model_copy(deep=True)
-    info.sources[0].rejected = {"image unreadable": 3}
+    info.sources[0].rejected["image unreadable"] = 3
     info.report["rejected_while_building"] = {"no | room": 2}
     info.report["unmet_wishes"] = {"nobody fits": 1}
     text = card.render(info)

@@ -50,9 +50,8 @@ def test_an_outsider_scores_as_the_same_method_does_here(
     made = tmp_path / "made"
     subprocess.run([sys.executable, script, tmp_path / "given" / task, made], check=True)
     specs = [MethodSpec("precomputed", {"directory": str(made)}), MethodSpec("mean")]
-    outside, here = evaluate(
-        dataset, task, "test", specs, metrics=["psnr", "ssim"], out=tmp_path / "runs", mask=mask
-    )
+    made = evaluate(dataset, task, "test", specs, metrics=["psnr", "ssim"], out=tmp_path / "runs", mask=mask)
+    outside, here = made.summaries
     assert outside.scored == here.scored > 0
     assert outside.estimates == here.estimates
 

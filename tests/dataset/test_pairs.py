@@ -240,7 +240,7 @@ def test_groups_are_told_by_a_pattern_and_become_the_clusters(theirs: Path, tmp_
         out=tmp_path / "runs",
         metrics=["psnr"],
         device="cpu",
-    )[0]
+    ).summaries[0]
     estimate = summary.estimate("psnr.mask.raw")
     # Three pictures of one camera: a mean, and no interval.
     assert (estimate.n, estimate.low, estimate.high) == (3, None, None)
@@ -346,7 +346,7 @@ def test_a_public_benchmark_is_imported_and_scored(testdata: Path, tmp_path: Pat
     methods = [MethodSpec.parse(name) for name in ("copy", "oracle", "telea")]
     copy, oracle, telea = evaluate(
         dataset, "erase-all", "test", methods, out=tmp_path / "runs", metrics=["psnr"], device="cpu"
-    )
+    ).summaries
 
     column = "psnr.mask.raw"
     values = [summary.estimate(column).value for summary in (copy, telea, oracle)]

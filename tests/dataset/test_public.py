@@ -20,12 +20,12 @@ from mildbench.cli.import_pairs import app
 from mildbench.dataset import Dataset
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import Scores
-from mildbench.evaluation.finished import read
 from mildbench.evaluation.runner import evaluate
 from mildbench.method import MethodSpec
 from mildbench.public import PUBLIC
 from mildbench.report import page
+from mildbench.results.finished import read
+from mildbench.results.scores import Scores
 from mildbench.scene import over
 from synth.sources.base import BACKGROUNDS, PEOPLE, open_source
 
@@ -191,7 +191,7 @@ def test_a_folder_in_each_layout_imports_evaluates_and_reports(name: str, tmp_pa
     runs = tmp_path / "runs"
     telea, oracle, copy = evaluate(
         dataset, "erase-all", "test", specs, out=runs, metrics=["psnr"], device="cpu"
-    )
+    ).summaries
     values = [summary.estimate("psnr.mask.raw").value for summary in (copy, telea, oracle)]
     assert values[0] < values[2] == float("inf")
     folder = next(path.parent for path in runs.rglob("summary.json"))
@@ -200,8 +200,8 @@ def test_a_folder_in_each_layout_imports_evaluates_and_reports(name: str, tmp_pa
 
     finished = read(folder)
     scores = Scores(finished.rows, finished.panel)
-    assert scores.effects == (name in ("ober", "corne"))
-    if scores.effects:
+    assert finished.panel.effects == (name in ("ober", "corne"))
+    if finished.panel.effects:
         effect = [summary.estimate("psnr.effect.raw").value for summary in (copy, telea, oracle)]
         # Nobody but the oracle was told of the shadow.
         assert effect[0] == effect[1] < effect[2] == float("inf")

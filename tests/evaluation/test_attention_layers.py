@@ -15,14 +15,15 @@ import pytest
 from evaluation_fakes import Attentive, Calls, FakeDataset, folder_of, made_up_record, scores
 
 from mildbench.errors import UserError
-from mildbench.evaluation import attention, attention_plot, predict, rows
-from mildbench.evaluation.attention import AttentionFile
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.run import read_model
-from mildbench.evaluation.summary import RunSummary
+from mildbench.evaluation import predict, rows
 from mildbench.images import read_rgba, write_png
 from mildbench.method import AttentionRecord, EraseBatch, EraseResult, sample_seed
 from mildbench.metrics.attention import CagKappa, Leak
+from mildbench.records import read_model
+from mildbench.results import attention, attention_plot
+from mildbench.results.attention import AttentionFile
+from mildbench.results.compare import Comparison
+from mildbench.results.summary import RunSummary
 
 Run = Callable[..., list[RunSummary]]
 
@@ -179,8 +180,8 @@ def test_who_cannot_has_no_column_and_is_not_scored_again(run: Run, tmp_path: Pa
     comparison = read_model(Comparison, path, "comparison")
     assert {column.column for column in comparison.columns} >= set(GAPS + OTHERS)
     # The fake says that it is not trained: it has no rank, not even where it is alone.
-    assert comparison.of("cag-kappa.attention.raw").ranks == {}
-    assert comparison.of("psnr.mask.pasted").ranks == {copy.run: 1}
+    assert comparison.column("cag-kappa.attention.raw").ranks == {}
+    assert comparison.column("psnr.mask.pasted").ranks == {copy.run: 1}
     strata = [stratum for stratum in attentive.strata if stratum.by == "visible_ratio"]
     assert {item.column for item in strata[0].estimates} >= set(GAPS + OTHERS)
 

@@ -15,9 +15,10 @@ from scipy import ndimage
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import as_batch
-from mildbench.evaluation.run import RunRecord, read_model
-from mildbench.evaluation.summary import RunSummary
 from mildbench.method import EraseBatch, collate
+from mildbench.records import read_model
+from mildbench.results.record import RunRecord
+from mildbench.results.summary import RunSummary
 
 HEIGHT, WIDTH = 64, 80
 EVERYTHING = ("pose=0.2", "parsing=0.5", "mask=dilate:3")

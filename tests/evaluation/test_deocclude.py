@@ -11,7 +11,7 @@ import pytest
 from mildbench.dataset import Dataset
 from mildbench.dataset.storage import Storage
 from mildbench.errors import UserError
-from mildbench.evaluation.summary import RunSummary
+from mildbench.results.summary import RunSummary
 from mildbench.tasks.deocclude import LEAST_VISIBLE, MOST_VISIBLE
 
 Run = Callable[..., list[RunSummary]]

@@ -14,7 +14,7 @@ from evaluation_fakes import Calls, FakeDataset, folder_of, scores
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Config
-from mildbench.evaluation.summary import RunSummary
+from mildbench.results.summary import RunSummary
 from mildbench.files import fingerprint
 from mildbench.images import read_rgb
 from mildbench.marking import FOOTPRINT, MARKINGS

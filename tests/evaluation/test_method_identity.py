@@ -15,8 +15,10 @@ from baselines import shipped
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.identity import MethodIdentity, identity_of
-from mildbench.evaluation.run import Run, RunRecord, read_model
+from mildbench.evaluation.run import Run
 from mildbench.method import METHODS, MethodSpec
+from mildbench.records import read_model
+from mildbench.results.record import RunRecord
 
 HOSTED = {
     "deocclusion": "baselines.deocclusion.method:Deocclusion",

@@ -15,12 +15,12 @@ from mildbench import weights
 from mildbench.annotators.base import ANNOTATORS, Annotator, AnnotatorInfo, Found, Part, Picture
 from mildbench.errors import UserError
 from mildbench.evaluation import panel
-from mildbench.evaluation.summary import RunSummary
 from mildbench.files import file_sha256
 from mildbench.metrics.base import METRICS, MetricSpec
 from mildbench.metrics.inception import CleanInception
 from mildbench.metrics.lpips import Lpips
 from mildbench.metrics.residue import Residue
+from mildbench.results.summary import RunSummary
 
 Run = Callable[..., list[RunSummary]]
 

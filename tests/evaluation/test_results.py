@@ -14,11 +14,11 @@ import pytest
 from evaluation_fakes import Calls, FakeDataset, folder_of, scores
 
 from mildbench.errors import UserError
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.run import read_model
-from mildbench.evaluation.summary import Estimate, RunSummary
 from mildbench.images import read_rgb, write_png
 from mildbench.marking import FOOTPRINT
+from mildbench.records import read_model
+from mildbench.results.compare import Comparison
+from mildbench.results.summary import Estimate, RunSummary
 from mildbench.scene import Triplet
 
 Run = Callable[..., list[RunSummary]]
@@ -85,7 +85,7 @@ def test_oracle_is_first_telea_above_copy_end_to_end(run: Run, tmp_path: Path) -
     # Outside the mask a copy is exact, too.
     assert copy.estimate("psnr.outside.raw").value == math.inf
     comparison = read_model(Comparison, next(tmp_path.glob("*/*/comparison.json")), "comparison")
-    headline = comparison.of("psnr.mask.pasted")
+    headline = comparison.column("psnr.mask.pasted")
     assert headline.ranks == {telea.run: 1, copy.run: 2}  # the oracle has seen the answers
     pair = next(pair for pair in headline.pairs if pair.first == oracle.run)
     assert (pair.value, pair.tied) == (math.inf, False)
@@ -94,7 +94,7 @@ def test_oracle_is_first_telea_above_copy_end_to_end(run: Run, tmp_path: Path) -
 def test_comparison_ties_equal_methods(run: Run, tmp_path: Path) -> None:
     first, second, other = run("noise", "noise:quiet=true", "copy")
     comparison = read_model(Comparison, next(tmp_path.glob("*/*/comparison.json")), "comparison")
-    ranks = comparison.of("psnr.mask.pasted").ranks
+    ranks = comparison.column("psnr.mask.pasted").ranks
     assert ranks == {first.run: 1, second.run: 1, other.run: 3}
 
 

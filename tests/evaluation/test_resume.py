@@ -20,9 +20,10 @@ from evaluation_fakes import Calls, FakeDataset, Noise, folder_of, scores
 from mildbench import files
 from mildbench.errors import UserError
 from mildbench.evaluation import predict, rows
-from mildbench.evaluation.run import RunRecord, read_model
-from mildbench.evaluation.summary import RunSummary
 from mildbench.method import EraseBatch, EraseResult
+from mildbench.records import read_model
+from mildbench.results.record import RunRecord
+from mildbench.results.summary import RunSummary
 from mildbench.weights import WeightsMissing
 
 Run = Callable[..., list[RunSummary]]

@@ -12,16 +12,17 @@ from finished_runs import evaluated
 from leaderboards import add, forge, reviewed
 
 from leaderboard import site, store
-from leaderboard.ranking import Board, boards
-from mildbench.evaluation import finished
-from mildbench.evaluation.aggregate import HEADLINE
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.run import read_model
+from leaderboard.ranking import Placed, boards
+from mildbench.records import read_model
+from mildbench.results import finished
+from mildbench.results.board import Board
+from mildbench.results.compare import Comparison
+from mildbench.results.panel import HEADLINE
 
 
-def labelled(board: Board) -> dict[str, str]:
-    """Entry name -> label."""
-    return {place.entry.name: place.entry.summary.label for place in board.entries}
+def labelled(board: Board[Placed]) -> dict[str, str]:
+    """Run -> label."""
+    return {place.summary.run: place.summary.label for place in board.results}
 
 
 def test_ranks_are_those_of_the_comparison(data: Path, tmp_path: Path) -> None:
@@ -32,20 +33,20 @@ def test_ranks_are_those_of_the_comparison(data: Path, tmp_path: Path) -> None:
     labels = labelled(board)
     said = read_model(Comparison, next(iter(folders.values())).parent / "comparison.json", "comparison")
     for column in said.columns:
-        ranks = {labels[name]: rank for name, rank in board.columns[column.column].ranks.items()}
+        ranks = {labels[name]: rank for name, rank in board.comparisons[column.column].ranks.items()}
         assert ranks == {said.runs[run]: rank for run, rank in column.ranks.items()}
 
 
 def test_what_is_not_complete_has_no_rank(shipped: Path) -> None:
     (board,) = boards(reviewed(shipped))
-    reasons = {place.entry.summary.label: place.unranked for place in board.entries}
+    reasons = {place.entry.summary.label: place.unranked for place in board.results}
     assert reasons["copy"] == reasons["telea"] == reasons["noise"] == ""
     assert "random weights" in reasons["attentive"]
     assert "samples have no score" in reasons["noise:strength=90"]
     assert reasons["oracle"] == "is shown the answer"
     ranked = {labelled(board)[name] for name in board.ranks}
     assert ranked == {"copy", "telea", "noise"}
-    for column in board.columns.values():
+    for column in board.comparisons.values():
         assert {labelled(board)[name] for name in column.ranks} <= ranked
 
 
@@ -62,8 +63,8 @@ def test_missing_metrics_and_samples_cost_the_rank(
     for path in (*full.values(), *part.values()):
         add(path, folder)
     (board,) = boards(reviewed(folder))
-    assert board.entries[-1].entry.summary.label == "noise"
-    assert reason in board.entries[-1].unranked
+    assert board.results[-1].entry.summary.label == "noise"
+    assert reason in board.results[-1].unranked
     assert len(board.ranks) == 2
 
 
@@ -78,8 +79,8 @@ def test_a_newer_revision_supersedes_the_older(data: Path, tmp_path: Path) -> No
 
     new = forge(old, entry=revise)
     (board,) = boards(reviewed(folder))
-    assert [place.superseded_by for place in board.entries] == [None, new.entry.name]
-    assert list(board.ranks) == [new.entry.name]
+    assert [place.superseded_by for place in board.results] == [None, new.entry.name]
+    assert list(board.ranks) == [new.entry.summary.run]
     assert old.entry.name != new.entry.name
 
 

@@ -22,8 +22,8 @@ from leaderboard.store import Stored
 from leaderboard.verify import Checked
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
-from mildbench.evaluation import finished
 from mildbench.images import read_rgb, write_png
+from mildbench.results import finished
 
 
 def command(*arguments: object) -> int:

@@ -20,7 +20,7 @@ from leaderboard.review import Refused, Reviewed
 from leaderboard.store import Stored
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import HEADLINE
+from mildbench.results.panel import HEADLINE
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -173,7 +173,7 @@ def test_samples_that_do_not_exist_cost_only_the_entry_that_has_them(
     (board,) = boards(reviewed(entries))
     assert board.ranks == before.ranks
     assert board.samples == before.samples
-    (place,) = [place for place in board.entries if place.entry.name == forged.entry.name]
+    (place,) = [place for place in board.results if place.entry.name == forged.entry.name]
     assert place.unranked == f"of other samples than the board: {which}"
     site.build(tmp_path / "page.html", reviewed(entries), [], [])
     assert place.unranked in (tmp_path / "page.html").read_text()
@@ -253,7 +253,7 @@ def test_one_bad_entry_stops_no_other(
     text = page.read_text()
     _, _, apart = text.partition('id="refused"')
     assert stored.entry.name in apart
-    for place in board.entries:
+    for place in board.results:
         assert place.entry.name in text
 
 
@@ -274,9 +274,9 @@ def test_a_later_date_does_not_push_a_checked_entry_aside(verified: Path) -> Non
     change = several(setting(*CONFIG, "revision", to=99), setting("added", to=datetime.date(2090, 1, 1)))
     forged = forge(stored, rows=raised(HEADLINE, 6.0), entry=change)
     (board,) = boards(reviewed(verified))
-    places = {place.entry.name: place for place in board.entries}
+    places = {place.entry.name: place for place in board.results}
     assert places[stored.entry.name].superseded_by is None
-    assert stored.entry.name in board.ranks
+    assert stored.entry.summary.run in board.ranks
     assert places[forged.entry.name].reviewed.level == "consistent"
 
 

@@ -14,7 +14,7 @@ from leaderboard import markdown, store
 from leaderboard.review import Reviewed
 from leaderboard.schema import LEVELS
 from mildbench.errors import UserError
-from mildbench.evaluation.aggregate import HEADLINE
+from mildbench.results.panel import HEADLINE
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -23,13 +23,13 @@ from mildbench.annotators.overlay import AnnotatedDataset
 from mildbench.annotators.quality import SIGMAS
 from mildbench.annotators.store import Annotation
 from mildbench.evaluation.runner import evaluate
-from mildbench.evaluation.summary import RunSummary
 from mildbench.files import fingerprint
 from mildbench.labels import KEYPOINTS
 from mildbench.marking import FOOTPRINT
 from mildbench.method import MethodSpec
 from mildbench.metrics.base import Pairs, Subject
 from mildbench.metrics.pose import PoseOks
+from mildbench.results.summary import RunSummary
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 
 HEIGHT, WIDTH = 60, 90
@@ -211,7 +211,7 @@ def run(out: Path, batch_size: int, task: str = "deocclude") -> list[RunSummary]
         metrics=["pose-oks"],
         device="cpu",
         batch_size=batch_size,
-    )
+    ).summaries
 
 
 @pytest.fixture

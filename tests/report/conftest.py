@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from finished_runs import contenders, registered
 
-from mildbench.evaluation import finished
-from mildbench.evaluation.finished import FinishedRun
 from mildbench.report import page
-from mildbench.report.section import Section, sections
+from mildbench.results import finished
+from mildbench.results.board import Board, boards
+from mildbench.results.finished import FinishedRun
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,8 +33,8 @@ def read(runs: dict[str, Path]) -> list[FinishedRun]:
 
 
 @pytest.fixture
-def section(read: list[FinishedRun]) -> Section:
-    (found,) = sections(read)
+def board(read: list[FinishedRun]) -> Board[FinishedRun]:
+    (found,) = boards(read)
     return found
 
 

@@ -11,33 +11,33 @@ import pytest
 from command_line import invoke
 
 from mildbench.errors import UserError
-from mildbench.evaluation.finished import FinishedRun, reopen
 from mildbench.images import read_rgb
 from mildbench.report import figure
-from mildbench.report.section import Section
+from mildbench.results.board import Board
+from mildbench.results.finished import FinishedRun, reopen
 
 
-def test_a_row_is_input_mask_truth_and_the_pasted_outputs(section: Section) -> None:
-    _, source = reopen(section.runs[0].record)
-    (sample_id,) = figure.spread(section, 1)
+def test_a_row_is_input_mask_truth_and_the_pasted_outputs(board: Board[FinishedRun]) -> None:
+    _, source = reopen(board.results[0].record)
+    (sample_id,) = figure.spread(board, 1)
     triplet = source.triplet("erase-one", sample_id)
-    image, tint, truth, *outputs = figure.pictures(section, source, sample_id)
+    image, tint, truth, *outputs = figure.pictures(board, source, sample_id)
     assert np.array_equal(image, triplet.image)
     assert np.array_equal(truth, triplet.truth)
     assert np.array_equal((tint != image).any(axis=-1), triplet.mask)
-    assert len(outputs) == len(section.runs)
-    for run, shown in zip(section.runs, outputs, strict=True):
-        made = read_rgb(run.folder / "predictions" / f"{sample_id}.png", "prediction")
+    assert len(outputs) == len(board.results)
+    for run, shown in zip(board.results, outputs, strict=True):
+        made = read_rgb(run.folder.prediction(sample_id), "prediction")
         assert np.array_equal(shown[triplet.mask], made[triplet.mask])
         assert np.array_equal(shown[~triplet.mask], image[~triplet.mask])
 
 
-def test_samples_are_spread_over_those_that_every_run_has(section: Section) -> None:
-    failed = {failure.sample_id for run in section.runs for failure in run.summary.failures}
+def test_samples_are_spread_over_those_that_every_run_has(board: Board[FinishedRun]) -> None:
+    failed = {failure.sample_id for run in board.results for failure in run.summary.failures}
     assert failed
-    everything = figure.spread(section, 10**6)
-    assert everything == [sample_id for sample_id in section.ids if sample_id not in failed]
-    two = figure.spread(section, 2)
+    everything = figure.spread(board, 10**6)
+    assert everything == [sample_id for sample_id in board.ids if sample_id not in failed]
+    two = figure.spread(board, 2)
     quarters = [everything[len(everything) // 4], everything[3 * len(everything) // 4]]
     assert two == quarters
 

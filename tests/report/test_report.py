@@ -12,13 +12,13 @@ import pytest
 from finished_runs import evaluated
 
 from mildbench.errors import UserError
-from mildbench.evaluation import finished
-from mildbench.evaluation.aggregate import HEADLINE
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.finished import FinishedRun, reopen
-from mildbench.evaluation.run import read_model
+from mildbench.records import read_model
 from mildbench.report import cases, page, plots
-from mildbench.report.section import Section, sections
+from mildbench.results import finished
+from mildbench.results.board import Board, boards
+from mildbench.results.compare import Comparison
+from mildbench.results.finished import FinishedRun, reopen
+from mildbench.results.panel import HEADLINE
 
 
 def text_of(path: Path) -> str:
@@ -31,18 +31,20 @@ def test_comparisons_are_those_of_the_evaluation(data: Path, runs: dict[str, Pat
     folders = evaluated(data, tmp_path, "copy", "telea", "noise", "oracle")
     folder = next(iter(folders.values())).parent
     said = read_model(Comparison, folder / "comparison.json", "comparison")
-    (found,) = sections([finished.read(path) for path in folders.values()])
+    (found,) = boards([finished.read(path) for path in folders.values()])
     assert found.comparisons == {item.column: item for item in said.columns}
 
 
-def test_every_number_is_in_the_page(report: Path, read: list[FinishedRun], section: Section) -> None:
+def test_every_number_is_in_the_page(
+    report: Path, read: list[FinishedRun], board: Board[FinishedRun]
+) -> None:
     text = text_of(report)
     for run in read:
-        for column in section.columns:
+        for column in board.columns:
             estimate = run.summary.estimate(column)
             if estimate is not None and estimate.value is not None:
-                assert f"{estimate.value:.{2 if section.metric(column).unit else 4}f}" in text
-    for metric in section.metrics.values():
+                assert f"{estimate.value:.{2 if board.metric(column).unit else 4}f}" in text
+    for metric in board.metrics.values():
         assert metric.id in text
         assert metric.definition in text
     assert "lacking: n/a (weights missing: mildbench weights fetch lpips-alex)" in text
@@ -64,15 +66,17 @@ def test_same_runs_same_bytes(report: Path, read: list[FinishedRun], tmp_path: P
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
 
 
-def test_what_must_be_marked_is_marked(report: Path, runs: dict[str, Path], section: Section) -> None:
+def test_what_must_be_marked_is_marked(
+    report: Path, runs: dict[str, Path], board: Board[FinishedRun]
+) -> None:
     text = text_of(report)
     assert "random weights: numbers mean nothing" in text
     assert "incomplete: 1 failed" in text
     failed = finished.read(runs["noise:strength=90"]).summary.failures
     assert [failure.sample_id in text and failure.reason in text for failure in failed] == [True]
     unranked = {runs[name].name for name in ("attentive", "oracle", "noise:strength=90")}
-    assert unranked.isdisjoint(section.ranks)
-    assert set(section.ranks) == {runs[name].name for name in ("copy", "telea", "noise")}
+    assert unranked.isdisjoint(board.ranks)
+    assert set(board.ranks) == {runs[name].name for name in ("copy", "telea", "noise")}
 
 
 def test_text_of_others_cannot_become_markup(data: Path, runs: dict[str, Path], tmp_path: Path) -> None:
@@ -82,31 +86,31 @@ def test_text_of_others_cannot_become_markup(data: Path, runs: dict[str, Path], 
     assert "checkpoint=<img src=x>&" in text_of(tmp_path / "report.html")
 
 
-def test_cases_are_the_worst_median_and_best(data: Path, section: Section) -> None:
-    chosen, left_out = cases.choose(section, reopen(section.runs[0].record, data)[1], cases.Budget(10**9))
+def test_cases_are_the_worst_median_and_best(data: Path, board: Board[FinishedRun]) -> None:
+    chosen, left_out = cases.choose(board, reopen(board.results[0].record, data)[1], cases.Budget(10**9))
     assert left_out == 0
     roles = {role.split(" (")[0]: case.sample_id for case in chosen for role in case.roles}
-    for run, name in section.names.items():
-        values = section.values[HEADLINE][run]
+    for run, name in board.names.items():
+        values = board.values[HEADLINE][run]
         if not np.isfinite(values).any():
             assert not any(role.endswith(f" of {name}") for role in roles)
             continue
         known = np.sort(values[~np.isnan(values)])
         places = {"worst": 0, "median": (len(known) - 1) // 2, "best": len(known) - 1}
         for kind, place in places.items():
-            found = values[section.ids.index(roles[f"{kind} 1 of {name}"])]
+            found = values[board.ids.index(roles[f"{kind} 1 of {name}"])]
             assert found == known[place]
     for case in chosen:
         titles = [picture.title for picture in case.pictures]
         assert titles[:3] == ["input", "to erase", "truth"]
-        assert set(titles[3:]) <= set(section.names.values())
+        assert set(titles[3:]) <= set(board.names.values())
         assert case.roles
 
 
-def test_pictures_stop_when_the_page_is_full(data: Path, section: Section) -> None:
-    _, dataset = reopen(section.runs[0].record, data)
-    every, _ = cases.choose(section, dataset, cases.Budget(10**9))
-    some, left_out = cases.choose(section, dataset, cases.Budget(100_000))
+def test_pictures_stop_when_the_page_is_full(data: Path, board: Board[FinishedRun]) -> None:
+    _, dataset = reopen(board.results[0].record, data)
+    every, _ = cases.choose(board, dataset, cases.Budget(10**9))
+    some, left_out = cases.choose(board, dataset, cases.Budget(100_000))
     assert 0 < len(some) < len(every)
     assert len(some) + left_out == len(every)
     assert any("worst 1" in role for role in some[0].roles)
@@ -120,19 +124,19 @@ def test_without_the_data_set_the_page_says_why(
     assert lacking in text_of(tmp_path / "report.html")
 
 
-def test_another_data_set_is_refused(section: Section, data: Path, tmp_path: Path) -> None:
+def test_another_data_set_is_refused(board: Board[FinishedRun], data: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(data, tmp_path / "other"))
     info = other / "dataset.json"
-    info.write_text(info.read_text().replace(section.runs[0].summary.config.dataset, "f" * 64))
+    info.write_text(info.read_text().replace(board.results[0].summary.config.dataset, "f" * 64))
     with pytest.raises(UserError, match="is not the data set that these runs are of"):
-        reopen(section.runs[0].record, other)
+        reopen(board.results[0].record, other)
 
 
-def test_plots_show_finite_numbers_in_the_colour_of_the_page(section: Section) -> None:
-    looks = plots.styles(section.names.values())
+def test_plots_show_finite_numbers_in_the_colour_of_the_page(board: Board[FinishedRun]) -> None:
+    looks = plots.styles(board.names.values())
     columns = [HEADLINE, "cag-kappa.attention.raw"]
-    drawn = [plots.strata(section, by, column, looks) for column in columns for by in plots.TITLES]
-    drawn += [plots.distribution(section, column, looks) for column in columns]
+    drawn = [plots.strata(board, by, column, looks) for column in columns for by in plots.TITLES]
+    drawn += [plots.distribution(board, column, looks) for column in columns]
     shown = [svg for svg in drawn if svg is not None]
     assert len(shown) > 5
     for svg in shown:
@@ -142,7 +146,7 @@ def test_plots_show_finite_numbers_in_the_colour_of_the_page(section: Section) -
         assert "better" in svg
     # Two markers of one look would be two runs that cannot be told apart.
     for part in ("marker", "colour", "sign"):
-        assert len({getattr(look, part) for look in looks.values()}) == len(section.runs)
+        assert len({getattr(look, part) for look in looks.values()}) == len(board.results)
 
 
 def test_attention_is_drawn_where_it_was_recorded(runs: dict[str, Path]) -> None:
@@ -154,15 +158,15 @@ def test_attention_is_drawn_where_it_was_recorded(runs: dict[str, Path]) -> None
 
 def test_runs_of_two_tasks_are_two_sections(data: Path, runs: dict[str, Path], tmp_path: Path) -> None:
     folders = evaluated(data, tmp_path, "copy", task="erase-all")
-    found = sections([finished.read(runs["copy"]), finished.read(folders["copy"])])
-    assert [section.title.split()[0] for section in found] == ["erase-one", "erase-all"]
+    found = boards([finished.read(runs["copy"]), finished.read(folders["copy"])])
+    assert [board.title.split()[0] for board in found] == ["erase-one", "erase-all"]
 
 
 def test_a_run_of_fewer_samples_has_no_rank(data: Path, runs: dict[str, Path], tmp_path: Path) -> None:
     short = evaluated(data, tmp_path, "noise:strength=30", limit=4)["noise:strength=30"]
-    (section,) = sections([finished.read(path) for path in (short, runs["telea"], runs["copy"])])
-    assert short.name not in section.ranks
-    assert len(section.ranks) == 2
+    (board,) = boards([finished.read(path) for path in (short, runs["telea"], runs["copy"])])
+    assert short.name not in board.ranks
+    assert len(board.ranks) == 2
 
 
 def test_runs_are_found_in_folders(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_what_is_no_finished_run_is_named(runs: dict[str, Path], tmp_path: Path)
         finished.find([tmp_path])
     copy = Path(shutil.copytree(runs["copy"], tmp_path / runs["copy"].name))
     with pytest.raises(UserError, match="are the same run"):
-        sections([finished.read(copy), finished.read(runs["copy"])])
+        boards([finished.read(copy), finished.read(runs["copy"])])
     summary = (copy / "summary.json").read_text()
     (copy / "summary.json").write_text(summary.replace("psnr@1", "psnr@0"))
     with pytest.raises(UserError, match="was scored by psnr@0"):

@@ -61,9 +61,8 @@ def evaluated(
     """Evaluate on the CPU; method as written -> its run's folder."""
     specs = [MethodSpec.parse(text) for text in methods]
     dataset = Dataset.open(data)
-    summaries = evaluate(dataset, task, "test", specs, out=out, metrics=metrics, device="cpu", limit=limit)
-    folder = out / dataset.fingerprint[:12] / task
-    return {text: folder / summary.run for text, summary in zip(methods, summaries, strict=True)}
+    made = evaluate(dataset, task, "test", specs, out=out, metrics=metrics, device="cpu", limit=limit)
+    return {text: run.folder.path for text, run in zip(methods, made.runs, strict=True)}
 
 
 def contenders(data: Path, out: Path, task: str, metrics: tuple[str, ...]) -> dict[str, Path]:

@@ -16,11 +16,11 @@ from leaderboard import review, store
 from leaderboard.review import Reviewed
 from leaderboard.schema import Attachment, Entry
 from leaderboard.store import Stored
-from mildbench.evaluation import finished
-from mildbench.evaluation.aggregate import Scores, estimate
-from mildbench.evaluation.finished import FinishedRun
-from mildbench.evaluation.run import write_model
-from mildbench.evaluation.summary import Failure
+from mildbench.records import write_model
+from mildbench.results import finished
+from mildbench.results.finished import FinishedRun
+from mildbench.results.scores import Scores
+from mildbench.results.summary import Failure
 
 DAY = datetime.date(2024, 5, 17)
 
@@ -81,9 +81,7 @@ def forge(
     scores = Scores(table, stored.panel)
     content = stored.entry.model_dump()
     summary = content["summary"]
-    summary["estimates"] = [
-        estimate(stored.panel, scores, column, scores.scored).model_dump() for column in scores.values
-    ]
+    summary["estimates"] = [scores.estimate(column).model_dump() for column in scores.values]
     summary |= {"samples": len(table), "scored": int(scores.scored.sum())}
     summary["sets"] = [item | {"n": summary["scored"]} for item in summary["sets"]]
     failed = zip(scores.ids, scores.errors, strict=True)

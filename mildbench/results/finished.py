@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,32 +11,27 @@ import pyarrow.parquet as pq
 
 from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
+from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.evaluation import panel as panels
-from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.rows import FIXED
-from mildbench.evaluation.run import RunRecord, read_model
-from mildbench.evaluation.summary import MetricRecord, RunSummary
-from mildbench.metrics.base import METRICS, Metric
+from mildbench.records import read_model
+from mildbench.results.folder import RunFolder
+from mildbench.results.panel import Panel, panel_of
+from mildbench.results.record import RunRecord
+from mildbench.results.scores import FIXED
+from mildbench.results.summary import RunSummary
 
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
     """A run that was scored and summarised."""
 
-    folder: Path
+    folder: RunFolder
     record: RunRecord
     summary: RunSummary
     rows: pa.Table
     """`scores.parquet`, with every column of `panel`."""
     panel: Panel
     """Its metrics, not loaded."""
-
-    @property
-    def attention(self) -> Path:
-        """Its `attention.parquet`, which need not exist."""
-        return self.folder / "attention.parquet"
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
@@ -57,26 +52,27 @@ def find(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def read(folder: Path) -> FinishedRun:
-    """Read one run; raises `UserError` where it is unfinished, broken, or scored by other definitions."""
+def read(path: Path) -> FinishedRun:
+    """Read the run in a folder; raises `UserError` where it is unfinished, broken, or scored by other definitions."""
+    folder = RunFolder(path)
     record, summary, rows = contents(folder)
-    return FinishedRun(folder, record, summary, rows, panel_of(summary.metrics, f"run {folder}"))
+    return FinishedRun(folder, record, summary, rows, panel_of([summary], f"run {folder}"))
 
 
-def contents(folder: Path) -> tuple[RunRecord, RunSummary, pa.Table]:
+def contents(folder: RunFolder) -> tuple[RunRecord, RunSummary, pa.Table]:
     """What a run holds: its description, its summary and the rows of `scores.parquet`.
 
     Unlike `read`, it needs neither torch nor the metrics' code.
     Raises `UserError` where the run is unfinished or broken.
     """
     again = "run the same mildbench evaluate again"
-    for name in ("summary.json", "scores.parquet"):
-        if not (folder / name).exists():
-            raise UserError(f"run {folder} has no {name}: it was stopped: {again}")
-    record = read_model(RunRecord, folder / "run.json", "run description")
-    summary = read_model(RunSummary, folder / "summary.json", "summary")
+    for path in (folder.summary, folder.scores):
+        if not path.exists():
+            raise UserError(f"run {folder} has no {path.name}: it was stopped: {again}")
+    record = read_model(RunRecord, folder.record, "run description")
+    summary = read_model(RunSummary, folder.summary, "summary")
     try:
-        rows = _plain_text(pq.read_table(folder / "scores.parquet"))
+        rows = _plain_text(pq.read_table(folder.scores))
     except (OSError, pa.ArrowException) as error:
         raise UserError(
             f"scores of run {folder} are broken ({error}): delete the file, and {again}"
@@ -134,16 +130,3 @@ def reopen(record: RunRecord, given: Path | None = None) -> tuple[Dataset, Tripl
             f"{known.fingerprint[:12]}): give it with --dataset DIR"
         )
     return dataset, seen
-
-
-def panel_of(metrics: Iterable[MetricRecord], what: str) -> Panel:
-    """The metrics that gave the numbers, not loaded; raises `UserError` where their definition is another now."""
-    kinds: list[type[Metric]] = []
-    for metric in metrics:
-        kind = METRICS.load(metric.name)
-        if kind.info.id != metric.id:
-            raise UserError(
-                f"{what} was scored by {metric.id}, and this mildbench has {kind.info.id}: evaluate it again"
-            )
-        kinds.append(kind)
-    return panels.unloaded(kinds)

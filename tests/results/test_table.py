@@ -11,19 +11,18 @@ import pytest
 from evaluation_fakes import Calls, FakeDataset
 from rich.console import Console
 
-from mildbench.evaluation import table, wording
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.run import read_model
-from mildbench.evaluation.summary import RunSummary
 from mildbench.progress import tracking
+from mildbench.results import finished, table, wording
+from mildbench.results.board import board_of
+from mildbench.results.summary import Estimate, RunSummary
 
 Run = Callable[..., list[RunSummary]]
 
 
 def printed(root: Path, summaries: list[RunSummary], width: int) -> str:
-    comparison = read_model(Comparison, next(root.glob("*/*/comparison.json")), "comparison")
+    runs = [finished.read(next(root.glob(f"*/*/{summary.run}"))) for summary in summaries]
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table.build(summaries, comparison, width))
+    Console(file=stream, width=width).print(table.build(board_of(runs), width))
     return stream.getvalue()
 
 
@@ -102,13 +101,11 @@ def test_what_only_some_methods_have_is_not_possible_for_the_others(run: Run, tm
     ],
 )
 def test_infinite_bounds_are_never_nan(
-    run: Run, value: float | None, low: float | None, high: float | None, shown: str
+    value: float | None, low: float | None, high: float | None, shown: str
 ) -> None:
-    (summary,) = run("copy", metrics=["psnr"])
-    estimate = summary.estimate("psnr.mask.raw").model_copy(update={"value": value, "low": low, "high": high})
-    changed = summary.model_copy(update={"estimates": [estimate]})
-    metrics = {metric.name: metric for metric in summary.metrics}
-    assert table._estimate(changed, "psnr.mask.raw", metrics).plain == shown
+    bounds = {"value": value, "low": low, "high": high}
+    estimate = Estimate(metric="psnr", region="mask", variant="raw", n=2, undefined=0, **bounds)
+    assert table._number(wording.estimate_text(estimate, "dB")).plain == shown
 
 
 @pytest.mark.parametrize(

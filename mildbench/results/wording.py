@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mildbench.evaluation.summary import Estimate, MetricRecord, RunSummary, SetEstimate
 from mildbench.marking import FOOTPRINT
+from mildbench.results.summary import Estimate, MetricRecord, RunSummary, SetEstimate
 
 UNDEFINED = "–"
 NOT_POSSIBLE = "n/a"
@@ -31,26 +31,6 @@ def names(summaries: Sequence[RunSummary]) -> dict[str, str]:
         summary.run: summary.label if counts[summary.label] == 1 else f"{summary.label}@{summary.run[-8:]}"
         for summary in summaries
     }
-
-
-def ordered(
-    summaries: Sequence[RunSummary], headline: str | None, metrics: dict[str, MetricRecord]
-) -> list[RunSummary]:
-    """Best first; runs that lack samples or training after all others; equal ones in the given order."""
-    if headline is None:
-        return sorted(summaries, key=_last)
-    sign = -1 if metrics[headline.partition(".")[0]].higher_is_better else 1
-
-    def key(summary: RunSummary) -> tuple[bool, float]:
-        estimate = summary.estimate(headline)
-        value = None if estimate is None else estimate.value
-        return _last(summary), math.inf if value is None else sign * value
-
-    return sorted(summaries, key=key)
-
-
-def _last(summary: RunSummary) -> bool:
-    return bool(summary.failures) or summary.method.untrained is not None
 
 
 def rank(run: str, ranks: dict[str, int]) -> str:
@@ -86,9 +66,9 @@ def estimate_text(estimate: Estimate | None, unit: str) -> Number:
     return Number(value, f"{low:.{places}f} to {high:.{places}f}")
 
 
-def set_text(found: SetEstimate) -> Number:
-    """A number of the whole set."""
-    if found.value is None:
+def set_text(found: SetEstimate | None) -> Number:
+    """A number of the whole set; None is of a run that was not scored by the metric."""
+    if found is None or found.value is None:
         return Number(NOT_POSSIBLE)
     return Number(f"{found.value:.4g}", "" if found.spread is None else f"±{found.spread:.2g}")
 

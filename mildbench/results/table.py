@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mildbench.evaluation import wording
-from mildbench.evaluation.aggregate import HEADLINE
-from mildbench.evaluation.compare import Comparison
-from mildbench.evaluation.summary import MetricRecord, RunSummary
+from mildbench.results import wording
+from mildbench.results.board import Board
+from mildbench.results.summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -27,44 +27,37 @@ class _Column:
         return max(map(len, lines))
 
 
-def build(summaries: Sequence[RunSummary], comparison: Comparison, width: int) -> Group:
+def build(board: Board[Any], width: int) -> Group:
     """The table of one invocation: sorted by the headline column, controls marked, footnotes below.
 
     A table that is wider than `width` characters goes on below itself, whole columns at a time.
     """
+    summaries = board.summaries
     first = summaries[0]
-    metrics = {metric.name: metric for summary in summaries for metric in summary.metrics}
-    columns = [item.column for item in comparison.columns]
-    headline = HEADLINE if HEADLINE in columns else next(iter(columns), None)
-    rows = wording.ordered(summaries, headline, metrics)
-    names = wording.names(summaries)
-    compared = None if headline is None else comparison.of(headline)
-    ranks = {} if compared is None else compared.ranks
-
     start = [
-        _Column("rank", [Text(wording.rank(row.run, ranks)) for row in rows]),
-        _Column("method", [_method(row, names[row.run]) for row in rows]),
+        _Column("rank", [Text(wording.rank(row.run, board.ranks)) for row in summaries]),
+        _Column("method", [_method(row, board.names[row.run]) for row in summaries]),
     ]
     scores = [
-        _Column(_header(column, metrics), [_estimate(row, column, metrics) for row in rows])
-        for column in columns
+        _Column(_header(board, column), [_estimate(board, row, column) for row in summaries])
+        for column in board.columns
     ]
-    for item in first.sets:
-        header = f"{item.metric.upper()}\nfull\n{item.variant} {wording.arrow(metrics[item.metric])}"
-        scores.append(_Column(header, [_set(row, item.metric, item.variant) for row in rows]))
+    for name, variant in board.sets:
+        header = f"{name.upper()}\nfull\n{variant} {wording.arrow(board.metrics[name])}"
+        scores.append(
+            _Column(header, [_number(wording.set_text(row.of_set(name, variant))) for row in summaries])
+        )
     for lacking in first.unavailable:
-        scores.append(_Column(lacking.name.upper(), [Text(wording.NOT_POSSIBLE, style="dim") for _ in rows]))
-    scores.append(_Column("s/image", [Text(wording.seconds_text(row.seconds_per_image)) for row in rows]))
+        nothing = [Text(wording.NOT_POSSIBLE, style="dim") for _ in summaries]
+        scores.append(_Column(lacking.name.upper(), nothing))
+    seconds = [Text(wording.seconds_text(row.seconds_per_image)) for row in summaries]
+    scores.append(_Column("s/image", seconds))
 
     limited = "" if first.limit is None else ": --limit"
     title = f"{first.task} on {first.dataset} ({first.split}, {first.samples} samples{limited})"
-    notes = [
-        *wording.legend(headline, first),
-        *wording.remarks(summaries, columns, metrics),
-        *wording.notes(rows, names),
-    ]
     tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
-    return Group(Text(title, style="bold"), *tables, Text("\n".join(notes), style="dim"))
+    notes = Text("\n".join(board.footnotes), style="dim")
+    return Group(Text(title, style="bold"), *tables, notes)
 
 
 _PADDING = 3
@@ -95,9 +88,9 @@ def _table(columns: Sequence[_Column]) -> Table:
     return table
 
 
-def _header(column: str, metrics: dict[str, MetricRecord]) -> str:
+def _header(board: Board[Any], column: str) -> str:
     name, region, variant = column.split(".")
-    return f"{name.upper()}\n{region}\n{variant} {wording.arrow(metrics[name])}"
+    return f"{name.upper()}\n{region}\n{variant} {wording.arrow(board.metrics[name])}"
 
 
 def _method(summary: RunSummary, name: str) -> Text:
@@ -109,14 +102,8 @@ def _method(summary: RunSummary, name: str) -> Text:
     return Text(name).append(f"\n{', '.join(marks)}" if marks else "", style="dim")
 
 
-def _estimate(summary: RunSummary, column: str, metrics: dict[str, MetricRecord]) -> Text:
-    unit = metrics[column.partition(".")[0]].unit
-    return _number(wording.estimate_text(summary.estimate(column), unit))
-
-
-def _set(summary: RunSummary, name: str, variant: str) -> Text:
-    found = next(item for item in summary.sets if (item.metric, item.variant) == (name, variant))
-    return _number(wording.set_text(found))
+def _estimate(board: Board[Any], summary: RunSummary, column: str) -> Text:
+    return _number(wording.estimate_text(summary.estimate(column), board.metric(column).unit))
 
 
 def _number(number: wording.Number) -> Text:

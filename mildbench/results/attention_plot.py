@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mildbench import extras
-from mildbench.evaluation.attention import AttentionFile
-from mildbench.evaluation.run import Run
 from mildbench.files import write_bytes
 from mildbench.metrics.attention import corrected_gaps
+from mildbench.results.attention import AttentionFile
+from mildbench.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ _TICKS = 11
 """Timesteps that are labelled at most."""
 
 
-def draw(run: Run) -> None:
+def draw(run: RunFolder, title: str) -> None:
     """Draw the run's `attention.parquet`, if there is one and it is newer than the plot.
 
     Raises `UserError` where matplotlib is not installed.
@@ -30,7 +30,7 @@ def draw(run: Run) -> None:
         return
     if target.exists() and target.stat().st_mtime_ns > source.stat().st_mtime_ns:
         return
-    write_bytes(target, render(*mean_gaps(AttentionFile(source)), title=run.label))
+    write_bytes(target, render(*mean_gaps(AttentionFile(source)), title=title))
 
 
 def mean_gaps(attention: AttentionFile) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mildbench.errors import UserError
-from mildbench.evaluation.run import Run
 from mildbench.files import file_sha256, replacing, write_bytes
 from mildbench.method import AttentionRecord
+from mildbench.results.folder import RunFolder
 
 SCHEMA = pa.schema(
     [
@@ -92,7 +92,7 @@ class AttentionFile:
         return Recorded(record, tuple(table.column("targets")[0].as_py()))
 
 
-def write_part(run: Run, sample_id: str, recorded: Recorded) -> None:
+def write_part(run: RunFolder, sample_id: str, recorded: Recorded) -> None:
     """Write one sample's record, atomically; `merge` puts it in the place of an earlier one."""
     record = recorded.record
     count, regions = record.tokens.shape
@@ -114,7 +114,7 @@ def write_part(run: Run, sample_id: str, recorded: Recorded) -> None:
     write_bytes(run.attention_part(sample_id), buffer.getvalue())
 
 
-def merge(run: Run, every: Sequence[str]) -> None:
+def merge(run: RunFolder, every: Sequence[str]) -> None:
     """Put all parts into `attention.parquet`, in the order of `every`, the task's samples."""
     if not run.attention_parts.exists():
         return

@@ -1,20 +1,16 @@
-"""The methods of one invocation against each other, on the samples they share: `comparison.json`."""
+"""Runs against each other, on the samples they share; those of one invocation are `comparison.json`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from mildbench import statistics
-from mildbench.evaluation.aggregate import Scores, headline_columns, metric_of
-from mildbench.evaluation.panel import Panel
-from mildbench.evaluation.run import Run, Strict, write_model
-from mildbench.evaluation.summary import Infinite, RunSummary
 from mildbench.metrics.base import SampleMetric
+from mildbench.records import Strict
+from mildbench.results.summary import Infinite, RunSummary
 
 
 class PairRecord(Infinite):
@@ -59,43 +55,21 @@ class Comparison(Strict):
     """Folder name -> what tables call the run."""
     columns: list[ColumnComparison]
 
-    def of(self, column: str) -> ColumnComparison | None:
+    @classmethod
+    def of(cls, summaries: Sequence[RunSummary], columns: Iterable[ColumnComparison]) -> Comparison:
+        """Of runs of one task on the same samples."""
+        first = summaries[0]
+        return cls(
+            task=first.task,
+            split=first.split,
+            samples=first.samples,
+            runs={summary.run: summary.label for summary in summaries},
+            columns=list(columns),
+        )
+
+    def column(self, column: str) -> ColumnComparison | None:
         """The comparison in one score column."""
         return next((item for item in self.columns if item.column == column), None)
-
-
-def compare(
-    path: Path,
-    runs: Sequence[Run],
-    tables: Sequence[pa.Table],
-    summaries: Sequence[RunSummary],
-    panel: Panel,
-) -> Comparison:
-    """Compare the runs, whose `tables` hold rows of the same samples, and write the result to `path`."""
-    first = summaries[0]
-    scores = {run.folder.name: Scores(table, panel.of(run)) for run, table in zip(runs, tables, strict=True)}
-    ranked = [summary.run for summary in summaries if summary.ranked]
-    clusters = next(iter(scores.values())).clusters
-    result = Comparison(
-        task=first.task,
-        split=first.split,
-        samples=first.samples,
-        runs={summary.run: summary.label for summary in summaries},
-        columns=[
-            compare_column(
-                metric_of(panel, column),
-                column,
-                values,
-                clusters,
-                [name for name in ranked if name in values],
-            )
-            for column in headline_columns(panel, first.task)
-            # A run whose method cannot have the column is not in it; a column of nobody is none.
-            if (values := {name: s.values[column] for name, s in scores.items() if column in s.values})
-        ],
-    )
-    write_model(path, result)
-    return result
 
 
 def compare_column(

@@ -14,7 +14,8 @@ from typing import Any, Literal, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from mildbench.evaluation.run import Config, MethodRecord, Strict
+from mildbench.records import Strict
+from mildbench.results.record import Config, MethodRecord
 
 Variant = Literal["raw", "pasted"]
 VARIANTS: tuple[Variant, Variant] = ("raw", "pasted")
@@ -166,6 +167,12 @@ class RunSummary(Strict):
         return self
 
     @property
+    def setting(self) -> tuple:
+        """What two runs must share to be compared."""
+        config = self.config
+        return config.dataset, config.task, config.split, config.corruption, config.mask, self.paste_dilation
+
+    @property
     def control(self) -> bool:
         return self.method.provenance == "control"
 
@@ -178,6 +185,10 @@ class RunSummary(Strict):
     def estimate(self, column: str) -> Estimate | None:
         """The estimate of a column of `scores.parquet`, if it was scored."""
         return next((item for item in self.estimates if item.column == column), None)
+
+    def of_set(self, metric: str, variant: Variant) -> SetEstimate | None:
+        """The number of the whole set, if it was scored."""
+        return next((item for item in self.sets if (item.metric, item.variant) == (metric, variant)), None)
 
 
 def _check_distinct(what: str, names: Iterable[Hashable]) -> None:

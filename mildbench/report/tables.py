@@ -1,0 +1,43 @@
+"""A board as a table that can be sorted: its columns, and a result's cells in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mildbench.report.html import Cell, Column
+from mildbench.results import wording
+from mildbench.results.board import Board
+from mildbench.results.summary import RunSummary
+
+
+def columns(board: Board[Any]) -> list[Column]:
+    """Of the scores, of the whole sets' numbers, and the time."""
+    found = []
+    for column in board.columns:
+        metric = board.metric(column)
+        _, region, variant = column.split(".")
+        unit = f", {metric.unit}" if metric.unit else ""
+        found.append(Column(metric.name.upper(), f"{region}, {variant}{unit}", wording.arrow(metric)))
+    for name, variant in board.sets:
+        found.append(Column(name.upper(), f"full, {variant}", wording.arrow(board.metrics[name])))
+    return [*found, Column("s/image", "", "↓")]
+
+
+def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
+    """One for each of `columns`."""
+    found = []
+    for column in board.columns:
+        estimate = summary.estimate(column)
+        number = wording.estimate_text(estimate, board.metric(column).unit)
+        value = None if estimate is None else estimate.value
+        found.append(Cell(*number, order=value, best=summary.run in board.best(column)))
+    for name, variant in board.sets:
+        mine = summary.of_set(name, variant)
+        found.append(Cell(*wording.set_text(mine), order=None if mine is None else mine.value))
+    seconds = summary.seconds_per_image
+    return [*found, Cell(wording.seconds_text(seconds), order=seconds)]
+
+
+def rank(board: Board[Any], summary: RunSummary) -> Cell:
+    """Its rank in the headline column."""
+    return Cell(wording.rank(summary.run, board.ranks), order=board.ranks.get(summary.run))
