@@ -134,9 +134,8 @@ def test_a_plug_in_is_asked_scored_shown_and_exported(
         dataset.triplet(plugin, ids[0].removesuffix("-front"))
 
     specs = [MethodSpec("oracle"), MethodSpec("copy")]
-    oracle, copy = evaluate(
-        dataset, plugin, "test", specs, out=tmp_path / "runs", metrics=["psnr"], device="cpu"
-    )
+    made = evaluate(dataset, plugin, "test", specs, out=tmp_path / "runs", metrics=["psnr"], device="cpu")
+    oracle, copy = made.summaries
     assert oracle.task == plugin
     assert oracle.scored == len(ids)
     assert oracle.estimate("psnr.overlap.pasted").value > copy.estimate("psnr.overlap.pasted").value
