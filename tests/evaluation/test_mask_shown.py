@@ -14,10 +14,10 @@ from evaluation_fakes import Calls, FakeDataset, folder_of, scores
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Config
-from mildbench.results.summary import RunSummary
 from mildbench.files import fingerprint
 from mildbench.images import read_rgb
 from mildbench.marking import FOOTPRINT, MARKINGS
+from mildbench.results.summary import RunSummary
 
 Run = Callable[..., list[RunSummary]]
 
