@@ -42,6 +42,7 @@ def _register() -> None:
         ls,
         report,
         segment,
+        study,
         train,
         validate,
         weights,
@@ -61,6 +62,7 @@ def _register() -> None:
     app.command("report")(report.report)
     app.command("figure")(figure.figure)
     app.add_typer(leaderboard.app, name="leaderboard")
+    app.add_typer(study.app, name="study")
     app.command("train")(train.train)
     app.command("ablate")(ablate.ablate)
     app.command("ls")(ls.ls)
