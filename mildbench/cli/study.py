@@ -43,7 +43,7 @@ def make(
     """
     from mildbench.study.make import make as make_study
 
-    study, page, key = make_study(run, out, count=pairs, seed=seed, dataset=dataset)
+    study, page, key = make_study(run, out, count=pairs, seed=seed, dataset=dataset, show=True)
     typer.echo(
         f"{page}: {page.stat().st_size / 1e6:.1f} MB, {len(study.pairs)} pairs and {len(study.checks)} attention "
         f"checks, pictures at most {study.longest_side} px, WebP {study.webp_quality}: send it to raters"
@@ -127,10 +127,14 @@ def _methods(group: Group) -> Table:
 def _metrics(group: Group) -> Table:
     from rich.table import Table
 
-    table = Table("metric", "tau", "95%", "without oracles", "95%", "answers", box=None)
+    table = Table(box=None)
+    table.add_column("metric", no_wrap=True)
+    for title in ("tau", "95%", "fills", "95%", "answers"):
+        table.add_column(title)
     for one in group.agreements:
-        shown = (*_cells(one.tau, "+.2f"), *_cells(one.without_truth, "+.2f"))
-        table.add_row(one.column, *shown, str(one.answers))
+        if one.tau.value is not None:  # else it tells none of the pictures apart
+            shown = (*_cells(one.tau, "+.2f"), *_cells(one.fills, "+.2f"))
+            table.add_row(one.column, *shown, str(one.answers))
     return table
 
 

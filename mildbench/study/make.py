@@ -10,6 +10,7 @@ from pathlib import Path
 import mildbench
 from mildbench import extras
 from mildbench.errors import UserError
+from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.finished import reopen
 from mildbench.evaluation.run import read_model, write_model
 from mildbench.files import fingerprint, write_bytes
@@ -34,7 +35,7 @@ def paths(out: Path) -> tuple[Path, Path]:
 
 
 def make(
-    runs: Sequence[Path], out: Path, *, count: int, seed: int, dataset: Path | None = None
+    runs: Sequence[Path], out: Path, *, count: int, seed: int, dataset: Path | None = None, show: bool = False
 ) -> tuple[Study, Path, Path]:
     """Draw a study and write its page and its key, atomically.
 
@@ -44,6 +45,7 @@ def make(
         count: pairs about the methods; one attention check comes with every ten of them, four at least.
         seed: of all that is random. Equal runs, counts and seeds give the same files.
         dataset: where the data set lies, if not where the runs found it.
+        show: progress.
 
     Returns:
         The study, its page and its key.
@@ -57,10 +59,11 @@ def make(
     extras.require("jinja2", "a study")
     page, key = paths(out)
     contenders = comparable(runs)
-    _, source = reopen(next(iter(contenders.values())).record, dataset)
+    first = next(iter(contenders.values()))
+    _, source = reopen(first.record, dataset)
     shown, needed = _drawn(contenders, count, seed)
-    setting, pictures = encoded(needed, source, next(iter(contenders.values())).summary.task, contenders)
-    study = _study(contenders, shown, seed, setting)
+    setting, pictures = encoded(needed, source, first.summary.task, contenders, show=show)
+    study = _study(contenders, source, shown, seed, setting)
     if key.exists() and read_model(Study, key, "study").id != study.id:
         raise UserError(f"{key} is of another study, and its answers need it: give another --out")
     write_model(key, study)
@@ -68,7 +71,9 @@ def make(
     return study, page, key
 
 
-def _drawn(contenders: Mapping[str, Contender], count: int, seed: int) -> tuple[list[Pair | Check], set[Key]]:
+def _drawn(
+    contenders: Mapping[str, Contender], count: int, seed: int
+) -> tuple[list[Pair | Check], list[Key]]:
     """What is shown, in order, and the pictures that it takes."""
     runs = list(contenders.values())
     common = [name for name in runs[0].shown if all(name in run.shown for run in runs)]
@@ -86,26 +91,35 @@ def _drawn(contenders: Mapping[str, Contender], count: int, seed: int) -> tuple[
     wanted = max(_FEWEST_CHECKS, round(count / _PAIRS_PER_CHECK))
     checks = plan.checks(scenes, runs[0].shares, wanted, draw)
     shown: list[Pair | Check] = []
-    needed: set[Key] = set()
+    needed: dict[Key, None] = {}
     for place, item in enumerate(plan.interleaved(pairs, checks, draw), 1):
         name = f"{place:03d}"
-        needed.add((item.sample, Part.MARKED))
+        needed[item.sample, Part.MARKED] = None
         if isinstance(item, plan.Drawn):
             a, b = (
                 Side(run=run, pixels_sha256=contenders[run].shown[item.sample]) for run in (item.a, item.b)
             )
             shown.append(Pair(id=name, sample=item.sample, scene=scenes[item.sample], a=a, b=b))
-            needed |= {(item.sample, item.a), (item.sample, item.b)}
+            needed |= {(item.sample, item.a): None, (item.sample, item.b): None}
         else:
             shown.append(Check(id=name, sample=item.sample, right=item.right))
-            needed |= {(item.sample, Part.TRUTH), (item.sample, Part.INPUT)}
-    return shown, needed
+            needed |= {(item.sample, Part.TRUTH): None, (item.sample, Part.INPUT): None}
+    return shown, list(needed)
 
 
 def _study(
-    contenders: Mapping[str, Contender], shown: list[Pair | Check], seed: int, setting: Setting
+    contenders: Mapping[str, Contender],
+    source: TripletSource,
+    shown: list[Pair | Check],
+    seed: int,
+    setting: Setting,
 ) -> Study:
     first = next(iter(contenders.values()))
+    samples: dict[str, list[str]] = {name: [] for name in contenders}
+    for item in shown:
+        if isinstance(item, Pair):
+            samples[item.a.run].append(item.sample)
+            samples[item.b.run].append(item.sample)
     study = Study(
         mildbench=mildbench.__version__,
         id="",
@@ -118,7 +132,7 @@ def _study(
         longest_side=setting.side,
         webp_quality=setting.quality,
         runs={
-            name: RunKey(folder=run.folder.name, path=str(run.folder), sees_truth=run.sees_truth)
+            name: RunKey(folder=run.folder.name, path=str(run.folder), fills=run.fills(source, samples[name]))
             for name, run in contenders.items()
         },
         shown=shown,

@@ -14,6 +14,7 @@ import numpy as np
 from mildbench.errors import UserError
 from mildbench.evaluation.data import TripletSource
 from mildbench.images import encode_webp
+from mildbench.progress import Advance, tracking
 from mildbench.regions import near
 from mildbench.scene import Triplet
 from mildbench.study.runs import Contender
@@ -63,7 +64,12 @@ Key = tuple[str, Part | str]
 
 
 def encoded(
-    keys: Collection[Key], source: TripletSource, task: str, runs: Mapping[str, Contender]
+    keys: Collection[Key],
+    source: TripletSource,
+    task: str,
+    runs: Mapping[str, Contender],
+    *,
+    show: bool = False,
 ) -> tuple[Setting, dict[Key, str]]:
     """Every picture as base64 of WebP, by the best setting with which all of them fit into `BUDGET`.
 
@@ -72,24 +78,40 @@ def encoded(
         source: the data set.
         task: of the runs.
         runs: name -> run.
+        show: progress.
 
     Raises:
         UserError: a picture that cannot be had (see `Contender.picture`), or too many for a page.
     """
     for setting in SETTINGS:
-        found: dict[Key, str] = {}
-        total = 0
-        for key, pixels in _pictures(keys, source, task, runs):
-            found[key] = base64.b64encode(encode_webp(_small(pixels, setting.side), setting.quality)).decode()
-            total += len(found[key])
-            foretold = total * len(keys) / len(found) if len(found) >= _JUDGED_AFTER else total
-            if foretold > BUDGET:
-                break
-        else:
+        with tracking(f"pictures (WebP {setting.quality})", len(keys), show=show) as advance:
+            found = _fitting(keys, source, task, runs, setting, advance)
+        if found is not None:
             return setting, found
     raise UserError(
         f"{len(keys)} pictures do not fit into one page of {BUDGET / 1e6:.0f} MB: ask for fewer --pairs"
     )
+
+
+def _fitting(
+    keys: Collection[Key],
+    source: TripletSource,
+    task: str,
+    runs: Mapping[str, Contender],
+    setting: Setting,
+    advance: Advance,
+) -> dict[Key, str] | None:
+    """The pictures by one setting; None as soon as it is plain that they take more than `BUDGET`."""
+    found: dict[Key, str] = {}
+    total = 0
+    for key, pixels in _pictures(keys, source, task, runs):
+        found[key] = base64.b64encode(encode_webp(_small(pixels, setting.side), setting.quality)).decode()
+        total += len(found[key])
+        advance(1)
+        foretold = total * len(keys) / len(found) if len(found) >= _JUDGED_AFTER else total
+        if foretold > BUDGET:
+            return None
+    return found
 
 
 def _pictures(

@@ -23,8 +23,8 @@ class RunKey(Strict):
     """Its folder's name, `<method>@<hash>`."""
     path: str
     """Where it lay; a hint for `study score`."""
-    sees_truth: bool
-    """Its method is shown the answer (the oracle)."""
+    fills: bool
+    """False where its method is shown the answer, or it returned the input in every pair: the ends of any scale."""
 
 
 class Side(Strict):

@@ -73,9 +73,9 @@ class Agreement(Strict):
     higher_is_better: bool
     tau: Interval
     """Kendall's tau-b of the column's preferences with the raters'."""
-    without_truth: Interval
-    """The same without pairs that show a method which sees the truth: those are won by every metric that compares
-    with the truth."""
+    fills: Interval
+    """The same without pairs that show a run that is shown the truth or returns the input: to tell those from others
+    is no merit of a metric."""
     answers: int
     """For which both methods have a score."""
     undefined: int
@@ -306,8 +306,8 @@ def _shares(wins: np.ndarray) -> np.ndarray:
 def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]) -> list[Agreement]:
     metrics = metrics_of(list(contenders.values()))
     known = dict.fromkeys(column for run in contenders.values() for column in run.columns)
-    blind = np.array([study.runs[name].sees_truth for name in table.runs])
-    fair = ~(blind[table.a] | blind[table.b])
+    fills = np.array([study.runs[name].fills for name in table.runs])
+    both_fill = fills[table.a] & fills[table.b]
     drawn = bootstrap.draws(table.scenes)
     found = []
     for column in (name for name in known if _judged(name, known)):
@@ -320,7 +320,7 @@ def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]
                 column=column,
                 higher_is_better=better,
                 tau=_tau(table, kinds, drawn),
-                without_truth=_tau(table, kinds * fair[:, None], drawn),
+                fills=_tau(table, kinds * both_fill[:, None], drawn),
                 answers=int(defined.sum()),
                 undefined=int((~defined).sum()),
             )
@@ -363,6 +363,7 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         f"deviation {PRIOR_DEVIATION:g}; intervals: 95%, scenes resampled (expanded percentile)",
         "agreement: Kendall's tau-b of each score column's preferences with the answers, the column's better "
         "direction minded; raters saw pasted outputs, so raw columns are left out where there is a pasted one",
+        "fills: the same without pairs that show a run that is shown the truth or returns the input",
         f"a rater counts who got {PASSING:.0%} of the attention checks right",
     ]
     for group in groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.evaluation import finished, wording
+from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.features import pixel_sha256
 from mildbench.evaluation.run import RunRecord
 from mildbench.evaluation.summary import MetricRecord, RunSummary
@@ -36,10 +37,12 @@ class Contender:
     columns: Mapping[str, Mapping[str, float]]
     """Score column -> sample -> score; NaN where it has none."""
 
-    @property
-    def sees_truth(self) -> bool:
-        """Its method is shown the answer."""
-        return "truth" in self.record.method.capabilities
+    def fills(self, source: TripletSource, samples: Iterable[str]) -> bool:
+        """False where its method is shown the answer, or it returned the input for each of these samples."""
+        if "truth" in self.record.method.capabilities:
+            return False
+        task = self.summary.task
+        return any(pixel_sha256(source.triplet(task, name).image) != self.shown[name] for name in samples)
 
     def picture(self, sample_id: str, triplet: Triplet) -> np.ndarray:
         """uint8[H, W, 3]: the output pasted into the input, as it was scored.
