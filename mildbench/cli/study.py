@@ -129,12 +129,12 @@ def _metrics(group: Group) -> Table:
 
     table = Table(box=None)
     table.add_column("metric", no_wrap=True)
-    for title in ("tau", "95%", "fills", "95%", "answers"):
+    for title in ("tau", "95%", "answers", "fills", "95%", "answers"):
         table.add_column(title)
     for one in group.agreements:
         if one.tau.value is not None:  # else it tells none of the pictures apart
-            shown = (*_cells(one.tau, "+.2f"), *_cells(one.fills, "+.2f"))
-            table.add_row(one.column, *shown, str(one.answers))
+            every, fills = _cells(one.tau, "+.2f"), _cells(one.fills, "+.2f")
+            table.add_row(one.column, *every, str(one.answers), *fills, str(one.fill_answers))
     return table
 
 

@@ -41,8 +41,8 @@ def pairs(
 ) -> list[Drawn]:
     """Draw pairs, in random order.
 
-    Every two methods meet equally often, within one, and each of them is A equally often, within one; scenes are
-    used equally often as far as they have samples, and the samples of a scene in turn.
+    Every two methods meet equally often, within one, and each of them is A equally often, within one. Scenes take
+    turns, and in a scene its samples, as far as they still have the pairs that are due.
 
     Args:
         names: of the methods, two or more.
@@ -66,10 +66,11 @@ def pairs(
                 f"--pairs {count}: these runs give only {len(found)} different pairs (pictures that are the same are "
                 "not shown): ask for less"
             )
-        meeting = min(open_meetings, key=lambda one: (met[one], draw.random()))
-        sample = min(
-            sorted(free[meeting]), key=lambda one: (in_scene[scenes[one]], in_sample[one], draw.random())
-        )
+        fewest = min(met[meeting] for meeting in open_meetings)
+        due = [meeting for meeting in open_meetings if met[meeting] == fewest]
+        turns = sorted(scenes, key=lambda one: (in_scene[scenes[one]], in_sample[one], draw.random()))
+        sample = next(one for one in turns if any(one in free[meeting] for meeting in due))
+        meeting = draw.choice([meeting for meeting in due if sample in free[meeting]])
         free[meeting].remove(sample)
         met[meeting] += 1
         in_scene[scenes[sample]] += 1

@@ -78,8 +78,10 @@ class Agreement(Strict):
     is no merit of a metric."""
     answers: int
     """For which both methods have a score."""
+    fill_answers: int
+    """Of them, those that `fills` is of."""
     undefined: int
-    """For which not both have one."""
+    """Answers for which not both have one."""
 
 
 class Group(Strict):
@@ -322,6 +324,7 @@ def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]
                 tau=_tau(table, kinds, drawn),
                 fills=_tau(table, kinds * both_fill[:, None], drawn),
                 answers=int(defined.sum()),
+                fill_answers=int((defined & both_fill).sum()),
                 undefined=int((~defined).sum()),
             )
         )
@@ -371,6 +374,10 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         counted = sum(rater.counts for rater in group.raters)
         if out := len(group.raters) - counted:
             lines.append(f"{who}: {out} of {len(group.raters)} left out for their attention checks")
+        if extreme := [one.run for one in group.strengths if one.preferred.value in (0, 1)]:
+            lines.append(
+                f"{who}: always or never preferred: {', '.join(extreme)}: only the prior bounds the strength"
+            )
         if counted == 1:
             lines.append(f"{who}: these are one rater's answers; no agreement among raters can be told")
         if counted and group.scenes < _FEW_SCENES:

@@ -1,6 +1,7 @@
 // One question after the other. What was answered is kept in the browser after every choice, by the study's id.
 const study = JSON.parse(document.getElementById("study").textContent);
 const at = (id) => document.getElementById(id);
+const choices = document.querySelectorAll("[data-choice]");
 const STORED = `mildbench-study-${study.id}`;
 const PATIENCE = 12; // seconds a pair takes, for the guess on the first screen
 
@@ -49,8 +50,10 @@ async function ask(next) {
   at("bar").value = done() / total;
   at("count").textContent = `${place + 1} of ${total}`;
   at("back").disabled = place === 0;
-  for (const button of document.querySelectorAll("[data-choice]"))
+  for (const button of choices) {
+    button.disabled = true; // nobody can judge what is not there yet
     button.classList.toggle("chosen", state.answers[pair.id]?.choice === button.dataset.choice);
+  }
   const images = [[at("before").querySelector("img"), pair.before]];
   for (const pane of document.querySelectorAll(".pane"))
     images.push(
@@ -65,12 +68,13 @@ async function ask(next) {
   }
   if (study.pairs[place] !== pair) return;
   since = performance.now();
+  for (const button of choices) button.disabled = false;
   const after = study.pairs[place + 1];
   if (after) for (const picture of [after.before, after.a, after.b]) new Image().src = uri(picture);
 }
 
 function choose(choice) {
-  if (since === null) return; // nobody can judge what is not there yet
+  if (since === null) return;
   const seconds = Math.round(performance.now() - since) / 1000;
   state.answers[study.pairs[place].id] = { choice, seconds, looked };
   memory.write(state);
@@ -127,7 +131,7 @@ at("start").addEventListener("submit", (event) => {
 at("back").addEventListener("click", () => ask(Math.max(0, place - 1)));
 at("pause").addEventListener("click", () => end());
 at("resume").addEventListener("click", () => { place = -1; onwards(); });
-for (const button of document.querySelectorAll("[data-choice]"))
+for (const button of choices)
   button.addEventListener("click", () => choose(button.dataset.choice));
 
 // The photo before, for as long as a picture is held.
