@@ -76,13 +76,13 @@ def score(
     """
     from rich.console import Console
 
-    from mildbench.evaluation.run import read_model, write_model
+    from mildbench.evaluation.run import write_model
     from mildbench.study.make import KEY
-    from mildbench.study.records import Study, read_answers
+    from mildbench.study.records import read_answers, read_study
     from mildbench.study.result import score as score_study
 
     path = study / KEY if study.is_dir() else study
-    key = read_model(Study, path, "study")
+    key = read_study(path)
     result, lacking = score_study(key, {file: read_answers(file, key) for file in answers}, runs or [])
     target = out or path.with_name("result.json")
     write_model(target, result)
@@ -100,6 +100,7 @@ def score(
 
 def _raters(group: Group) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     who = {"person": "people", "model": "models, not people"}[group.kind]
     alpha = "" if group.alpha is None else f", Krippendorff's alpha {group.alpha:.3f}"
@@ -110,17 +111,18 @@ def _raters(group: Group) -> Table:
     for one in group.raters:
         seconds = "-" if one.median_seconds is None else f"{one.median_seconds:.1f}"
         counts = "yes" if one.counts else "no: left out"
-        table.add_row(one.rater.name, str(one.answers), f"{one.right} of {one.checks}", seconds, counts)
+        table.add_row(Text(one.rater.name), str(one.answers), f"{one.right} of {one.checks}", seconds, counts)
     return table
 
 
 def _methods(group: Group) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("method", "strength", "95%", "preferred", "95%", "answers", box=None)
     for one in group.strengths:
         strength, share = one.strength, one.preferred
-        table.add_row(one.run, *_cells(strength, "+.2f"), *_cells(share, ".0%"), str(one.answers))
+        table.add_row(Text(one.run), *_cells(strength, "+.2f"), *_cells(share, ".0%"), str(one.answers))
     return table
 
 

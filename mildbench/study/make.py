@@ -12,12 +12,12 @@ from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.evaluation.data import TripletSource
 from mildbench.evaluation.finished import reopen
-from mildbench.evaluation.run import read_model, write_model
+from mildbench.evaluation.run import write_model
 from mildbench.files import fingerprint, write_bytes
 from mildbench.report import html
 from mildbench.study import plan
 from mildbench.study.pictures import Key, Part, Setting, encoded
-from mildbench.study.records import Check, Pair, RunKey, Side, Study
+from mildbench.study.records import Check, Pair, RunKey, Side, Study, read_study
 from mildbench.study.runs import Contender, comparable
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -64,7 +64,7 @@ def make(
     shown, needed = _drawn(contenders, count, seed)
     setting, pictures = encoded(needed, source, first.summary.task, contenders, show=show)
     study = _study(contenders, source, shown, seed, setting)
-    if key.exists() and read_model(Study, key, "study").id != study.id:
+    if key.exists() and read_study(key).id != study.id:
         raise UserError(f"{key} is of another study, and its answers need it: give another --out")
     write_model(key, study)
     write_bytes(page, _page(study, pictures).encode())

@@ -128,6 +128,17 @@ class Answers(Strict):
     answers: list[Answer]
 
 
+def read_study(path: Path) -> Study:
+    """Read a study's key; raises `UserError` for a file that is missing, broken or none."""
+    try:
+        return Study.model_validate(read_json(path, "study"))
+    except ValidationError as error:
+        raise UserError(
+            f"{path} is no key to a study ({_first(error)}): give the study's folder, or the .json that was made with "
+            "the page"
+        ) from None
+
+
 def read_answers(path: Path, study: Study) -> Answers:
     """Read one rater's answers.
 
@@ -142,11 +153,7 @@ def read_answers(path: Path, study: Study) -> Answers:
     try:
         answers = Answers.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"answers {path}: {place}: {first['msg']}: ask the rater to save the file again"
-        ) from None
+        raise UserError(f"answers {path}: {_first(error)}: ask the rater to save the file again") from None
     if answers.study != study.id:
         raise UserError(
             f"answers {path} are to the study {answers.study}, and this is {study.id}: leave them out"
@@ -158,3 +165,10 @@ def read_answers(path: Path, study: Study) -> Answers:
         twice = next(pair for pair in given if given.count(pair) > 1)
         raise UserError(f"answers {path}: two answers to the pair {twice!r}: leave one of them out")
     return answers
+
+
+def _first(error: ValidationError) -> str:
+    """The first mistake found: where, and what."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -14,7 +14,7 @@ import pytest
 from command_line import invoke
 
 from mildbench.errors import UserError
-from mildbench.study.records import Pair, Study, read_answers
+from mildbench.study.records import Pair, Study, read_answers, read_study
 from mildbench.study.result import Group, Result, score
 
 Answer = Callable[..., Path]
@@ -221,6 +221,32 @@ def test_runs_with_other_pictures_are_refused(
     paths = (*(folder for name, folder in runs.items() if name != "telea"), other)
     with pytest.raises(UserError, match=r"has another picture of .* than raters saw"):
         scored(study, answer("ann", preferring("oracle")), runs=paths)
+
+
+def test_what_is_no_key_is_refused(
+    folder: Path, answer: Answer, preferring: Preferring, tmp_path: Path
+) -> None:
+    path = answer("ann", preferring("oracle"))
+    broken = json.loads((folder / "study.json").read_text())
+    broken["shown"][1]["id"] = broken["shown"][0]["id"]
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    for key, told in (
+        (path, "is no key to a study"),
+        (tmp_path / "broken.json", "two pairs have one id"),
+        (tmp_path, "study not found"),
+        (folder / "study.html", "is not valid JSON"),
+    ):
+        with pytest.raises(UserError, match=told):
+            read_study(key / "study.json" if key.is_dir() else key)
+
+
+def test_a_name_is_shown_as_it_is(
+    folder: Path, answer: Answer, preferring: Preferring, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = answer("ann", preferring("oracle"))
+    path.write_text(path.read_text().replace('"ann"', '"[/b] [red]Ann"'))
+    assert invoke("study", "score", folder, path, "--out", tmp_path / "result.json") == 0
+    assert "[/b] [red]Ann" in capsys.readouterr().out
 
 
 def test_from_the_command_line(
