@@ -131,7 +131,7 @@ def _metrics(group: Group) -> Table:
 
     table = Table(box=None)
     table.add_column("metric", no_wrap=True)
-    for title in ("tau", "95%", "answers", "fills", "95%", "answers"):
+    for title in ("tau", "95%", "n", "fills", "95%", "n"):
         table.add_column(title)
     for one in group.agreements:
         if one.tau.value is not None:  # else it tells none of the pictures apart

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -162,7 +162,7 @@ def score(
     contenders, lacking = _contenders(study, runs)
     groups = [
         _group(study, kind, mine, contenders)
-        for kind in ("person", "model")
+        for kind in get_args(RaterKind)
         if (mine := {path: one for path, one in answers.items() if one.rater.kind == kind})
     ]
     result = Result(
@@ -366,7 +366,7 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         f"deviation {PRIOR_DEVIATION:g}; intervals: 95%, scenes resampled (expanded percentile)",
         "agreement: Kendall's tau-b of each score column's preferences with the answers, the column's better "
         "direction minded; raters saw pasted outputs, so raw columns are left out where there is a pasted one",
-        "fills: the same without pairs that show a run that is shown the truth or returns the input",
+        "n: answers for which both methods have a score; fills: the same without pairs that show a run that is shown the truth or returns the input",
         f"a rater counts who got {PASSING:.0%} of the attention checks right",
     ]
     for group in groups:
