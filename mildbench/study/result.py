@@ -366,7 +366,8 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         f"deviation {PRIOR_DEVIATION:g}; intervals: 95%, scenes resampled (expanded percentile)",
         "agreement: Kendall's tau-b of each score column's preferences with the answers, the column's better "
         "direction minded; raters saw pasted outputs, so raw columns are left out where there is a pasted one",
-        "n: answers for which both methods have a score; fills: the same without pairs that show a run that is shown the truth or returns the input",
+        "n: answers for which both methods have a score; fills: the same without pairs that show a run that is shown "
+        "the truth or returns the input",
         f"a rater counts who got {PASSING:.0%} of the attention checks right",
     ]
     for group in groups:
