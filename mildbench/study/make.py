@@ -11,14 +11,13 @@ import mildbench
 from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.evaluation.data import TripletSource
-from mildbench.evaluation.finished import reopen
 from mildbench.evaluation.run import write_model
 from mildbench.files import fingerprint, write_bytes
 from mildbench.report import html
 from mildbench.study import plan
 from mildbench.study.pictures import Key, Part, Setting, encoded
 from mildbench.study.records import Check, Pair, RunKey, Side, Study, read_study
-from mildbench.study.runs import Contender, comparable
+from mildbench.study.runs import Contender, comparable, source_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 KEY = "study.json"
@@ -60,7 +59,7 @@ def make(
     page, key = paths(out)
     contenders = comparable(runs)
     first = next(iter(contenders.values()))
-    _, source = reopen(first.record, dataset)
+    source = source_of(first, dataset)
     shown, needed = _drawn(contenders, count, seed)
     setting, pictures = encoded(needed, source, first.summary.task, contenders, show=show)
     study = _study(contenders, source, shown, seed, setting)

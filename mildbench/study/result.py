@@ -12,13 +12,11 @@ import numpy as np
 
 import mildbench
 from mildbench.errors import UserError
-from mildbench.evaluation import finished
 from mildbench.evaluation.run import Strict
-from mildbench.evaluation.summary import VARIANTS
 from mildbench.study import bootstrap
 from mildbench.study.agreement import concordance, krippendorff, tau
 from mildbench.study.records import Answers, Pair, Rater, RaterKind, Study
-from mildbench.study.runs import Contender, metrics_of, read
+from mildbench.study.runs import Contender, find, metrics_of, read
 from mildbench.study.strengths import PRIOR_DEVIATION, strengths
 
 PASSING = 0.8
@@ -189,7 +187,7 @@ def _distinct(answers: Mapping[Path, Answers]) -> None:
 
 def _contenders(study: Study, given: Sequence[Path]) -> tuple[dict[str, Contender], list[str]]:
     """The study's runs with their scores, and why there are none if so."""
-    places = {folder.name: folder for folder in finished.find(given)} if given else {}
+    places = find(given) if given else {}
     found = {}
     for name, key in study.runs.items():
         folder = places.get(key.folder, None if given else Path(key.path))
@@ -312,7 +310,7 @@ def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]
     both_fill = fills[table.a] & fills[table.b]
     drawn = bootstrap.draws(table.scenes)
     found = []
-    for column in (name for name in known if _judged(name, known)):
+    for column in known:
         better = metrics[column.partition(".")[0]].higher_is_better
         preferences = np.array([_preference(pair, column, contenders) for pair in study.pairs])[table.pair]
         kinds = concordance(preferences if better else -preferences, table.choice)
@@ -329,13 +327,6 @@ def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]
             )
         )
     return sorted(found, key=lambda one: (one.tau.value is None, -(one.tau.value or 0), one.column))
-
-
-def _judged(column: str, known: Mapping[str, None]) -> bool:
-    """Whether a column is of what raters saw: pasted outputs, not raw ones."""
-    raw, pasted = VARIANTS
-    name, _, variant = column.rpartition(".")
-    return variant != raw or f"{name}.{pasted}" not in known
 
 
 def _preference(pair: Pair, column: str, contenders: Mapping[str, Contender]) -> float:

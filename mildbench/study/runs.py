@@ -35,7 +35,8 @@ class Contender:
     shares: Mapping[str, float]
     """Scored sample -> the mask's share of the picture."""
     columns: Mapping[str, Mapping[str, float]]
-    """Score column -> sample -> score; NaN where it has none."""
+    """Score column -> sample -> score; NaN where it has none. Of what raters see: without the raw columns that have a
+    pasted twin."""
 
     def fills(self, source: TripletSource, samples: Iterable[str]) -> bool:
         """False where its method is shown the answer, or it returned the input for each of these samples."""
@@ -71,7 +72,12 @@ def read(folder: Path) -> Contender:
         for place, (name, error) in enumerate(zip(ids, table["error"], strict=True))
         if error is None
     }
-    columns = {item.column: rows.column(item.column).to_pylist() for item in summary.estimates}
+    known = {item.column for item in summary.estimates}
+    columns = {
+        item.column: rows.column(item.column).to_pylist()
+        for item in summary.estimates
+        if item.variant == "pasted" or f"{item.metric}.{item.region}.pasted" not in known
+    }
     return Contender(
         folder,
         record,
@@ -86,6 +92,11 @@ def read(folder: Path) -> Contender:
             for column, values in columns.items()
         },
     )
+
+
+def find(paths: Sequence[Path]) -> dict[str, Path]:
+    """The run folders at and below `paths`, by their names."""
+    return {folder.name: folder for folder in finished.find(paths)}
 
 
 def comparable(paths: Sequence[Path]) -> dict[str, Contender]:
@@ -112,6 +123,11 @@ def comparable(paths: Sequence[Path]) -> dict[str, Contender]:
 def _kind(run: Contender) -> tuple:
     config = run.summary.config
     return (config.dataset, config.task, config.split, config.corruption, run.summary.paste_dilation)
+
+
+def source_of(run: Contender, dataset: Path | None) -> TripletSource:
+    """The data set as the run's method saw it; `dataset` says where it lies, if not where the run found it."""
+    return finished.reopen(run.record, dataset)[1]
 
 
 def metrics_of(runs: Sequence[Contender]) -> dict[str, MetricRecord]:
