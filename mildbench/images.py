@@ -150,6 +150,15 @@ def encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
     return data.tobytes()
 
 
+def encode_webp(pixels: np.ndarray, quality: int) -> bytes:
+    """Lossy bytes of uint8[H, W, 3] RGB as a WebP file; `quality` 1..100."""
+    settings = [cv2.IMWRITE_WEBP_QUALITY, quality]
+    done, data = cv2.imencode(".webp", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), settings)
+    if not done:
+        raise ValueError(f"cannot encode {pixels.dtype}{list(pixels.shape)} as WebP")
+    return data.tobytes()
+
+
 def write_png(path: Path, pixels: np.ndarray) -> str:
     """Write losslessly and atomically; returns the sha256 of the file."""
     return write_bytes(path, encode_png(pixels))

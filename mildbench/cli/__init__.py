@@ -35,6 +35,7 @@ def commands() -> typer.Typer:
         ls,
         report,
         segment,
+        study,
         train,
         validate,
         weights,
@@ -62,6 +63,7 @@ def commands() -> typer.Typer:
     app.command("report")(report.report)
     app.command("figure")(figure.figure)
     app.add_typer(leaderboard.app, name="leaderboard")
+    app.add_typer(study.app, name="study")
     app.command("train")(train.train)
     app.command("ablate")(ablate.ablate)
     app.command("ls")(ls.ls)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.images import read_rgb
+from mildbench.images import encode_webp, read_rgb
 from mildbench.results import wording
 from mildbench.results.board import Board
 from mildbench.results.finished import FinishedRun
@@ -187,8 +187,4 @@ def _uri(image: np.ndarray) -> str:
     size = _size(image)
     if size != image.shape[1::-1]:
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    settings = [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
-    done, data = cv2.imencode(".webp", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
-    if not done:
-        raise ValueError(f"cannot encode {image.dtype}{list(image.shape)} as WebP")
-    return f"data:image/webp;base64,{base64.b64encode(data.tobytes()).decode()}"
+    return f"data:image/webp;base64,{base64.b64encode(encode_webp(image, _QUALITY)).decode()}"

@@ -37,7 +37,13 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def opened(browser: Any, address: str, *, width: int = 1280, height: int = 900) -> Iterator[Any]:
     """A page, opened; anything on the console, any error and any request to the network fails the test."""
-    page = browser.new_page(viewport={"width": width, "height": height})
+    with watched(browser.new_page(viewport={"width": width, "height": height}), address) as page:
+        yield page
+
+
+@contextmanager
+def watched(page: Any, address: str) -> Iterator[Any]:
+    """`opened`, in a page that is there already."""
     page.set_default_timeout(PATIENCE * 1000)
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
