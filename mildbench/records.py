@@ -29,7 +29,7 @@ def validated(kind: type[Model], content: Any, what: str, remedy: str = "") -> M
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"])) or "the file"
         parts = (what, place, first["msg"].removeprefix("Value error, "), remedy)
         raise UserError(": ".join(part for part in parts if part)) from None
 
