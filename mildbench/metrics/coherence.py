@@ -71,10 +71,9 @@ def discrepancies(tokens: torch.Tensor, marked: torch.Tensor) -> torch.Tensor:
     own = windows & ~marked[:, None]
     within = ~own.any(dim=2)
     outside = torch.where(within[..., None], ~marked[:, None], own)
-    many, others = (side.sum(dim=2) for side in (inside, outside))
+    many, others = (side.sum(dim=2, dtype=torch.float64) for side in (inside, outside))
     counts = (many > FEWEST) & torch.where(within, others > 0, others > FEWEST)
     difference = inside / many.clamp(min=1)[..., None] - outside / others.clamp(min=1)[..., None]
-    difference = difference.to(torch.float64)
     squared = SCALE * ((difference @ kernel) * difference).sum(dim=2)
     return torch.where(counts, squared, 0).sum(dim=1) / counts.sum(dim=1)
 
