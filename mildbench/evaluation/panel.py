@@ -104,7 +104,8 @@ def load(
             ready.append(metric)
         except UserError as error:
             if isinstance(error, WeightsMissing):
-                reason = f"weights missing: mildbench weights fetch {error.name}"
+                absent = [name for name in metric.info.weights if not weights.is_here(name)] or [error.name]
+                reason = f"weights missing: mildbench weights fetch {' '.join(absent)}"
             elif isinstance(error.__cause__, ModuleNotFoundError):
                 reason = str(error)
             else:

@@ -12,6 +12,7 @@ import torch
 
 from mildbench import weights
 from mildbench.errors import UserError
+from mildbench.evaluation import panel
 from mildbench.metrics.base import MetricSpec, PairMetric, SetMetric
 from mildbench.metrics.cfd import CfdFixed, CfdOfficial
 from mildbench.metrics.clip_mmd import CentreClip
@@ -88,3 +89,32 @@ def test_missing_weights_are_told(name: str, monkeypatch: pytest.MonkeyPatch, tm
     assert isinstance(metric, PairMetric | SetMetric)
     with pytest.raises(weights.WeightsMissing, match=metric.info.weights[0]):
         metric.load() if isinstance(metric, PairMetric) else metric.extractor().load()
+
+
+def test_optional_metrics_are_scored_unasked_only_where_their_weights_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unasked() -> set[str]:
+        metrics, lacking = panel.find([], "cpu")
+        assert lacking == []
+        return {metric.info.name for metric in metrics}
+
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
+    before = unasked()
+    assert {"psnr", "lpips", "fid"} <= before
+    weights.place(weights.entry("clip-vit-large-336")).mkdir(parents=True)
+    assert unasked() - before == {"clip", "cmmd"}
+    weights.place(weights.entry("dinov2-giant")).mkdir(parents=True)
+    assert unasked() - before == {"clip", "cmmd", "dino", "rc-s"}
+
+
+def test_asked_for_without_weights_they_say_what_to_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
+    metrics, _ = panel.find(["cfd-fixed", "cmmd"], "cpu")
+    told = {lacking.name: lacking.reason for lacking in panel.load(metrics, "cpu").unavailable}
+    assert told == {
+        "cfd-fixed": "weights missing: mildbench weights fetch dinov2-giant sam-vit-huge",
+        "cmmd": "weights missing: mildbench weights fetch clip-vit-large-336",
+    }
