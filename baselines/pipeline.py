@@ -23,11 +23,12 @@ import torch
 import yaml
 from PIL import Image
 
-from baselines.diffusion.backbone import find_folder, no_bars
+from baselines.diffusion.backbone import find_folder
 from baselines.diffusion.method import DTYPES, resolved
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import read_json
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
+from mildbench.progress import no_bars
 
 PRESETS = Path(__file__).with_name("pipelines.yaml")
 _OURS = frozenset({"image", "mask_image", "height", "width", "generator", "output_type", "return_dict"})

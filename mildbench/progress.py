@@ -74,3 +74,17 @@ class _Log:
     def _print(self, how: str) -> None:
         text = f"{self._what}: {self._done}/{self._total}, {how}"
         self._console.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Within it, transformers shows no progress bars. As a decorator: within the function."""
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()

@@ -12,10 +12,10 @@ from baselines.deocclusion.attributes import prompt
 from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.rgb_completion import MARGIN, on_grey
 from baselines.deocclusion.window import Window
-from baselines.diffusion.backbone import no_bars
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.files import read_json
+from mildbench.progress import no_bars
 
 QUESTIONS: dict[str, str] = {
     "What color is the person's hair?": "{} hair",

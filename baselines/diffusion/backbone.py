@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from baselines.diffusion.text import TextEncoder
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.files import read_json
+from mildbench.progress import no_bars
 
 RANDOM = "random:"
 """`random:sd-1.5` is that architecture with random weights; its pictures mean nothing."""
@@ -171,20 +171,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
 }
 """Parts that are read, and the only classes that they may be of."""
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Within it, transformers shows no progress bars. As a decorator: within the function."""
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()
 
 
 @no_bars()

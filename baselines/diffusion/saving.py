@@ -9,8 +9,9 @@ from typing import Any
 import diffusers
 import torch
 
-from baselines.diffusion.backbone import Backbone, no_bars
+from baselines.diffusion.backbone import Backbone
 from mildbench.files import write_json
+from mildbench.progress import no_bars
 
 
 def save_backbone(backbone: Backbone, folder: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -46,8 +46,8 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME or NAME:OPTION=VALUE,... (mildbench ls metrics); repeatable. [default: all but lpips-vgg, "
-            "pose-oks and residue]"
+            help="NAME or NAME:OPTION=VALUE,... (mildbench ls metrics); repeatable. [default: all but "
+            "cfd, lpips-vgg, pose-oks and residue, and of the large networks' those whose weights are here]"
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,

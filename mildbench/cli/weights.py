@@ -93,7 +93,7 @@ def _print_table(title: str, states: Iterable[Status]) -> None:
     for status in states:
         state = status.state if status.problem is None else f"wrong: {status.problem}"
         entry = status.entry
-        size = f"{entry.size / 1e6:,.1f}"
+        size = f"{entry.size / 1e6:,.1f}" if entry.size else "?"
         table.add_row(entry.name, state, size, _held_to(entry), entry.used_for, entry.licence)
     Console().print(table)
 

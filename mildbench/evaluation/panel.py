@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mildbench import extras
+from mildbench import extras, weights
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
 from mildbench.metrics.base import METRICS, FeatureExtractor, Metric, MetricSpec, PairMetric, SetMetric
@@ -14,7 +14,7 @@ from mildbench.results.summary import MetricRecord, Unavailable
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
 
-BY_NAME_ONLY = frozenset({"lpips-vgg", "pose-oks", "residue"})
+BY_NAME_ONLY = frozenset({"cfd-fixed", "cfd-official", "lpips-vgg", "pose-oks", "residue"})
 """Not scored unless asked for: slow on a CPU, or in need of an annotator."""
 
 
@@ -41,8 +41,8 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
     """The metrics, not loaded, and those that lack an optional package.
 
     Args:
-        texts: as `MetricSpec.parse` reads them. None at all means every registered metric except `BY_NAME_ONLY`;
-            then one whose package is not installed is unavailable.
+        texts: as `MetricSpec.parse` reads them. None at all means every registered metric except `BY_NAME_ONLY`
+            and the optional ones whose weights are not here; then one whose package is not installed is unavailable.
         device: where they are to run.
 
     Raises:
@@ -59,7 +59,9 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
             raise UserError(f"metric {spec.name} is given with different options: score one after the other")
     for name, spec in specs.items():
         try:
-            metrics.append(spec.create(device))
+            metric = spec.create(device)
+            if texts or not metric.info.optional or all(map(weights.is_here, metric.info.weights)):
+                metrics.append(metric)
         except UserError as error:
             if texts:
                 raise
@@ -102,7 +104,8 @@ def load(
             ready.append(metric)
         except UserError as error:
             if isinstance(error, WeightsMissing):
-                reason = f"weights missing: mildbench weights fetch {error.name}"
+                absent = [name for name in metric.info.weights if not weights.is_here(name)] or [error.name]
+                reason = f"weights missing: mildbench weights fetch {' '.join(absent)}"
             elif isinstance(error.__cause__, ModuleNotFoundError):
                 reason = str(error)
             else:

@@ -50,6 +50,8 @@ class MetricInfo:
     """Where it is defined. The two kinds that do not look at pictures name regions of their own."""
     note: str | None = None
     """What tables must say beside the number."""
+    optional: bool = False
+    """Unasked it is scored only where its weights are: a table without it is still complete."""
 
 
 @dataclass(frozen=True, eq=False)

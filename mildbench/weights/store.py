@@ -71,6 +71,12 @@ def resolve(name: str) -> Path:
     return path
 
 
+def is_here(name: str) -> bool:
+    """Whether the cache holds something as the weights `name`; it is not checked. `UserError` for an unknown name."""
+    entry = manifest.entry(name)
+    return _is_here(entry, place(entry))
+
+
 def resolve_folder(name: str) -> Path:
     """The verified folder of the checkpoint `name`; as `resolve`, and `UserError` for a single file's name."""
     if not isinstance(manifest.entry(name), Checkpoint):
