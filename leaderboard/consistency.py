@@ -123,6 +123,6 @@ def _method(stored: Stored, found: Findings) -> None:
 def _estimate_differences(found: Estimate, said: Estimate) -> list[str]:
     return [
         f"{said.column}: {name} is {text(mine)} by the scores, the entry says {text(theirs)}"
-        for name in ("value", "low", "high", "n", "undefined")
+        for name in ("value", "low", "high", "n", "scenes", "undefined")
         if not same(mine := getattr(found, name), theirs := getattr(said, name), AGGREGATES)
     ]

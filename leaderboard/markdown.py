@@ -67,7 +67,10 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
         if _stands(place)
     ]
     lines = [[*heads, "s/image"], ["---"] * (len(heads) + 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    extents = ", ".join(
+        f"{task}: {wording.extent(board.samples, board.scenes)}" for task, board in shown.items()
+    )
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", f"{extents}."])
 
 
 def update(path: Path, text: str) -> bool:

@@ -68,6 +68,7 @@ def _board(group: Sequence[Reviewed]) -> Board[Placed]:
         scores,
         ranked=scores,
         samples=len(samples),
+        scenes=len({scene or name for name, scene, _ in samples}),
         behind=lambda place: 2 if place.superseded_by else bool(place.unranked) and not place.reference,
     )
 

@@ -37,7 +37,8 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split of the data set.")] = "test",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     limit: Annotated[
-        int | None, typer.Option(help="Only the first N samples; run again without it to do the rest.")
+        int | None,
+        typer.Option(help="Only N samples, spread over the scenes; run again without it to do the rest."),
     ] = None,
     predictions: Annotated[
         list[Path] | None,

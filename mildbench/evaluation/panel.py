@@ -14,8 +14,20 @@ from mildbench.results.summary import MetricRecord, Unavailable
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
 
-BY_NAME_ONLY = frozenset({"cfd-fixed", "cfd-official", "lpips-vgg", "pose-oks", "residue"})
-"""Not scored unless asked for: slow on a CPU, or in need of an annotator."""
+BY_NAME_ONLY = frozenset(
+    {
+        "cag",
+        "cag-kappa",
+        "cfd-fixed",
+        "cfd-official",
+        "kept-kappa",
+        "leak",
+        "lpips-vgg",
+        "pose-oks",
+        "residue",
+    }
+)
+"""Not scored unless asked for: slow on a CPU, in need of an annotator, or easily misread."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from mildbench.results.compare import Comparison
 from mildbench.results.finished import FinishedRun
 from mildbench.results.record import RunRecord
 from mildbench.results.summary import RunSummary
+from mildbench.tasks import task_of
 
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""
@@ -81,7 +83,7 @@ def evaluate(
             `panel.BY_NAME_ONLY`).
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for methods and metrics.
         batch_size: pictures a batch, at least 1.
-        limit: only the first so many samples.
+        limit: only so many samples, spread over the scenes: one of each before a second of any.
         seed: of the methods' generators.
         paste_dilation: pixels by which the mask is grown for the `pasted` variant, 0 or more.
         corruption: of what the methods are shown; scores are taken against the true masks all the same.
@@ -105,7 +107,7 @@ def evaluate(
     every = dataset.task_ids(task, split)
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
-    ids = every[:limit]
+    ids = every if limit is None else _spread(every, task, limit)
     effects = dataset.triplet(task, ids[0], mask=mask).effect is not None
     asked, lacking = panels.find(metrics, device)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
@@ -195,6 +197,18 @@ def _predict(
                 record = predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
         attention.merge(run.folder, every)
     return record
+
+
+def _spread(every: Sequence[str], task: str, limit: int) -> list[str]:
+    """At most `limit` of the ids, in their order: one of each scene before a second of any."""
+    scene_of = task_of(task).sample_of
+    seen: Counter[str] = Counter()
+    turns = []
+    for name in every:
+        turns.append(seen[scene_of(name)])
+        seen[scene_of(name)] += 1
+    chosen = sorted(range(len(every)), key=lambda place: turns[place])[:limit]
+    return [every[place] for place in sorted(chosen)]
 
 
 def _waiting(doing: str, run: Run, show: bool) -> Callable[[], None]:

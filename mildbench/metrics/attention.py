@@ -1,5 +1,8 @@
 """The cross-domain attention gap: do the tokens of one person attend to that person, or to others?
 
+`kept-logodds` is what tables show. The others can be asked for, but read them with care: a background that fills
+most of the picture decides `cag-kappa` nearly alone, and pathways count there that make nobody.
+
 MILD introduces such a gap to quantify semantic leakage. Its exact formula was not at hand: the definitions here
 are mildbench's own. All are read off the attention-mass matrices of an `AttentionRecord`; regions without
 tokens at a layer's resolution are left out, as queries and as keys.
@@ -15,6 +18,9 @@ from mildbench.method import AttentionRecord
 from mildbench.metrics.base import AttentionMetric, MetricInfo
 
 OURS = "mildbench's own definition, see mildbench ls metrics"
+SUREST = 1e-6
+"""Log-odds are finite: shares of attention are taken to be at least this far from 0 and from 1 (13.8 nats), as float32
+masses are no more exact."""
 
 
 def gaps(masses: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -53,13 +59,39 @@ def kept_gaps(record: AttentionRecord, targets: Sequence[int]) -> np.ndarray:
         float64[N]; NaN where the entry's pathway makes nobody who stays, or no other region has tokens.
     """
     own, _ = _own_and_other(record.masses)
+    included, share = _made_and_kept(record, targets), _shares(record.tokens)
+    return _mean((own - share) / np.where(included, 1 - share, 1), included)
+
+
+def kept_log_odds(record: AttentionRecord, targets: Sequence[int]) -> np.ndarray:
+    """Mean over the people who stay of log(own / (1 - own)) - log(p / (1 - p)), in nats; people as in `kept_gaps`.
+
+    0 for uniform attention. A penalty of lambda on the logits from a person to all others adds lambda, whatever the
+    regions' sizes, where the attention was alike for all of the person's queries and heads.
+
+    Returns:
+        float64[N]; NaN as in `kept_gaps`.
+    """
+    own, _ = _own_and_other(record.masses)
+    included, share = _made_and_kept(record, targets), _shares(record.tokens)
+    return _mean(
+        _log_odds(np.where(included, own, 0.5)) - _log_odds(np.where(included, share, 0.5)), included
+    )
+
+
+def _made_and_kept(record: AttentionRecord, targets: Sequence[int]) -> np.ndarray:
+    """bool[N, R]: people who stay, in entries of a pathway that makes them and of two regions or more."""
     included = _compared(record.tokens)
     included[:, 0] = False
     for person in range(included.shape[1] - 1):
         makes = np.isin(record.pathways, ["picture", f"person {person}"])
         included[:, person + 1] &= makes & (person not in targets)
-    share = _shares(record.tokens)
-    return _mean((own - share) / np.where(included, 1 - share, 1), included)
+    return included
+
+
+def _log_odds(shares: np.ndarray) -> np.ndarray:
+    bounded = np.clip(shares, SUREST, 1 - SUREST)
+    return np.log(bounded / (1 - bounded))
 
 
 def leaks(masses: np.ndarray, tokens: np.ndarray, targets: Sequence[int]) -> np.ndarray:
@@ -135,7 +167,7 @@ class Cag(AttentionMetric):
 
 
 class CagKappa(AttentionMetric):
-    """The gap corrected for chance: the headline."""
+    """The gap corrected for chance."""
 
     info = MetricInfo(
         name="cag-kappa",
@@ -172,6 +204,27 @@ class KeptKappa(AttentionMetric):
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
         """Up to 1; 0 is chance."""
         return _over_entries(kept_gaps(record, targets))
+
+
+class KeptLogOdds(AttentionMetric):
+    """How far those who stay are kept apart from all else, where they are made: the number that tables show."""
+
+    info = MetricInfo(
+        name="kept-logodds",
+        id="kept-logodds@1",
+        definition="Mean over the people who stay of log(own share / (1 - own share)) - log(p / (1 - p)), where p is "
+        "the person's share of the tokens, each in the pathway that makes them (their own, or the whole picture's); in "
+        "nats, 0 is chance; averaged over layers and timesteps. Nobody who stays is made: undefined. Our "
+        "definition, not a paper's.",
+        higher_is_better=True,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """In nats; 0 is chance."""
+        return _over_entries(kept_log_odds(record, targets))
 
 
 class Leak(AttentionMetric):

@@ -78,7 +78,7 @@ def _part(
     return {
         "number": number,
         "title": board.title,
-        "samples": first.samples,
+        "extent": wording.extent(first.samples, board.scenes),
         "fingerprint": first.config.dataset,
         "legend": [(name, looks[name]) for name in board.names.values()],
         "columns": [Column("rank", "", ""), Column("method", "", ""), *tables.columns(board)],
@@ -135,7 +135,7 @@ def _marks(summary: RunSummary) -> list[tuple[str, str]]:
     if summary.failures:
         found.append(("warning", f"incomplete: {len(summary.failures)} failed"))
     if summary.limit is not None:
-        found.append(("warning", f"first {summary.samples} samples only"))
+        found.append(("warning", f"{summary.samples} samples only (--limit)"))
     return found
 
 

@@ -1,11 +1,12 @@
 """The report's plots, as inline SVG.
 
-Points with intervals rather than bars: a mean has no natural zero to draw a bar from. Colours are Okabe and
-Ito's, which the colour-blind can tell apart, and every run has a marker of its own besides.
+Points with intervals rather than bars: a mean has no natural zero to draw a bar from. The first colours are Okabe
+and Ito's, which the colour-blind can tell apart; with more runs no colour comes twice, and markers help.
 """
 
 from __future__ import annotations
 
+import colorsys
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,11 +59,20 @@ Styles = Mapping[str, Style]
 
 
 def styles(names: Iterable[str]) -> Styles:
-    """A look for each of the names; one name looks alike in all plots of a page."""
+    """A look for each of the names, no colour twice; one name looks alike in all plots of a page."""
     return {
-        name: Style(_COLOURS[place % len(_COLOURS)], *_MARKERS[place % len(_MARKERS)])
+        name: Style(_colour(place), *_MARKERS[place % len(_MARKERS)])
         for place, name in enumerate(dict.fromkeys(names))
     }
+
+
+def _colour(place: int) -> str:
+    """One of `_COLOURS`, and beyond them hues a golden angle apart in two brightnesses."""
+    if place < len(_COLOURS):
+        return _COLOURS[place]
+    more = place - len(_COLOURS)
+    rgb = colorsys.hls_to_rgb((more * 0.618034 + 0.08) % 1, (0.35, 0.6)[more % 2], 0.65)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in rgb)
 
 
 def plotted_columns(board: Board[FinishedRun]) -> list[str]:

@@ -30,7 +30,7 @@ def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
         estimate = summary.estimate(column)
         number = wording.estimate_text(estimate, board.metric(column).unit)
         value = None if estimate is None else estimate.value
-        found.append(Cell(*number, order=value, best=summary.run in board.best(column)))
+        found.append(Cell(*number, order=value, best=value is not None and summary.run in board.best(column)))
     for name, variant in board.sets:
         mine = summary.of_set(name, variant)
         found.append(Cell(*wording.set_text(mine), order=None if mine is None else mine.value))
@@ -39,5 +39,6 @@ def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
 
 
 def rank(board: Board[Any], summary: RunSummary) -> Cell:
-    """Its rank in the headline column."""
-    return Cell(wording.rank(summary.run, board.ranks), order=board.ranks.get(summary.run))
+    """Its ranks in the headline column."""
+    mine = board.ranks.get(summary.run)
+    return Cell(wording.rank(summary.run, board.ranks), order=None if mine is None else sum(mine) / 2)

@@ -16,6 +16,7 @@ from mildbench.results.finished import FinishedRun
 from mildbench.results.panel import HEADLINE, panel_of
 from mildbench.results.scores import Scores
 from mildbench.results.summary import MetricRecord, RunSummary, Variant
+from mildbench.statistics import Rank
 
 
 class Result(Protocol):
@@ -39,6 +40,8 @@ class Board(Generic[Item]):
     """Of all results, by name."""
     samples: int
     """Samples that a complete result has."""
+    scenes: int
+    """Scenes that they are of."""
     ids: tuple[str, ...]
     """Samples that any of the compared results has."""
     values: dict[str, dict[str, np.ndarray]]
@@ -55,6 +58,7 @@ class Board(Generic[Item]):
         *,
         ranked: Collection[str],
         samples: int,
+        scenes: int,
         behind: Callable[[Item], int],
     ) -> Board[Item]:
         """Compare results.
@@ -64,6 +68,7 @@ class Board(Generic[Item]):
             scores: run -> its rows, for those that are compared.
             ranked: those of them that may have a rank.
             samples: how many a complete result has.
+            scenes: how many those are of.
             behind: results for which this is greater come after all others, whatever their scores.
 
         Raises:
@@ -99,7 +104,7 @@ class Board(Generic[Item]):
 
         ordered = tuple(sorted(results, key=key))
         names = wording.names([item.summary for item in ordered])
-        return cls(ordered, names, metrics, samples, ids, values, comparisons)
+        return cls(ordered, names, metrics, samples, scenes, ids, values, comparisons)
 
     @property
     def summaries(self) -> list[RunSummary]:
@@ -123,8 +128,8 @@ class Board(Generic[Item]):
         return _headline(self.values)
 
     @property
-    def ranks(self) -> dict[str, int]:
-        """Run -> rank in the headline column, for those that have one."""
+    def ranks(self) -> dict[str, Rank]:
+        """Run -> ranks in the headline column, for those that have one."""
         return {} if self.headline is None else self.comparisons[self.headline].ranks
 
     @property
@@ -137,6 +142,7 @@ class Board(Generic[Item]):
     def footnotes(self) -> list[str]:
         """What one has to know to read the table."""
         return [
+            *wording.few(self.scenes),
             *wording.legend(self.headline, self.results[0].summary),
             *wording.remarks(self.summaries, self.columns, self.metrics),
             *wording.notes(self.summaries, self.names),
@@ -154,9 +160,10 @@ class Board(Generic[Item]):
         return f"{metric.name.upper()}{unit}, {region}, {variant}  {wording.arrow(metric)} better"
 
     def best(self, column: str) -> set[str]:
-        """The ranked runs that nothing beats beyond a tie in a column; empty where there is nothing to beat."""
+        """The ranked runs that nothing beats beyond a tie in a column; empty where nothing is beaten."""
         ranks = self.comparisons[column].ranks
-        return {run for run, rank in ranks.items() if rank == 1} if len(ranks) > 1 else set()
+        beaten = any(first > 1 for first, _ in ranks.values())
+        return {run for run, (first, _) in ranks.items() if first == 1} if beaten else set()
 
 
 def board_of(runs: Sequence[FinishedRun]) -> Board[FinishedRun]:
@@ -176,13 +183,15 @@ def board_of(runs: Sequence[FinishedRun]) -> Board[FinishedRun]:
                     f"that of {runs[0].summary.label}: evaluate them together again"
                 )
     samples = max(run.summary.samples for run in runs)
+    scores = {name: Scores(run.rows, run.panel) for name, run in folders.items()}
     return Board.of(
         runs,
-        {name: Scores(run.rows, run.panel) for name, run in folders.items()},
+        scores,
         ranked={
             name for name, run in folders.items() if run.summary.ranked and run.summary.samples == samples
         },
         samples=samples,
+        scenes=max(len(set(mine.scenes)) for mine in scores.values()),
         behind=lambda run: bool(run.summary.failures) or run.summary.method.untrained is not None,
     )
 

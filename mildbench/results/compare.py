@@ -23,14 +23,15 @@ class PairRecord(Infinite):
     """Mean of `first` minus mean of `second`; infinite where one of them is."""
     low: float | None
     high: float | None
-    """95% paired bootstrap interval."""
+    """Paired 95 % interval (`statistics.difference`)."""
     n: int
+    scenes: int
     p: float
-    """Wilcoxon's signed-rank test."""
+    """Of the paired test over scenes (`statistics.difference`)."""
     p_holm: float
     """Adjusted for all pairs of the column."""
     tied: bool
-    """The interval covers zero."""
+    """Not told apart once all pairs are accounted for."""
 
 
 class ColumnComparison(Strict):
@@ -39,15 +40,15 @@ class ColumnComparison(Strict):
     column: str
     higher_is_better: bool
     pairs: list[PairRecord]
-    ranks: dict[str, int]
-    """Run -> 1 + the number of runs that are better beyond a tie, among the runs that can be ranked
-    (`RunSummary.ranked`)."""
+    ranks: dict[str, statistics.Rank]
+    """Run -> first and last of the ranks it may have, among the runs that can be ranked (`RunSummary.ranked`) and
+    have a value here."""
 
 
 class Comparison(Strict):
     """`comparison.json`; of the latest invocation."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     task: str
     split: str
     samples: int
@@ -85,12 +86,13 @@ def compare_column(
         metric: what the column holds.
         column: its name.
         values: run -> float64[N], the same samples in the same order; NaN is none.
-        clusters: int[N], as `statistics.bootstrap_means` takes them.
-        ranked: those of the runs that get a rank.
+        clusters: int[N], as `statistics.mean` takes them.
+        ranked: those of the runs that get a rank, if they have a value.
     """
     better = metric.info.higher_is_better
     pairs = statistics.compare(values, metric, clusters)
-    among = [pair for pair in pairs if pair.first in ranked and pair.second in ranked]
+    placed = [run for run in ranked if not np.isnan(values[run]).all()]
+    among = [pair for pair in pairs if pair.first in placed and pair.second in placed]
     return ColumnComparison(
         column=column,
         higher_is_better=better,
@@ -102,11 +104,12 @@ def compare_column(
                 low=pair.difference.low,
                 high=pair.difference.high,
                 n=pair.difference.n,
+                scenes=pair.difference.scenes,
                 p=pair.p,
                 p_holm=pair.p_holm,
                 tied=pair.tied,
             )
             for pair in pairs
         ],
-        ranks=statistics.ranks(ranked, among, higher_is_better=better),
+        ranks=statistics.ranks(placed, among, higher_is_better=better),
     )

@@ -65,7 +65,7 @@ class Scores:
         self.errors: list[str | None] = text["error"]
         self.scenes = [scene or name for name, scene in zip(text["id"], text["scene"], strict=True)]
         self.clusters: np.ndarray = np.unique(np.array(self.scenes), return_inverse=True)[1]
-        """int[N]: tasks on one scene share most of their pixels, so the bootstrap draws scenes."""
+        """int[N]: tasks on one scene share most of their pixels, so scenes are the unit of intervals and tests."""
         self.scored = np.array([error is None for error in self.errors], dtype=bool)
         self.values = {name: table.column(name).to_numpy() for name in panel.columns}
         """Column -> float64[N]; NaN is undefined or failed."""

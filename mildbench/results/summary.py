@@ -69,7 +69,7 @@ class Unavailable(Strict):
 
 
 class Estimate(Infinite):
-    """The mean of a metric over samples, with its 95% bootstrap interval."""
+    """The mean of a metric over samples, with its 95 % interval over scenes (`mildbench.statistics`)."""
 
     metric: str
     region: str
@@ -80,6 +80,8 @@ class Estimate(Infinite):
     high: float | None
     n: int
     """Samples that have a value."""
+    scenes: int
+    """Scenes that they are of."""
     undefined: int
     """Scored samples without one: their region is empty, or nothing was recorded."""
 
@@ -122,7 +124,7 @@ class Failure(Strict):
 class RunSummary(Strict):
     """`summary.json`."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     mildbench: str
     run: str
     """The folder's name."""

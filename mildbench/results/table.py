@@ -54,7 +54,7 @@ def build(board: Board[Any], width: int) -> Group:
     scores.append(_Column("s/image", seconds))
 
     limited = "" if first.limit is None else ": --limit"
-    title = f"{first.task} on {first.dataset} ({first.split}, {first.samples} samples{limited})"
+    title = f"{first.task} on {first.dataset} ({first.split}, {wording.extent(first.samples, board.scenes)}{limited})"
     tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
     notes = Text("\n".join(board.footnotes), style="dim")
     return Group(Text(title, style="bold"), *tables, notes)

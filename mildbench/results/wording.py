@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mildbench.marking import FOOTPRINT
 from mildbench.results.summary import Estimate, MetricRecord, RunSummary, SetEstimate
+from mildbench.statistics import FEW_SCENES, Rank
 
 UNDEFINED = "–"
 NOT_POSSIBLE = "n/a"
@@ -33,12 +34,28 @@ def names(summaries: Sequence[RunSummary]) -> dict[str, str]:
     }
 
 
-def rank(run: str, ranks: dict[str, int]) -> str:
-    """The run's rank, with = where it shares it."""
+def rank(run: str, ranks: Mapping[str, Rank]) -> str:
+    """The run's rank, or the first and the last of those that it may have."""
     found = ranks.get(run)
     if found is None:
         return UNDEFINED
-    return f"{found}=" if list(ranks.values()).count(found) > 1 else str(found)
+    first, last = found
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def extent(samples: int, scenes: int) -> str:
+    """What a table is of."""
+    return f"{samples} samples of {scenes} scene{'' if scenes == 1 else 's'}"
+
+
+def few(scenes: int) -> list[str]:
+    """A warning where scenes are few."""
+    if scenes >= FEW_SCENES:
+        return []
+    return [
+        f"only {scenes} scene{'' if scenes == 1 else 's'}: intervals are wide and rough below {FEW_SCENES} scenes, and "
+        "a difference that is not found may be there all the same"
+    ]
 
 
 def arrow(metric: MetricRecord) -> str:
@@ -89,8 +106,8 @@ def legend(headline: str | None, summary: RunSummary) -> list[str]:
     if headline is not None:
         name, region, variant = headline.split(".")
         lines.append(
-            f"±: half the 95% bootstrap interval; ranked by {name.upper()} ({region}, {variant}), "
-            "= where the paired interval of a difference covers zero"
+            f"±: half the 95 % interval over scenes; ranked by {name.upper()} ({region}, {variant}): a range where "
+            "the paired differences, corrected for all pairs, leave several ranks open"
         )
     if summary.config.mask != FOOTPRINT:
         lines.append(

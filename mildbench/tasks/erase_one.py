@@ -13,8 +13,7 @@ class EraseOne(PersonTask):
     overview = (
         "psnr.mask.pasted",
         "ssim.mask.pasted",
-        "cag-kappa.attention.raw",
-        "kept-kappa.attention.raw",
+        "kept-logodds.attention.raw",
     )
     mark = "-p"
 

@@ -181,7 +181,7 @@ def test_who_cannot_has_no_column_and_is_not_scored_again(run: Run, tmp_path: Pa
     assert {column.column for column in comparison.columns} >= set(GAPS + OTHERS)
     # The fake says that it is not trained: it has no rank, not even where it is alone.
     assert comparison.column("cag-kappa.attention.raw").ranks == {}
-    assert comparison.column("psnr.mask.pasted").ranks == {copy.run: 1}
+    assert comparison.column("psnr.mask.pasted").ranks == {copy.run: (1, 1)}
     strata = [stratum for stratum in attentive.strata if stratum.by == "visible_ratio"]
     assert {item.column for item in strata[0].estimates} >= set(GAPS + OTHERS)
 

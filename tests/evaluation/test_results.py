@@ -86,7 +86,7 @@ def test_oracle_is_first_telea_above_copy_end_to_end(run: Run, tmp_path: Path) -
     assert copy.estimate("psnr.outside.raw").value == math.inf
     comparison = read_model(Comparison, next(tmp_path.glob("*/*/comparison.json")), "comparison")
     headline = comparison.column("psnr.mask.pasted")
-    assert headline.ranks == {telea.run: 1, copy.run: 2}  # the oracle has seen the answers
+    assert headline.ranks == {telea.run: (1, 1), copy.run: (2, 2)}  # the oracle has seen the answers
     pair = next(pair for pair in headline.pairs if pair.first == oracle.run)
     assert (pair.value, pair.tied) == (math.inf, False)
 
@@ -95,7 +95,7 @@ def test_comparison_ties_equal_methods(run: Run, tmp_path: Path) -> None:
     first, second, other = run("noise", "noise:quiet=true", "copy")
     comparison = read_model(Comparison, next(tmp_path.glob("*/*/comparison.json")), "comparison")
     ranks = comparison.column("psnr.mask.pasted").ranks
-    assert ranks == {first.run: 1, second.run: 1, other.run: 3}
+    assert ranks == {first.run: (1, 2), second.run: (1, 2), other.run: (3, 3)}
 
 
 def test_failing_sample_is_recorded_and_the_others_survive(run: Run, tmp_path: Path) -> None:
@@ -207,7 +207,15 @@ def test_summary_round_trip_is_typed_and_valid_json(run: Run, tmp_path: Path) ->
 @pytest.mark.parametrize("value", [1.5, 0.0, math.inf, -math.inf, None])
 def test_numbers_survive_json(value: float | None) -> None:
     estimate = Estimate(
-        metric="m", region="mask", variant="raw", value=value, low=None, high=value, n=1, undefined=0
+        metric="m",
+        region="mask",
+        variant="raw",
+        value=value,
+        low=None,
+        high=value,
+        n=1,
+        scenes=1,
+        undefined=0,
     )
     assert Estimate.model_validate_json(estimate.model_dump_json()) == estimate
 
@@ -263,3 +271,13 @@ def test_cuda_without_a_gpu_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatc
         run("noise", device="cuda")
     assert "\n" not in str(error.value)
     assert run("noise", device="auto")[0].device == "cpu"
+
+
+def test_a_limit_spreads_over_the_scenes(run: Run, tmp_path: Path, dataset: FakeDataset) -> None:
+    every = dataset.task_ids("erase-one", "test")
+    firsts = [name for name in every if name.endswith(every[0].rpartition("-")[2])]
+    assert len(firsts) < len(every)
+    run("copy", task="erase-one", limit=len(firsts) - 1)
+    assert scores(tmp_path, "copy")["id"].tolist() == firsts[:-1]
+    run("copy", task="erase-one", limit=len(firsts) + 1)
+    assert scores(tmp_path, "copy")["id"].tolist() == sorted([*firsts, every[1]], key=every.index)

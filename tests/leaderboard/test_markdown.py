@@ -26,7 +26,8 @@ def test_the_readme_shows_the_entries_as_they_are(ours: list[Reviewed]) -> None:
 
 def test_a_row_a_method_and_the_best_is_bold(ours: list[Reviewed]) -> None:
     stored = [item for item in ours if item.entry.summary.task == "erase-all"]
-    head, _, *rows = markdown.table(stored, "demo").splitlines()
+    head, _, *rows, _, extent = markdown.table(stored, "demo").splitlines()
+    assert extent == "erase-all: 64 samples of 64 scenes."
     assert "erase-all PSNR ↑" in head
     assert "erase-one" not in head
     assert len(rows) == len(stored)

@@ -10,10 +10,12 @@ from mildbench.metrics.attention import (
     Cag,
     CagKappa,
     KeptKappa,
+    KeptLogOdds,
     Leak,
     corrected_gaps,
     gaps,
     kept_gaps,
+    kept_log_odds,
     leaks,
 )
 
@@ -155,6 +157,30 @@ def test_who_stays_counts_where_they_are_made() -> None:
     whole = AttentionRecord(("layer",) * 4, ("picture",) * 4, times, masses, tokens)
     everybody = [np.mean([kappa(entry, region) for region in (1, 3)]) for entry in range(4)]
     np.testing.assert_allclose(kept_gaps(whole, [1]), everybody, rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0, 8.0])
+@pytest.mark.parametrize("sizes", [[40, 10, 20], [5, 30, 4]])
+def test_a_penalty_adds_itself_to_the_log_odds_of_who_stays(sizes: list[int], penalty: float) -> None:
+    labels = np.repeat(range(len(sizes)), sizes)
+    logits = np.where(labels[:, None] == labels, 0.0, -penalty)
+    attention = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    masses, tokens = matrix(attention[None], labels, len(sizes))[None], np.array([sizes])
+    whole = AttentionRecord(("layer",), ("picture",), np.ones(1, np.float32), masses, tokens)
+    assert KeptLogOdds().score(whole, [0]) == pytest.approx(penalty, abs=1e-9)
+    background = AttentionRecord(("layer",), ("background",), np.ones(1, np.float32), masses, tokens)
+    assert np.isnan(kept_log_odds(background, [0])).all()
+
+
+def test_full_separation_has_finite_log_odds() -> None:
+    apart = AttentionRecord(
+        ("layer",),
+        ("picture",),
+        np.ones(1, np.float32),
+        np.eye(2, dtype=np.float32)[None],
+        np.array([[9, 1]]),
+    )
+    assert 10 < KeptLogOdds().score(apart, []) < 20
 
 
 def test_two_erased_people_count_by_their_tokens() -> None:

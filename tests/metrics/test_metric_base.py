@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mildbench.metrics.amodal import AmodalIou
-from mildbench.metrics.attention import Cag, CagKappa, KeptKappa, Leak
+from mildbench.metrics.attention import Cag, CagKappa, KeptKappa, KeptLogOdds, Leak
 from mildbench.metrics.base import METRICS, REGIONS, Metric, SampleMetric
 from mildbench.metrics.frechet import Fid
 from mildbench.metrics.kernel import Kid
@@ -23,7 +23,7 @@ from mildbench.weights import entries
 
 OURS: list[type[Metric]] = [
     *(Psnr, Ssim, Lpips, LpipsVgg, Fid, Kid, Residue),
-    *(AmodalIou, PoseOks, Cag, CagKappa, KeptKappa, Leak),
+    *(AmodalIou, PoseOks, Cag, CagKappa, KeptKappa, KeptLogOdds, Leak),
 ]
 
 

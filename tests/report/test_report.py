@@ -190,3 +190,8 @@ def test_what_is_no_finished_run_is_named(runs: dict[str, Path], tmp_path: Path)
     (copy / "summary.json").unlink()
     with pytest.raises(UserError, match=r"has no summary\.json"):
         finished.read(copy)
+
+
+def test_no_colour_comes_twice() -> None:
+    looks = plots.styles(f"run {number}" for number in range(40))
+    assert len({style.colour for style in looks.values()}) == 40

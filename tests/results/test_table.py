@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from evaluation_fakes import Calls, FakeDataset
 from rich.console import Console
@@ -104,7 +105,7 @@ def test_infinite_bounds_are_never_nan(
     value: float | None, low: float | None, high: float | None, shown: str
 ) -> None:
     bounds = {"value": value, "low": low, "high": high}
-    estimate = Estimate(metric="psnr", region="mask", variant="raw", n=2, undefined=0, **bounds)
+    estimate = Estimate(metric="psnr", region="mask", variant="raw", n=2, scenes=2, undefined=0, **bounds)
     assert table._number(wording.estimate_text(estimate, "dB")).plain == shown
 
 
@@ -125,3 +126,20 @@ def test_a_mean_over_fewer_samples_says_so(run: Run, tmp_path: Path) -> None:
     assert line.rstrip().endswith(": mean over 1 of 2 samples, undefined in the others")
     text = printed(tmp_path / "all", run("copy", metrics=["ssim"], source=source, out=tmp_path / "all"), 200)
     assert "undefined" not in text
+
+
+def test_ranks_are_ranges_and_few_scenes_are_told(run: Run, tmp_path: Path) -> None:
+    text = printed(tmp_path, run("noise", "noise:quiet=true", "copy"), 200)
+    assert "6 samples of 6 scenes" in text
+    assert "only 6 scenes" in text
+    ranks = [first for line in text.splitlines() if (first := line.strip().partition(" ")[0]) in {"1–2", "3"}]
+    assert ranks == ["1–2", "1–2", "3"]
+
+
+def test_who_has_no_value_has_no_rank_there(run: Run, tmp_path: Path) -> None:
+    summaries = run("noise", "copy", metrics=["psnr"], task="erase-all")  # nobody stays, so nothing overlaps
+    board = board_of([finished.read(next(tmp_path.glob(f"*/*/{item.run}"))) for item in summaries])
+    for column, values in board.values.items():
+        valued = {name for name, mine in values.items() if not np.isnan(mine).all()}
+        assert set(board.comparisons[column].ranks) <= valued
+        assert board.best(column) <= valued

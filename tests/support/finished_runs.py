@@ -29,6 +29,7 @@ FAKES = {
         "cag": "mildbench.metrics.attention:Cag",
         "cag-kappa": "mildbench.metrics.attention:CagKappa",
         "kept-kappa": "mildbench.metrics.attention:KeptKappa",
+        "kept-logodds": "mildbench.metrics.attention:KeptLogOdds",
         "lacking": "evaluation_fakes:Lacking",
         "leak": "mildbench.metrics.attention:Leak",
         "psnr": "mildbench.metrics.psnr:Psnr",
