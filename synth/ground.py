@@ -85,7 +85,7 @@ def ground_of(known: Known, mask: np.ndarray) -> Ground:
 
 
 def exact_ground(mask: np.ndarray) -> Ground:
-    """Ground as the renderer gives it, bool[H, W] (`synth.scenery.render.Scenery.ground`)."""
+    """Ground as the renderer gives it, bool[H, W] (`synth.embedded.Scenery.ground`)."""
     return ground_of(Known.EXACT, mask)
 
 

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import dot, exp, log, norm, power
 from synth.embedded.fixed_point import blur, resample, shrink, wide_blur
-from synth.embedded.gamma import to_display
 from synth.embedded.scenery import interiors, landscapes, townscapes
 from synth.embedded.scenery.lighting import cloudy_sky, irradiance
 from synth.embedded.scenery.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
 from synth.embedded.scenery.textures import F32, f32
 from synth.embedded.scenery.world import World
+from synth.exact_math import dot, exp, log, norm, power
+from synth.gamma import to_display
 
 KINDS: dict[str, Callable[[np.random.Generator], World]] = {
     "street": townscapes.street,
