@@ -245,6 +245,7 @@ def strata(
     mask_share: float,
     family: str | None,
     difficulty: float | None,
+    ground: str | None,
 ) -> dict[str, str]:
     """The stratum of one sample in each stratification; `UNKNOWN` for None.
 
@@ -254,6 +255,7 @@ def strata(
         mask_share: the mask's share of the picture, 0 to 1.
         family: of the scenario, as the data set names it; kept as it is.
         difficulty: in the family's own measure, 0 to 1; fifths of it are strata of their family.
+        ground: how it is known where people can stand in the background; kept as it is.
     """
     return {
         "visible_ratio": _binned("visible_ratio", _RATIO_EDGES, visible_ratio),
@@ -263,6 +265,7 @@ def strata(
         "difficulty": UNKNOWN
         if difficulty is None
         else f"{family or UNKNOWN} {_binned('difficulty', _FIFTHS, difficulty)}",
+        "ground": UNKNOWN if ground is None else ground,
     }
 
 

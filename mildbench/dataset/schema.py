@@ -12,7 +12,7 @@ from mildbench.dataset.writers import Format
 from mildbench.errors import UserError
 from mildbench.files import read_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 INFO = "dataset.json"
 SAMPLES = "samples.parquet"
 CHECKSUMS = "checksums.txt"
@@ -41,7 +41,7 @@ class DatasetInfo(BaseModel):
     """`dataset.json`."""
 
     model_config = ConfigDict(extra="forbid")
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     name: str
     mildbench_version: str
     source: Literal["scenes", "pairs"]
@@ -138,6 +138,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("split", pa.string()),
         ("family", pa.string()),
         ("difficulty", pa.float64()),
+        ("ground", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("people", pa.int16()),
@@ -165,7 +166,8 @@ changes with it, shadow and reflection too; `name` is what the sample was called
 or place that it shares with others; all that takes knowing the people is null. In a scene these columns are null: its
 mask follows from the layers.
 
-`persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
+`ground` is how it is known where people can stand in the background: exact (rendered), panoptic, annotator, estimate or
+unknown. `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
 where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.
 `plan` is JSON: what `synth` rendered the scene from. `content_sha256` is what `mildbench.dataset.content` says of
 pixels, labels, row and annotations.

@@ -59,7 +59,7 @@ class Scores:
         return self._table.column(name).to_pylist()
 
 
-STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty")
+STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty", "ground")
 """Columns of the scores by which aggregates are split, in the order of `statistics.strata`'s arguments."""
 
 

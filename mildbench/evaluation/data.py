@@ -15,7 +15,7 @@ from mildbench.scene import Triplet
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share", "difficulty")
+STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share", "difficulty", "ground")
 """The keys of `Triplet.meta` that become columns of `scores.parquet`; a missing one is null."""
 
 

@@ -17,7 +17,7 @@ from mildbench.evaluation.summary import VARIANTS
 from mildbench.files import fingerprint, write_bytes
 from mildbench.metrics.base import EFFECT, REGIONS, SampleMetric
 
-SCORE_REVISION = 2
+SCORE_REVISION = 3
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
 
 Row = dict[str, Any]
@@ -44,6 +44,7 @@ FIXED = pa.schema(
         ("visible_ratio", pa.float64()),
         ("mask_share", pa.float64()),
         ("difficulty", pa.float64()),
+        ("ground", pa.string()),
         ("error", pa.string()),
         *((name, pa.string()) for name in Inputs._fields),
         ("raw_sha256", pa.string()),
