@@ -227,8 +227,10 @@ class Stage:
             raise Unsuitable  # too small to stand in front of somebody
         mirrored = bool(self.rng.random() < 0.5)
         finish = self._finish(foot_row)
-        if least_area > 0 and self.catalogue.cutout(choice.source, ref.key).area * scale**2 < least_area:
-            raise CoversTooLittle
+        if least_area > 0:
+            area = ref.area or self.catalogue.cutout(choice.source, ref.key).area
+            if area * scale**2 < least_area:
+                raise CoversTooLittle
         figure = self.catalogue.figure(choice.source, ref.key, scale, mirrored, finish.shadow > 0)
         candidate = Candidate(choice, figure, scale, mirrored, finish, framing, stature, foot_row)
         if candidate.row + figure.top > (1 - MARGIN) * size:

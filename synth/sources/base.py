@@ -82,6 +82,9 @@ class PersonRef:
     whole: int | None = None
     """Height in source pixels that all of the person would have, where `height` is of a part."""
 
+    area: int | None = None
+    """Source pixels of the mask, where the source has seen it already."""
+
     @property
     def stature(self) -> int:
         """Height in source pixels of the whole person."""

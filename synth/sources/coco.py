@@ -197,6 +197,7 @@ class CocoPeople(PeopleSource):
             cut_at_bottom,
             carries=bool(belongings.things),
             whole=None if whole is None else max(round(whole[1]), round(h)),
+            area=int(np.count_nonzero(mask)),
         )
 
     def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:

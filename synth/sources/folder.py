@@ -111,7 +111,10 @@ class FolderPeople(PeopleSource):
             raise LeftOut(f"lower than {self.min_height} px")
         cut = bool(rows[-1] >= mask.shape[0] - 1) and self._paired
         height = int(rows[-1] - rows[0] + 1)
-        return PersonRef(key, f"{self.name}/{key}", height, cut, whole=round(CUT * height) if cut else None)
+        whole = round(CUT * height) if cut else None
+        return PersonRef(
+            key, f"{self.name}/{key}", height, cut, whole=whole, area=int(np.count_nonzero(mask))
+        )
 
     @cached_property
     def _masks(self) -> dict[str, Path]:
