@@ -54,7 +54,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the data set, and of its folder"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(@[0-9]+)?$",
+        description="name of the data set, and of its folder; with @VERSION it is for good (synth/published.json)",
     )
     description: str = Field(description="one sentence for the data card")
     families: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
@@ -109,7 +110,7 @@ class Recipe(BaseModel):
     )
     horizon: UnitRange = Field(
         default=(0.25, 0.55),
-        description="horizon row as a share of the height, where no object tells it; never below the ground's edge",
+        description="horizon row as a share of the height, where neither objects nor the ground's upper edge tell it",
     )
     camera_height: PositiveRange = Field(
         default=(1.2, 2.0), description="camera height in metres, where no object tells it"

@@ -15,6 +15,11 @@ FOCAL = 0.9
 """Focal length as a share of the longer side, where the source knows none: a little wider than a standard lens."""
 
 
+ABOVE = 0.2
+"""The horizon lies so far above the ground's upper edge at most, as a share of the height: what hides the rest of the
+ground is not that near."""
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """Of a whole picture."""
@@ -57,5 +62,8 @@ def _perspective(
     height, width = background.image.shape[:2]
     if background.horizon is not None and background.camera_height is not None:
         return Perspective(background.horizon * height, background.camera_height, "exact")
-    found = fit(background.objects, height, width, ground.upper_edge)
-    return found or draw(rng, height, recipe.horizon, recipe.camera_height, ground.upper_edge)
+    edge = ground.upper_edge
+    if (found := fit(background.objects, height, width, edge)) is not None:
+        return found
+    horizon = recipe.horizon if edge is None else (max(edge / height - ABOVE, 0.0), edge / height)
+    return draw(rng, height, horizon, recipe.camera_height, edge)

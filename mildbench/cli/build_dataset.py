@@ -72,6 +72,7 @@ def build_dataset(
     from mildbench.progress import tracking
     from synth import recipe as recipes
     from synth.build import build
+    from synth.published import verdict
 
     layout = check_format(format)
     wanted = recipe or ("multi-ip" if people or backgrounds else "demo")
@@ -96,6 +97,8 @@ def build_dataset(
         info = build(chosen, seed, target, engine, advance, format=layout)
     for line in _account(info, target):
         typer.echo(line)
+    if (told := verdict(chosen, info)) is not None:
+        typer.echo(told)
 
 
 def _preview(recipe: Recipe, seed: int) -> Iterator[str]:
