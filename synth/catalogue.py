@@ -142,13 +142,13 @@ class PeopleCatalogue:
         }
 
     def background_of(self, index: int) -> Iterator[tuple[BackgroundChoice, int]]:
-        """The background for a scene and which crop of it; then others, should it turn out to be of no use.
+        """The background for a scene and which crop of it; then others and other crops, should it be of no use.
 
         Each of the split's is used before one is used again, and then by another crop. Recipes differ in the order.
         """
         split = split_of_sample(index, self.recipe.splits)
         pool, place = self.backgrounds[split], self._scenes.of(index)
-        for further in range(len(pool)):
+        for further in range(len(pool) * self.recipe.background_views):
             lap, position = divmod(place + further, len(pool))
             yield pool[self._order(split, lap)[position]], lap % self.recipe.background_views
 
