@@ -5,12 +5,20 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mildbench.labels import KEYPOINTS
+
 HIPS, KNEES, ANKLES, ELBOWS, WRISTS = (11, 12), (13, 14), (15, 16), (7, 8), (9, 10)
 LEGS = (*KNEES, *ANKLES)
 
 HIDDEN = 0.06
 """A joint marked as hidden and farther than this share of the height from the person's own mask is behind
 something else: joints behind the person's own body lie within 0.045 in the COCO samples, the others beyond 0.09."""
+
+LEVELS = {"nose": 0.07, "shoulder": 0.18, "hip": 0.46, "ankle": 0.96}
+"""How far below the top of the head they are, as shares of an upright person's height (after Drillis & Contini, "Body
+Segment Parameters", 1966; from shoulder to hip as measured on COCO's people, who seldom stand to attention)."""
+SPANS = (("shoulder", "hip"), ("hip", "ankle"), ("nose", "shoulder"))
+"""Which of them tell a person's size, best first."""
 
 FOLDED = 0.25
 """Thighs that cover less than this share of the shins' vertical extent, on both sides, belong to a seated person."""
@@ -39,6 +47,26 @@ def hidden_leg(points: np.ndarray, mask: np.ndarray, height: float) -> bool:
     legs = points[list(LEGS)]
     hidden = legs[legs[:, 2] == 1]
     return hidden.size > 0 and bool((distance_to(mask, hidden[:, :2]) > HIDDEN * height).any())
+
+
+def upright(points: np.ndarray) -> tuple[float, float] | None:
+    """Row of the head's top and height in pixels of somebody upright (float[17, 3]), by the parts that show.
+
+    None where no two parts do.
+    """
+    for upper, lower in SPANS:
+        one, other = _place(points, upper), _place(points, lower)
+        if one is not None and other is not None:
+            tall = float(np.hypot(*(other - one))) / (LEVELS[lower] - LEVELS[upper])
+            return float(one[1]) - LEVELS[upper] * tall, tall
+    return None
+
+
+def _place(points: np.ndarray, name: str) -> np.ndarray | None:
+    """float64[2]: the mean of a part's keypoints, left and right, that are known."""
+    part = points[[place for place, keypoint in enumerate(KEYPOINTS) if keypoint.endswith(name)]]
+    known = part[part[:, 2] > 0]
+    return known[:, :2].mean(axis=0) if len(known) else None
 
 
 def distance_to(mask: np.ndarray, points: np.ndarray) -> np.ndarray:

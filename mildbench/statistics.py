@@ -131,8 +131,8 @@ def _estimate(scores: np.ndarray, scale: Scale, clusters: np.ndarray | None) -> 
     without = _gap(scale.from_mean(rest))
     if not np.isfinite(without).all():
         same = math.isinf(value) and bool((without == value).all())
-        bounds = (value, value) if same else (None, None)
-        return Interval(value, *bounds, n, scenes, undefined)
+        bound = value if same else None
+        return Interval(value, bound, bound, n, scenes, undefined)
     error = math.sqrt((scenes - 1) / scenes * float(((without - without.mean()) ** 2).sum()))
     half = float(student.ppf((1 + LEVEL) / 2, scenes - 1)) * error
     return Interval(value, value - half, value + half, n, scenes, undefined)
@@ -232,6 +232,7 @@ def strata(
     mask_share: float,
     family: str | None,
     difficulty: float | None,
+    ground: str | None,
 ) -> dict[str, str]:
     """The stratum of one sample in each stratification; `UNKNOWN` for None.
 
@@ -241,6 +242,7 @@ def strata(
         mask_share: the mask's share of the picture, 0 to 1.
         family: of the scenario, as the data set names it; kept as it is.
         difficulty: in the family's own measure, 0 to 1; fifths of it are strata of their family.
+        ground: how it is known where people can stand in the background; kept as it is.
     """
     return {
         "visible_ratio": _binned("visible_ratio", _RATIO_EDGES, visible_ratio),
@@ -250,6 +252,7 @@ def strata(
         "difficulty": UNKNOWN
         if difficulty is None
         else f"{family or UNKNOWN} {_binned('difficulty', _FIFTHS, difficulty)}",
+        "ground": UNKNOWN if ground is None else ground,
     }
 
 

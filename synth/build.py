@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
 from mildbench.files import file_sha256, fingerprint, read_json, write_bytes, write_json
+from synth import framing as framings
 from synth.allocator import keep_freed_memory
 from synth.catalogue import Catalogue, describe
+from synth.framing import Framing, Framings
 from synth.plan import AllRejected
 from synth.planner import Planner, open_planner
 from synth.ratios import VisibleRatios
@@ -117,7 +120,7 @@ def run_shard(spec: Spec) -> int:
         return int(spec["stop"] - spec["start"])
     _hold_claim(spec)
     planner = _planner(spec["job"])
-    entries, unmet = [], Counter[str]()
+    entries, framed, unmet = [], [], Counter[str]()
     broken: set[tuple[str, str]] = set()
     with new_shard(spec["job"]["format"], Path(spec["out"]), spec["numbers"]) as shard:
         for index in range(spec["start"], spec["stop"]):
@@ -134,6 +137,7 @@ def run_shard(spec: Spec) -> int:
                     split=plan.split,
                     family=plan.family,
                     difficulty=plan.difficulty,
+                    ground=plan.ground,
                     composite=composite,
                     jpeg=planner.recipe.jpeg_quality(plan.split),
                     background_file=backdrop.file,
@@ -144,6 +148,7 @@ def run_shard(spec: Spec) -> int:
             )
             broken |= notes.rejections.items
             unmet += notes.unmet
+            framed += [[astuple(wanted), astuple(achieved)] for wanted, achieved in notes.framings]
     record = {
         "identity": spec["identity"],
         "scenes": entries,
@@ -151,6 +156,7 @@ def run_shard(spec: Spec) -> int:
         "shared": shard.shared,
         "broken": sorted(broken),
         "unmet": dict(unmet),
+        "framings": framed,
     }
     write_json(_record_path(spec), record, indent=None)
     return len(entries)
@@ -284,7 +290,8 @@ def _finish(
     recipe = Recipe.model_validate(job["recipe"])
     unmet, crowd = Counter[str](), Counter[int]()
     broken: set[tuple[str, str]] = set()
-    ratios = VisibleRatios()
+    ratios, framed = VisibleRatios(), Framings()
+    grounds = Counter[str]()
     used: set[tuple[str, str, str]] = set()
     splits = [name for name, share in recipe.splits.items() if share > 0]
     description = {
@@ -308,6 +315,7 @@ def _finish(
                 index.add(row)
                 index.annotate(row["split"], entry["image"], entry["annotations"])
                 crowd[row["people"]] += 1
+                grounds[row["ground"]] += 1
                 used.add(_item(row["background_provenance"]))
                 for person in row["persons"]:
                     used.add(_item(person["provenance"]))
@@ -316,6 +324,8 @@ def _finish(
             index.add_files(record["files"], record["shared"])
             broken.update((reason, example) for reason, example in record["broken"])
             unmet += Counter(record["unmet"])
+            for wanted, achieved in record["framings"]:
+                framed.add(Framing(*wanted), Framing(*achieved))
         _check_broken(recipe, broken, len(used))
         info = index.finish(
             {
@@ -323,7 +333,9 @@ def _finish(
                 "rejected_examples": dict(sorted(broken, reverse=True)),
                 "unmet_wishes": dict(sorted(unmet.items())),
                 "people_per_scene": {str(count): crowd[count] for count in sorted(crowd)},
+                "scenes_by_ground": dict(sorted(grounds.items())),
                 "visible_ratio": ratios.report(recipe.visible_ratio),
+                "framing": framed.report(framings.load(recipe.framing).taller(recipe.stature[0])),
                 "near_duplicates": catalogue.survey.alike,
             }
         )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import Protocol
+
+import numpy as np
 
 from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
+from synth import framing
 from synth.cache import MEGABYTE, Cache
 from synth.figures import Figures
 from synth.fit import SizedFigure
+from synth.ground import Refusal
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
+from synth.rng import generator
+from synth.setting import ground_in, refusal
 from synth.sources.base import (
     BACKGROUNDS,
     PEOPLE,
@@ -19,9 +26,12 @@ from synth.sources.base import (
     BackgroundSource,
     Cutout,
     PersonChoice,
+    PersonRef,
+    Rejected,
     open_source,
 )
 from synth.sources.unpeopled import UnpeopledBackgrounds
+from synth.splits import Places, split_of_sample
 from synth.survey import Survey
 from synth.views import Backdrop, View, Views
 
@@ -76,10 +86,13 @@ class PeopleCatalogue:
         backgrounds = [
             BackgroundChoice(i, ref) for i, source in enumerate(places) for ref in source.backgrounds()
         ]
+        self._places = places
         self._people = Pool("people", posers, people)
-        self._backgrounds = Pool("backgrounds", places, backgrounds)
+        self._backgrounds = Pool("backgrounds", places, backgrounds, self._refusal)
         self.survey = share_out(recipe, seed, survey, self._people, self._backgrounds)
         self._check()
+        self._scenes = Places(recipe.splits)
+        self._order = lru_cache(maxsize=2 * len(recipe.splits))(self._order_of)
         read = Cache(SOURCE_CACHE)
         # Each has a cache of its own too: scenes bring new views and figures, which must last until rendered.
         self._views = Views(recipe, seed, places, self.backgrounds, read)
@@ -97,6 +110,63 @@ class PeopleCatalogue:
 
     def pools(self) -> Sequence[Pool]:
         return self._people, self._backgrounds
+
+    @cached_property
+    def table(self) -> framing.Table:
+        """How people are framed, of those who are as tall as the recipe asks for."""
+        table = framing.load(self.recipe.framing)
+        least, _ = self.recipe.stature
+        try:
+            return table.taller(least)
+        except ValueError:
+            tallest = max(column.height[-1] for column in table.columns)
+            raise UserError(
+                f"recipe {self.recipe.name}: stature: nobody in the framing {self.recipe.framing!r} is {least} frame "
+                f"heights tall: ask for less than {tallest}, or for another framing"
+            ) from None
+
+    @cached_property
+    def tallest(self) -> dict[str, float]:
+        """By split, how tall in pixels the largest cut-out may appear."""
+        return {
+            split: self.recipe.max_upscale * max((choice.ref.stature for choice in choices), default=0)
+            for split, choices in self.people.items()
+        }
+
+    @cached_property
+    def shown(self) -> dict[str, float]:
+        """By split, the largest part that there is of anybody, from the head down; infinite where somebody is whole."""
+        return {
+            split: max((_shown(choice.ref) for choice in choices), default=0.0)
+            for split, choices in self.people.items()
+        }
+
+    def background_of(self, index: int) -> Iterator[tuple[BackgroundChoice, int]]:
+        """The background for a scene and which crop of it; then others and other crops, should it be of no use.
+
+        Each of the split's is used before one is used again, and then by another crop. Recipes differ in the order.
+        """
+        split = split_of_sample(index, self.recipe.splits)
+        pool, place = self.backgrounds[split], self._scenes.of(index)
+        for further in range(len(pool) * self.recipe.background_views):
+            lap, position = divmod(place + further, len(pool))
+            yield pool[self._order(split, lap)[position]], lap % self.recipe.background_views
+
+    def _order_of(self, split: str, lap: int) -> np.ndarray:
+        rng = generator(self.seed, "backgrounds", self.recipe.name, split, lap)
+        return rng.permutation(len(self.backgrounds[split]))
+
+    def _refusal(self, choice: BackgroundChoice) -> str | None:
+        """Why nobody is put into a background; None also where that cannot be told before it is used."""
+        source = self._places[choice.source]
+        if source.rendered:
+            return None
+        try:
+            place = source.place(choice.ref.key)
+        except Rejected:
+            return None  # told when it is used
+        why = refusal(place, ground_in(place), self.recipe)
+        return None if why is None else str(why)
 
     def view(self, source: int, key: str, number: int) -> View:
         return self._views.get(source, key, number)
@@ -122,9 +192,21 @@ class PeopleCatalogue:
             if not self.backgrounds[split]:
                 raise UserError(
                     f"recipe {self.recipe.name}: split {split!r} has no background "
-                    f"({self._backgrounds.account(self.survey)}): "
-                    "add background sources, or use fewer splits"
+                    f"({self._backgrounds.account(self.survey)}): {self._remedy()}"
                 )
+
+    def _remedy(self) -> str:
+        reasons = {reason for source in self._backgrounds.sources for reason in source.left_out}
+        if reasons & {Refusal.UNSURE, Refusal.NONE, Refusal.LITTLE}:
+            return (
+                "add pictures of places with ground to stand on, tell the ground (mildbench segment makes a folder for "
+                "coco: of photos), or allow them for people cut by the frame: --allow-ungrounded"
+            )
+        return "add background sources, or use fewer splits"
+
+
+def _shown(ref: PersonRef) -> float:
+    return ref.height / ref.stature if ref.cut_at_bottom else np.inf
 
 
 def _open_background(text: str, check_people: str | None) -> BackgroundSource:

@@ -12,8 +12,8 @@ from synth.recipe import Recipe
 from synth.sources.base import Cutout, PeopleSource, PersonChoice
 
 FINENESS = 2.0
-"""A person is cut out at no more than so many times the largest height at which a scene may show them: at twice,
-the matte is finer than the scene's pixels, and those pixels are averages as they would be of the whole photo."""
+"""A person is cut out at no more than so many times the largest height at which a scene may show all of them: at
+twice, the matte is finer than the scene's pixels, and those pixels are averages as they would be of the whole photo."""
 SMALLEST_CUTOUT = 240
 """Nobody is reduced to fewer rows than that before they are cut out, however small the scenes."""
 FIGURE_CACHE = 48 * MEGABYTE
@@ -34,9 +34,9 @@ class Figures:
         self, recipe: Recipe, sources: Sequence[PeopleSource], people: Iterable[PersonChoice], read: Cache
     ) -> None:
         self._sources = sources
-        enough = max(SMALLEST_CUTOUT, FINENESS * recipe.stature[1] * recipe.size)
+        enough = max(SMALLEST_CUTOUT, FINENESS * min(recipe.stature[1], 1.0) * recipe.size)
         self._reduced = {
-            (c.source, c.ref.key): enough / c.ref.height for c in people if c.ref.height > enough
+            (c.source, c.ref.key): enough / c.ref.stature for c in people if c.ref.stature > enough
         }
         self._read = read
         self._figures = Cache(FIGURE_CACHE)

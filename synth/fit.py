@@ -38,6 +38,11 @@ class SizedFigure:
     def mask(self) -> np.ndarray:
         return self.parsing > 0
 
+    @property
+    def top(self) -> int:
+        """The person's highest row, in layer pixels."""
+        return int(np.flatnonzero(self.parsing.any(axis=1))[0])
+
 
 def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) -> SizedFigure:
     """Scale a cut-out by `scale`, mirror it if asked, and leave a margin if a shadow is to fall on it.

@@ -16,6 +16,7 @@ import numpy as np
 
 from mildbench.files import write_json
 from mildbench.labels import KEYPOINTS
+from mildbench.posture import upright
 from synth.framing import LEAST_CUT, Framing, table_of
 from synth.sources.base import Rejected
 from synth.sources.coco_content import Content, Item, is_crowd
@@ -23,11 +24,6 @@ from synth.sources.coco_folder import CocoFolder, check_box
 
 BORDER = 0.015
 """A box that comes so near to the frame, as a share of its height, is cut by it: outlines end a little before."""
-LEVELS = {"nose": 0.07, "shoulder": 0.18, "hip": 0.46, "ankle": 0.96}
-"""How far below the top of the head they are, as shares of an upright person's height (after Drillis & Contini, "Body
-Segment Parameters", 1966; from shoulder to hip as measured on COCO's people, who seldom stand to attention)."""
-SPANS = (("shoulder", "hip"), ("hip", "ankle"), ("nose", "shoulder"))
-"""Which of them tell a person's size, best first."""
 
 
 def framings(content: Content) -> Iterator[Framing]:
@@ -52,29 +48,12 @@ def framing_of(item: Item, record: Item) -> Framing | None:
     head, foot = top, top + h
     above, below = top < BORDER * height, foot > (1 - BORDER) * height
     if above or below:
-        whole = _whole(points)
+        whole = upright(points)
         if whole is None:
             return None
         head = min(whole[0], 0.0) if above else head
         foot = max(whole[0] + whole[1], (1 + LEAST_CUT) * height) if below else foot
     return Framing((foot - head) / height, head / height, (left + w / 2) / width)
-
-
-def _whole(points: np.ndarray) -> tuple[float, float] | None:
-    """Row of the head's top and pixels of height of somebody upright, by the parts that show; None without two."""
-    for upper, lower in SPANS:
-        one, other = _place(points, upper), _place(points, lower)
-        if one is not None and other is not None:
-            tall = float(np.hypot(*(other - one))) / (LEVELS[lower] - LEVELS[upper])
-            return float(one[1]) - LEVELS[upper] * tall, tall
-    return None
-
-
-def _place(points: np.ndarray, name: str) -> np.ndarray | None:
-    """float64[2]: the mean of a part's keypoints, left and right, that are known."""
-    part = points[[place for place, keypoint in enumerate(KEYPOINTS) if keypoint.endswith(name)]]
-    known = part[part[:, 2] > 0]
-    return known[:, :2].mean(axis=0) if len(known) else None
 
 
 def main() -> None:

@@ -20,22 +20,7 @@ import cv2
 import numpy as np
 
 from synth import exact
-from synth.sources.base import Segment
-
-
-class Known(StrEnum):
-    """How a picture's ground is known."""
-
-    PANOPTIC = "panoptic"
-    """From a data set's own panoptic segmentation."""
-    ANNOTATOR = "annotator"
-    """From a panoptic segmentation that a model made."""
-    ESTIMATE = "estimate"
-    """From the picture's colours and textures."""
-    EXACT = "exact"
-    """From the renderer."""
-    UNKNOWN = "unknown"
-    """Not at all."""
+from synth.sources.base import Known, Segment
 
 
 class Refusal(StrEnum):
@@ -85,7 +70,7 @@ def ground_of(known: Known, mask: np.ndarray) -> Ground:
 
 
 def exact_ground(mask: np.ndarray) -> Ground:
-    """Ground as the renderer gives it, bool[H, W] (`synth.scenery.render.Scenery.ground`)."""
+    """Ground as the renderer gives it, bool[H, W] (`synth.embedded.Scenery.ground`)."""
     return ground_of(Known.EXACT, mask)
 
 
@@ -107,8 +92,29 @@ def is_ground(category: str) -> bool:
     ground, `water-other`, `wall-stone` and `table-merged` are not. Stairs, roofs, rails and tables carry people, but
     not on the plane that perspective reckons with.
     """
-    name = category.lower().replace("_", " ").split(",")[0].split("-")[0]
-    return name.replace(" ", "") in STANDABLE
+    return _word(category) in STANDABLE
+
+
+def _word(category: str) -> str:
+    """What a category is, without its kinds and synonyms: `floor-wood` is `floor`."""
+    return category.lower().replace("_", " ").split(",")[0].split("-")[0].replace(" ", "")
+
+
+_OPEN_AIR = """
+    sky grass lawn sand beach snow road street crosswalk field playingfield sea mountain tree
+"""
+_OPEN = frozenset(_OPEN_AIR.split())
+"""Words for what is out of doors."""
+
+
+def in_open_air(segments: Sequence[Segment]) -> bool:
+    """Whether a picture is taken out of doors: a quarter of it shows what is there."""
+    open_air = sum(
+        np.count_nonzero(segment.mask)
+        for segment in segments
+        if not segment.is_thing and _word(segment.category) in _OPEN
+    )
+    return bool(segments) and bool(4 * open_air >= segments[0].mask.size)
 
 
 def panoptic_ground(

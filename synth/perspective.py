@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from synth.exact_math import dot, exp, log
-from synth.sources.base import ADULT_METRES
+from synth.sources.base import ADULT_METRES, SeenObject
 
 
 @dataclass(frozen=True)
@@ -125,16 +125,6 @@ A class is off by a quarter or so from one to the next of its kind; the fit is r
 
 
 @dataclass(frozen=True)
-class SeenObject:
-    """An object in a picture."""
-
-    category: str
-    """A key of `TYPICAL`; others are ignored."""
-    box: tuple[float, float, float, float]
-    """Left, top, width and height in pixels."""
-
-
-@dataclass(frozen=True)
 class Perspective:
     """What a picture's camera makes of sizes. Rows count from the top in pixels."""
 
@@ -142,8 +132,8 @@ class Perspective:
     """Row of the horizon; may lie outside the picture."""
     camera_height: float
     """Metres above the ground."""
-    known: Literal["objects", "drawn"]
-    """Fitted to objects, or drawn within what the ground's upper edge allows."""
+    known: Literal["exact", "objects", "drawn"]
+    """By the renderer, fitted to objects, or drawn within what the ground's upper edge allows."""
     objects: int = 0
     """How many objects were fitted."""
 

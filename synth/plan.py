@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from synth.framing import Framing
 from synth.harmonise import Harmony
+from synth.light import Cast
 from synth.sources.base import Rejections
 
 
@@ -16,12 +18,17 @@ class Finish:
 
     shadow: float = 0.0
     """Opacity of the contact shadow, 0 for none."""
+    cast: Cast | None = None
+    """The shadow that the sun casts."""
+    light: float = 0.0
+    """How far the colours go to the light at the feet, 0..1."""
     blend: str = "alpha"
     harmony: Harmony = field(default_factory=Harmony)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Finish:
-        return cls(**{**value, "harmony": Harmony(**value["harmony"])})
+        cast = None if value["cast"] is None else Cast(**value["cast"])
+        return cls(**{**value, "cast": cast, "harmony": Harmony(**value["harmony"])})
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class PlannedPerson:
     scale: float
     mirrored: bool
     origin: tuple[int, int]
+    """Of the figure before a cast shadow asks for a larger layer."""
     finish: Finish = field(default_factory=Finish)
 
 
@@ -49,6 +57,8 @@ class Plan:
     """How hard the scene is in its family's own measure, in 0..1 (see `synth.families`)."""
     background: dict[str, Any]
     """`source` (index into the recipe's background sources), `key`, `view` (which crop)."""
+    ground: str
+    """How the background's ground is known (`synth.sources.base.Known`)."""
     people: list[PlannedPerson]
     """Back to front."""
     asked: dict[int, float] = field(default_factory=dict)
@@ -79,6 +89,8 @@ class Notes:
 
     rejections: Rejections = field(default_factory=Rejections)
     unmet: Counter[str] = field(default_factory=Counter)
+    framings: list[tuple[Framing, Framing]] = field(default_factory=list)
+    """How each person was to be framed, and how they are."""
 
 
 class Unsuitable(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -27,13 +27,21 @@ class Pool(Generic[C]):
         role: `people` or `backgrounds`.
         sources: in the recipe's order.
         choices: all that they have.
+        problem: why the recipe has no use for a choice whose picture can be read, or None; looks at the picture.
     """
 
-    def __init__(self, role: str, sources: Sequence[Source], choices: Iterable[C]) -> None:
+    def __init__(
+        self,
+        role: str,
+        sources: Sequence[Source],
+        choices: Iterable[C],
+        problem: Callable[[C], str | None] | None = None,
+    ) -> None:
         self.role = role
+        self.problem: Callable[[C], str | None] | None = problem
         self.sources = sources
         self.choices: list[C] = list(choices)
-        """Only those whose pictures can be read, once `share_out` has looked."""
+        """Only those whose pictures can be read and are of use, once `share_out` has looked."""
         self.by_split: dict[str, list[C]] = {}
         """Filled by `share_out`."""
 
@@ -99,8 +107,11 @@ def share_out(recipe: Recipe, seed: int, survey: Survey | None, *pools: Pool[Any
             photos |= photos_of(pool.choices, pool.sources)
             files |= files_of(pool.choices, pool.sources)
         survey = Survey.of(photos, files)
+        for pool in pools:
+            if pool.problem is not None:
+                survey = survey.without(pool.role, pool.choices, pool.problem)
     for pool in pools:
-        pool.choices = survey.readable(pool.choices, pool.sources)
+        pool.choices = survey.usable(pool.role, pool.choices, pool.sources)
     split_of: dict[str, str] = {}
     for pool in pools:
         groups = {survey.leader(choice.ref.group) for choice in pool.choices}

@@ -54,7 +54,8 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the data set, and of its folder"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(@[0-9]+)?$",
+        description="name of the data set, and of its folder; with @VERSION it is for good (synth/published.json)",
     )
     description: str = Field(description="one sentence for the data card")
     families: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
@@ -90,17 +91,29 @@ class Recipe(BaseModel):
         default=0.15, description="nobody ends up less visible, but those of whom less was asked for"
     )
     tolerance: Share = Field(default=0.05, description="largest accepted |achieved - asked| visible ratio")
+    framing: str = Field(
+        default="coco",
+        description="table of how tall people are in the frame and where: a shipped one, or a .json file "
+        "(python -m synth.framing_survey)",
+    )
     stature: PositiveRange = Field(
-        default=(0.4, 1.0), description="a standing person's height, as a share of the scene's height"
+        default=(0.1, 1.5),
+        description="least and largest height of a person drawn from it, in heights of the scene",
     )
     max_upscale: float = Field(
         default=1.5, gt=0, allow_inf_nan=False, description="largest enlargement of a cut-out"
     )
+    allow_ungrounded: bool = Field(
+        default=False,
+        description="use backgrounds whose ground is unknown too, for people whom the frame's lower edge cuts; "
+        "false: they are left out",
+    )
     horizon: UnitRange = Field(
-        default=(0.38, 0.48), description="horizon row as a share of the height, where the source knows none"
+        default=(0.25, 0.55),
+        description="horizon row as a share of the height, where neither objects nor the ground's upper edge tell it",
     )
     camera_height: PositiveRange = Field(
-        default=(0.85, 1.05), description="camera height in statures, where the source knows none"
+        default=(1.2, 2.0), description="camera height in metres, where no object tells it"
     )
     background_views: int = Field(default=3, gt=0, description="different crops taken of one background")
     background_zoom: ZoomRange = Field(
@@ -108,6 +121,15 @@ class Recipe(BaseModel):
     )
     shadow: UnitRange = Field(
         default=(0.35, 0.6), description="opacity of the contact shadow; [0, 0] for none"
+    )
+    cast_shadow: UnitRange = Field(
+        default=(0.15, 0.4),
+        description="opacity of the shadow that the sun casts out of doors, where the source knows none; "
+        "[0, 0] for none at all",
+    )
+    light: UnitRange = Field(
+        default=(0.6, 0.9),
+        description="how far exposure, white balance and contrast go to those at the feet, in 0..1",
     )
     blends: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
         default={"alpha": 1}, min_length=1, description="blend -> weight (mildbench ls blends)"

@@ -9,6 +9,7 @@ from synth.blend import BLENDS
 from synth.catalogue import Catalogue
 from synth.fit import cast_shadow
 from synth.harmonise import harmonise
+from synth.light import grade_for, lay_shadow, relight
 from synth.plan import Plan
 from synth.rng import generator
 from synth.views import Backdrop
@@ -23,14 +24,20 @@ def render(plan: Plan, catalogue: Catalogue) -> tuple[Scene, np.ndarray, Backdro
         finish = planned.finish
         shadow = finish.shadow
         figure = catalogue.figure(planned.source, planned.key, planned.scale, planned.mirrored, shadow > 0)
-        figure = cast_shadow(figure, shadow)
+        figure, origin = cast_shadow(figure, shadow), planned.origin
+        if finish.light > 0:
+            figure = relight(figure, grade_for(figure, backdrop.image, origin, finish.light))
+        if finish.cast is not None:
+            foot = figure.foot
+            figure = lay_shadow(figure, finish.cast)
+            origin = (origin[0] + foot[0] - figure.foot[0], origin[1] + foot[1] - figure.foot[1])
         rng = generator(catalogue.seed, "noise", plan.index, planned.id)
-        figure = harmonise(figure, canvas, planned.origin, finish.harmony, rng)
-        figure = BLENDS.load(finish.blend)().blend(figure, canvas, planned.origin)
+        figure = harmonise(figure, canvas, origin, finish.harmony, rng)
+        figure = BLENDS.load(finish.blend)().blend(figure, canvas, origin)
         cutout = catalogue.cutout(planned.source, planned.key)
         facts = cutout.provenance, cutout.category, cutout.carried
         person = Person(planned.id, figure.keypoints, figure.parsing, *facts)
-        layer = Layer(figure.rgba, planned.origin, person, figure.shadow)
+        layer = Layer(figure.rgba, origin, person, figure.shadow)
         layer.paint(canvas)
         layers.append(layer)
     return Scene(sample_id(plan.index), backdrop.image, tuple(layers)), canvas, backdrop

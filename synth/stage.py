@@ -1,8 +1,8 @@
 """One scene of people on a background in the making: who could stand where, by the rules all families share.
 
-Each decision is one method: which background (`_background`), how tall somebody appears (`_stature`) and which row they
-stand on (`_foot_row`), where they stand from left to right (`places`, `in_front_of_somebody`), and whether that is a
-place to stand (`_stands_well`).
+Each decision is one method: which background (`_background`), how people are framed (`draw_framings`), which row
+somebody stands in (`_foot_row`), where they stand from left to right (`places`, `in_front_of_somebody`), and whether
+that is a place to stand (`_stands_well`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import numpy as np
 
 from synth.canvas import Canvas, Standing
 from synth.catalogue import PeopleCatalogue
+from synth.exact_math import exp
 from synth.fit import SizedFigure
+from synth.framing import Framing
 from synth.harmonise import Harmony
+from synth.light import Cast
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import shuffled, weighted
-from synth.sources.base import PersonChoice, Rejected
+from synth.sources.base import PersonChoice, Rejected, Sunlight
 from synth.splits import split_of_sample
 from synth.views import View
 
@@ -31,7 +34,21 @@ PEOPLE_READ = 48
 PLACES_TRIED = 24
 """Places drawn for a person whose place is not given by whom they hide."""
 MARGIN = 0.12
+"""So much of the frame at its lower edge is not enough to show somebody by: nothing but the hair would be seen."""
+SIDE = 0.03
 """A person's foot stays so far inside the frame, as a share of its width."""
+ASIDE = 0.15
+"""How far from where they were to be framed somebody may stand to have ground under their feet, as a share of the
+frame's width."""
+FRAMINGS_TRIED = 64
+"""Framings drawn of one person before any height will do that the ground has room for."""
+HEIGHTS = 64
+"""Heights that are tried for whether a background has room for them."""
+ALIKE = 0.12
+"""People who stand together differ so much in apparent height (standard deviation of the logarithm)."""
+
+SHADOW_LENGTHS = (0.4, 1.6)
+"""Of a shadow whose sun is drawn, in heights: a sun from 68 degrees down to 32."""
 
 Origin = tuple[int, int]
 
@@ -45,11 +62,18 @@ class Candidate:
     scale: float
     mirrored: bool
     finish: Finish
+    wanted: Framing
+    """How the person was to be framed."""
+    stature: float
+    """How tall the whole person is, in pixels."""
     foot_row: float
+    """The row the person stands in; below the frame for those whom it cuts."""
 
     @property
     def row(self) -> int:
         """Of the layer's origin."""
+        if self.choice.ref.cut_at_bottom:  # there are no feet
+            return round(self.foot_row - self.stature) - self.figure.top
         return round(self.foot_row) - self.figure.foot[1]
 
 
@@ -75,6 +99,7 @@ class Stage:
         self.recipe = catalogue.recipe
         self.rng = rng
         self.notes = Notes()
+        self.index = index
         self.split = split_of_sample(index, self.recipe.splits)
         self.canvas = Canvas(self.recipe.size)
         self.cast: list[Candidate] = []
@@ -82,6 +107,7 @@ class Stage:
         self.asked: dict[int, float] = {}
         """Person id -> visible ratio that the recipe asked for."""
         self.background, self.view = self._background()
+        self._sunlight = self._sun()
 
     @property
     def people(self) -> list[PlannedPerson]:
@@ -89,21 +115,69 @@ class Stage:
         return [standing.person for standing in self.canvas.standing]
 
     def _background(self) -> tuple[dict[str, Any], View]:
-        for choice in shuffled(self.rng, self.catalogue.backgrounds[self.split]):
-            number = int(self.rng.integers(self.recipe.background_views))
+        for choice, number in self.catalogue.background_of(self.index):
             try:
                 view = self.catalogue.view(choice.source, choice.ref.key, number)
             except Rejected as rejected:
                 self.notes.rejections.add(rejected)
                 continue
+            if not any(self._fits(view, height) for height in self._heights()):
+                self.notes.unmet[
+                    "a background passed over: nobody of the recipe's stature fits its ground"
+                ] += 1
+                continue
             return {"source": choice.source, "key": choice.ref.key, "view": number}, view
-        raise AllRejected(f"no background of split {self.split!r} can be read", self.notes.rejections)
+        raise AllRejected(f"no background of split {self.split!r} can be used", self.notes.rejections)
 
-    def draw_statures(self) -> list[float]:
-        """How tall each person of the scene is to appear, in pixels, farthest first."""
-        count = weighted(self.rng, self.recipe.crowd)
+    def draw_framings(self) -> list[Framing]:
+        """How the people of the scene are to be framed, farthest first.
+
+        As in life some stand together, and look about equally tall: as many as are to hide each other.
+        """
+        found: list[Framing] = []
+        for _ in range(weighted(self.rng, self.recipe.crowd)):
+            together = bool(found) and self.rng.random() < self.recipe.occlude
+            found.append(
+                (together and self._beside(found[int(self.rng.integers(len(found)))])) or self.draw_framing()
+            )
+        return sorted(found, key=lambda framing: framing.height)
+
+    def draw_framing(self) -> Framing:
+        """How somebody is to be framed for whom there is room."""
+        for _ in range(FRAMINGS_TRIED):
+            framing = self.catalogue.table.draw(self.rng)
+            if self._fits(self.view, framing.height):
+                return framing
+        heights = [height for height in self._heights() if self._fits(self.view, height)]
+        height = heights[int(self.rng.integers(len(heights)))]
+        return replace(framing, height=height, head=framing.foot - height)
+
+    def _beside(self, other: Framing) -> Framing | None:
+        """How somebody is to be framed who stands with somebody else; None where there is no room."""
+        height = other.height * float(exp(ALIKE * float(self.rng.standard_normal())))
+        if not self._fits(self.view, height):
+            return None
+        centre = self.catalogue.table.draw(self.rng).centre
+        return Framing(height, other.foot - height, centre)
+
+    def _heights(self) -> list[float]:
+        """The heights in question, in frame heights."""
         low, high = self.recipe.stature
-        return sorted((self.rng.uniform(low, high, count) * self.recipe.size).tolist())
+        return np.linspace(low, high, HEIGHTS).tolist()
+
+    def _fits(self, view: View, height: float) -> bool:
+        """Whether there is ground for somebody of a height, in frame heights, and they show from the head down."""
+        size = self.recipe.size
+        low, high = self.recipe.stature
+        stature = height * size
+        if not low <= height <= high or stature > self.catalogue.tallest[self.split]:
+            return False
+        row = view.row(stature)
+        if not 0 <= row - stature <= (1 - MARGIN) * size:
+            return False  # the head would be above the frame, or hardly anything else inside
+        if row - stature + self.catalogue.shown[self.split] * stature < size:
+            return False  # the frame would not cut them where their own photos did
+        return bool(view.standable[min(round(row), size)])
 
     def draw_ratio(self) -> float:
         """A visible ratio to ask for."""
@@ -112,14 +186,13 @@ class Stage:
         return round(float(self.rng.uniform(*band.range)), 3)
 
     def candidates(
-        self, pool: Sequence[PersonChoice], stature: float, *, front: bool, least_area: float = 0
+        self, pool: Sequence[PersonChoice], framing: Framing, *, least_area: float = 0
     ) -> Iterator[Candidate]:
         """People of a pool in random order, brought to size, as far as they fit in front of all who stand already.
 
         Args:
             pool: whom to draw from.
-            stature: how tall they are to appear, in pixels.
-            front: whether nobody is to stand in front of them.
+            framing: how they are to be framed.
             least_area: whoever covers fewer pixels is passed over before any work is done on them.
         """
         tried = read = 0
@@ -129,7 +202,7 @@ class Stage:
             if any(choice.ref.group == other.choice.ref.group for other in self.cast):
                 continue  # nobody meets a copy of themselves
             try:
-                yield self._candidate(choice, stature, front, least_area)
+                yield self._candidate(choice, framing, least_area)
             except CoversTooLittle:
                 read += 1
             except Unsuitable:
@@ -140,47 +213,59 @@ class Stage:
             else:
                 tried += 1
 
-    def _candidate(self, choice: PersonChoice, stature: float, front: bool, least_area: float) -> Candidate:
+    def _candidate(self, choice: PersonChoice, framing: Framing, least_area: float) -> Candidate:
         """One person brought to size; raises `Unsuitable` or `Rejected`."""
         size, ref = self.recipe.size, choice.ref
-        stature = self._stature(choice, stature)
+        stature = framing.height * size
+        if stature > self.recipe.max_upscale * ref.stature:
+            raise Unsuitable  # no cut-out is enlarged too far
         foot_row = self._foot_row(stature)
-        mirrored = bool(self.rng.random() < 0.5)
-        finish = self._finish()
-        if ref.cut_at_bottom:
-            # The picture that the person comes from ends here, so the frame has to as well; and whoever is cut
-            # off by the frame is nearest to the camera.
-            if not front:
-                raise Unsuitable
-            foot_row = size - 1 + stature * self.rng.uniform(0, 0.1)
-            finish = replace(finish, shadow=0.0)
+        scale = round(float(stature / ref.stature), 4)
+        if ref.cut_at_bottom and foot_row - stature + ref.height * scale < size:
+            raise Unsuitable  # the frame has to cut them where their own photo did, or above
         if self.cast and foot_row < self.cast[-1].foot_row:
             raise Unsuitable  # too small to stand in front of somebody
-        if foot_row - stature > (1 - MARGIN) * size:
-            raise Unsuitable  # told before any pixel is read
-        scale = round(float(stature / ref.height), 4)
-        if least_area > 0 and self.catalogue.cutout(choice.source, ref.key).area * scale**2 < least_area:
-            raise CoversTooLittle
+        mirrored = bool(self.rng.random() < 0.5)
+        finish = self._finish(foot_row)
+        if least_area > 0:
+            area = ref.area or self.catalogue.cutout(choice.source, ref.key).area
+            if area * scale**2 < least_area:
+                raise CoversTooLittle
         figure = self.catalogue.figure(choice.source, ref.key, scale, mirrored, finish.shadow > 0)
-        if foot_row - figure.foot[1] > (1 - MARGIN) * size:
-            raise Unsuitable  # nothing but the hair would show
-        return Candidate(choice, figure, scale, mirrored, finish, foot_row)
-
-    def _stature(self, choice: PersonChoice, wanted: float) -> float:
-        """How tall somebody appears who is to appear `wanted` pixels tall: no cut-out is enlarged too far."""
-        stature = min(wanted, self.recipe.max_upscale * choice.ref.height)
-        if stature < self.recipe.stature[0] * self.recipe.size:
+        candidate = Candidate(choice, figure, scale, mirrored, finish, framing, stature, foot_row)
+        if candidate.row + figure.top > (1 - MARGIN) * size:
             raise Unsuitable
-        return stature
+        return candidate
 
     def _foot_row(self, stature: float) -> float:
-        """The row that somebody stands on who appears `stature` pixels tall."""
-        return self.view.horizon + stature * self.view.camera_height
+        """The row that somebody stands in who appears `stature` pixels tall."""
+        return self.view.row(stature)
 
-    def _finish(self) -> Finish:
+    def _sun(self) -> Sunlight | None:
+        """The shadows that the sun casts in the scene, as they are in the picture, else drawn where there is a sky."""
+        view, rng, (low, high) = self.view, self.rng, self.recipe.cast_shadow
+        drawn = Sunlight(
+            float(rng.random()), float(rng.uniform(*SHADOW_LENGTHS)), round(float(rng.uniform(low, high)), 3)
+        )
+        if high == 0 or view.ground is None:
+            return None
+        return view.sunlight or (drawn if view.open_air else None)
+
+    def _cast(self, foot_row: float) -> Cast | None:
+        """The shadow of somebody who stands in a row."""
+        sun = self._sunlight
+        if sun is None or sun.opacity == 0 or foot_row >= self.recipe.size:
+            return None
+        foreshortening = (foot_row - self.view.perspective.horizon) / self.view.focal
+        return Cast.of(sun.azimuth, sun.length, foreshortening, sun.opacity)
+
+    def _finish(self, foot_row: float) -> Finish:
         recipe, rng = self.recipe, self.rng
+        shadow = round(float(rng.uniform(*recipe.shadow)), 3)
         return Finish(
-            shadow=round(float(rng.uniform(*recipe.shadow)), 3),
+            shadow=shadow if foot_row < recipe.size else 0.0,
+            cast=self._cast(foot_row),
+            light=round(float(rng.uniform(*recipe.light)), 3),
             blend=weighted(rng, recipe.blends),
             harmony=Harmony(
                 colour=round(float(rng.uniform(*recipe.colour_match)), 3),
@@ -221,11 +306,26 @@ class Stage:
         return Place(min(places)[1]) if places else None
 
     def places(self, candidate: Candidate) -> Iterator[Origin]:
-        """Random places to stand."""
-        for _ in range(PLACES_TRIED):
-            x = int(self.rng.uniform(MARGIN, 1 - MARGIN) * self.recipe.size) - candidate.figure.foot[0]
-            origin = (x, candidate.row)
-            if self._acceptable(candidate, origin, None):
+        """Random places to stand, spread over the frame as people are."""
+        size, (foot_x, foot_y) = self.recipe.size, candidate.figure.foot
+        centres = [candidate.wanted.centre] + [
+            self.catalogue.table.draw(self.rng).centre for _ in range(PLACES_TRIED - 1)
+        ]
+        ground = self.view.ground
+        free = (
+            np.ones(size, dtype=bool)
+            if ground is None
+            else ground[min(candidate.row + foot_y, size - 1)].copy()
+        )
+        edge = round(SIDE * size)
+        free[:edge] = free[size - edge :] = False
+        columns = np.flatnonzero(free)
+        if not len(columns):
+            return
+        for centre in centres:
+            column = int(columns[np.abs(columns - centre * size).argmin()])
+            origin = (column - foot_x, candidate.row)
+            if abs(column - centre * size) <= ASIDE * size and self._acceptable(candidate, origin, None):
                 yield origin
 
     def _acceptable(self, candidate: Candidate, origin: Origin, victim: Standing | None) -> bool:
@@ -245,9 +345,10 @@ class Stage:
     def _stands_well(self, candidate: Candidate, origin: Origin) -> bool:
         size, ground = self.recipe.size, self.view.ground
         foot_x, foot_y = origin[0] + candidate.figure.foot[0], origin[1] + candidate.figure.foot[1]
-        if not MARGIN * size <= foot_x < (1 - MARGIN) * size:
+        if not SIDE * size <= foot_x < (1 - SIDE) * size:
             return False
-        return ground is None or foot_y >= size or bool(ground[foot_y, foot_x])
+        # Whoever the frame cuts stands on what goes on below it.
+        return ground is None or bool(ground[min(foot_y, size - 1), foot_x])
 
     def put(self, candidate: Candidate, place: Place) -> None:
         """Have somebody stand in front of all who stand already."""
@@ -264,3 +365,13 @@ class Stage:
             place.victim.asked = self.asked[place.victim.person.id] = place.ratio
         self.cast.append(candidate)
         self.canvas.add(person, candidate.figure.mask)
+        self.notes.framings.append((candidate.wanted, self._framed(candidate, place.origin)))
+
+    def _framed(self, candidate: Candidate, origin: Origin) -> Framing:
+        """How somebody is framed who stands there."""
+        size = self.recipe.size
+        columns = np.flatnonzero(candidate.figure.mask.any(axis=0))
+        middle = origin[0] + (int(columns[0]) + int(columns[-1]) + 1) / 2
+        return Framing(
+            candidate.stature / size, (candidate.foot_row - candidate.stature) / size, middle / size
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,16 +27,20 @@ class Survey:
     """Group of a picture that cannot be read -> why."""
     alike: list[list[str]] = field(default_factory=list)
     """Groups whose pictures are near-duplicates of each other, so that they belong into one split."""
+    unsuitable: dict[str, str] = field(default_factory=dict)
+    """Name of a choice that the recipe has no use for (`_name`) -> why."""
     sha256: dict[Path, str] = field(default_factory=dict)
     """Of the bytes of every file: whether a source has changed. Not part of `to_json`: no worker asks."""
 
-    def readable(self, choices: Iterable[C], sources: Sequence[Source]) -> list[C]:
-        """The choices whose pictures can be read; the others are rejected, once a picture."""
+    def usable(self, role: str, choices: Iterable[C], sources: Sequence[Source]) -> list[C]:
+        """The choices whose pictures can be read and are of use; the others are rejected or left out, and counted."""
         found = []
         for choice in choices:
             if choice.ref.group in self.unreadable:
                 reason = Rejected(UNREADABLE, self.unreadable[choice.ref.group])
                 sources[choice.source].rejections.add(reason)
+            elif (why := self.unsuitable.get(_name(role, choice))) is not None:
+                sources[choice.source].left_out[why] += 1
             else:
                 found.append(choice)
         return found
@@ -50,7 +54,7 @@ class Survey:
         return {group: groups[0] for groups in self.alike for group in groups[1:]}
 
     def to_json(self) -> dict[str, Any]:
-        return {"unreadable": self.unreadable, "alike": self.alike}
+        return {"unreadable": self.unreadable, "alike": self.alike, "unsuitable": self.unsuitable}
 
     @classmethod
     def of(cls, photos: Mapping[str, Path], files: Iterable[Path]) -> Survey:
@@ -66,7 +70,20 @@ class Survey:
         looks = {group: found[photo][1] for group, photo in photos.items()}
         hashes = {group: look for group, look in looks.items() if isinstance(look, int)}
         unreadable = {group: look for group, look in looks.items() if isinstance(look, str)}
-        return cls(unreadable, alike(hashes), {path: sha256 for path, (sha256, _) in found.items()})
+        sha256s = {path: sha256 for path, (sha256, _) in found.items()}
+        return cls(unreadable, alike(hashes), sha256=sha256s)
+
+    def without(self, role: str, choices: Iterable[C], problem: Callable[[C], str | None]) -> Survey:
+        """The survey that also knows for which of a role's readable choices the recipe has no use, and why."""
+        readable = [choice for choice in choices if choice.ref.group not in self.unreadable]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            problems = zip(readable, pool.map(problem, readable), strict=True)
+            found = {_name(role, choice): why for choice, why in problems if why is not None}
+        return replace(self, unsuitable=self.unsuitable | found)
+
+
+def _name(role: str, choice: PersonChoice | BackgroundChoice) -> str:
+    return f"{role}/{choice.source}/{choice.ref.key}"
 
 
 def files_of(choices: Iterable[PersonChoice | BackgroundChoice], sources: Sequence[Source]) -> set[Path]:

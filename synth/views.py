@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -13,10 +13,28 @@ from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
 from synth import exact
 from synth.cache import MEGABYTE, Cache
+from synth.ground import Ground
+from synth.perspective import Perspective
 from synth.recipe import Recipe
 from synth.rng import generator
-from synth.sources.base import ADULT_METRES, Background, BackgroundChoice, BackgroundSource
+from synth.setting import ground_in, setting_of
+from synth.sources.base import (
+    ADULT_METRES,
+    Background,
+    BackgroundChoice,
+    BackgroundSource,
+    Known,
+    Sunlight,
+)
 
+LETTERED = frozenset(("stop sign", "clock", "book", "keyboard", "bus", "tv", "laptop"))
+"""Things with letters or figures on them: a picture of one is not mirrored."""
+ROOM = 0.03
+"""Share of a row's pixels that are ground, from which somebody may stand in it."""
+CUTS_TRIED = 12
+"""Cuts drawn of a picture before the one with most ground is taken."""
+ENOUGH = 0.08
+"""Share of a cut that is ground, from which no other is drawn."""
 VIEW_CACHE = 32 * MEGABYTE
 """For backgrounds as scenes show them, which are soon made again from those that their source gave."""
 
@@ -46,16 +64,38 @@ class Backdrop:
 class View(Backdrop):
     """A backdrop on whose ground people can stand."""
 
-    horizon: float
-    """Row of the horizon, in pixels."""
-    camera_height: float
-    """In statures: a person whose feet are at row y is (y - horizon) / camera_height pixels tall."""
+    perspective: Perspective
+    """In the crop's pixels."""
+    focal: float
+    """Focal length in the crop's pixels."""
+    known: Known
+    """How the ground is known."""
     ground: np.ndarray | None
     """bool[size, size]: where feet may stand, None when unknown."""
+    open_air: bool
+    """Whether the sun could shine here, for all that is known."""
+    sunlight: Sunlight | None
+    """The shadows that it casts, where there are any."""
 
     @property
     def nbytes(self) -> int:
         return super().nbytes + (0 if self.ground is None else self.ground.nbytes)
+
+    def row(self, stature: float) -> float:
+        """The row in which an adult stands who appears `stature` pixels tall."""
+        return self.perspective.row(ADULT_METRES, stature)
+
+    @cached_property
+    def standable(self) -> np.ndarray:
+        """bool[size + 1]: in which rows there is room to stand; the last stands for all below the frame.
+
+        Where the ground is unknown nobody shows their feet.
+        """
+        size = self.image.shape[0]
+        if self.ground is None:
+            return np.arange(size + 1) == size
+        rows = np.count_nonzero(self.ground, axis=1) >= max(1, round(ROOM * size))
+        return np.append(rows, rows[-1])
 
 
 class Views:
@@ -88,29 +128,49 @@ class Views:
         """Crop `number` of a background; raises `Rejected`."""
         return self._views.get((source, key, number), lambda: self._crop(source, key, number))
 
-    def _background(self, source: int, key: str) -> Background:
+    def _background(self, source: int, key: str) -> tuple[Background, Ground]:
         read = self._sources[source].background
-        return self._read.get(("background", source, key), lambda: read(key))
+
+        def make() -> _Read:
+            background = read(key)
+            return _Read(background, ground_in(background))
+
+        found = self._read.get(("background", source, key), make)
+        return found.background, found.ground
 
     def _crop(self, source: int, key: str, number: int) -> View:
         recipe = self._recipe
-        background = self._background(source, key)
+        background, ground = self._background(source, key)
         rng = generator(self._seed, "view", self._sources[source].name, key, number)
+        setting = setting_of(background, ground, recipe, rng)
         height, width = background.image.shape[:2]
-        cut = cut_square(rng, height, width, recipe)
-        drawn = rng.uniform(*recipe.horizon), rng.uniform(*recipe.camera_height)
-        horizon, camera = drawn[0] * recipe.size, drawn[1]
-        if background.horizon is not None and background.camera_height is not None:
-            horizon = (background.horizon * height - cut.top) * recipe.size / cut.side
-            camera = background.camera_height / ADULT_METRES
-        ground = None if background.ground is None else cut.mask(background.ground)
+        mask = setting.ground.mask
+        cut = cut_ground(rng, height, width, recipe, mask)
+        if any(item.category in LETTERED for item in background.objects):
+            cut = replace(cut, mirrored=False)
+        scale = recipe.size / cut.side
+        seen = setting.perspective
+        sunlight = background.sunlight
+        if cut.mirrored and sunlight is not None:
+            sunlight = replace(sunlight, azimuth=-sunlight.azimuth)
         return View(
             *self._stored.picture(cut.image(background.image), source, key),
             background.provenance,
-            float(horizon),
-            float(camera),
-            ground,
+            replace(seen, horizon=(seen.horizon - cut.top) * scale),
+            setting.focal * scale,
+            setting.ground.known,
+            None if mask is None else cut.mask(mask),
+            background.open_air or setting.ground.known is Known.ESTIMATE,
+            sunlight,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A background as its source gives it, and its ground."""
+
+    background: Background
+    ground: Ground
 
 
 class Stored:
@@ -161,6 +221,10 @@ class Cut:
         """Whether all of a mask lies inside the square."""
         return np.count_nonzero(mask[self._window]) == np.count_nonzero(mask)
 
+    def share(self, mask: np.ndarray) -> float:
+        """Which share of the square a mask covers."""
+        return int(np.count_nonzero(mask[self._window])) / self.side**2
+
     def _turned(self, plane: np.ndarray) -> np.ndarray:
         return cv2.flip(plane, 1) if self.mirrored else plane
 
@@ -173,3 +237,20 @@ def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe
         int(rng.integers((height - side) // 2, height - side + 1)),
     )
     return Cut(left, top, side, bool(rng.random() < 0.5), recipe.size)
+
+
+def cut_ground(
+    rng: np.random.Generator, height: int, width: int, recipe: Recipe, ground: np.ndarray | None
+) -> Cut:
+    """Draw a cut that shows ground, bool[height, width], where that is known."""
+    cuts = []
+    while True:
+        cut = cut_square(rng, height, width, recipe)
+        if ground is None:
+            return cut
+        share = cut.share(ground)
+        if share >= ENOUGH:
+            return cut
+        cuts.append((share, cut))
+        if len(cuts) == CUTS_TRIED:
+            return max(cuts, key=lambda item: item[0])[1]

@@ -192,25 +192,27 @@ def test_a_comparison_without_an_interval_is_a_tie() -> None:
     [(0.0, "0.0-0.1"), (0.1, "0.1-0.2"), (0.3, "0.3-0.4"), (0.95, "0.9-1.0"), (1.0, "0.9-1.0")],
 )
 def test_visible_ratio_bins(ratio: float, label: str) -> None:
-    assert strata(ratio, None, 0.1, None, None)["visible_ratio"] == label
+    assert strata(ratio, None, 0.1, None, None, None)["visible_ratio"] == label
 
 
 def test_strata() -> None:
     assert len(STRATA["visible_ratio"]) == 10
-    assert strata(None, None, 0.05, None, None) == {
+    assert strata(None, None, 0.05, None, None, None) == {
         "visible_ratio": UNKNOWN,
         "people": UNKNOWN,
         "mask_share": "5-10%",
         "family": UNKNOWN,
         "difficulty": UNKNOWN,
+        "ground": UNKNOWN,
     }
-    known = strata(0.5, 9, 0.4, "occlusion", 0.2)
+    known = strata(0.5, 9, 0.4, "occlusion", 0.2, "exact")
     assert known == {
         "visible_ratio": "0.5-0.6",
         "people": "7+",
         "mask_share": ">=40%",
         "family": "occlusion",
         "difficulty": "occlusion 0.2-0.4",
+        "ground": "exact",
     }
     with pytest.raises(ValueError, match="mask_share"):
-        strata(None, None, 1.5, None, None)
+        strata(None, None, 1.5, None, None, None)

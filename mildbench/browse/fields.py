@@ -53,7 +53,7 @@ def facts(gallery: Gallery, sample_id: str) -> dict[str, Any]:
     row = {str(key): _plain(value) for key, value in gallery.facts.loc[sample_id].items()}
     people, family = row["people"], row["family"]
     bins = statistics.strata(
-        row["visible_ratio"], None if people is None else int(people), row["mask_share"], family, None
+        row["visible_ratio"], None if people is None else int(people), row["mask_share"], family, None, None
     )
     return row | {"people": None if people is None else int(people), "visible_bin": bins["visible_ratio"]}
 

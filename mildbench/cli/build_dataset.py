@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,13 @@ def build_dataset(
             help="Refuse backgrounds in which this annotator (mildbench ls annotators) finds a person."
         ),
     ] = None,
+    allow_ungrounded: Annotated[
+        bool,
+        typer.Option(
+            "--allow-ungrounded",
+            help="Use backgrounds whose ground is unknown, too, for people cut by the frame's lower edge.",
+        ),
+    ] = False,
     count: Annotated[int | None, typer.Option(help="Number of scenes. [default: the recipe's]")] = None,
     size: Annotated[
         int | None, typer.Option(help="Width and height in pixels. [default: the recipe's]")
@@ -65,6 +72,7 @@ def build_dataset(
     from mildbench.progress import tracking
     from synth import recipe as recipes
     from synth.build import build
+    from synth.published import verdict
 
     layout = check_format(format)
     wanted = recipe or ("multi-ip" if people or backgrounds else "demo")
@@ -72,6 +80,7 @@ def build_dataset(
         "people": people,
         "backgrounds": backgrounds,
         "check_people": check_people,
+        "allow_ungrounded": allow_ungrounded or None,
         "count": count,
         "size": size,
         "train_jpeg": train_jpeg,
@@ -88,6 +97,8 @@ def build_dataset(
         info = build(chosen, seed, target, engine, advance, format=layout)
     for line in _account(info, target):
         typer.echo(line)
+    if (told := verdict(chosen, info)) is not None:
+        typer.echo(told)
 
 
 def _preview(recipe: Recipe, seed: int) -> Iterator[str]:
@@ -122,6 +133,9 @@ def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
             f"  achieved   {_bars(ratio['achieved_histogram'])}  Wasserstein-1 to the wishes "
             f"{ratio['wasserstein_asked_achieved']}, to the recipe {ratio['wasserstein_recipe_achieved']}"
         )
+    yield from _framing(info.report["framing"])
+    grounds = ", ".join(f"{count} {known}" for known, count in info.report["scenes_by_ground"].items())
+    yield f"ground known by: {grounds}"
     for wish, times in info.report["unmet_wishes"].items():
         yield f"{times}x {wish}"
     rejected = [source.rejected for source in info.sources] + [info.report["rejected_while_building"]]
@@ -132,6 +146,22 @@ def _account(info: DatasetInfo, target: Path) -> Iterator[str]:
     if alike := info.report["near_duplicates"]:
         yield f"{len(alike)} sets of nearly equal source pictures kept in one split each, e.g. {', '.join(alike[0])}"
     yield f"fingerprint {info.fingerprint[:12]}"
+
+
+def _framing(report: dict[str, Any]) -> Iterator[str]:
+    """How people are framed, beside how they are in life."""
+    from synth.framing import MEASURES
+
+    if not report["people"]:
+        return
+    cut, in_life = report["cut"], report["cut_table"]
+    yield f"framing: {report['people']} people, {cut:.0%} cut by the frame (in life {in_life:.0%}); medians:"
+    yield "           in life  asked  achieved  Wasserstein-1 to the wishes, to life"
+    for name in MEASURES:
+        one = report[name]
+        medians = f"{one['median_table']:7.2f}  {one['median_asked']:5.2f}  {one['median_achieved']:8.2f}"
+        distances = f"{one['wasserstein_asked_achieved']:27.3f}, {one['wasserstein_table_achieved']:.3f}"
+        yield f"  {name:<7}  {medians}  {distances}"
 
 
 def _bars(counts: list[int]) -> str:

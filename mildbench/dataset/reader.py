@@ -140,6 +140,7 @@ class Dataset:
             "split": row["split"],
             "family": row["family"],
             "difficulty": row["difficulty"],
+            "ground": row["ground"],
             "people": row["people"],
             "visible_ratio": _hardest_ratio(triplet),
             "mask_share": float(triplet.mask.mean()),

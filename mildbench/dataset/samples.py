@@ -24,6 +24,7 @@ def write_scene(
     split: str,
     family: str,
     difficulty: float,
+    ground: str,
     composite: np.ndarray,
     jpeg: int | None,
     background_file: bytes,
@@ -40,6 +41,7 @@ def write_scene(
         split: the split it belongs to.
         family: scenario family, a stratum.
         difficulty: 0..1, in the family's own measure; a stratum.
+        ground: how it is known where in the background people can stand; a stratum.
         composite: uint8[H, W, 3], the scene's, which the caller has made while rendering.
         jpeg: quality at which the composite is stored; None: as PNG.
         background_file: the scene's background as a file of the same kind, encoded by the caller, who may use it
@@ -91,6 +93,7 @@ def write_scene(
         "split": split,
         "family": family,
         "difficulty": difficulty,
+        "ground": ground,
         "width": width,
         "height": height,
         "people": len(persons),

@@ -38,7 +38,7 @@ class SourceInfo(Strict):
 class DatasetInfo(Strict):
     """`dataset.json`."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     name: str
     mildbench_version: str
     source: Literal["scenes", "pairs"]
@@ -130,6 +130,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("split", pa.string()),
         ("family", pa.string()),
         ("difficulty", pa.float64()),
+        ("ground", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("people", pa.int16()),
@@ -157,7 +158,8 @@ changes with it, shadow and reflection too; `name` is what the sample was called
 or place that it shares with others; all that takes knowing the people is null. In a scene these columns are null: its
 mask follows from the layers.
 
-`persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
+`ground` is how it is known where people can stand in the background: exact (rendered), panoptic, annotator, estimate or
+unknown. `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
 where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.
 `plan` is JSON: what `synth` rendered the scene from. `content_sha256` is what `mildbench.dataset.content` says of
 pixels, labels, row and annotations.

@@ -16,7 +16,7 @@ from mildbench.results.folder import RunFolder
 from mildbench.results.panel import Panel
 from mildbench.results.scores import Inputs, schema_of
 
-SCORE_REVISION = 2
+SCORE_REVISION = 3
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
 
 Row = dict[str, Any]

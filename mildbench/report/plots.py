@@ -49,6 +49,7 @@ TITLES = {
     "people": "people in the picture",
     "mask_share": "mask area, share of the picture",
     "family": "scenario family",
+    "ground": "how it is known where people can stand",
     "difficulty": "family and measured difficulty (0 easy, 1 hard)",
 }
 """Stratification -> what its axis says."""

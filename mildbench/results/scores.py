@@ -11,9 +11,9 @@ from mildbench import statistics
 from mildbench.results.panel import Panel
 from mildbench.results.summary import Estimate
 
-STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share", "difficulty")
+STRATA = ("scene", "split", "family", "people", "visible_ratio", "mask_share", "difficulty", "ground")
 """The keys of `Triplet.meta` that are columns; a missing one is null."""
-STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty")
+STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty", "ground")
 """Columns by which aggregates are split, in the order of `statistics.strata`'s arguments."""
 
 
@@ -38,6 +38,7 @@ FIXED = pa.schema(
         ("visible_ratio", pa.float64()),
         ("mask_share", pa.float64()),
         ("difficulty", pa.float64()),
+        ("ground", pa.string()),
         ("error", pa.string()),
         *((name, pa.string()) for name in Inputs._fields),
         ("raw_sha256", pa.string()),

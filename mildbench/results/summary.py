@@ -108,7 +108,7 @@ class Stratum(Strict):
     """The headline columns over a part of the samples."""
 
     by: str
-    """`visible_ratio`, `people`, `mask_share`, `family` or `difficulty`."""
+    """`visible_ratio`, `people`, `mask_share`, `family`, `difficulty` or `ground`."""
     label: str
     samples: int
     estimates: list[Estimate]

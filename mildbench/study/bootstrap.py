@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import norm, t
 
-from mildbench.statistics import LEVEL, RESAMPLES
+from mildbench.statistics import LEVEL
+
+RESAMPLES = 1000
 
 
 def draws(scenes: int, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:

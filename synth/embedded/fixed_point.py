@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import exp
+from synth.exact_math import exp
 
 F32 = NDArray[np.float32]
 

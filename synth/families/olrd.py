@@ -33,6 +33,7 @@ from synth.sources.base import (
     SEGMENTED,
     BackgroundChoice,
     Cutout,
+    Known,
     Rejected,
     Segment,
     SegmentedSource,
@@ -103,6 +104,10 @@ class PictureCatalogue:
     def picture(self, source: int, key: str, number: int) -> _Picture:
         """Crop `number` of a picture with its objects; raises `Rejected`."""
         return self._picture(source, key, number)
+
+    def known(self, source: int) -> Known:
+        """How the ground in a source's pictures is known."""
+        return self._sources[source].known
 
     def figure(self, source: int, key: str, scale: float, mirrored: bool, shadow: bool) -> SizedFigure:
         return fit(self.cutout(source, key), scale, mirrored, room_for_shadow=shadow)
@@ -200,7 +205,8 @@ class Olrd(Family[PictureCatalogue]):
                 continue
             background: dict[str, Any] = {"source": choice.source, "key": choice.ref.key, "view": number}
             planned, share = person
-            return Plan(self.index, split, self.name, round(share, 6), background, [planned]), notes
+            ground = str(self.catalogue.known(choice.source))
+            return Plan(self.index, split, self.name, round(share, 6), background, ground, [planned]), notes
         raise AllRejected(f"no picture of split {split!r} has an object to move", notes.rejections)
 
     def _moved_object(

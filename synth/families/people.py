@@ -10,6 +10,7 @@ import numpy as np
 
 from synth.catalogue import PeopleCatalogue
 from synth.families.base import Family
+from synth.framing import Framing
 from synth.plan import AllRejected, Notes, Plan
 from synth.recipe import Recipe
 from synth.sources.base import PersonChoice
@@ -17,6 +18,8 @@ from synth.stage import Candidate, Place, Stage
 
 PEOPLE_COMPARED = 4
 """People of whom the one for the best place is taken."""
+RETRIES = 8
+"""Framings tried in vain before a scene is given up."""
 
 
 class PeopleFamily(Family[PeopleCatalogue]):
@@ -56,33 +59,43 @@ class PeopleFamily(Family[PeopleCatalogue]):
 
     def plan(self) -> tuple[Plan, Notes]:
         stage = self.stage
-        statures = stage.draw_statures()
-        for position, stature in enumerate(statures):
-            self._add_somebody(stature, front=position == len(statures) - 1)
+        framings = stage.draw_framings()
+        for framing in framings:
+            self._add_somebody(framing)
+        for _ in range(RETRIES):
+            if stage.cast:
+                break
+            self._add_somebody(stage.draw_framing())
         if not stage.cast:
             raise AllRejected(
                 f"no person of split {stage.split!r} fits scene {self.index}", stage.notes.rejections
             )
-        if missing := len(statures) - len(stage.cast):
+        if (missing := len(framings) - len(stage.cast)) > 0:
             stage.notes.unmet["a person left out: nobody fits who keeps the others visible"] += missing
-        difficulty = round(self.difficulty(), 6)
         plan = Plan(
-            self.index, stage.split, self.label(), difficulty, stage.background, stage.people, stage.asked
+            self.index,
+            stage.split,
+            self.label(),
+            round(self.difficulty(), 6),
+            stage.background,
+            str(stage.view.known),
+            stage.people,
+            stage.asked,
         )
         return plan, stage.notes
 
-    def _add_somebody(self, stature: float, *, front: bool) -> None:
+    def _add_somebody(self, framing: Framing) -> None:
         """Put one more person in front of those who stand already; nobody if nobody fits."""
         stage = self.stage
         if stage.cast and self.hides and self.rng.random() < self.recipe.occlude:
-            if self._hide_somebody(stature, front=front):
+            if self._hide_somebody(framing):
                 return
             stage.notes.unmet["a visible ratio given up: nobody behind can be hidden so far"] += 1
-        candidates = stage.candidates(self.pool(), stature, front=front)
+        candidates = stage.candidates(self.pool(), framing)
         if found := self.settle(islice(candidates, PEOPLE_COMPARED)):
             stage.put(*found)
 
-    def _hide_somebody(self, stature: float, *, front: bool) -> bool:
+    def _hide_somebody(self, framing: Framing) -> bool:
         """Put one more person so that somebody behind keeps a drawn visible ratio; False if nobody fits.
 
         The ratio is tried with several people before it is given up: drawing another each time would favour the
@@ -92,7 +105,7 @@ class PeopleFamily(Family[PeopleCatalogue]):
         hidden = min(
             (other.visible_area - ratio * other.amodal_area for other in stage.victims()), default=np.inf
         )
-        for candidate in stage.candidates(self.pool(), stature, front=front, least_area=hidden):
+        for candidate in stage.candidates(self.pool(), framing, least_area=hidden):
             if (place := stage.in_front_of_somebody(candidate, ratio)) is not None:
                 stage.put(candidate, place)
                 return True

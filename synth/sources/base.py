@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -73,11 +74,21 @@ class PersonRef:
     group: str
     """The source image: everything of one group goes to one split."""
     height: int
-    """Height in source pixels."""
+    """Height in source pixels of what there is of them."""
     cut_at_bottom: bool = False
     """The source image ends below the hips or knees; such a person can only stand at the frame's lower edge."""
     carries: bool = False
     """Whether an object that the person carries or rides is part of the cut-out."""
+    whole: int | None = None
+    """Height in source pixels that all of the person would have, where `height` is of a part."""
+
+    area: int | None = None
+    """Source pixels of the mask, where the source has seen it already."""
+
+    @property
+    def stature(self) -> int:
+        """Height in source pixels of the whole person."""
+        return self.whole or self.height
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,9 +141,46 @@ class BackgroundChoice:
     ref: BackgroundRef
 
 
+class Known(StrEnum):
+    """How a picture's ground is known."""
+
+    PANOPTIC = "panoptic"
+    """From a data set's own panoptic segmentation."""
+    ANNOTATOR = "annotator"
+    """From a panoptic segmentation that a model made."""
+    ESTIMATE = "estimate"
+    """From the picture's colours and textures."""
+    EXACT = "exact"
+    """From the renderer."""
+    UNKNOWN = "unknown"
+    """Not at all."""
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """An object in a picture."""
+
+    category: str
+    """As COCO calls it."""
+    box: tuple[float, float, float, float]
+    """Left, top, width and height in pixels."""
+
+
+@dataclass(frozen=True)
+class Sunlight:
+    """The shadows that the sun casts in a picture."""
+
+    azimuth: float
+    """Direction in which they fall, in turns: 0 away from the camera, 1/4 to the right."""
+    length: float
+    """In heights of who casts them."""
+    opacity: float
+    """At the feet, 0..1."""
+
+
 @dataclass(frozen=True, eq=False)
 class Background:
-    """A picture without people, and what is known of its camera."""
+    """A picture without people, and what its source knows of the place and of the camera."""
 
     image: np.ndarray
     """uint8[H, W, 3]."""
@@ -141,8 +189,18 @@ class Background:
     """Row of the horizon as a share of the height, or None when unknown."""
     camera_height: float | None = None
     """Metres above the ground, or None when unknown."""
+    focal: float | None = None
+    """Focal length as a share of the longer side, or None when unknown."""
     ground: np.ndarray | None = None
     """bool[H, W]: where feet may stand, or None when unknown."""
+    known: Known = Known.UNKNOWN
+    """By whom; UNKNOWN exactly when `ground` is None."""
+    open_air: bool = False
+    """Whether the sky is above the ground, for all that is known."""
+    sunlight: Sunlight | None = None
+    """The shadows there are, or None when there are none or nothing is known of them."""
+    objects: tuple[SeenObject, ...] = ()
+    """What is seen in the picture, as far as known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +286,9 @@ class PeopleSource(Source):
 class BackgroundSource(Source):
     """Clean pictures, without people."""
 
+    rendered = False
+    """Whether these are places made for people to stand in, so that nobody needs to look at each."""
+
     @abstractmethod
     def backgrounds(self) -> Sequence[BackgroundRef]:
         """All usable backgrounds, in a stable order. Raises `UserError` when the source cannot be read."""
@@ -235,6 +296,10 @@ class BackgroundSource(Source):
     @abstractmethod
     def background(self, key: str) -> Background:
         """Read one. Raises `Rejected` when it cannot be used."""
+
+    def place(self, key: str) -> Background:
+        """The same, for whoever looks where people could stand, and not whether some are there already."""
+        return self.background(key)
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -247,6 +312,11 @@ def read_photo(path: Path) -> np.ndarray:
 
 class SegmentedSource(Source):
     """Pictures whose every object and background region is known: what OLRD moves objects in."""
+
+    @property
+    def known(self) -> Known:
+        """By whom the segments are known."""
+        return Known.PANOPTIC
 
     @abstractmethod
     def images(self) -> Sequence[BackgroundRef]:

@@ -95,14 +95,15 @@ class CcpPeople(PeopleSource):
             raise LeftOut("cut by the image's border")
         if without_specks(mask).sum() < IN_ONE_PIECE * mask.sum():
             raise LeftOut("in pieces")
-        return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags)))
+        area = int(np.count_nonzero(mask))
+        return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags)), area=area)
 
     def _annotation(self, key: str) -> np.ndarray:
         """uint8[H, W], indices of `_tags`, not all 0; raises `Rejected`."""
         tags = _variable(self._annotation_file(key), "groundtruth")
         if tags.ndim != 2 or tags.dtype.kind not in "uif":
             raise Rejected("annotation is not a matrix of numbers", key)
-        if not np.isin(tags, np.arange(len(self._tags))).all():
+        if not ((tags >= 0) & (tags < len(self._tags)) & (tags % 1 == 0)).all():
             raise Rejected("annotation has values that are no tags", key)
         if not tags.any():
             raise Rejected("empty mask", key)

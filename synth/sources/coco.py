@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
-from mildbench.posture import feet, hidden_leg, seated
+from mildbench.posture import feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
+from synth.ground import in_open_air, panoptic_ground
 from synth.sources.base import (
     Background,
     BackgroundRef,
@@ -28,6 +31,8 @@ from synth.sources.base import (
     PersonRef,
     Rejected,
     Rejections,
+    SeenObject,
+    Segment,
 )
 from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
@@ -39,10 +44,15 @@ from synth.sources.coco_folder import (
     group_of,
 )
 from synth.sources.crop import cut_out, without_specks
-from synth.sources.names import called, in_order
+from synth.sources.names import called, in_order, means_people
+from synth.sources.panoptic import PanopticImages
 
 BORDER = 2
 """A box within so many pixels of the image border counts as cut by it."""
+FACE = slice(0, 5)
+"""Nose, eyes and ears among the keypoints."""
+FACE_POINTS = 2
+"""So many visible of them are a face."""
 IN_ONE_PIECE = 0.97
 """Smallest share of a person in one piece; a bar, a table or another person cuts others in two."""
 
@@ -177,7 +187,37 @@ class CocoPeople(PeopleSource):
             raise LeftOut("no foot seen")
         mask, belongings = self._cut_mask(key, item)
         _check_whole(mask, belongings, points, h, cut_at_bottom)
-        return PersonRef(key, group_of(record), round(h), cut_at_bottom, carries=bool(belongings.things))
+        if self._company(key, item, mask, points):
+            raise LeftOut("somebody else in the cut-out")
+        whole = upright(points) if cut_at_bottom else None
+        return PersonRef(
+            key,
+            group_of(record),
+            round(h),
+            cut_at_bottom,
+            carries=bool(belongings.things),
+            whole=None if whole is None else max(round(whole[1]), round(h)),
+            area=int(np.count_nonzero(mask)),
+        )
+
+    def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:
+        """Whether the face of somebody else is in the cut-out, bool[H, W]: the outline goes around two people."""
+        own = points[FACE]
+        for other in self._keys_of[item["image_id"] or ""]:
+            if other == key:
+                continue
+            with contextlib.suppress(Rejected):
+                face = _keypoints(self._annotations[other], other)[FACE]
+                seen = face[face[:, 2] == 2, :2]
+                column, row = np.rint(seen).astype(int).T
+                inside = (column >= 0) & (column < mask.shape[1]) & (row >= 0) & (row < mask.shape[0])
+                if (
+                    inside.any()
+                    and mask[row[inside], column[inside]].sum() >= FACE_POINTS
+                    and not _same(own, face)
+                ):
+                    return True
+        return False
 
     def _record(self, item: Item, where: str) -> Item:
         record = self._content.records.get(item["image_id"] or "")
@@ -247,7 +287,10 @@ class CocoPeople(PeopleSource):
 
 
 class CocoBackgrounds(BackgroundSource):
-    """Images in which `instances_SPLIT.json` has no person at all; crowd regions count as people.
+    """Images without a person: by `instances_SPLIT.json`, in which crowd regions count as people, or, where there is
+    none, by `panoptic_SPLIT.json`, as `mildbench segment` makes it.
+
+    A panoptic segmentation tells the ground, where there is one; instances, or else its things, tell the scale.
 
     Args:
         path: the COCO folder.
@@ -264,12 +307,17 @@ class CocoBackgrounds(BackgroundSource):
         self.min_side = min_side
         self.label = label
         self.rejections = Rejections()
+        has = {kind: self._folder.annotation_file(kind).is_file() for kind in ("instances", "panoptic")}
+        self._segmented = PanopticImages(path, split, min_side) if has["panoptic"] else None
+        self._by_segments = self._segmented if not has["instances"] else None
 
     @property
     def _instances(self) -> Instances:
         return self._folder.instances(self.label)
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
+        if self._by_segments is not None:
+            return self._unpeopled(self._by_segments)
         instances = self._instances
         for problem in instances.problems:
             self.rejections.add(problem)
@@ -287,18 +335,78 @@ class CocoBackgrounds(BackgroundSource):
                 found.append(BackgroundRef(key, group_of(record)))
         return found
 
+    def _unpeopled(self, pictures: PanopticImages) -> Sequence[BackgroundRef]:
+        """The segmented pictures in which no segment is of a person."""
+        found, people = [], 0
+        for ref in pictures.images():
+            if any(means_people(name, self.label) for name in pictures.categories(ref.key)):
+                people += 1
+            else:
+                found.append(ref)
+        self.rejections = pictures.rejections
+        self.left_out.clear()
+        self.left_out.update(pictures.left_out)
+        if people:
+            self.left_out["a person in it"] = people
+        return found
+
     def photo(self, key: str) -> Path:
+        if self._by_segments is not None:
+            return self._by_segments.photo(key)
         return self._folder.photo(self._instances.records[key])
 
+    def files(self, key: str) -> Sequence[Path]:
+        segmented = self._segmentation_of(key)
+        return [self.photo(key)] if segmented is None else segmented.files(key)
+
     def annotation(self, key: str) -> Any:
-        return self._folder.facts(self._instances.records[key], self._instances.licences)
+        segmented = self._segmentation_of(key)
+        segments = None if segmented is None else segmented.annotation(key)
+        if self._by_segments is not None:
+            return segments
+        facts = self._folder.facts(self._instances.records[key], self._instances.licences)
+        return [facts, [[item.category, item.box] for item in self._seen(key)], segments]
 
     def background(self, key: str) -> Background:
-        instances = self._instances
-        record = instances.records[key]
-        image, sha256 = self._folder.image(record)
-        licence = self._folder.licence_of(record, instances.licences)
-        return Background(image, Provenance(self.name, record["file_name"], sha256, licence))
+        segmented = self._segmentation_of(key)
+        if segmented is None:
+            record = self._instances.records[key]
+            image, sha256 = self._folder.image(record)
+            licence = self._folder.licence_of(record, self._instances.licences)
+            provenance = Provenance(self.name, record["file_name"], sha256, licence)
+            return Background(image, provenance, objects=self._seen(key))
+        picture = segmented.image(key)
+        ground = panoptic_ground(picture.segments, picture.image.shape[:2], segmented.known)
+        return Background(
+            picture.image,
+            replace(picture.provenance, source=self.name, annotation=None),
+            ground=ground.mask,
+            known=segmented.known,
+            open_air=in_open_air(picture.segments),
+            objects=self._seen(key) if self._by_segments is None else _things(picture.segments),
+        )
+
+    def _segmentation_of(self, key: str) -> PanopticImages | None:
+        segmented = self._segmented
+        return segmented if segmented is not None and key in segmented else None
+
+    def _seen(self, key: str) -> tuple[SeenObject, ...]:
+        """What the instances say is in an image; a broken box says nothing."""
+        found = []
+        for item in self._instances.things.get(key, ()):
+            with contextlib.suppress(Rejected):
+                found.append(SeenObject(item["name"], check_box(item.get("bbox"), key)))
+        return tuple(found)
+
+
+def _things(segments: Sequence[Segment]) -> tuple[SeenObject, ...]:
+    """The things among segments, by their names in COCO."""
+    found = []
+    for segment in segments:
+        if segment.is_thing and not segment.is_crowd:
+            x, y, w, h = cv2.boundingRect(segment.mask.astype(np.uint8))
+            found.append(SeenObject(segment.category, (float(x), float(y), float(w), float(h))))
+    return tuple(found)
 
 
 def _check_whole(
@@ -321,6 +429,12 @@ def _check_whole(
         raise LeftOut("a leg behind something")
     if without_specks(mask, height).sum() < IN_ONE_PIECE * mask.sum():
         raise LeftOut("in pieces")
+
+
+def _same(face: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two annotations are of one face, float64[5, 3]: somebody annotated twice."""
+    both = (face[:, 2] > 0) & (other[:, 2] > 0)
+    return bool(both.any() and np.abs(face[both, :2] - other[both, :2]).max() < 2)
 
 
 def _name(number: str | None, place: int) -> str:

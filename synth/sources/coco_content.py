@@ -29,6 +29,8 @@ class Content:
     """Names by id."""
     problems: tuple[Rejected, ...]
     """Records that are left out, and why."""
+    by_model: bool = False
+    """Whether the file says that a model segmented its pictures, as `mildbench segment` does."""
 
 
 def read_content(path: Path, split: str) -> Content:
@@ -44,6 +46,7 @@ def read_content(path: Path, split: str) -> Content:
         _categories(content, path),
         {key: str(item["name"]) for key, item in _known(content, "licenses") if "name" in item},
         tuple(problems),
+        isinstance(info := content.get("info"), dict) and "segments" in info,
     )
 
 

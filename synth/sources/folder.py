@@ -32,6 +32,8 @@ from synth.sources.crop import cut_out
 from synth.sources.names import same_file
 
 LICENCE = "as the owner of the folder states"
+CUT = 1.5
+"""Whoever is cut by their picture's lower edge would be so many times as tall: they show about down to the thighs."""
 OTHERS = "file hidden or no picture"
 
 
@@ -108,7 +110,11 @@ class FolderPeople(PeopleSource):
         if rows.size < self.min_height:
             raise LeftOut(f"lower than {self.min_height} px")
         cut = bool(rows[-1] >= mask.shape[0] - 1) and self._paired
-        return PersonRef(key, f"{self.name}/{key}", int(rows[-1] - rows[0] + 1), cut)
+        height = int(rows[-1] - rows[0] + 1)
+        whole = round(CUT * height) if cut else None
+        return PersonRef(
+            key, f"{self.name}/{key}", height, cut, whole=whole, area=int(np.count_nonzero(mask))
+        )
 
     @cached_property
     def _masks(self) -> dict[str, Path]:

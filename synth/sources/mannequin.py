@@ -14,9 +14,11 @@ from synth.sources.base import (
     BackgroundRef,
     BackgroundSource,
     Cutout,
+    Known,
     PeopleSource,
     PersonRef,
     Rejections,
+    Sunlight,
 )
 
 LICENCE = "CC0-1.0"
@@ -81,7 +83,7 @@ class MannequinPeople(PeopleSource):
 
 
 class MannequinBackgrounds(BackgroundSource):
-    """Rendered indoor and outdoor scenes with a known camera.
+    """Rendered indoor and outdoor scenes with a known camera, ground and sun.
 
     Args:
         path: must be empty.
@@ -99,13 +101,25 @@ class MannequinBackgrounds(BackgroundSource):
         self._seed, self._side = seed, side
         self._keys = _keys(path, count, seed)
 
+    rendered = True
+
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return [BackgroundRef(key, f"mannequin-scenery/{self._seed}/{key}") for key in self._keys]
 
     def background(self, key: str) -> Background:
         scenery = embedded.place(_number(self._seed, key), self._side, self._side)
         provenance = Provenance(self.name, key, pixels_sha256(scenery.image), self.licence)
-        return Background(scenery.image, provenance, scenery.horizon, scenery.camera_height, scenery.ground)
+        return Background(
+            scenery.image,
+            provenance,
+            scenery.horizon,
+            scenery.camera_height,
+            scenery.focal,
+            scenery.ground,
+            Known.EXACT,
+            scenery.open_air,
+            None if scenery.shadow is None else Sunlight(*scenery.shadow),
+        )
 
 
 def _number(seed: int, key: str) -> int:

@@ -13,6 +13,7 @@ from synth.rng import generator
 from synth.sources.base import (
     ADULT_METRES,
     BackgroundRef,
+    Known,
     Rejected,
     Rejections,
     Segment,
@@ -43,6 +44,10 @@ class MannequinPictures(SegmentedSource):
         self.licence = LICENCE
         self.rejections = Rejections()
         self._seed = seed
+
+    @property
+    def known(self) -> Known:
+        return Known.EXACT
 
     def images(self) -> Sequence[BackgroundRef]:
         return self._places.backgrounds()

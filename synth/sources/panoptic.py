@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from mildbench.images import read_rgb
 from mildbench.scene import Provenance
 from synth.sources.base import (
     BackgroundRef,
+    Known,
     Rejected,
     Rejections,
     Segment,
@@ -75,6 +76,11 @@ class PanopticImages(SegmentedSource):
             self.rejections.add(Rejected("image with two segmentations", f"image {key}"))
         return found
 
+    @property
+    def known(self) -> Literal[Known.PANOPTIC, Known.ANNOTATOR]:
+        """Whether people made the segmentation or a model did (`mildbench segment`)."""
+        return Known.ANNOTATOR if self._content.by_model else Known.PANOPTIC
+
     def images(self) -> Sequence[BackgroundRef]:
         names = set(self._content.licences.values())
         if len(names) == 1:
@@ -94,6 +100,15 @@ class PanopticImages(SegmentedSource):
             else:
                 self.left_out[f"smaller than {self.min_side} px"] += 1
         return sorted(found, key=lambda ref: in_order(ref.key))
+
+    def __contains__(self, key: str) -> bool:
+        """Whether an image is segmented."""
+        return key in self._annotations
+
+    def categories(self, key: str) -> list[str]:
+        """Of the segments of one of `images`."""
+        segments = self._annotations[key]["segments_info"]
+        return [self._categories[key_of(segment["category_id"]) or ""][0] for segment in segments]
 
     def _check(self, key: str, item: Item) -> Item:
         """The image's record; raises `Rejected` for a broken annotation."""

@@ -26,6 +26,7 @@ class UnpeopledBackgrounds(BackgroundSource):
         self._spec = AnnotatorSpec.parse(annotator)
         self.name, self.licence, self.rejections = source.name, source.licence, source.rejections
         self.left_out = source.left_out
+        self.rendered = source.rendered
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         return self._source.backgrounds()
@@ -45,6 +46,9 @@ class UnpeopledBackgrounds(BackgroundSource):
         if holds_people(self._annotator, background.image):
             raise Rejected("background with a person in it", key)
         return background
+
+    def place(self, key: str) -> Background:
+        return self._source.place(key)
 
     @cached_property
     def _looked_at_by(self) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from synth.scenery.render import render_scenery
 
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.labels import KEYPOINTS
-from synth import exact
+from synth import embedded, exact
 from synth.ground import estimated_ground, panoptic_ground
 from synth.sources.coco_content import Item, is_crowd
 from synth.sources.coco_folder import CocoFolder, decode
@@ -45,7 +44,7 @@ def segmented(folder: str) -> Iterator[Case]:
 
 def rendered(count: int) -> Iterator[Case]:
     for seed in range(count):
-        place = render_scenery(seed, 256, 256)
+        place = embedded.place(seed, 256, 256)
         above = np.arange(256)[:, None] < place.horizon * 256
         yield place.image, place.ground, above & ~place.ground, []
 

@@ -86,6 +86,7 @@ def test_our_own_source_takes_people_from_a_coco_export(tmp_path: Path) -> None:
             split="train",
             family="occlusion",
             difficulty=0.5,
+            ground="exact",
             composite=scene.composite(),
             jpeg=None,
             background_file=encode_png(scene.background),

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synth.embedded import exact_math, fixed_point, gamma
+from synth import exact_math, gamma
+from synth.embedded import fixed_point
 
 
 def operations() -> Iterator[tuple[str, np.ndarray]]:

@@ -24,6 +24,19 @@ def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:
     return rgba
 
 
+def draw_meadow(rng: np.random.Generator) -> np.ndarray:
+    """uint8[280, 330, 3] BGR: grass, which passes for ground, under a cloudy sky."""
+    height, width, horizon = 280, 330, int(rng.integers(128, 150))
+    clouds = rng.integers(0, 80, (6, 7, 1), dtype=np.uint8)
+    blades = rng.integers(-32, 32, (height // 4, width // 4, 1)).astype(np.float32)
+    sky, light = (
+        cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) for noise in (clouds, blades)
+    )
+    picture = np.array([230, 175, 125]) - sky[..., None].astype(int)
+    picture[horizon:] = (np.array([50, 120, 100]) + light[..., None].astype(int))[horizon:]
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
 def draw_sources(folder: Path) -> tuple[Path, Path]:
     """Folders of 12 cut-outs and 9 backgrounds."""
     people, backgrounds = folder / "cutouts", folder / "backgrounds"
@@ -33,9 +46,7 @@ def draw_sources(folder: Path) -> tuple[Path, Path]:
     for index in range(12):
         cv2.imwrite(str(people / f"{index:02d}.png"), draw_person(rng))
     for index in range(9):
-        noise = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
-        picture = cv2.resize(noise, (330, 280), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(backgrounds / f"{index}.png"), picture)
+        cv2.imwrite(str(backgrounds / f"{index}.png"), draw_meadow(rng))
     return people, backgrounds
 
 

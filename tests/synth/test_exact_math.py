@@ -10,7 +10,7 @@ import exact_operations
 import numpy as np
 import pytest
 
-from synth.embedded.exact_math import arctan2, cos, dot, exp, hypot, log, log2, norm, power, product, sin
+from synth.exact_math import arctan2, cos, dot, exp, hypot, log, log2, norm, power, product, sin
 
 RNG = np.random.default_rng(5)
 WIDE = RNG.uniform(-60, 60, 20000)

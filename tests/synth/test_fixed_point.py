@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synth.embedded.fixed_point import blur, on_grid, resample, shrink, wide_blur
-from synth.embedded.gamma import to_display, to_linear
+from synth.gamma import to_display, to_linear
 
 RNG = np.random.default_rng(8)
 

@@ -14,8 +14,9 @@ from scipy.stats import wasserstein_distance
 
 from mildbench.errors import UserError
 from mildbench.labels import KEYPOINTS
+from mildbench.posture import LEVELS
 from synth.framing import HEIGHTS, Framing, Framings, Table, load, table_of, wasserstein
-from synth.framing_survey import LEVELS, framing_of
+from synth.framing_survey import framing_of
 from synth.rng import generator
 
 samples = st.lists(st.floats(-2, 2), min_size=1, max_size=40).map(np.array)

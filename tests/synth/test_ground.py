@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from synth.ground import (
     LEAST,
-    Known,
     Refusal,
     estimated_ground,
     exact_ground,
@@ -18,7 +17,7 @@ from synth.ground import (
     is_ground,
     panoptic_ground,
 )
-from synth.sources.base import Segment
+from synth.sources.base import Known, Segment
 
 HEIGHT, WIDTH = 240, 320
 

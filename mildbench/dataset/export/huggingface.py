@@ -31,6 +31,7 @@ _IMAGE_NAMES = {*PLAIN_PARTS, *LAYER_PARTS}
 _UNKNOWN_IN_PAIRS = {
     "family",
     "difficulty",
+    "ground",
     "people",
     "min_visible_ratio",
     "occlusion_depth",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synth.embedded.exact_math import cos, dot, exp, hypot, norm, product, sin
 from synth.embedded.mannequin.bearer import UP, Bearer, level, upright
 from synth.embedded.mannequin.material import (
     CANVAS,
@@ -22,6 +21,7 @@ from synth.embedded.mannequin.mesh import F32, Mesh
 from synth.embedded.mannequin.raster import Piece
 from synth.embedded.mannequin.solids import curve, joined, moved, rounded_box, sweep, unit
 from synth.embedded.mannequin.strap import hung, ribbon, taut
+from synth.exact_math import cos, dot, exp, hypot, norm, product, sin
 
 Size = tuple[float, float, float]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synth.embedded.exact_math import product
 from synth.embedded.mannequin.body import BONE, Body
 from synth.embedded.mannequin.grip import Hand, hand_of
 from synth.embedded.mannequin.mesh import F32
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.solids import unit
 from synth.embedded.mannequin.strap import Surface
+from synth.exact_math import product
 
 UP = np.array([0, 1, 0], np.float32)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from synth.embedded.exact_math import product, sin
 from synth.embedded.mannequin import bags, gear, grip
 from synth.embedded.mannequin.bearer import Bearer
 from synth.embedded.mannequin.body import BONE, Body
@@ -18,6 +17,7 @@ from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.pose import UPRIGHT, Arm, Pose, transforms
 from synth.embedded.mannequin.raster import Piece
 from synth.embedded.mannequin.strap import Surface
+from synth.exact_math import product, sin
 
 Build = Callable[[np.random.Generator, Bearer], list[Piece]]
 

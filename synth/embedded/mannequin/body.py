@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, dot, norm, sin
 from synth.embedded.mannequin.mesh import F32, Loft, Part, blob, loft
+from synth.exact_math import cos, dot, norm, sin
 
 BONES = (
     "pelvis", "spine", "chest", "neck", "head", "clavicle_l", "upper_l", "fore_l", "hand_l",

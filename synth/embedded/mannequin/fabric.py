@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.embedded.exact_math import arctan2, cos, dot, exp, hypot, norm, power, sin
 from synth.embedded.mannequin.body import ARM_AXIS, Body, smoothstep
 from synth.embedded.mannequin.mesh import F32
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.raster import Look, Points
+from synth.exact_math import arctan2, cos, dot, exp, hypot, norm, power, sin
 
 
 def linear(code: str) -> F32:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, exp, hypot, power, sin
 from synth.embedded.mannequin.body import Body, smoothstep
 from synth.embedded.mannequin.head import EYE, FACE, HAIR, Head, head_piece
 from synth.embedded.mannequin.mesh import F32, Part, blob, loft, mesh_of
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.raster import Look, Piece, Points
+from synth.exact_math import cos, exp, hypot, power, sin
 
 
 def face_piece(body: Body, head: Head, noise: Noise) -> Piece:

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import product
 from synth.embedded.fixed_point import blur, shrink
 from synth.embedded.mannequin.belongings import bring, take_up
 from synth.embedded.mannequin.body import BONE, Body, draw_body
@@ -24,6 +23,7 @@ from synth.embedded.mannequin.pose import UPRIGHT, Pose, draw_pose, rotation, tr
 from synth.embedded.mannequin.raster import ARM, HEAD, LEG, TRUNK, Buffer, Look, Piece, Points, blend, draw
 from synth.embedded.mannequin.shade import Light, bumped, draw_light, light_up, occlusion, shadow
 from synth.embedded.mannequin.wardrobe import Outfit, draw_outfit, garment_piece
+from synth.exact_math import product
 
 _BORDER = 2
 _THIN = 0.9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.embedded.exact_math import arctan2, cos, dot, exp, hypot, norm, power, product, sin
 from synth.embedded.mannequin.bearer import UP, Bearer, level, upright
 from synth.embedded.mannequin.fabric import linear
 from synth.embedded.mannequin.material import (
@@ -24,6 +23,7 @@ from synth.embedded.mannequin.material import (
 from synth.embedded.mannequin.mesh import F32, Mesh
 from synth.embedded.mannequin.raster import Piece
 from synth.embedded.mannequin.solids import ball, curve, joined, moved, rounded_box, sweep, turned, unit
+from synth.exact_math import arctan2, cos, dot, exp, hypot, norm, power, product, sin
 
 _RIBS = 8
 _BOW = 0.026

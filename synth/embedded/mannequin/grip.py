@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synth.embedded.exact_math import norm, product
 from synth.embedded.mannequin.body import BONE, Body
 from synth.embedded.mannequin.limbs import hand_size
 from synth.embedded.mannequin.mesh import F32
 from synth.embedded.mannequin.pose import Arm, Pose, transforms
+from synth.exact_math import norm, product
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.embedded.exact_math import arctan2, hypot, power, sin
 from synth.embedded.mannequin.body import Body, smoothstep
 from synth.embedded.mannequin.face import over
 from synth.embedded.mannequin.head import HAT, SUNGLASSES, Head, head_piece
 from synth.embedded.mannequin.mesh import F32, Mesh, Part, blob, loft, mesh_of
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.raster import Look, Piece, Points
+from synth.exact_math import arctan2, hypot, power, sin
 
 
 def hat_piece(body: Body, head: Head, noise: Noise) -> Piece:

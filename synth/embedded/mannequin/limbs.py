@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.embedded.exact_math import arctan2, cos, exp, norm, sin
 from synth.embedded.mannequin.body import BONE, BONES, Body
 from synth.embedded.mannequin.fabric import SHOES, linear
 from synth.embedded.mannequin.face import skin_look
@@ -12,6 +11,7 @@ from synth.embedded.mannequin.mesh import F32, Mesh, Part, blob, loft, mesh_of
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.raster import ARM, LEG, Keep, Look, Paint, Piece, Points
 from synth.embedded.mannequin.wardrobe import Outfit
+from synth.exact_math import arctan2, cos, exp, norm, sin
 
 GLOVE, SOCKS, TORSO_SKIN, LEFT_ARM, LEFT_LEG, LEFT_SHOE = 3, 8, 10, 14, 16, 18
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth.embedded.exact_math import dot, norm
+from synth.exact_math import dot, norm
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synth.embedded.exact_math import cos, dot, norm, product, sin
 from synth.embedded.mannequin.body import ARM_AXIS, BONE, BONES, Body, mirror
 from synth.embedded.mannequin.mesh import F32
+from synth.exact_math import cos, dot, norm, product, sin
 
 Vec = tuple[float, float, float]
 

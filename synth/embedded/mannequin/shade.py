@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, dot, norm, power, product, sin
 from synth.embedded.fixed_point import blur, resample, shrink
-from synth.embedded.gamma import to_display
 from synth.embedded.mannequin.mesh import F32, I32
 from synth.embedded.mannequin.raster import Look
+from synth.exact_math import cos, dot, norm, power, product, sin
+from synth.gamma import to_display
 
 _SHADOW = 150
 

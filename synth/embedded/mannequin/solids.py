@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synth.embedded.exact_math import cos, norm, power, product, sin
 from synth.embedded.mannequin.mesh import F32, I32, Mesh
+from synth.exact_math import cos, norm, power, product, sin
 
 _STEP = 0.011
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from synth.embedded.exact_math import dot, norm
 from synth.embedded.mannequin.mesh import F32, Mesh, vertex_normals
 from synth.embedded.mannequin.raster import Piece, Points
 from synth.embedded.mannequin.solids import sweep, unit
+from synth.exact_math import dot, norm
 
 
 class Surface:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synth.embedded.exact_math import arctan2, cos, hypot, norm, sin
 from synth.embedded.mannequin.body import JOINT, Body, leg_parts, limb_parts, smoothstep
 from synth.embedded.mannequin.fabric import (
     COATS,
@@ -23,6 +22,7 @@ from synth.embedded.mannequin.fabric import (
 from synth.embedded.mannequin.mesh import F32, Loft, Part, loft, mesh_of
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.raster import Look, Piece, Points
+from synth.exact_math import arctan2, cos, hypot, norm, sin
 
 UPPER, DRESS, COAT, PANTS, SCARF, SKIRT = 5, 6, 7, 9, 11, 12
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import sin
 from synth.embedded.fixed_point import blur, resample
 from synth.embedded.scenery.textures import F32, Colour, Texture, f32, hue, make_texture, mix, noise, shade
+from synth.exact_math import sin
 
 
 def _fill(image: NDArray, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:

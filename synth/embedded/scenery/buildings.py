@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.embedded.gamma import to_display
 from synth.embedded.scenery import bitmaps, props, textures
 from synth.embedded.scenery.raycast import Material
 from synth.embedded.scenery.textures import F32, Colour, Texture, f32, noise, pick, shade
 from synth.embedded.scenery.world import Frame, World
+from synth.gamma import to_display
 
 STUCCO: tuple[Colour, ...] = (
     (0.84, 0.78, 0.66),

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, hypot, norm, power, sin
 from synth.embedded.scenery.textures import Colour, Texture, f32, make_texture, noise, shade
+from synth.exact_math import cos, hypot, norm, power, sin
 
 GREENS: tuple[Colour, ...] = ((0.33, 0.45, 0.17), (0.27, 0.42, 0.20), (0.40, 0.48, 0.18), (0.24, 0.37, 0.22))
 AUTUMN: tuple[Colour, ...] = ((0.70, 0.45, 0.15), (0.62, 0.30, 0.13), (0.66, 0.55, 0.20))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.embedded.gamma import to_display
 from synth.embedded.scenery import bitmaps, props, textures
 from synth.embedded.scenery.raycast import Decal, Material, box
 from synth.embedded.scenery.room import CLOTHS, WALLS, WOODS, Room, floor, outlook, wall_cover
 from synth.embedded.scenery.textures import F32, Colour, pick, shade
 from synth.embedded.scenery.world import Frame, World
+from synth.gamma import to_display
 
 
 def living_room(rng: np.random.Generator) -> World:

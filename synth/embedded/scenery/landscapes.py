@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.embedded.exact_math import exp, hypot, sin
 from synth.embedded.scenery import bitmaps, foliage, props, textures
 from synth.embedded.scenery.outdoors import begin, outlook, plant_tree, tree_cutouts, weather
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, box
 from synth.embedded.scenery.textures import F32, Colour, f32, noise, pick
 from synth.embedded.scenery.world import Frame, World
+from synth.exact_math import exp, hypot, sin
 
 
 def park(rng: np.random.Generator) -> World:

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, dot, hypot, norm, power, product, sin
 from synth.embedded.fixed_point import on_grid
 from synth.embedded.scenery.raycast import FACES, NOTHING, Buffers, Solid, Sprite
 from synth.embedded.scenery.textures import F32, Colour, f32, noise
+from synth.exact_math import cos, dot, hypot, norm, power, product, sin
 
 
 @dataclass(frozen=True)

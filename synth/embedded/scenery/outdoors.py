@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.embedded.exact_math import cos, sin
 from synth.embedded.scenery import foliage
 from synth.embedded.scenery.lighting import Light, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, ground
 from synth.embedded.scenery.textures import Texture, pick
 from synth.embedded.scenery.world import Region, Sky, View, World
+from synth.exact_math import cos, sin
 
 
 @dataclass(frozen=True)

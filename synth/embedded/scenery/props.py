@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from synth.embedded.exact_math import cos, sin
 from synth.embedded.scenery import bitmaps, textures
 from synth.embedded.scenery.raycast import Material, Solid, column
 from synth.embedded.scenery.textures import Colour, f32, make_texture
 from synth.embedded.scenery.world import Frame
+from synth.exact_math import cos, sin
 
 
 @lru_cache(maxsize=256)

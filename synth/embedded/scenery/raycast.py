@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from synth.embedded.exact_math import cos, dot, exp, hypot, log2, norm, product, sin
 from synth.embedded.scenery.textures import F32, Texture, f32
+from synth.exact_math import cos, dot, exp, hypot, log2, norm, product, sin
 
 FACES = 32  # surface number = solid index * FACES + face index
 NOTHING = -1

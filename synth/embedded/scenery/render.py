@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import dot, exp, log, norm, power
 from synth.embedded.fixed_point import blur, resample, shrink, wide_blur
-from synth.embedded.gamma import to_display
 from synth.embedded.scenery import interiors, landscapes, townscapes
 from synth.embedded.scenery.lighting import cloudy_sky, irradiance
 from synth.embedded.scenery.raycast import FACES, NOTHING, Buffers, Camera, paint, trace
 from synth.embedded.scenery.textures import F32, f32
 from synth.embedded.scenery.world import World
+from synth.exact_math import arctan2, cos, dot, exp, hypot, log, norm, power, sin
+from synth.gamma import to_display
 
 KINDS: dict[str, Callable[[np.random.Generator], World]] = {
     "street": townscapes.street,
@@ -42,15 +42,20 @@ class Scenery:
 
     image: uint8[H, W, 3] RGB. horizon: the camera's horizon as a fraction of the image height from the top.
     camera_height: metres above the ground; a person of s metres whose feet are at row y is
-    (y - horizon * H) * s / camera_height pixels tall. ground: bool[H, W], where feet may stand.
-    kind: a key of KINDS.
+    (y - horizon * H) * s / camera_height pixels tall. focal: focal length as a multiple of the longer side.
+    ground: bool[H, W], where feet may stand. kind: a key of KINDS. open_air: whether there is a sky.
+    shadow: of whoever stands in the open, None where the sun casts none: the direction in which it falls, in turns
+    from away from the camera to the right; its length in heights; its opacity on the display, 0..1.
     """
 
     image: NDArray[np.uint8]
     horizon: float
     camera_height: float
+    focal: float
     ground: NDArray[np.bool_]
     kind: str
+    open_air: bool
+    shadow: tuple[float, float, float] | None
 
 
 def render_scenery(seed: int, width: int, height: int) -> Scenery:
@@ -75,7 +80,32 @@ def render_scenery(seed: int, width: int, height: int) -> Scenery:
         _reflect(radiance, gloss, buffers, world)
     _haze(radiance, buffers, world)
     image = _develop(radiance, width, height, rng)
-    return Scenery(image, view.horizon, view.eye[1], _standable(buffers, world, width, height), world.kind)
+    ground = _standable(buffers, world, width, height)
+    return Scenery(
+        image,
+        view.horizon,
+        view.eye[1],
+        view.focal,
+        ground,
+        world.kind,
+        world.sky is not None,
+        _shadow(world),
+    )
+
+
+def _shadow(world: World) -> tuple[float, float, float] | None:
+    """`Scenery.shadow`; indoors the sun comes through windows alone, and falls on few people."""
+    sun = world.light.sun
+    if sun is None or sun.portals:
+        return None
+    x, rise, z = sun.direction
+    cosine, sine = float(cos(world.view.yaw)), float(sin(world.view.yaw))
+    right, ahead = x * cosine - z * sine, x * sine + z * cosine  # to the sun
+    direct = sum(sun.colour) * rise
+    kept = 1 - direct / (direct + sum(world.light.sky))  # of the light, in the shade
+    opacity = 1 - float(to_display(f32([kept]))[0])
+    turns = float(arctan2(-right, -ahead)) / (2 * np.pi)
+    return round(turns, 4), round(float(hypot(right, ahead)) / rise, 4), round(opacity, 3)
 
 
 def _radiance(buffers: Buffers, world: World, strides: tuple[int, int]) -> tuple[F32, F32]:

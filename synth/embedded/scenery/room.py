@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from synth.embedded.exact_math import cos, dot, norm, sin
 from synth.embedded.scenery import bitmaps, foliage, props, textures
 from synth.embedded.scenery.lighting import Lamp, Light, Portal, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, box, ground
 from synth.embedded.scenery.textures import Colour, pick, shade
 from synth.embedded.scenery.world import Frame, View, World
+from synth.exact_math import cos, dot, norm, sin
 
 WALLS: tuple[Colour, ...] = (
     (0.86, 0.83, 0.77),

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth.embedded.exact_math import cos, exp, log, power, sin
 from synth.embedded.fixed_point import blur, on_grid
-from synth.embedded.gamma import to_linear
+from synth.exact_math import cos, exp, log, power, sin
+from synth.gamma import to_linear
 
 F32: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[float, float, float]

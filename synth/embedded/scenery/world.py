@@ -10,10 +10,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import cos, sin
 from synth.embedded.scenery.lighting import Light
 from synth.embedded.scenery.raycast import Material, Solid, Sprite, box, hull
 from synth.embedded.scenery.textures import Colour
+from synth.exact_math import cos, sin
 
 Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
 

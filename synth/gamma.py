@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.embedded.exact_math import power
+from synth.exact_math import power
 
 F32 = NDArray[np.float32]
 

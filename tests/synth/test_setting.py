@@ -1,0 +1,109 @@
+"""Where people stand in photos: on ground that is known, or cut by the frame; what cannot be used is told by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from small import draw_meadow
+
+from mildbench.dataset import Dataset
+from mildbench.errors import UserError
+from mildbench.executors import SerialExecutor
+from synth.build import build
+from synth.catalogue import PeopleCatalogue
+from synth.planner import Planner, open_planner
+from synth.recipe import Recipe
+from synth.splits import Places, split_of_sample
+
+
+def noise(folder: Path, count: int) -> Path:
+    """Pictures that show nothing."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        rng = np.random.default_rng(100 + number)
+        coarse = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
+        picture = cv2.resize(coarse, (330, 280), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"noise{number}.png"), picture)
+    return folder
+
+
+def on(recipe: Recipe, folder: Path, **changes: object) -> Recipe:
+    return recipe.model_copy(update={"backgrounds": [f"folder:{folder}"], "splits": {"test": 1.0}} | changes)
+
+
+def test_pictures_without_known_ground_are_refused_in_one_line_that_names_the_remedy(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"5 left out: ground unknown.*--allow-ungrounded") as caught:
+        open_planner(on(recipe, noise(tmp_path / "noise", 5)), 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_report_counts_refusals_and_every_scene_says_how_its_ground_is_known(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    folder = noise(tmp_path / "mixed", 4)
+    for number in range(3):
+        cv2.imwrite(str(folder / f"meadow{number}.png"), draw_meadow(np.random.default_rng(number)))
+    mixed = on(recipe, folder, count=4)
+    info = build(mixed, 0, tmp_path / "data", SerialExecutor(1), lambda count: None)
+    (source,) = [source for source in info.sources if source.role == "backgrounds"]
+    assert (source.items, source.left_out) == (3, {"ground unknown": 4})
+    assert info.report["scenes_by_ground"] == {"estimate": 4}
+    assert set(Dataset.open(tmp_path / "data").samples["ground"]) == {"estimate"}
+
+
+def test_where_ground_is_unknown_the_frame_cuts_everybody(recipe: Recipe, tmp_path: Path) -> None:
+    planner = open_planner(on(recipe, noise(tmp_path / "noise", 3), allow_ungrounded=True), 0)
+    for index in range(10):
+        plan, notes = planner.plan(index)
+        assert plan.ground == "unknown"
+        assert notes.framings
+        assert all(achieved.cut for _, achieved in notes.framings)
+
+
+def test_whoever_stands_in_the_frame_stands_on_ground(recipe: Recipe) -> None:
+    planner = Planner(PeopleCatalogue(recipe, 0))
+    catalogue, standing = planner.catalogue, 0
+    for index in range(20):
+        plan, _ = planner.plan(index)
+        view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
+        for person in plan.people:
+            shadow = person.finish.shadow > 0
+            figure = catalogue.figure(person.source, person.key, person.scale, person.mirrored, shadow)
+            x, y = (place + foot for place, foot in zip(person.origin, figure.foot, strict=True))
+            if y < recipe.size:
+                standing += 1
+                assert view.ground[y, x]
+    assert standing > 10
+
+
+def test_every_background_is_used_once_before_any_is_used_twice(recipe: Recipe) -> None:
+    catalogue = PeopleCatalogue(recipe, 0)
+    for split, choices in catalogue.backgrounds.items():
+        mine = [index for index in range(200) if split_of_sample(index, recipe.splits) == split]
+        first = [next(catalogue.background_of(index)) for index in mine[: 2 * len(choices)]]
+        used = Counter(choice.ref.key for choice, _ in first)
+        assert set(used.values()) == {2}
+        assert len({choice.ref.key for choice, _ in first[: len(choices)]}) == len(choices)
+        assert len({(choice.ref.key, view) for choice, view in first}) == len(first)  # another crop
+
+
+def test_recipes_of_other_names_choose_other_backgrounds(recipe: Recipe) -> None:
+    catalogues = [PeopleCatalogue(recipe.model_copy(update={"name": name}), 0) for name in ("one", "two")]
+    chosen = [[next(each.background_of(index))[0].ref.key for index in range(16)] for each in catalogues]
+    assert chosen[0] != chosen[1]
+
+
+@pytest.mark.parametrize("splits", [{"test": 1.0}, {"test": 4.0, "train": 5.0, "val": 1.0}])
+def test_a_place_in_the_split_is_the_number_of_samples_before(splits: dict[str, float]) -> None:
+    places, seen = Places(splits), Counter[str]()
+    for index in range(9000):
+        split = split_of_sample(index, splits)
+        if index % 500 < 3 or 4090 < index < 4100:
+            assert places.of(index) == seen[split]
+        seen[split] += 1
