@@ -15,9 +15,9 @@ FOCAL = 0.9
 """Focal length as a share of the longer side, where the source knows none: a little wider than a standard lens."""
 
 
-ABOVE = 0.2
-"""The horizon lies so far above the ground's upper edge at most, as a share of the height: what hides the rest of the
-ground is not that near."""
+ABOVE = 0.35
+"""The horizon lies so far above the ground's upper edge at most, as a share of the height: a fence or a wall hides the
+rest of the ground, seldom more."""
 
 
 @dataclass(frozen=True, eq=False)
