@@ -210,6 +210,8 @@ class SetMetric(Metric):
     def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
         """From float[N, D] and float[M, D] of the extractor; refuses (value None, a note) when they are few.
 
+        An evaluation gives N = M, and rows with one number are of one sample.
+
         Raises ValueError for features that are not finite or whose D differ.
         """
 

@@ -22,27 +22,32 @@ def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return base * base * base
 
 
-def squared_mmd(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased estimate of the squared maximum mean discrepancy; each sample at least 2. May be below 0."""
-    return _within(x) + _within(y) - 2 * float(polynomial_kernel(x, y).mean())
+def squared_mmd(x: np.ndarray, y: np.ndarray, *, paired: bool = False) -> float:
+    """Unbiased estimate of the squared maximum mean discrepancy; each sample at least 2. May be below 0.
+
+    `paired`: x[i] and y[i] belong together (an output and its truth), so they are no independent pair and their
+    kernel is left out, as that of x[i] and itself is. With it equal sets would score below 0; without it exactly 0.
+    """
+    across = _distinct(x, y) if paired else float(polynomial_kernel(x, y).mean())
+    return _distinct(x, x) + _distinct(y, y) - 2 * across
 
 
-def _within(x: np.ndarray) -> float:
-    """Mean kernel of distinct pairs."""
-    kernel = polynomial_kernel(x, x)
+def _distinct(x: np.ndarray, y: np.ndarray) -> float:
+    """Mean kernel of x[i] and y[j], i and j distinct."""
+    kernel = polynomial_kernel(x, y)
     return float(kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1))
 
 
 class Kid(SetMetric):
-    """KID as torch-fidelity computes it, in float64."""
+    """KID in float64: of unpaired sets as torch-fidelity computes it, of paired ones without the pairs themselves."""
 
     info = MetricInfo(
         name="kid",
-        id=f"kid[{CleanInception.name}]@1",
+        id=f"kid[{CleanInception.name},paired]@1",
         definition="Unbiased squared MMD (kernel (x.y/D + 1)^3) between the 2048 Inception features "
         "(TensorFlow weights, clean-fid resize) of outputs and of truths: mean and standard deviation over "
         f"{SUBSETS} subsets of {SUBSET_SIZE}; where there are no more pictures, over all of them at once, "
-        "without a deviation. From about 0 up.",
+        "without a deviation. An output and its own truth are not compared with each other. From about 0 up.",
         higher_is_better=False,
         unit="",
         weights=CleanInception.weights,
@@ -51,25 +56,27 @@ class Kid(SetMetric):
     extractor = CleanInception
 
     def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
-        """From float[N, D] and float[M, D]; refused below 2 pictures on either side."""
+        """From float[N, D] and float[M, D], where N = M row by row of the same samples; refused below 2 pictures."""
         check_features(features_outputs, features_truths)
         outputs, truths = features_outputs.astype(np.float64), features_truths.astype(np.float64)
         n, fewest = len(outputs), min(len(outputs), len(truths))
+        paired = len(outputs) == len(truths)
         if fewest < 2:
             return SetResult(None, None, n, f"n={fewest}: KID needs at least 2 pictures")
         if max(len(outputs), len(truths)) <= SUBSET_SIZE:
             # Every subset would be the whole.
             return SetResult(
-                squared_mmd(outputs, truths), None, n, "one subset of all pictures, so no spread"
+                squared_mmd(outputs, truths, paired=paired),
+                None,
+                n,
+                "one subset of all pictures, so no spread",
             )
         size = min(fewest, SUBSET_SIZE)
         generator = np.random.RandomState(SEED)  # torch-fidelity's generator, for its very subsets
-        distances = [
-            squared_mmd(
-                outputs[generator.choice(len(outputs), size, replace=False)],
-                truths[generator.choice(len(truths), size, replace=False)],
-            )
-            for _ in range(SUBSETS)
-        ]
+        distances = []
+        for _ in range(SUBSETS):
+            chosen = generator.choice(len(outputs), size, replace=False)
+            others = chosen if paired else generator.choice(len(truths), size, replace=False)
+            distances.append(squared_mmd(outputs[chosen], truths[others], paired=paired))
         note = f"subsets of {size}" if size < SUBSET_SIZE else None
         return SetResult(float(np.mean(distances)), float(np.std(distances)), n, note)

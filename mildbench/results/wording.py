@@ -109,6 +109,10 @@ def legend(headline: str | None, summary: RunSummary) -> list[str]:
             f"±: half the 95 % interval over scenes; ranked by {name.upper()} ({region}, {variant}): a range where "
             "the paired differences, corrected for all pairs, leave several ranks open"
         )
+        if name == "psnr":
+            lines.append(
+                "PSNR rewards closeness to the one true picture, and blur with it; not what looks real"
+            )
     if summary.config.mask != FOOTPRINT:
         lines.append(
             f"mask shown: {summary.config.mask} (mildbench ls masks): methods see it, and pasting keeps the input "

@@ -104,8 +104,11 @@ def test_kid_is_torch_fidelitys_subset_for_subset(monkeypatch: pytest.MonkeyPatc
 
 def test_kid_of_few_pictures_takes_them_all() -> None:
     x, y = features(0, 60, 16).astype(np.float64), features(1, 60, 16).astype(np.float64)
+    assert squared_mmd(x, y) == pytest.approx(cleanfid_kernel(x, y, num_subsets=1), rel=1e-9)
     ours = Kid().compute(x, y)
-    assert ours.value == pytest.approx(cleanfid_kernel(x, y, num_subsets=1), rel=1e-9)
+    kernel = [[(a @ b / 16 + 1) ** 3 for b in y] for a in x]
+    across = sum(kernel[i][j] for i in range(60) for j in range(60) if i != j) / (60 * 59)
+    assert ours.value == pytest.approx(squared_mmd(x, y) + 2 * np.mean(kernel) - 2 * across, rel=1e-9)
     assert ours.spread is None
     assert "one subset" in ours.note
     assert Kid().compute(x[:1], y).value is None
@@ -115,6 +118,13 @@ def test_kid_states_the_size_of_smaller_subsets() -> None:
     result = Kid().compute(features(0, 1001, 4), features(1, 40, 4))
     assert result.spread > 0
     assert result.note == "subsets of 40"
+
+
+@pytest.mark.parametrize("n", [30, 1100])
+def test_outputs_that_are_their_truths_are_no_distance_apart(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mildbench.metrics.kernel.SUBSETS", 5)
+    x = features(0, n, 8)
+    assert Kid().compute(x, x).value == pytest.approx(0, abs=1e-9)
 
 
 def test_mmd_is_unbiased() -> None:
