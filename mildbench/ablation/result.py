@@ -26,7 +26,7 @@ class RowResult(Strict):
 class Ablation(Strict):
     """`NAME.json`."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[1] = 1
     study: str
     description: str
     columns: list[str]

@@ -25,7 +25,8 @@ class PairRecord(Infinite):
     high: float | None
     """Paired 95 % interval (`statistics.difference`)."""
     n: int
-    scenes: int
+    scenes: int | None = None
+    """As in `Estimate`."""
     p: float
     """Of the paired test over scenes (`statistics.difference`)."""
     p_holm: float

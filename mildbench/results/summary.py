@@ -80,8 +80,8 @@ class Estimate(Infinite):
     high: float | None
     n: int
     """Samples that have a value."""
-    scenes: int
-    """Scenes that they are of."""
+    scenes: int | None = None
+    """Scenes that they are of; None in results from before these were counted."""
     undefined: int
     """Scored samples without one: their region is empty, or nothing was recorded."""
 
