@@ -313,7 +313,7 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
     )
 
 
-METHODS: Registry[EraseMethod] = Registry("method", "methods")
+METHODS: Registry[EraseMethod] = Registry("method", "methods", EraseMethod)
 
 
 @dataclass(frozen=True)

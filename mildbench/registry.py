@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from mildbench import extras
 from mildbench.errors import UserError, did_you_mean
@@ -21,11 +21,18 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names -> classes of one kind, found through the entry-point group `mildbench.<group>`."""
+    """Names -> classes of one kind, found through the entry-point group `mildbench.<group>`.
 
-    def __init__(self, kind: str, group: str) -> None:
+    Args:
+        kind: what a message calls one, e.g. `method`.
+        group: of the entry points.
+        base: what every one derives from.
+    """
+
+    def __init__(self, kind: str, group: str, base: type) -> None:
         self.kind = kind
         self.group = f"mildbench.{group}"
+        self._base = base
 
     @cached_property
     def _targets(self) -> dict[str, EntryPoint]:
@@ -61,22 +68,28 @@ class Registry(Generic[T]):
         return None if found is None else f"{found.name} {found.version}"
 
     def load(self, name: str) -> type[T]:
-        """The class registered as `name`; raises `UserError` for an unknown name or a missing extra."""
+        """The class registered as `name`.
+
+        Raises `UserError` for an unknown name, a missing extra, and whatever is no class of this kind.
+        """
         self.check(name)
         point = self._targets[name]
         try:
-            target: type[T] = point.load()
+            target = point.load()
         except ModuleNotFoundError as error:
             if error.name is not None and error.name.partition(".")[0] in extras.EXTRA_OF:
                 raise extras.missing(error.name, f"{self.kind} {name!r}") from error
             raise UserError(self._broken(point, error)) from error
         except Exception as error:  # whatever somebody else's module does when it is imported
             raise UserError(self._broken(point, error)) from error
-        return target
+        if not (isinstance(target, type) and issubclass(target, self._base)):
+            raise UserError(self._broken(point, f"it is no class derived from {self._base.__name__}"))
+        return cast(type[T], target)
 
-    def _broken(self, point: EntryPoint, error: Exception) -> str:
+    def _broken(self, point: EntryPoint, why: Exception | str) -> str:
         package = point.dist.name if point.dist else "an installed package"
+        reason = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
         return (
             f"{self.kind} {point.name!r} of {package} cannot be loaded from {point.value} "
-            f"({type(error).__name__}: {error}): repair or uninstall {package}"
+            f"({reason}): repair or uninstall {package}"
         )

@@ -114,7 +114,7 @@ class Pyramid(Blend):
         return np.where(matte, np.float32(1), np.clip(fade, 0, 1))
 
 
-BLENDS: Registry[Blend] = Registry("blend", "blends")
+BLENDS: Registry[Blend] = Registry("blend", "blends", Blend)
 
 
 def stature(figure: SizedFigure) -> int:

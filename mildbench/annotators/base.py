@@ -152,7 +152,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-ANNOTATORS: Registry[Annotator] = Registry("annotator", "annotators")
+ANNOTATORS: Registry[Annotator] = Registry("annotator", "annotators", Annotator)
 
 
 @dataclass(frozen=True)

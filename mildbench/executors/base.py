@@ -39,4 +39,4 @@ class Executor(ABC):
         """
 
 
-EXECUTORS: Registry[Executor] = Registry("executor", "executors")
+EXECUTORS: Registry[Executor] = Registry("executor", "executors", Executor)

@@ -216,7 +216,7 @@ class SetMetric(Metric):
         """
 
 
-METRICS: Registry[Metric] = Registry("metric", "metrics")
+METRICS: Registry[Metric] = Registry("metric", "metrics", Metric)
 """Entry points of the group `mildbench.metrics`."""
 
 

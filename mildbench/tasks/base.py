@@ -87,7 +87,7 @@ class PersonTask(Task):
         return sample_id if mark else triplet_id
 
 
-TASKS: Registry[Task] = Registry("task", "tasks")
+TASKS: Registry[Task] = Registry("task", "tasks", Task)
 """Entry points of the group `mildbench.tasks`."""
 
 

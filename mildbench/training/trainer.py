@@ -82,4 +82,4 @@ class Trainer(ABC):
         return list(self.trained.values())
 
 
-TRAINERS: Registry[Trainer] = Registry("trainer", "trainers")
+TRAINERS: Registry[Trainer] = Registry("trainer", "trainers", Trainer)

@@ -55,4 +55,4 @@ class Family(ABC, Generic[C]):
         """
 
 
-FAMILIES: Registry[Family] = Registry("scenario family", "families")
+FAMILIES: Registry[Family] = Registry("scenario family", "families", Family)

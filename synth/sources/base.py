@@ -367,6 +367,6 @@ def _as(kind: type, text: str) -> Any:
     return words[text.lower()]
 
 
-PEOPLE: Registry[PeopleSource] = Registry("people source", "people")
-BACKGROUNDS: Registry[BackgroundSource] = Registry("background source", "backgrounds")
-SEGMENTED: Registry[SegmentedSource] = Registry("source of segmented pictures", "segmented")
+PEOPLE: Registry[PeopleSource] = Registry("people source", "people", PeopleSource)
+BACKGROUNDS: Registry[BackgroundSource] = Registry("background source", "backgrounds", BackgroundSource)
+SEGMENTED: Registry[SegmentedSource] = Registry("source of segmented pictures", "segmented", SegmentedSource)
