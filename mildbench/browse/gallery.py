@@ -77,7 +77,7 @@ def _of_runs(runs: tuple[ScoredRun, ...], where: Path | None) -> Gallery:
 
 
 def _of_dataset(dataset: Dataset) -> Gallery:
-    columns = ("id", "split", "family", "people", "min_visible_ratio", "mask_share", "difficulty")
+    columns = ("id", "split", "family", "people", "min_visible_ratio", "mask_share", "difficulty", "ground")
     rows = pd.DataFrame(list(dataset.rows(columns)), columns=list(columns))
     rows = rows.rename(columns={"min_visible_ratio": "visible_ratio"})
     facts = rows.assign(scene=rows["id"]).set_index("id")[list(STRATA)]

@@ -40,7 +40,7 @@ def url(fiftyone: Any, runs: list[Path]) -> Iterator[str]:
             shown = app.stdout.readline()
             taken = not shown and "give another --port" in app.stderr.read()
             if not taken:
-                assert "30 of 30 samples" in shown, shown
+                assert "35 of 35 samples" in shown, shown
                 address = app.stdout.readline().split()[0]
                 assert address == f"http://127.0.0.1:{port}/"
                 yield address
