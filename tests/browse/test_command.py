@@ -26,14 +26,14 @@ def test_exports_the_worst_and_keeps_what_is_tagged(
 ) -> None:
     few = ("--no-launch", "--worst", 2, "--random", 1)
     assert command(runs[0], *few) == 0
-    assert ": 3 of 30 samples, " in capsys.readouterr().out
+    assert ": 3 of 35 samples, " in capsys.readouterr().out
     (name,) = empty.list_datasets("mildbench-*")
     made = empty.load_dataset(name)
     last = made.last()
     last.tags.append("look")
     last.save()
     assert command(runs[0], "--no-launch", "--worst", 0, "--random", 0) == 0
-    assert ": 1 of 30 samples, " in capsys.readouterr().out
+    assert ": 1 of 35 samples, " in capsys.readouterr().out
     assert command(runs[0], "--export-tags", tmp_path / "tags.json") == 0
     assert capsys.readouterr().out == f"{tmp_path / 'tags.json'}: 1 pictures with tags or notes\n"
     (row,) = json.loads((tmp_path / "tags.json").read_text())

@@ -68,7 +68,7 @@ def start(run: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[str]
             start_new_session=True,
         )
         assert started.stdout is not None
-        assert "2 of 30 samples" in started.stdout.readline()
+        assert "2 of 35 samples" in started.stdout.readline()
         if line := started.stdout.readline():
             return started, line.split()[0]
         _, told = started.communicate(timeout=PATIENCE)
