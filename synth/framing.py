@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mildbench.errors import UserError, did_you_mean
-from mildbench.files import read_json
+from mildbench.records import Strict, read_model
 
 HEIGHTS = (0.05, 1.5)
 """Frame heights: the smallest and the tallest people that are asked for."""
@@ -54,10 +54,8 @@ class Framing:
         return self.foot > 1
 
 
-class Column(BaseModel):
+class Column(Strict):
     """A class of people of like height."""
-
-    model_config = ConfigDict(extra="forbid")
 
     weight: float = Field(gt=0)
     """Share of the people."""
@@ -75,10 +73,8 @@ class Column(BaseModel):
         return self
 
 
-class Table(BaseModel):
+class Table(Strict):
     """The framing of many people, in quantiles."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: str
     """Whose people, from which file."""
@@ -151,12 +147,7 @@ def load(name: str) -> Table:
 
 @lru_cache(maxsize=8)
 def _read(path: Path) -> Table:
-    try:
-        return Table.model_validate(read_json(path, "framing table"))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise UserError(f"framing table {path}: {place or 'table'}: {problem['msg']}") from None
+    return read_model(Table, path, "framing table", remedy="make it with python -m synth.framing_survey")
 
 
 def _folder() -> Path:

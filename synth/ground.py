@@ -1,7 +1,7 @@
 """Where people can stand in a picture, and how that is known.
 
-Four ways, best first: the renderer says so (`exact_ground`), a panoptic segmentation says so (`panoptic_ground`;
-people drew it, or an annotator did), a plain look at the picture's colours and textures says so
+Four ways, best first: the renderer says so (`ground_of`), a panoptic segmentation says so (`panoptic_ground`; people
+drew it, or an annotator did), a plain look at the picture's colours and textures says so
 (`estimated_ground`), or nothing does. Pixels of things that stand on the ground are not ground.
 
 The estimate is for photos of which nothing is known. It is made to be right rather than to answer: it knows lawns and
@@ -67,11 +67,6 @@ def ground_of(known: Known, mask: np.ndarray) -> Ground:
     if count == 0:
         return Ground(known, mask, Refusal.NONE)
     return Ground(known, mask, Refusal.LITTLE if count < LEAST * mask.size else None)
-
-
-def exact_ground(mask: np.ndarray) -> Ground:
-    """Ground as the renderer gives it, bool[H, W] (`synth.embedded.Scenery.ground`)."""
-    return ground_of(Known.EXACT, mask)
 
 
 # Panoptic segmentation ------------------------------------------------------------------------------------------

@@ -9,16 +9,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from mildbench.dataset.schema import DatasetInfo
+from mildbench.records import Strict
 from synth.recipe import Recipe, load
 
 
-class Edition(BaseModel):
+class Edition(Strict):
     """A benchmark made of certain sources."""
-
-    model_config = ConfigDict(extra="forbid")
 
     people: list[str]
     """Names of the sources, as data sets record them (`SourceInfo.name`)."""

@@ -1,7 +1,7 @@
 """One scene of people on a background in the making: who could stand where, by the rules all families share.
 
 Each decision is one method: which background (`_background`), how people are framed (`draw_framings`), which row
-somebody stands in (`_foot_row`), where they stand from left to right (`places`, `in_front_of_somebody`), and whether
+somebody stands in (`View.row`), where they stand from left to right (`places`, `in_front_of_somebody`), and whether
 that is a place to stand (`_stands_well`).
 """
 
@@ -219,7 +219,7 @@ class Stage:
         stature = framing.height * size
         if stature > self.recipe.max_upscale * ref.stature:
             raise Unsuitable  # no cut-out is enlarged too far
-        foot_row = self._foot_row(stature)
+        foot_row = self.view.row(stature)
         scale = round(float(stature / ref.stature), 4)
         if ref.cut_at_bottom and foot_row - stature + ref.height * scale < size:
             raise Unsuitable  # the frame has to cut them where their own photo did, or above
@@ -236,10 +236,6 @@ class Stage:
         if candidate.row + figure.top > (1 - MARGIN) * size:
             raise Unsuitable
         return candidate
-
-    def _foot_row(self, stature: float) -> float:
-        """The row that somebody stands in who appears `stature` pixels tall."""
-        return self.view.row(stature)
 
     def _sun(self) -> Sunlight | None:
         """The shadows that the sun casts in the scene, as they are in the picture, else drawn where there is a sky."""

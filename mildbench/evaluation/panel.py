@@ -8,26 +8,19 @@ from dataclasses import dataclass, replace
 from mildbench import extras, weights
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
-from mildbench.metrics.base import METRICS, FeatureExtractor, Metric, MetricSpec, PairMetric, SetMetric
+from mildbench.metrics.base import (
+    METRICS,
+    FeatureExtractor,
+    Metric,
+    MetricInfo,
+    MetricSpec,
+    PairMetric,
+    SetMetric,
+)
 from mildbench.results.panel import Panel
 from mildbench.results.summary import MetricRecord, Unavailable
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
-
-BY_NAME_ONLY = frozenset(
-    {
-        "cag",
-        "cag-kappa",
-        "cfd-fixed",
-        "cfd-official",
-        "kept-kappa",
-        "leak",
-        "lpips-vgg",
-        "pose-oks",
-        "residue",
-    }
-)
-"""Not scored unless asked for: slow on a CPU, in need of an annotator, or easily misread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +46,8 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
     """The metrics, not loaded, and those that lack an optional package.
 
     Args:
-        texts: as `MetricSpec.parse` reads them. None at all means every registered metric except `BY_NAME_ONLY`
-            and the optional ones whose weights are not here; then one whose package is not installed is unavailable.
+        texts: as `MetricSpec.parse` reads them. None at all means every registered metric, as far as `MetricInfo`'s
+            `unasked` says; then one whose package is not installed is unavailable.
         device: where they are to run.
 
     Raises:
@@ -65,20 +58,26 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
     metrics: list[Metric] = []
     unavailable = []
     specs: dict[str, MetricSpec] = {}
-    for text in texts or [name for name in METRICS.names() if name not in BY_NAME_ONLY]:
+    for text in texts or METRICS.names():
         spec = MetricSpec.parse(text)
         if specs.setdefault(spec.name, spec) != spec:
             raise UserError(f"metric {spec.name} is given with different options: score one after the other")
     for name, spec in specs.items():
         try:
-            metric = spec.create(device)
-            if texts or not metric.info.optional or all(map(weights.is_here, metric.info.weights)):
-                metrics.append(metric)
+            if texts or _wanted(METRICS.load(name).info):
+                metrics.append(spec.create(device))
         except UserError as error:
             if texts:
                 raise
             unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
     return metrics, unavailable
+
+
+def _wanted(info: MetricInfo) -> bool:
+    """Whether a metric is scored that nobody has named."""
+    if info.unasked == "if here":
+        return all(map(weights.is_here, info.weights))
+    return info.unasked == "scored"
 
 
 def record_of(metric: Metric) -> MetricRecord:

@@ -80,7 +80,7 @@ def evaluate(
         specs: at least one; a method given twice counts once.
         out: folder of the runs; `comparison.json` of these methods goes beside them.
         metrics: `NAME` or `NAME:OPTION=VALUE,...`; none at all means every registered one (but see
-            `panel.BY_NAME_ONLY`).
+            `MetricInfo.unasked`).
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for methods and metrics.
         batch_size: pictures a batch, at least 1.
         limit: only so many samples, spread over the scenes: one of each before a second of any.

@@ -159,6 +159,7 @@ class Cag(AttentionMetric):
         unit="",
         regions=("attention",),
         note=OURS,
+        unasked="left out",
     )
 
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
@@ -179,6 +180,7 @@ class CagKappa(AttentionMetric):
         unit="",
         regions=("attention",),
         note=OURS,
+        unasked="left out",
     )
 
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
@@ -199,6 +201,7 @@ class KeptKappa(AttentionMetric):
         unit="",
         regions=("attention",),
         note=OURS,
+        unasked="left out",
     )
 
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
@@ -239,6 +242,7 @@ class Leak(AttentionMetric):
         unit="",
         regions=("attention",),
         note=OURS,
+        unasked="left out",
     )
 
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:

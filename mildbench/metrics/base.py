@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +29,11 @@ REGIONS = ("full", "mask", "outside", "ring", "overlap")
 """The regions of a picture (see `mildbench.regions`), in the order in which tables show them."""
 EFFECT = "effect"
 """One more, where it is known (see `mildbench.marking`): a metric of all `REGIONS` is scored there as well."""
+
+
+Unasked = Literal["scored", "if here", "left out"]
+"""`scored`, or unavailable where its weights are not here; `if here`: scored only where they are, for a table without
+it is still complete; `left out`: slow on a CPU, in need of an annotator, or easily misread."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class MetricInfo:
     """Where it is defined. The two kinds that do not look at pictures name regions of their own."""
     note: str | None = None
     """What tables must say beside the number."""
-    optional: bool = False
-    """Unasked it is scored only where its weights are: a table without it is still complete."""
+    unasked: Unasked = "scored"
+    """What happens to it where no metric is named."""
 
 
 @dataclass(frozen=True, eq=False)

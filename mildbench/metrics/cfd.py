@@ -184,7 +184,7 @@ def _info(kind: str, says: str) -> MetricInfo:
         unit="",
         weights=(Dinov2.weights, Sam.weights),
         regions=("mask",),
-        optional=True,
+        unasked="left out",
     )
 
 

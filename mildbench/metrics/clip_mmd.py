@@ -69,7 +69,7 @@ class Cmmd(SetMetric):
         unit="",
         weights=(Clip.weights,),
         regions=("full",),
-        optional=True,
+        unasked="if here",
     )
     extractor = CentreClip
 

@@ -106,7 +106,7 @@ class RemovalCoherence(PairMetric):
         unit="",
         weights=(Dinov2.weights,),
         regions=("mask",),
-        optional=True,
+        unasked="if here",
     )
     _network: Dinov2
 

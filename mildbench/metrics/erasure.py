@@ -54,7 +54,7 @@ class Remove(PairMetric):
         unit="",
         weights=(Sam.weights,),
         regions=("mask",),
-        optional=True,
+        unasked="if here",
     )
     _network: Sam
 

@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from mildbench import weights
 from mildbench.extras import require
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import MetricInfo, PairMetric, Pairs, Unasked
 from mildbench.metrics.maps import region_means
 from mildbench.metrics.precision import full_precision
 
 
-def _info(name: str, net: str, smallest: int) -> MetricInfo:
+def _info(name: str, net: str, smallest: int, unasked: Unasked = "scored") -> MetricInfo:
     return MetricInfo(
         name=name,
         id=f"lpips[{net},v0.1]@1",
@@ -27,6 +27,7 @@ def _info(name: str, net: str, smallest: int) -> MetricInfo:
         higher_is_better=False,
         unit="",
         weights=(f"lpips-{net}",),
+        unasked=unasked,
     )
 
 
@@ -82,6 +83,6 @@ class Lpips(PairMetric):
 class LpipsVgg(Lpips):
     """LPIPS on VGG-16, which papers that train with it often report; some thirty times as slow on a CPU."""
 
-    info = _info("lpips-vgg", "vgg", smallest=16)
+    info = _info("lpips-vgg", "vgg", smallest=16, unasked="left out")
     net = "vgg"
     smallest = 16

@@ -30,6 +30,7 @@ class PoseOks(AnnotatedMetric):
         higher_is_better=True,
         unit="",
         regions=("full", "overlap"),
+        unasked="left out",
     )
 
     part = "pose"

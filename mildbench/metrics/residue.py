@@ -24,6 +24,7 @@ class Residue(AnnotatedMetric):
         higher_is_better=False,
         unit="",
         regions=("mask",),
+        unasked="left out",
     )
 
     part = "people"

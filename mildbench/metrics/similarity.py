@@ -46,7 +46,7 @@ class Dino(_Similarity):
         unit="",
         weights=(Dinov2.weights,),
         regions=("full",),
-        optional=True,
+        unasked="if here",
     )
     _network: Dinov2
 
@@ -71,7 +71,7 @@ class ClipSimilarity(_Similarity):
         unit="",
         weights=(Clip.weights,),
         regions=("full",),
-        optional=True,
+        unasked="if here",
     )
     _network: Clip
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from mildbench.errors import UserError
 from mildbench.files import read_json
-from mildbench.records import Strict
+from mildbench.records import Strict, read_model, validated
 
 Choice = Literal["A", "B", "tie"]
 RaterKind = Literal["person", "model"]
@@ -130,13 +130,8 @@ class Answers(Strict):
 
 def read_study(path: Path) -> Study:
     """Read a study's key; raises `UserError` for a file that is missing, broken or none."""
-    try:
-        return Study.model_validate(read_json(path, "study"))
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is no key to a study ({_first(error)}): give the study's folder, or the .json that was made with "
-            "the page"
-        ) from None
+    remedy = "give the study's folder, or the .json that was made with the page"
+    return read_model(Study, path, "study", remedy, outdated=remedy)
 
 
 def read_answers(path: Path, study: Study) -> Answers:
@@ -150,10 +145,7 @@ def read_answers(path: Path, study: Study) -> Answers:
         raise UserError(
             f"{path} holds no answers to a study: give the file that the page saved for the rater"
         )
-    try:
-        answers = Answers.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"answers {path}: {_first(error)}: ask the rater to save the file again") from None
+    answers = validated(Answers, content, f"answers {path}", "ask the rater to save the file again")
     if answers.study != study.id:
         raise UserError(
             f"answers {path} are to the study {answers.study}, and this is {study.id}: leave them out"
@@ -165,10 +157,3 @@ def read_answers(path: Path, study: Study) -> Answers:
         twice = next(pair for pair in given if given.count(pair) > 1)
         raise UserError(f"answers {path}: two answers to the pair {twice!r}: leave one of them out")
     return answers
-
-
-def _first(error: ValidationError) -> str:
-    """The first mistake found: where, and what."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]

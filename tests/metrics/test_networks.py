@@ -85,7 +85,7 @@ def test_a_checkpoint_of_another_network_is_refused(
 def test_missing_weights_are_told(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
     metric = MetricSpec(name).create()
-    assert metric.info.optional
+    assert metric.info.unasked != "scored"
     assert isinstance(metric, PairMetric | SetMetric)
     with pytest.raises(weights.WeightsMissing, match=metric.info.weights[0]):
         metric.load() if isinstance(metric, PairMetric) else metric.extractor().load()

@@ -54,12 +54,12 @@ def main() -> int:
     )
     parser.add_argument("--backgrounds", metavar="SOURCE", help="real places, such as folder:FOLDER")
     parser.add_argument("--recipe", action="append", help="only this recipe (default: all)")
-    with tempfile.TemporaryDirectory() as folder:
-        if "--drawn" not in sys.argv:
-            draw(Path(folder))
-            sys.argv += ["--drawn", folder]
-        parser.add_argument("--drawn", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--drawn", type=Path, help=argparse.SUPPRESS)
+    if "--drawn" in sys.argv:
         return compared(parser, __file__, digests)
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder))
+        return compared(parser, __file__, digests, given=["--drawn", folder])
 
 
 def digests(options: argparse.Namespace) -> Iterator[Sequence[str]]:

@@ -231,7 +231,7 @@ def test_what_is_no_key_is_refused(
     broken["shown"][1]["id"] = broken["shown"][0]["id"]
     (tmp_path / "broken.json").write_text(json.dumps(broken))
     for key, told in (
-        (path, "is no key to a study"),
+        (path, "give the study's folder"),
         (tmp_path / "broken.json", "two pairs have one id"),
         (tmp_path, "study not found"),
         (folder / "study.html", "is not valid JSON"),

@@ -91,6 +91,7 @@ def main(
     script: str,
     digests: Callable[[argparse.Namespace], Iterable[Sequence[str]]],
     most: int = 8,
+    given: Sequence[str] = (),
 ) -> int:
     """A script that runs itself on each kind: prints digests, or the comparison; returns the exit code.
 
@@ -99,10 +100,12 @@ def main(
         script: its path.
         digests: makes the results' names and digests of the arguments.
         most: names of results shown where a kind differs.
+        given: arguments besides those of the command line.
     """
     parser.add_argument("--emulated", action="store_true", help="emulated CPUs as well")
     parser.add_argument("--digests", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = [*sys.argv[1:], *given]
+    options = parser.parse_args(arguments)
     if options.digests:
         for pair in digests(options):
             print(json.dumps(list(pair)), flush=True)
@@ -111,8 +114,8 @@ def main(
         print("no qemu-x86_64 here: install Debian's qemu-user, or leave --emulated out")
         return 2
     kinds = SWITCHED + (EMULATED if options.emulated else ())
-    arguments = ["--digests", *(part for part in sys.argv[1:] if part != "--emulated")]
-    return 0 if compare(kinds, script, arguments, most) else 1
+    theirs = ["--digests", *(part for part in arguments if part != "--emulated")]
+    return 0 if compare(kinds, script, theirs, most) else 1
 
 
 def digest(*values: object) -> str:

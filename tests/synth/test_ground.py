@@ -12,7 +12,6 @@ from synth.ground import (
     LEAST,
     Refusal,
     estimated_ground,
-    exact_ground,
     ground_of,
     is_ground,
     panoptic_ground,
@@ -106,8 +105,8 @@ def test_too_little_ground_is_refused_by_reason() -> None:
     little = np.zeros((100, 100), dtype=bool)
     little[-1, : round(LEAST * 10000) - 1] = True
     little[-2, : max(round(LEAST * 10000) - 101, 0)] = True
-    assert exact_ground(little).refusal is Refusal.LITTLE
-    assert exact_ground(np.ones((10, 10), dtype=bool)).refusal is None
+    assert ground_of(Known.EXACT, little).refusal is Refusal.LITTLE
+    assert ground_of(Known.EXACT, np.ones((10, 10), dtype=bool)).refusal is None
     with pytest.raises(ValueError, match="unknown"):
         ground_of(Known.UNKNOWN, little)
 

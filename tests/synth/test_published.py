@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,18 @@ def built(recipe: Recipe, tmp_path: Path) -> tuple[Recipe, DatasetInfo]:
 
 
 @pytest.fixture
-def publish(built: tuple[Recipe, DatasetInfo], monkeypatch: pytest.MonkeyPatch) -> Edition:
-    """An edition that is the data set built, of which the fingerprint is still to be written."""
+def publish(built: tuple[Recipe, DatasetInfo], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Publishes the data set built, with a fingerprint, or one of other people."""
     recipe, info = built
     sources = {role: [s.name for s in info.sources if s.role == role] for role in ("people", "backgrounds")}
-    edition = Edition(**sources, seed=0, fingerprint=None)
-    monkeypatch.setattr(published, "editions", lambda: {"small@1": [edition]})
     monkeypatch.setattr(published, "load", lambda name: recipe)
-    return edition
+
+    def edit(fingerprint: str | None, people: list[str] | None = None) -> None:
+        found = sources | ({} if people is None else {"people": people})
+        edition = Edition(**found, seed=0, fingerprint=fingerprint)
+        monkeypatch.setattr(published, "editions", lambda: {"small@1": [edition]})
+
+    return edit
 
 
 def test_every_edition_is_of_a_shipped_recipe() -> None:
@@ -38,15 +43,16 @@ def test_every_edition_is_of_a_shipped_recipe() -> None:
 
 
 def test_the_verdict_follows_fingerprint_sources_and_settings(
-    built: tuple[Recipe, DatasetInfo], publish: Edition
+    built: tuple[Recipe, DatasetInfo], publish: Callable[..., None]
 ) -> None:
     recipe, info = built
+    publish(None)
     assert verdict(recipe.model_copy(update={"name": "other"}), info) is None
     assert "nobody has published" in str(verdict(recipe, info))
-    publish.fingerprint = info.fingerprint
+    publish(info.fingerprint)
     assert verdict(recipe, info) == "this is the published small@1"
-    publish.fingerprint = "0" * 64
+    publish("0" * 64)
     assert str(verdict(recipe, info)).startswith("NOT the published small@1")
-    publish.people = ["somebody else"]
+    publish("0" * 64, ["somebody else"])
     assert "other sources" in str(verdict(recipe, info))
     assert "other settings" in str(verdict(recipe.model_copy(update={"count": 3}), info))
