@@ -22,7 +22,7 @@ def test_prints_tables_and_folders_and_ends_well_without_weights(
     assert command("--method", "copy", "--method", "oracle", *tasks) == 0
     told = capsys.readouterr().out
     assert "erase-all on fake (test, 6 samples of 6 scenes)" in told
-    assert "erase-one on fake (test, 12 samples)" in told
+    assert "erase-one on fake (test, 12 samples of 6 scenes)" in told
     assert "lacking: n/a (weights missing: mildbench weights fetch lpips-alex)" in told
     folders = [line for line in told.splitlines() if line.startswith("runs/")]
     assert len(folders) == 4
