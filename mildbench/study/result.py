@@ -13,6 +13,7 @@ import numpy as np
 import mildbench
 from mildbench.errors import UserError
 from mildbench.records import Strict
+from mildbench.results import wording
 from mildbench.study import bootstrap
 from mildbench.study.agreement import concordance, krippendorff, tau
 from mildbench.study.records import Answers, Pair, Rater, RaterKind, Study
@@ -21,7 +22,6 @@ from mildbench.study.strengths import PRIOR_DEVIATION, strengths
 
 PASSING = 0.8
 """Share of the attention checks seen that a rater has to get right."""
-_FEW_SCENES = 20
 _SIGN = {"A": 1.0, "tie": 0.0, "B": -1.0}
 _VALUES = list(_SIGN)
 
@@ -373,6 +373,6 @@ def _notes(groups: Sequence[Group]) -> list[str]:
             )
         if counted == 1:
             lines.append(f"{who}: these are one rater's answers; no agreement among raters can be told")
-        if counted and group.scenes < _FEW_SCENES:
-            lines.append(f"{who}: only {group.scenes} scenes: the intervals say little")
+        if counted:
+            lines += [f"{who}: {line}" for line in wording.few(group.scenes)]
     return lines
