@@ -47,8 +47,7 @@ def evaluate(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME or NAME:OPTION=VALUE,... (mildbench ls metrics); repeatable. [default: all but "
-            "cfd, lpips-vgg, pose-oks and residue, and of the large networks' those whose weights are here]"
+            help="NAME or NAME:OPTION=VALUE,...; repeatable. [default: as mildbench ls metrics says under 'unasked']"
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,

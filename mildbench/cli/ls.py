@@ -96,11 +96,11 @@ def _ablations() -> Rows:
 def _metrics() -> Rows:
     from mildbench.metrics.base import METRICS
 
-    def describe(metric: type[Any]) -> tuple[str, str, str]:
+    def describe(metric: type[Any]) -> tuple[str, str, str, str]:
         info = metric.info
-        return info.id, "higher" if info.higher_is_better else "lower", info.definition
+        return info.id, "higher" if info.higher_is_better else "lower", info.unasked, info.definition
 
-    return [("metric", "id", "better", "definition"), *_loaded(METRICS, describe)]
+    return [("metric", "id", "better", "unasked", "definition"), *_loaded(METRICS, describe)]
 
 
 def _annotators() -> Rows:
