@@ -40,6 +40,8 @@ from synth.render import render
 
 SIZE = 128
 """Width and height of the scenes, in pixels."""
+SKYLINE = 150
+"""Row in which the ground begins in the drawn photos, which are 360 high."""
 RECIPES = ("multi-ip", "crowd", "entangled", "camouflage", "train", "olrd")
 
 
@@ -127,7 +129,8 @@ def draw(folder: Path) -> None:
         place = texture(rng, 360, 300)
         parts = [] if number > 10 else [(1, person(rng)), (27, bag(rng))]
         ids = np.full(place.shape[:2], 1, np.uint8)
-        segments = [{"id": 1, "category_id": 193, "iscrowd": 0}]
+        ids[:SKYLINE] = 5
+        segments = [{"id": key, "category_id": kind, "iscrowd": 0} for key, kind in ((1, 193), (5, 187))]
         for category, outline in parts:
             cover = np.zeros(ids.shape, np.uint8)
             cv2.fillPoly(cover, [outline], 255)
@@ -152,7 +155,7 @@ def draw(folder: Path) -> None:
         cv2.imwrite(str(maps / name), np.dstack([0 * ids, 0 * ids, ids]))
         images.append({"id": number, "file_name": name, "width": 300, "height": 360, "license": 1})
         panoptic.append({"image_id": number, "file_name": name, "segments_info": segments})
-    names = {1: "person", 27: "backpack", 193: "grass"}
+    names = {1: "person", 27: "backpack", 187: "sky-other-merged", 193: "grass"}
     shared = {
         "images": images,
         "licenses": [{"id": 1, "name": "CC0-1.0"}],

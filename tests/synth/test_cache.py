@@ -11,10 +11,12 @@ from mildbench.scene import Provenance
 from synth import catalogue, figures, views
 from synth.cache import Cache, size_of
 from synth.catalogue import PeopleCatalogue
+from synth.perspective import Perspective
 from synth.plan import Plan
 from synth.planner import Planner
 from synth.recipe import Recipe
 from synth.render import render
+from synth.sources.base import Known
 from synth.views import Backdrop, View
 
 NOWHERE = Provenance("test", "none", "", "none")
@@ -134,7 +136,9 @@ def test_sizes_are_those_of_arrays_and_files() -> None:
 def test_a_view_counts_the_file_that_it_is_going_to_hold() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     backdrop = Backdrop(noise, None, NOWHERE)
-    view = View(noise, b"jpeg", NOWHERE, 20.0, 1.0, np.ones((64, 64), bool))
+    perspective = Perspective(20.0, 1.6, "exact")
+    ground = np.ones((64, 64), bool)
+    view = View(noise, b"jpeg", NOWHERE, perspective, 58.0, Known.EXACT, ground, True, None)
     assert size_of(backdrop) >= len(backdrop.file) + noise.nbytes - 1000
     assert size_of(view) == noise.nbytes + len(b"jpeg") + 64 * 64
 
