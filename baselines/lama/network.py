@@ -28,15 +28,11 @@ class LamaConfig:
     """Residual blocks at an eighth of the resolution."""
     global_share: float = 0.75
     """Share of the channels, inside the residual blocks, that see the whole picture through its spectrum."""
-    transposed: bool = True
-    """Enlarge by transposed convolutions, as published. Else by repeating pixels before a plain convolution, which
-    leaves no chequered texture (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016)."""
 
 
 VARIANTS = {
     "big": LamaConfig(width=64, blocks=18),  # Big-LaMa, as published: 51 M parameters
     "tiny": LamaConfig(width=16, blocks=9),  # ours, small enough to ship
-    "small": LamaConfig(width=24, blocks=9, transposed=False),
 }
 
 _HALVINGS = 3
@@ -158,16 +154,6 @@ class _Join(nn.Module):
         return torch.cat(features, dim=1)
 
 
-class _Enlarge(nn.Sequential):
-    """Twice the resolution: pixels repeated, then a convolution."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, padding_mode="reflect"),
-        )
-
-
 class Generator(nn.Module):
     """Masked picture and mask -> the whole picture."""
 
@@ -185,13 +171,8 @@ class Generator(nn.Module):
         layers += [ResidualBlock(widths[-1], share) for _ in range(config.blocks)]
         layers.append(_Join())
         for i in reversed(range(_HALVINGS)):
-            into, out = widths[i + 1], widths[i]
-            grow = (
-                nn.ConvTranspose2d(into, out, 3, stride=2, padding=1, output_padding=1)
-                if config.transposed
-                else _Enlarge(into, out)
-            )
-            layers += [grow, nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+            grow = nn.ConvTranspose2d(widths[i + 1], widths[i], 3, stride=2, padding=1, output_padding=1)
+            layers += [grow, nn.BatchNorm2d(widths[i]), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, kernel_size=7), nn.Sigmoid()]
         self.model = nn.Sequential(*layers)
 

@@ -20,7 +20,7 @@ from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
 
 _ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-3
 """The authors' weights; the generator's over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`."""
-_CRITIC_WIDTHS = {"big": 64, "tiny": 32, "small": 48}
+_CRITIC_WIDTHS = {"big": 64, "tiny": 32}
 
 
 class LamaTrainer(Trainer):
