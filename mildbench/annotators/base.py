@@ -18,6 +18,7 @@ import numpy as np
 
 from mildbench import options
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.registry import Registry
 
 Part = Literal["pose", "parsing", "people", "objects", "segments"]
@@ -194,8 +195,7 @@ class AnnotatorSpec:
 
 def box_of(mask: np.ndarray) -> np.ndarray:
     """float32[4]: the box of a mask bool[H, W] that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
+    return np.array(Box.around(mask), dtype=np.float32)
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
+from mildbench.geometry import Box
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
 from mildbench.listing import PICTURES, list_pictures
@@ -161,8 +162,7 @@ class FolderPeople(PeopleSource):
             rgba, scale = read_rgba(path), 1.0  # with its edge already, whatever its size
         if not (rgba[..., 3] >= 128).any():
             raise Rejected("person too thin to cut out", key)
-        rows, columns = np.flatnonzero(rgba[..., 3].any(axis=1)), np.flatnonzero(rgba[..., 3].any(axis=0))
-        rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        rgba = rgba[Box.around(rgba[..., 3]).place]
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         provenance = Provenance(self.name, key, file_sha256(path), self.licence)
         unknown = np.zeros((17, 3), np.float32)
