@@ -10,7 +10,7 @@ import numpy as np
 from mildbench.geometry import Box
 from mildbench.labels import KEYPOINT_FLIP, PARSING_FLIP
 from synth import exact
-from synth.sources.base import Cutout, Rejected
+from synth.material import Cutout, Rejected
 
 FAINTEST = 4
 """Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from mildbench.geometry import Box
 from synth import exact
-from synth.sources.base import Known, Segment
+from synth.material import Known, Segment
 
 
 class Refusal(StrEnum):

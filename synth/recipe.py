@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mildbench.errors import UserError, did_you_mean
 from synth.blend import BLENDS
-from synth.families.base import FAMILIES
+from synth.family import FAMILIES
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:

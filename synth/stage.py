@@ -21,10 +21,10 @@ from synth.fit import SizedFigure
 from synth.framing import Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
+from synth.material import PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import shuffled, weighted
-from synth.sources.base import PersonChoice, Rejected, Sunlight
 from synth.splits import split_of_sample
 from synth.views import View
 

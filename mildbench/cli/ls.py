@@ -136,7 +136,7 @@ def _imports() -> Rows:
 
 
 def _families() -> Rows:
-    from synth.families.base import FAMILIES
+    from synth.family import FAMILIES
 
     return [("family", "its scenes"), *_loaded(FAMILIES, _summary)]
 

@@ -23,23 +23,14 @@ from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
 from synth import exact
 from synth.cutout import extend_colours, refine
-from synth.families.base import Family
+from synth.family import Family
 from synth.fit import SizedFigure, fit
+from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
-from synth.sources.base import (
-    BACKGROUNDS,
-    SEGMENTED,
-    BackgroundChoice,
-    Cutout,
-    Known,
-    Rejected,
-    Segment,
-    SegmentedSource,
-    open_source,
-)
+from synth.sources.base import BACKGROUNDS, SEGMENTED, SegmentedSource, open_source
 from synth.splits import split_of_sample
 from synth.survey import Survey
 from synth.views import Backdrop, Stored, cut_square

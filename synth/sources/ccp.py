@@ -19,7 +19,8 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.files import file_sha256, inside
 from mildbench.geometry import Box
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import PeopleSource, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
 from synth.sources.crop import cut_out, without_specks
 

@@ -20,7 +20,8 @@ from mildbench.geometry import Box
 from mildbench.images import read_labels
 from mildbench.labels import PARSING, UNLABELLED
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import PeopleSource, read_photo
 from synth.sources.crop import cut_out, without_specks
 
 LICENCE = "CIHP's terms: non-commercial research and education"

@@ -21,19 +21,18 @@ from mildbench.geometry import Box
 from mildbench.posture import feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
 from synth.ground import in_open_air, panoptic_ground
-from synth.sources.base import (
+from synth.material import (
     Background,
     BackgroundRef,
-    BackgroundSource,
     Cutout,
     LeftOut,
-    PeopleSource,
     PersonRef,
     Rejected,
     Rejections,
     SeenObject,
     Segment,
 )
+from synth.sources.base import BackgroundSource, PeopleSource
 from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
     CocoFolder,

@@ -11,7 +11,7 @@ from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
 from synth import exact
 from synth.cutout import refine
-from synth.sources.base import Rejected
+from synth.material import Rejected
 
 SOLID = 128
 """Alpha from which a pixel belongs to the person's binary mask."""

@@ -17,18 +17,8 @@ from mildbench.labels import UNLABELLED
 from mildbench.listing import PICTURES, list_pictures
 from mildbench.masks import read_mask
 from mildbench.scene import Provenance
-from synth.sources.base import (
-    Background,
-    BackgroundRef,
-    BackgroundSource,
-    Cutout,
-    LeftOut,
-    PeopleSource,
-    PersonRef,
-    Rejected,
-    Rejections,
-    read_photo,
-)
+from synth.material import Background, BackgroundRef, Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import BackgroundSource, PeopleSource, read_photo
 from synth.sources.crop import cut_out
 from synth.sources.names import same_file
 

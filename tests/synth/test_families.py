@@ -12,7 +12,7 @@ from mildbench.dataset.reader import Dataset
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.families.base import FAMILIES
+from synth.family import FAMILIES
 from synth.planner import open_planner
 from synth.recipe import Recipe, check, load
 
