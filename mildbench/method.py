@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mildbench import options
 from mildbench.errors import UserError
+from mildbench.options import Spec
 from mildbench.registry import Registry
 
 Provenance = Literal["official", "port", "reimplementation", "reported", "control", "external"]
@@ -308,27 +308,14 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
 METHODS: Registry[EraseMethod] = Registry("method", "methods", EraseMethod)
 
 
-@dataclass(frozen=True)
-class MethodSpec:
-    """A method and its options, as written on the command line: `name` or `name:key=value,key=value`."""
+class MethodSpec(Spec[EraseMethod]):
+    """A method and its options."""
 
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> MethodSpec:
-        """Parse `name:key=value,...`; raises `UserError` for a malformed option."""
-        return cls(*options.parse(text, METHODS.kind))
-
-    @property
-    def text(self) -> str:
-        """As `parse` reads it."""
-        given = ",".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{self.name}:{given}" if given else self.name
+    registry = METHODS
 
     def create(self, device: str = "cpu") -> EraseMethod:
-        """Instantiate the method; unknown options and bad values raise `UserError`."""
-        method = options.create(METHODS, self.name, self.options)
+        """The method, not loaded; unknown options and bad values raise `UserError`."""
+        method = self.instantiate()
         method.device = device
         return method
 

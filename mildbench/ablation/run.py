@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mildbench import options
 from mildbench.ablation.result import Ablation, RowResult, markdown
 from mildbench.ablation.study import WEIGHTS, Row, Study
 from mildbench.dataset.source import TripletSource
@@ -20,7 +19,7 @@ from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read
 from mildbench.training.scenes import SceneSource
 from mildbench.training.settings import Execution, Settings
-from mildbench.training.trainer import TRAINERS, Trainer
+from mildbench.training.trainer import Trainer, TrainerSpec
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """The splits."""
@@ -96,7 +95,7 @@ def ablate(
 
 def _trainer(row: Row) -> Trainer | None:
     """The row's trainer, not loaded; raises `UserError` for an unknown one and for its options."""
-    return None if row.train is None else options.create(TRAINERS, *options.parse(row.train, TRAINERS.kind))
+    return None if row.train is None else TrainerSpec.parse(row.train).instantiate()
 
 
 def _trained(
@@ -106,11 +105,11 @@ def _trained(
     trainer = _trainer(row)
     if trainer is None or row.train is None:
         return None
-    name, given = options.parse(row.train, TRAINERS.kind)
+    spec = TrainerSpec.parse(row.train)
     chosen = settings(trainer, row.share)
     words = re.findall(r"[A-Za-z0-9]+", f"{row.train} {chosen.steps} steps")
     run = out / "training" / "-".join(words)
-    fresh = TrainingRecord.fresh(name, given, source, chosen, TRAIN, VALIDATION)
+    fresh = TrainingRecord.fresh(spec.name, spec.options, source, chosen, TRAIN, VALIDATION)
     train(trainer, source, fresh, chosen, execution, run, progress=progress)
     return run / "weights"
 

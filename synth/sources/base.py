@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,7 +12,8 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from mildbench.errors import UserError, did_you_mean
+from mildbench import options
+from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.registry import Registry
 from synth.material import (
@@ -148,29 +148,7 @@ def open_source(text: str, registry: Registry[S]) -> S:
             f"(schemes: {', '.join(registry.names())})"
         )
     path, _, query = rest.partition("?")
-    target: Callable[..., S] = registry.load(scheme)
-    parameters = {k: p for k, p in inspect.signature(target).parameters.items() if k != "path"}
-    options: dict[str, Any] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in parameters:
-            raise UserError(f"source {scheme}: has no option {key!r}: {did_you_mean(key, parameters)}")
-        default = parameters[key].default
-        try:
-            options[key] = _as(type(default), value)
-        except ValueError:
-            kind = type(default).__name__
-            raise UserError(f"source {scheme}: option {key}={value!r} is not a {kind}") from None
-    return target(path, **options)
-
-
-def _as(kind: type, text: str) -> Any:
-    """An option's text as a value; `bool("false")` would be True."""
-    if kind is not bool:
-        return kind(text)
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
+    return options.create(registry, scheme, dict(parse_qsl(query, keep_blank_values=True)), path)
 
 
 PEOPLE: Registry[PeopleSource] = Registry("people source", "people", PeopleSource)
