@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mildbench.ablation.result import Ablation, RowResult, markdown
 from mildbench.ablation.study import WEIGHTS, Row, Study
 from mildbench.dataset.source import TripletSource
-from mildbench.evaluation.runner import evaluate
+from mildbench.evaluation.runner import Evaluation, evaluate
 from mildbench.files import write_bytes
 from mildbench.method import MethodSpec
 from mildbench.records import write_model
@@ -73,7 +73,15 @@ def ablate(
         device=execution.device,
         progress=progress,
     )
-    result = Ablation(
+    result = _result(name, study, trained, made)
+    write_model(out / f"{name}.json", result)
+    write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())
+    return result
+
+
+def _result(name: str, study: Study, trained: Sequence[Path | None], made: Evaluation) -> Ablation:
+    """What the study found: a row's training and its run."""
+    return Ablation(
         study=name,
         description=study.description,
         columns=study.columns,
@@ -88,9 +96,6 @@ def ablate(
         ],
         comparison=made.comparison,
     )
-    write_model(out / f"{name}.json", result)
-    write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())
-    return result
 
 
 def _trainer(row: Row) -> Trainer | None:
