@@ -150,7 +150,7 @@ def _built(dataset: Path, seed: int, annotations: str) -> SceneSource:
 def _rendered(
     recipe: str | None, people: list[str] | None, backgrounds: list[str] | None, size: int, seed: int
 ) -> SceneSource:
-    from synth import recipe as recipes
+    from synth import recipe_files as recipes
     from synth.stream import RenderedScenes
 
     changes = {"people": people, "backgrounds": backgrounds, "size": size}

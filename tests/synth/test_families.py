@@ -14,7 +14,8 @@ from mildbench.executors import SerialExecutor
 from synth.build import build
 from synth.family import FAMILIES
 from synth.planner import open_planner
-from synth.recipe import Recipe, check, load
+from synth.recipe import Recipe
+from synth.recipe_files import check, load
 
 
 def forget() -> None:

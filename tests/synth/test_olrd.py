@@ -13,7 +13,7 @@ from synth.families.olrd import PictureCatalogue
 from synth.material import BackgroundRef, Rejections, Segment, SegmentedImage
 from synth.plan import Plan
 from synth.planner import Planner
-from synth.recipe import load
+from synth.recipe_files import load
 from synth.render import render
 from synth.sources.base import SegmentedSource
 

@@ -18,7 +18,8 @@ from synth.fit import SizedFigure
 from synth.material import PersonChoice
 from synth.plan import Plan
 from synth.planner import Planner
-from synth.recipe import Recipe, check
+from synth.recipe import Recipe
+from synth.recipe_files import check
 from synth.render import render
 
 
