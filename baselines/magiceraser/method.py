@@ -114,7 +114,8 @@ class MagicEraser(DiffusionMethod):
 
     def _start_from(self, init: str, backbone: str) -> list[str]:
         """Create the method whose fill denoising starts from; returns what is to be noted of the choice."""
-        options, notes = {}, []
+        options: dict[str, str] = {}
+        notes: list[str] = []
         if init == "auto":
             init = "lama"
             if backbone == shipped.BACKBONE:
