@@ -1,4 +1,4 @@
-"""What several methods derive from the people in a picture: who touches whom, and joints as heatmaps."""
+"""What several methods derive from the people in a picture: who touches and hides whom, and joints as heatmaps."""
 
 from __future__ import annotations
 
@@ -21,6 +21,26 @@ def touching(visible: np.ndarray) -> np.ndarray:
     for one in range(count):
         found[one] = (visible & near(visible[one], reach)).any(axis=(1, 2))
     return found
+
+
+def hidden_by(near: np.ndarray, person: int, *, through_others: bool) -> list[int]:
+    """Who may hide a person, back to front: those in front who touch them.
+
+    Only the order of people who touch matters, as it should: that of others is arbitrary.
+
+    Args:
+        near: bool[K, K], who touches whom; people are listed back to front.
+        person: the person's place.
+        through_others: with those, too, who touch one of these and are in front of that one: what lies between the
+            person and them may be hidden as well. De-occlusion looks so far; MILD does not, whose pathways are told of
+            neighbours only.
+    """
+    hiding: list[int] = []
+    for other in range(person + 1, len(near)):
+        touched = [person, *hiding] if through_others else [person]
+        if near[other, touched].any():
+            hiding.append(other)
+    return hiding
 
 
 def joint_heatmaps(points: np.ndarray, size: tuple[int, int], sigma: float) -> np.ndarray:

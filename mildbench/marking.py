@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from mildbench.errors import UserError, did_you_mean
+from mildbench.geometry import Box
 from mildbench.scene import Triplet
 
 FOOTPRINT, PERSON, BOX, SCRIBBLE = "footprint", "person", "box", "scribble"
@@ -58,7 +59,7 @@ def marked(triplet: Triplet, mask: str) -> Triplet:
     # Where an erased person is seen but nothing changes, one who stays lies on top, opaque.
     seen = [people.visible[k] & triplet.mask for k in triplet.targets]
     if mask == BOX:
-        parts = [_box(one) for one in seen]
+        parts = [Box.around(one).filled(one.shape) for one in seen]
     elif mask == SCRIBBLE:
         parts = [
             _scribble(one, f"{triplet.id}\0{people.ids[k]}")
@@ -68,15 +69,6 @@ def marked(triplet: Triplet, mask: str) -> Triplet:
         parts = seen
     shown = np.any(parts, axis=0) if parts else np.zeros_like(triplet.mask)
     return replace(triplet, shown=shown, effect=triplet.mask & ~shown if mask == PERSON else triplet.effect)
-
-
-def _box(seen: np.ndarray) -> np.ndarray:
-    """bool[H, W]: the bounding box of bool[H, W] `seen`, filled."""
-    box = np.zeros_like(seen)
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if rows.size:
-        box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return box
 
 
 def _scribble(seen: np.ndarray, name: str) -> np.ndarray:

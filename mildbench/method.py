@@ -12,13 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from mildbench import options
 from mildbench.errors import UserError
+from mildbench.options import Spec
 from mildbench.registry import Registry
 
 Provenance = Literal["official", "port", "reimplementation", "reported", "control", "external"]
@@ -27,8 +28,8 @@ description; a number copied from a paper; a control; images that somebody else 
 
 Capability = Literal["device", "truth", "names", "layers", "attention"]
 """`device`: runs on the given torch device. `truth`: is shown the answer (controls only). `names`: looks results
-up by sample id, so the pixels it is shown do not matter. `layers`: completes the people who stay.
-`attention`: records where its self-attention goes."""
+up by sample id, in the folder of its option `directory` if it has that; the pixels it is shown do not matter.
+`layers`: completes the people who stay. `attention`: records where its self-attention goes."""
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,12 @@ class EraseBatch:
         """The batch of these samples, in this order."""
         rows = list(indices)
 
-        def chosen(items: tuple | None) -> Any:
-            return None if items is None else tuple(items[row] for row in rows)
+        def chosen(items: Any) -> Any:
+            if items is None:
+                return None
+            return items[rows] if isinstance(items, np.ndarray) else tuple(items[row] for row in rows)
 
-        return EraseBatch(
-            chosen(self.sample_ids),
-            self.images[rows],
-            self.masks[rows],
-            chosen(self.seeds),
-            chosen(self.instances),
-            chosen(self.targets),
-            chosen(self.keypoints),
-            None if self.parsing is None else self.parsing[rows],
-            None if self.truths is None else self.truths[rows],
-            chosen(self.background_tags),
-        )
+        return EraseBatch(**{field.name: chosen(getattr(self, field.name)) for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,51 +308,32 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
 METHODS: Registry[EraseMethod] = Registry("method", "methods", EraseMethod)
 
 
-@dataclass(frozen=True)
-class MethodSpec:
-    """A method and its options, as written on the command line: `name` or `name:key=value,key=value`."""
+class MethodSpec(Spec[EraseMethod]):
+    """A method and its options."""
 
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> MethodSpec:
-        """Parse `name:key=value,...`; raises `UserError` for a malformed option."""
-        return cls(*options.parse(text, METHODS.kind))
-
-    @property
-    def text(self) -> str:
-        """As `parse` reads it."""
-        given = ",".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{self.name}:{given}" if given else self.name
+    registry = METHODS
 
     def create(self, device: str = "cpu") -> EraseMethod:
-        """Instantiate the method; unknown options and bad values raise `UserError`."""
-        method = options.create(METHODS, self.name, self.options)
+        """The method, not loaded; unknown options and bad values raise `UserError`."""
+        method = self.instantiate()
         method.device = device
         return method
 
 
 def collate(samples: Sequence[EraseBatch]) -> EraseBatch:
     """Stack batches of one kind: a result must not depend on what else is in the batch."""
-    (kind,) = {sample.kind for sample in samples}
-    known = kind[1]
+    (_,) = {sample.kind for sample in samples}  # of one kind
 
-    def joined(name: str) -> tuple | None:
-        return tuple(item for sample in samples for item in getattr(sample, name)) if name in known else None
-
-    def stacked(name: str) -> np.ndarray | None:
-        return np.concatenate([getattr(sample, name) for sample in samples]) if name in known else None
+    def joined(parts: list[Any]) -> Any:
+        if parts[0] is None:
+            return None
+        return (
+            np.concatenate(parts) if isinstance(parts[0], np.ndarray) else tuple(chain.from_iterable(parts))
+        )
 
     return EraseBatch(
-        sample_ids=tuple(name for sample in samples for name in sample.sample_ids),
-        images=np.concatenate([sample.images for sample in samples]),
-        masks=np.concatenate([sample.masks for sample in samples]),
-        seeds=tuple(seed for sample in samples for seed in sample.seeds),
-        instances=joined("instances"),
-        targets=joined("targets"),
-        keypoints=joined("keypoints"),
-        parsing=stacked("parsing"),
-        truths=stacked("truths"),
-        background_tags=joined("background_tags"),
+        **{
+            field.name: joined([getattr(sample, field.name) for sample in samples])
+            for field in fields(EraseBatch)
+        }
     )

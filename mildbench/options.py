@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from mildbench.errors import UserError, did_you_mean
 from mildbench.registry import Registry
@@ -12,29 +13,62 @@ from mildbench.registry import Registry
 T = TypeVar("T")
 
 
-def parse(text: str, kind: str, nested: str = "") -> tuple[str, dict[str, str]]:
-    """The name and the options, as text; raises `UserError` for an option without a value.
+@dataclass(frozen=True)
+class Spec(Generic[T]):
+    """A plug-in of one registry and its options, as written on the command line."""
 
-    `nested` is an option that is a plug-in with options of its own: its value is all that follows.
+    registry: ClassVar[Registry[Any]]
+    nested: ClassVar[str] = ""
+    """An option that is a plug-in with options of its own: its value is all that follows."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `name:key=value,...`; raises `UserError` for an option without a value."""
+        name, _, rest = text.partition(":")
+        options: dict[str, Any] = {}
+        while rest:
+            item, _, rest = rest.partition(",")
+            key, equals, value = item.partition("=")
+            if item and not equals:
+                raise UserError(
+                    f"{cls.registry.kind} {text!r}: the option {item!r} has no value: write {item}=VALUE"
+                )
+            if cls.nested and key == cls.nested:
+                value, rest = f"{value},{rest}".rstrip(","), ""
+            if item:
+                options[key] = value
+        return cls(name, options)
+
+    @property
+    def text(self) -> str:
+        """As `parse` reads it."""
+        return written(self.name, self.options)
+
+    def instantiate(self) -> T:
+        """The plug-in, nothing loaded; raises `UserError` for an unknown name or option, and for a bad value."""
+        made: T = create(self.registry, self.name, self.options)
+        return made
+
+
+def written(name: str, options: Mapping[str, Any]) -> str:
+    """`name:key=value,key=value`."""
+    given = ",".join(f"{key}={value}" for key, value in options.items())
+    return f"{name}:{given}" if given else name
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def create(registry: Registry[T], name: str, options: Mapping[str, Any], *given: Any) -> T:
+    """Instantiate a plug-in; unknown options and bad values raise `UserError`.
+
+    `given`: what its constructor takes first, which is no option.
     """
-    name, _, rest = text.partition(":")
-    options: dict[str, str] = {}
-    while rest:
-        item, _, rest = rest.partition(",")
-        key, equals, value = item.partition("=")
-        if item and not equals:
-            raise UserError(f"{kind} {text!r}: the option {item!r} has no value: write {item}=VALUE")
-        if nested and key == nested:
-            value, rest = f"{value},{rest}".rstrip(","), ""
-        if item:
-            options[key] = value
-    return name, options
-
-
-def create(registry: Registry[T], name: str, options: Mapping[str, Any]) -> T:
-    """Instantiate a plug-in; unknown options and bad values raise `UserError`."""
     target: Callable[..., T] = registry.load(name)
-    parameters = inspect.signature(target).parameters
+    parameters = dict(list(inspect.signature(target).parameters.items())[len(given) :])
     open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     arguments: dict[str, Any] = {}
     for key, value in options.items():
@@ -46,7 +80,7 @@ def create(registry: Registry[T], name: str, options: Mapping[str, Any]) -> T:
                 f"{registry.kind} {name!r} has no option {key!r}: {did_you_mean(key, parameters)}"
             )
         arguments[key] = _convert(f"{registry.kind} {name!r}", key, value, parameters[key].default)
-    return target(**arguments)
+    return target(*given, **arguments)
 
 
 def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
@@ -55,7 +89,7 @@ def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
         return value
     try:
         if isinstance(default, bool):
-            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+            return _TRUTH[value.lower()]
         return type(default)(value)
     except (KeyError, ValueError):
         kind = type(default).__name__

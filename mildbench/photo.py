@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.method import EraseBatch, EraseMethod, sample_seed
 
 _CONTEXT = 1.6
@@ -23,58 +24,18 @@ _FEATHER = 3
 """Pixels over which the photo passes into what was made, inside the outer edge of all that is erased."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of a photo."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @classmethod
-    def around(cls, mask: np.ndarray) -> Window:
-        """The box of a mask bool[H, W] that is not empty."""
-        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-        return cls(x, y, x + width, y + height)
-
-    @property
-    def place(self) -> tuple[slice, slice]:
-        """Rows and columns, to index a plane of the photo with."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def side(self) -> int:
-        """The longer side."""
-        return max(self.right - self.left, self.bottom - self.top)
-
-    def grown(self, margin: int, shape: tuple[int, ...]) -> Window:
-        """With a margin on every side, as far as a photo of `shape` (height and width first) reaches."""
-        left, top = max(self.left - margin, 0), max(self.top - margin, 0)
-        return Window(left, top, min(self.right + margin, shape[1]), min(self.bottom + margin, shape[0]))
-
-    def joined(self, other: Window) -> Window:
-        """The smallest that holds both."""
-        return Window(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class Cut:
     """A mask of a photo, kept as the part in its box: a large photo has many, and most of each is empty."""
 
-    window: Window
+    window: Box
     part: np.ndarray
     """bool[h, w]: the window's part of the mask."""
 
     @classmethod
     def of(cls, mask: np.ndarray) -> Cut:
         """Of bool[H, W], not empty."""
-        window = Window.around(mask)
+        window = Box.around(mask)
         return cls(window, np.ascontiguousarray(mask[window.place]))
 
     @classmethod
@@ -85,7 +46,7 @@ class Cut:
             window = window.joined(cut.window)
         return cls(window, np.any([cut.within(window) for cut in cuts], axis=0))
 
-    def draw(self, plane: np.ndarray, window: Window | None = None) -> None:
+    def draw(self, plane: np.ndarray, window: Box | None = None) -> None:
         """Set a bool plane, of the photo or of a `window` of it, where the mask is."""
         left, top = (0, 0) if window is None else (window.left, window.top)
         height, width = plane.shape
@@ -96,9 +57,9 @@ class Cut:
             part = self.part[y - here.top : y_end - here.top, x - here.left : x_end - here.left]
             plane[y - top : y_end - top, x - left : x_end - left] |= part
 
-    def within(self, window: Window) -> np.ndarray:
+    def within(self, window: Box) -> np.ndarray:
         """bool[h, w]: what of the mask lies in a window of the photo."""
-        plane = np.zeros((window.bottom - window.top, window.right - window.left), dtype=bool)
+        plane = np.zeros((window.height, window.width), dtype=bool)
         self.draw(plane, window)
         return plane
 
@@ -202,11 +163,11 @@ def _hole(person: Person, staying: np.ndarray) -> Cut:
     return Cut(hole.window, hole.part & ~staying[hole.window.place])
 
 
-def _windows(holes: Mapping[int, Cut], size: int, shape: tuple[int, int]) -> list[tuple[Window, list[int]]]:
+def _windows(holes: Mapping[int, Cut], size: int, shape: tuple[int, int]) -> list[tuple[Box, list[int]]]:
     """Windows and the targets erased in each. Targets whose windows overlap by half share one, if that fits."""
     height, width = shape
     if max(shape) <= size:
-        return [(Window(0, 0, width, height), list(holes))] if holes else []
+        return [(Box(0, 0, width, height), list(holes))] if holes else []
     groups = [([k], hole.window) for k, hole in holes.items()]
     merged = True
     while merged:
@@ -226,7 +187,7 @@ def _windows(holes: Mapping[int, Cut], size: int, shape: tuple[int, int]) -> lis
     return [(_context(box, size, shape), group) for group, box in groups]
 
 
-def _context(box: Window, size: int, shape: tuple[int, int]) -> Window:
+def _context(box: Box, size: int, shape: tuple[int, int]) -> Box:
     """The crop for a box: a square with context around it, at least `size`, moved and cut to fit the photo."""
     side = max(round(box.side * _CONTEXT), size)
 
@@ -237,7 +198,7 @@ def _context(box: Window, size: int, shape: tuple[int, int]) -> Window:
 
     top, bottom = span(box.top, box.bottom, shape[0])
     left, right = span(box.left, box.right, shape[1])
-    return Window(left, top, right, bottom)
+    return Box(left, top, right, bottom)
 
 
 def _batch(
@@ -247,7 +208,7 @@ def _batch(
     order: Sequence[int],
     targets: Sequence[int],
     parsing: np.ndarray | None,
-    window: Window,
+    window: Box,
     size: int,
 ) -> EraseBatch:
     """The batch of one for a window, its id and seed still to be set; people who are not in it are left out.
@@ -285,21 +246,21 @@ def _batch(
     )
 
 
-def _moved(keypoints: np.ndarray | None, window: Window, scale: float) -> np.ndarray | None:
+def _moved(keypoints: np.ndarray | None, window: Box, scale: float) -> np.ndarray | None:
     """Keypoints in the pixels of a scaled window; those outside it become unknown."""
     if keypoints is None:
         return None
     moved = keypoints.copy()
     moved[:, :2] = (moved[:, :2] - (window.left, window.top) + 0.5) * scale - 0.5
-    limits = ((window.right - window.left) * scale - 0.5, (window.bottom - window.top) * scale - 0.5)
+    limits = (window.width * scale - 0.5, window.height * scale - 0.5)
     inside = ((moved[:, :2] > -0.5) & (moved[:, :2] < limits)).all(axis=1)
     moved[~inside] = 0
     return moved
 
 
-def _paste(canvas: np.ndarray, result: np.ndarray, window: Window, holes: Sequence[Cut]) -> None:
+def _paste(canvas: np.ndarray, result: np.ndarray, window: Box, holes: Sequence[Cut]) -> None:
     """Lay `result`, scaled up to its window of the canvas, over the holes in place."""
-    height, width = window.bottom - window.top, window.right - window.left
+    height, width = window.height, window.width
     if result.shape[:2] != (height, width):
         result = cv2.resize(result, (width, height), interpolation=cv2.INTER_CUBIC)
     inside = np.zeros((height, width), dtype=bool)
@@ -315,7 +276,7 @@ def _blend_edge(canvas: np.ndarray, photo: np.ndarray, hole: np.ndarray, staying
     """
     if not hole.any():
         return
-    window = Window.around(hole).grown(1, hole.shape)
+    window = Box.around(hole).grown(1, hole.shape)
     inner, kept = hole[window.place], staying[window.place]
     depth = cv2.distanceTransform((inner | kept).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     edge = inner & (depth < _FEATHER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.labels import KEYPOINTS
 
 HIPS, KNEES, ANKLES, ELBOWS, WRISTS = (11, 12), (13, 14), (15, 16), (7, 8), (9, 10)
@@ -74,16 +75,16 @@ def distance_to(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
 
     0 for a point that rounds to a pixel of the mask; infinity for an empty mask.
     """
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    if w == 0:
+    box = Box.around(mask)
+    if not box.side:
         return np.full(len(points), np.inf)
-    part = mask[y : y + h, x : x + w]
+    part = mask[box.place]
     # Seen from outside only the outline matters: a few hundred pixels, where a distance map has all of the image.
     inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
     rows, columns = np.nonzero(part & ~inner)
-    across, down = points[:, :1] - (columns + x), points[:, 1:] - (rows + y)
+    across, down = points[:, :1] - (columns + box.left), points[:, 1:] - (rows + box.top)
     away = np.sqrt((across * across + down * down).min(axis=1))
-    column, row = np.rint(points - (x, y)).astype(int).T
-    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    column, row = np.rint(points - (box.left, box.top)).astype(int).T
+    inside = (column >= 0) & (column < box.width) & (row >= 0) & (row < box.height)
     inside[inside] = part[row[inside], column[inside]]
     return np.where(inside, 0, away)

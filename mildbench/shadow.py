@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mildbench.photo import Cut, Window
+from mildbench.geometry import Box
+from mildbench.photo import Cut
 
 _REACH = 0.9
 """How far to each side of a person shadows are looked for, in heights of the person."""
@@ -35,10 +36,10 @@ def shadow_of(photo: np.ndarray, person: Cut, everybody: np.ndarray) -> Cut | No
         everybody: bool[H, W]: all people of the photo, whose own colours are neither ground nor shadow.
     """
     box = person.window
-    height = box.bottom - box.top
+    height = box.height
     left, top = box.left - round(_REACH * height), box.bottom - round(_ABOVE * height)
     right, bottom = box.right + round(_REACH * height), box.bottom + round(_BELOW * height)
-    window = Window(max(left, 0), max(top, 0), min(right, photo.shape[1]), min(bottom, photo.shape[0]))
+    window = Box(max(left, 0), max(top, 0), min(right, photo.shape[1]), min(bottom, photo.shape[0]))
     free = ~everybody[window.place]
     grain = max(1, round(_GRAIN * height))
     smooth = cv2.blur(photo[window.place], (2 * grain + 1, 2 * grain + 1))
@@ -59,8 +60,8 @@ def shadow_of(photo: np.ndarray, person: Cut, everybody: np.ndarray) -> Cut | No
     cast = np.isin(pieces, np.unique(pieces[(touching > 0) & dark])) & dark
     if not cast.any() or np.count_nonzero(cast) > _LARGEST * np.count_nonzero(person.part):
         return None
-    inner = Window.around(cast)
-    place = Window(
+    inner = Box.around(cast)
+    place = Box(
         window.left + inner.left, window.top + inner.top, window.left + inner.right, window.top + inner.bottom
     )
     return Cut(place, np.ascontiguousarray(cast[inner.place]))

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from scipy import fft
 
+from mildbench.geometry import Box
 from mildbench.registry import Registry
 from mildbench.scene import over
 from synth import exact
@@ -119,8 +120,7 @@ BLENDS: Registry[Blend] = Registry("blend", "blends", Blend)
 
 def stature(figure: SizedFigure) -> int:
     """Height of the figure's mask in pixels; 0 without a mask."""
-    rows = np.flatnonzero(figure.mask.any(axis=1))
-    return int(rows[-1] - rows[0] + 1) if rows.size else 0
+    return Box.around(figure.mask).height
 
 
 def backdrop(figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import mildbench
 from mildbench.annotators import AnnotatorSpec
 from mildbench.dataset.index import IndexWriter
-from mildbench.dataset.samples import write_scene
+from mildbench.dataset.samples import Making, write_scene
 from mildbench.dataset.schema import CHECKSUMS, INFO, DatasetInfo, SourceInfo, read_info
 from mildbench.dataset.validate import checksums
 from mildbench.dataset.writers import SCENES, Format, new_shard
@@ -134,16 +134,18 @@ def run_shard(spec: Spec) -> int:
                     shard,
                     scene,
                     index,
-                    split=plan.split,
-                    family=plan.family,
-                    difficulty=plan.difficulty,
-                    ground=plan.ground,
+                    Making(
+                        split=plan.split,
+                        family=plan.family,
+                        difficulty=plan.difficulty,
+                        ground=plan.ground,
+                        background_provenance=backdrop.provenance,
+                        asked=plan.asked,
+                        plan=plan.to_json(),
+                    ),
                     composite=composite,
                     jpeg=planner.recipe.jpeg_quality(plan.split),
                     background_file=backdrop.file,
-                    background_provenance=backdrop.provenance,
-                    asked=plan.asked,
-                    plan=plan.to_json(),
                 )
             )
             broken |= notes.rejections.items
@@ -294,18 +296,7 @@ def _finish(
     grounds = Counter[str]()
     used: set[tuple[str, str, str]] = set()
     splits = [name for name, share in recipe.splits.items() if share > 0]
-    description = {
-        "name": recipe.name,
-        "source": "scenes",
-        "description": recipe.description,
-        "format": job["format"],
-        "seed": job["seed"],
-        "size": recipe.size,
-        "jpeg": {split: quality for split in splits if (quality := recipe.jpeg_quality(split)) is not None},
-        "recipe": public,
-        "build": identity,
-        "sources": [source.model_dump() for source in describe(catalogue)],
-    }
+    description = _description(recipe, job, identity, public, splits, catalogue)
     with IndexWriter(out, description, splits) as index:
         for spec in specs:
             _hold_claim(spec)
@@ -341,3 +332,26 @@ def _finish(
         )
     shutil.rmtree(out / STATE)
     return info
+
+
+def _description(
+    recipe: Recipe,
+    job: dict[str, Any],
+    identity: str,
+    public: dict[str, Any],
+    splits: Sequence[str],
+    catalogue: Catalogue,
+) -> dict[str, Any]:
+    """What the data set says of itself, before its scenes are counted."""
+    return {
+        "name": recipe.name,
+        "source": "scenes",
+        "description": recipe.description,
+        "format": job["format"],
+        "seed": job["seed"],
+        "size": recipe.size,
+        "jpeg": {split: quality for split in splits if (quality := recipe.jpeg_quality(split)) is not None},
+        "recipe": public,
+        "build": identity,
+        "sources": [source.model_dump() for source in describe(catalogue)],
+    }

@@ -15,21 +15,12 @@ from synth.cache import MEGABYTE, Cache
 from synth.figures import Figures
 from synth.fit import SizedFigure
 from synth.ground import Refusal
+from synth.material import BackgroundChoice, Cutout, PersonChoice, PersonRef, Rejected
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
 from synth.setting import ground_in, refusal
-from synth.sources.base import (
-    BACKGROUNDS,
-    PEOPLE,
-    BackgroundChoice,
-    BackgroundSource,
-    Cutout,
-    PersonChoice,
-    PersonRef,
-    Rejected,
-    open_source,
-)
+from synth.sources.base import BACKGROUNDS, PEOPLE, BackgroundSource, open_source
 from synth.sources.unpeopled import UnpeopledBackgrounds
 from synth.splits import Places, split_of_sample
 from synth.survey import Survey

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from synth import exact
 
 BAND_SHARE = 1 / 60
@@ -66,8 +67,7 @@ def refine(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def band_of(mask: np.ndarray) -> int:
     """Pixels by which `refine` may move the edge of this bool[h, w] mask, in either direction."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    return max(2, round((rows[-1] - rows[0] + 1) * BAND_SHARE)) if rows.size else 2
+    return max(2, round(Box.around(mask).height * BAND_SHARE))
 
 
 def extend_colours(rgba: np.ndarray) -> np.ndarray:

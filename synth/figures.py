@@ -8,8 +8,9 @@ from dataclasses import replace
 from synth.cache import MEGABYTE, Cache
 from synth.cutout import extend_colours
 from synth.fit import SizedFigure, fit
+from synth.material import Cutout, PersonChoice
 from synth.recipe import Recipe
-from synth.sources.base import Cutout, PeopleSource, PersonChoice
+from synth.sources.base import PeopleSource
 
 FINENESS = 2.0
 """A person is cut out at no more than so many times the largest height at which a scene may show all of them: at

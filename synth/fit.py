@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.labels import KEYPOINT_FLIP, PARSING_FLIP
 from synth import exact
-from synth.sources.base import Cutout, Rejected
+from synth.material import Cutout, Rejected
 
 FAINTEST = 4
 """Shadow opacities (0..255) below this are dropped, so that a shadow's footprint ends somewhere."""
@@ -41,7 +42,7 @@ class SizedFigure:
     @property
     def top(self) -> int:
         """The person's highest row, in layer pixels."""
-        return int(np.flatnonzero(self.parsing.any(axis=1))[0])
+        return Box.around(self.parsing).top
 
 
 def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) -> SizedFigure:
@@ -89,9 +90,8 @@ def contact_shadow(mask: np.ndarray, opacity: float) -> np.ndarray:
         mask: bool[h, w], with room around the person.
         opacity: of the darkest part, 0..1.
     """
-    rows = np.flatnonzero(mask.any(axis=1))
-    top, bottom = int(rows[0]), int(rows[-1])
-    height = bottom - top + 1
+    box = Box.around(mask)
+    top, bottom, height = box.top, box.bottom - 1, box.height
     depth = max(2, round(height * 0.10))
     wide, narrow = max(1.0, height * 0.018), max(0.8, height * 0.007)
     flat = exact.resize(mask[top : bottom + 1].astype(np.uint8) * 255, (mask.shape[1], depth))
@@ -133,5 +133,5 @@ def _resize_labels(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _foot(mask: np.ndarray) -> tuple[int, int]:
     rows = np.flatnonzero(mask.any(axis=1))
     sole = mask[max(rows[-1] - max(1, len(rows) // 40), 0) : rows[-1] + 1]
-    columns = np.flatnonzero(sole.any(axis=0))
-    return int((columns[0] + columns[-1]) // 2), int(rows[-1])
+    ends = Box.around(sole)
+    return (ends.left + ends.right - 1) // 2, int(rows[-1])

@@ -18,7 +18,7 @@ from mildbench.files import write_json
 from mildbench.labels import KEYPOINTS
 from mildbench.posture import upright
 from synth.framing import LEAST_CUT, Framing, table_of
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import CocoFolder, check_box
 

@@ -19,8 +19,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from synth import exact
-from synth.sources.base import Known, Segment
+from synth.material import Known, Segment
 
 
 class Refusal(StrEnum):
@@ -51,7 +52,7 @@ class Ground:
         """The highest row in which there is ground: the horizon lies no lower. None without ground."""
         if self.mask is None or not self.mask.any():
             return None
-        return int(np.flatnonzero(self.mask.any(axis=1))[0])
+        return Box.around(self.mask).top
 
 
 def ground_of(known: Known, mask: np.ndarray) -> Ground:

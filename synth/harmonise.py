@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from synth import exact
 from synth.blend import backdrop
 from synth.fit import SizedFigure
@@ -216,8 +217,7 @@ def noise_sigma(grey: np.ndarray, mask: np.ndarray) -> float | None:
 
 def _recolour(figure: SizedFigure, steps: list[_Step]) -> SizedFigure:
     """Apply the steps, one after another, to the figure's colours, in the rectangle where it is seen."""
-    x, y, w, h = cv2.boundingRect((figure.rgba[..., 3] > 0).astype(np.uint8))
-    window = np.s_[y : y + h, x : x + w]
+    window = Box.around(figure.rgba[..., 3]).place
     mask = figure.mask[window]
     if not mask.any():
         return figure

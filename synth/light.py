@@ -13,6 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from synth import exact
 from synth.exact_math import cos, power, sin
 from synth.fit import FAINTEST, SizedFigure
@@ -101,10 +102,10 @@ def grade_for(figure: SizedFigure, image: np.ndarray, origin: tuple[int, int], s
     if strength == 0 or not figure.mask.any():
         return Grade()
     own = figure.rgba[..., :3][figure.mask][None]
-    rows = np.flatnonzero(figure.mask.any(axis=1))
+    box = Box.around(figure.mask)
     foot = (origin[0] + figure.foot[0], origin[1] + figure.foot[1])
-    place = surroundings(image, foot, float(rows[-1] - rows[0] + 1))
-    below = image[min(max(origin[1] + int(rows[0]), 0), image.shape[0] // 2) :]
+    place = surroundings(image, foot, float(box.height))
+    below = image[min(max(origin[1] + box.top, 0), image.shape[0] // 2) :]
     mine, theirs, linear = _counts(own), _counts(place), _light_of_levels()
     ratio = _luminance(theirs) / max(_luminance(mine), 1e-4)
     ratio = ratio / TOLERANCE if ratio > TOLERANCE else min(ratio * TOLERANCE, 1.0)
@@ -235,20 +236,20 @@ def lay_shadow(figure: SizedFigure, cast: Cast) -> SizedFigure:
     if cast.opacity == 0:
         return figure
     mask = figure.mask
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    height = int(rows[-1] - rows[0] + 1)
+    box = Box.around(mask)
+    height, bottom = box.height, box.bottom - 1
     away = cast.away if abs(cast.away) >= FLATTEST else (FLATTEST if cast.away >= 0 else -FLATTEST)
     blur = 4 * max(1.0, SOFT * height)
     over, up = cast.across * height, away * height
     room = (
-        max(0, round(up + blur) - int(rows[-1])),  # above
-        max(0, round(-min(up, 0) + blur) - (mask.shape[0] - 1 - int(rows[-1]))),
-        max(0, round(-min(over, 0) + blur) - int(columns[0])),
-        max(0, round(max(over, 0) + blur) - (mask.shape[1] - 1 - int(columns[-1]))),
+        max(0, round(up + blur) - bottom),  # above
+        max(0, round(-min(up, 0) + blur) - (mask.shape[0] - box.bottom)),
+        max(0, round(-min(over, 0) + blur) - box.left),
+        max(0, round(max(over, 0) + blur) - (mask.shape[1] - box.right)),
     )
     roomy = _pad(figure, *room)
     laid = _laid(roomy.mask, cast.across, away)
-    shadow = _softened(laid, int(rows[-1]) + room[0], up, height, cast.opacity)
+    shadow = _softened(laid, bottom + room[0], up, height, cast.opacity)
     if roomy.shadow is not None:  # where both fall, what the one lets through the other dims
         through = (255 - shadow.astype(np.int32)) * (255 - roomy.shadow.astype(np.int32))
         shadow = (255 - (through + 127) // 255).astype(np.uint8)
@@ -271,10 +272,10 @@ def _pad(figure: SizedFigure, top: int, bottom: int, left: int, right: int) -> S
 def _laid(mask: np.ndarray, across: float, away: float) -> np.ndarray:
     """uint8[h, w], 0 or 255: a silhouette laid on the ground, row by row."""
     laid = np.zeros(mask.shape, dtype=np.uint8)
-    rows = np.flatnonzero(mask.any(axis=1))
-    bottom, width = int(rows[-1]), mask.shape[1]
+    box = Box.around(mask)
+    bottom, width = box.bottom - 1, mask.shape[1]
     # Half rows, so that a shadow longer than the person has no gaps.
-    for step in range(2 * (bottom - int(rows[0])) + 1):
+    for step in range(2 * (bottom - box.top) + 1):
         row, shift = bottom - int(np.floor(step * away / 2 + 0.5)), int(np.floor(step * across / 2 + 0.5))
         if not 0 <= row < mask.shape[0]:
             continue
@@ -300,17 +301,15 @@ def _softened(laid: np.ndarray, bottom: int, up: float, height: int, opacity: fl
     """
     # Only where a shadow is.
     margin = round(3 * max(1.0, SOFT * height)) + 1
-    x, y, w, h = cv2.boundingRect(laid)
-    top, left = max(y - margin, 0), max(x - margin, 0)
-    window = np.s_[top : y + h + margin, left : x + w + margin]
-    wide = laid[window].astype(np.uint16) * np.uint16(256)
+    box = Box.around(laid).grown(margin, laid.shape)
+    wide = laid[box.place].astype(np.uint16) * np.uint16(256)
     sharp, soft = (exact.gaussian(wide, max(0.6, share * height)).astype(np.int32) for share in (SHARP, SOFT))
     reach = max(1, int(np.floor(abs(up) + 0.5)))
-    away = (bottom - top - np.arange(len(wide), dtype=np.int32)) * (1 if up >= 0 else -1)
+    away = (bottom - box.top - np.arange(len(wide), dtype=np.int32)) * (1 if up >= 0 else -1)
     along = np.clip(away, 0, reach)[:, None]  # 0 at the feet, `reach` at the far end
     mixed = (sharp * (reach - along) + soft * along) // reach
     kept = 1024 - int(1024 * (1 - FADED)) * along // reach
     shadow = np.zeros(laid.shape, dtype=np.uint8)
-    shadow[window] = np.minimum((mixed * kept >> 10) * round(opacity * 255) // (255 * 256), 255)
+    shadow[box.place] = np.minimum((mixed * kept >> 10) * round(opacity * 255) // (255 * 256), 255)
     shadow[shadow < FAINTEST] = 0
     return shadow

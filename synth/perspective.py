@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from synth.exact_math import dot, exp, log
-from synth.sources.base import ADULT_METRES, SeenObject
+from synth.material import ADULT_METRES, SeenObject
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from synth.framing import Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
-from synth.sources.base import Rejections
+from synth.material import Rejections
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Plan:
     background: dict[str, Any]
     """`source` (index into the recipe's background sources), `key`, `view` (which crop)."""
     ground: str
-    """How the background's ground is known (`synth.sources.base.Known`)."""
+    """How the background's ground is known (`synth.material.Known`)."""
     people: list[PlannedPerson]
     """Back to front."""
     asked: dict[int, float] = field(default_factory=dict)

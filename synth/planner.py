@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synth.catalogue import Catalogue
-from synth.families.base import FAMILIES
+from synth.family import FAMILIES
 from synth.plan import Notes, Plan
 from synth.recipe import Recipe
 from synth.rng import generator, weighted

@@ -12,8 +12,9 @@ from mildbench.dataset.schema import SourceInfo
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.identity import value_sha256
+from synth.material import BackgroundChoice, BackgroundRef, PersonChoice, PersonRef
 from synth.recipe import Recipe
-from synth.sources.base import BackgroundChoice, BackgroundRef, PersonChoice, PersonRef, Source
+from synth.sources.base import Source
 from synth.splits import divide
 from synth.survey import Survey, files_of, photos_of
 

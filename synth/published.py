@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from mildbench.dataset.schema import DatasetInfo
 from mildbench.records import Strict
-from synth.recipe import Recipe, load
+from synth.recipe import Recipe
+from synth.recipe_files import load
 
 
 class Edition(Strict):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth.ground import Ground, Refusal, estimated_ground, ground_of
+from synth.material import Background, Known
 from synth.perspective import Perspective, draw, fit, is_close_up
 from synth.recipe import Recipe
-from synth.sources.base import Background, Known
 
 FOCAL = 0.9
 """Focal length as a share of the longer side, where the source knows none: a little wider than a standard lens."""

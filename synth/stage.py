@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mildbench.geometry import Box
 from synth.canvas import Canvas, Standing
 from synth.catalogue import PeopleCatalogue
 from synth.exact_math import exp
@@ -20,10 +21,10 @@ from synth.fit import SizedFigure
 from synth.framing import Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
+from synth.material import PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import shuffled, weighted
-from synth.sources.base import PersonChoice, Rejected, Sunlight
 from synth.splits import split_of_sample
 from synth.views import View
 
@@ -366,8 +367,8 @@ class Stage:
     def _framed(self, candidate: Candidate, origin: Origin) -> Framing:
         """How somebody is framed who stands there."""
         size = self.recipe.size
-        columns = np.flatnonzero(candidate.figure.mask.any(axis=0))
-        middle = origin[0] + (int(columns[0]) + int(columns[-1]) + 1) / 2
+        box = Box.around(candidate.figure.mask)
+        middle = origin[0] + (box.left + box.right) / 2
         return Framing(
             candidate.stature / size, (candidate.foot_row - candidate.stature) / size, middle / size
         )

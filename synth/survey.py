@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from mildbench.errors import UserError
 from mildbench.identity import bytes_sha256
 from mildbench.images import read_thumbnail
+from synth.material import UNREADABLE, BackgroundChoice, PersonChoice, Rejected
 from synth.near_duplicates import alike, difference_hash
-from synth.sources.base import UNREADABLE, BackgroundChoice, PersonChoice, Rejected, Source
+from synth.sources.base import Source
 
 C = TypeVar("C", PersonChoice, BackgroundChoice)
 

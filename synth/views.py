@@ -14,18 +14,12 @@ from mildbench.scene import Provenance
 from synth import exact
 from synth.cache import MEGABYTE, Cache
 from synth.ground import Ground
+from synth.material import ADULT_METRES, Background, BackgroundChoice, Known, Sunlight
 from synth.perspective import Perspective
 from synth.recipe import Recipe
 from synth.rng import generator
 from synth.setting import ground_in, setting_of
-from synth.sources.base import (
-    ADULT_METRES,
-    Background,
-    BackgroundChoice,
-    BackgroundSource,
-    Known,
-    Sunlight,
-)
+from synth.sources.base import BackgroundSource
 
 LETTERED = frozenset(("stop sign", "clock", "book", "keyboard", "bus", "tv", "laptop"))
 """Things with letters or figures on them: a picture of one is not mirrored."""

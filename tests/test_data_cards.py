@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from synth import recipe
+from synth import recipe_files as recipes
 from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
 CARDS = Path(__file__).resolve().parents[1] / "data_cards"
 
 
 def test_every_source_and_recipe_has_a_card() -> None:
-    wanted = {*PEOPLE.names(), *BACKGROUNDS.names(), *SEGMENTED.names(), *recipe.names()}
+    wanted = {*PEOPLE.names(), *BACKGROUNDS.names(), *SEGMENTED.names(), *recipes.names()}
     assert wanted <= {path.stem for path in CARDS.glob("*.md")}
 
 

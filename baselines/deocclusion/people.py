@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from baselines.deocclusion.window import Window
-from baselines.people import touching
+from baselines.people import hidden_by, touching
 from mildbench.method import EraseBatch
 
 REACH = 1.0
@@ -46,7 +46,7 @@ def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
     for sample, (instances, targets) in enumerate(zip(batch.instances, batch.targets, strict=True)):
         near = touching(instances)
         for index, visible in enumerate(instances):
-            in_front = occluders(near, index)
+            in_front = hidden_by(near, index, through_others=True)
             seen = visible & ~batch.masks[sample]
             if index in targets or not set(in_front).intersection(targets) or not seen.any():
                 continue
@@ -62,22 +62,6 @@ def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
                     )
                 )
     return found
-
-
-def occluders(near: np.ndarray, person: int) -> list[int]:
-    """Who may hide a person: those in front who touch them, or who touch one in front of whom they are.
-
-    Only the order of people who touch matters, as it should: that of others is arbitrary.
-
-    Args:
-        near: bool[K, K], who touches whom; people are listed back to front.
-        person: the person's place.
-    """
-    chain = [person]
-    for other in range(person + 1, len(near)):
-        if near[other, chain].any():
-            chain.append(other)
-    return chain[1:]
 
 
 def _known(visible: np.ndarray, keypoints: np.ndarray | None) -> np.ndarray:

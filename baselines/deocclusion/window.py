@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from baselines.diffusion.canvas import Canvas
+from mildbench.geometry import Box
 
 GREY = 128
 """What a network is shown where there is nothing: the middle of its range."""
@@ -27,11 +28,9 @@ class Window:
 
         `margin` is a share of the longer side of the region's box; it is at least one pixel.
         """
-        spans = [np.flatnonzero(region.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-        longer = max(last - first + 1 for first, last in spans)
-        size = int(longer + 2 * max(1, round(margin * longer)))
-        top, left = (int(first + last + 1 - size) // 2 for first, last in spans)
-        return cls(top, left, size)
+        box = Box.around(region)
+        size = box.side + 2 * max(1, round(margin * box.side))
+        return cls((box.top + box.bottom - size) // 2, (box.left + box.right - size) // 2, size)
 
     def inside(self, mask: np.ndarray) -> np.ndarray:
         """bool[H, W]: the part of bool[H, W] within the window."""

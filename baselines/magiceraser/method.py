@@ -106,24 +106,28 @@ class MagicEraser(DiffusionMethod):
         self.window = window
         self.init: EraseMethod | None = None
         self._runs: dict[str, EraseMethod] = {}
-        notes = []
-        if prompt_tuning and not weights:
-            notes.append("prompt tuning")
+        notes = ["prompt tuning"] if prompt_tuning and not weights else []
         if strength < 1:
-            options = {}
-            if init == "auto":
-                init = "lama"
-                if backbone == shipped.BACKBONE:
-                    options = {"variant": "tiny"}
-                elif self.info.untrained:
-                    init = "telea"
-                    notes.append("telea in place of lama")
-            self.init = MethodSpec(init, options).create()
-            self._runs[init] = self.init
-            # Told before the run starts when they are missing.
-            self.info = replace(self.info, weights=(*self.info.weights, *self.init.info.weights))
+            notes += self._start_from(init, backbone)
         if self.info.untrained:
             self.info = replace(self.info, untrained=", ".join([self.info.untrained, *notes]))
+
+    def _start_from(self, init: str, backbone: str) -> list[str]:
+        """Create the method whose fill denoising starts from; returns what is to be noted of the choice."""
+        options: dict[str, str] = {}
+        notes: list[str] = []
+        if init == "auto":
+            init = "lama"
+            if backbone == shipped.BACKBONE:
+                options = {"variant": "tiny"}
+            elif self.info.untrained:
+                init = "telea"
+                notes = ["telea in place of lama"]
+        self.init = MethodSpec(init, options).create()
+        self._runs[init] = self.init
+        # Told before the run starts when they are missing.
+        self.info = replace(self.info, weights=(*self.info.weights, *self.init.info.weights))
+        return notes
 
     @property
     def files(self) -> Mapping[str, Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from baselines.people import touching
+from baselines.people import hidden_by, touching
 from mildbench.labels import UNLABELLED
 from mildbench.method import EraseBatch
 
@@ -136,7 +136,10 @@ class _People:
     def instance(self, person: int) -> Pathway:
         near = np.flatnonzero(self.touching[person])
         near = near[near != person]
-        in_front, behind = self._union(near[near > person]), near[near < person]
+        in_front, behind = (
+            self._union(hidden_by(self.touching, person, through_others=False)),
+            near[near < person],
+        )
         hole = in_front & self._reach(person)
         if any(other > person for other in self.erased):
             hole |= self.visible[person] & self.mask

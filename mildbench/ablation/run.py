@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mildbench import options
 from mildbench.ablation.result import Ablation, RowResult, markdown
 from mildbench.ablation.study import WEIGHTS, Row, Study
 from mildbench.dataset.source import TripletSource
-from mildbench.evaluation.runner import evaluate
+from mildbench.evaluation.runner import Evaluation, evaluate
 from mildbench.files import write_bytes
 from mildbench.method import MethodSpec
 from mildbench.records import write_model
@@ -20,7 +19,7 @@ from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read
 from mildbench.training.scenes import SceneSource
 from mildbench.training.settings import Execution, Settings
-from mildbench.training.trainer import TRAINERS, Trainer
+from mildbench.training.trainer import Trainer, TrainerSpec
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """The splits."""
@@ -74,7 +73,15 @@ def ablate(
         device=execution.device,
         progress=progress,
     )
-    result = Ablation(
+    result = _result(name, study, trained, made)
+    write_model(out / f"{name}.json", result)
+    write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())
+    return result
+
+
+def _result(name: str, study: Study, trained: Sequence[Path | None], made: Evaluation) -> Ablation:
+    """What the study found: a row's training and its run."""
+    return Ablation(
         study=name,
         description=study.description,
         columns=study.columns,
@@ -89,14 +96,11 @@ def ablate(
         ],
         comparison=made.comparison,
     )
-    write_model(out / f"{name}.json", result)
-    write_bytes(out / f"{name}.md", f"{study.description}\n\n{markdown(result)}\n".encode())
-    return result
 
 
 def _trainer(row: Row) -> Trainer | None:
     """The row's trainer, not loaded; raises `UserError` for an unknown one and for its options."""
-    return None if row.train is None else options.create(TRAINERS, *options.parse(row.train, TRAINERS.kind))
+    return None if row.train is None else TrainerSpec.parse(row.train).instantiate()
 
 
 def _trained(
@@ -106,11 +110,11 @@ def _trained(
     trainer = _trainer(row)
     if trainer is None or row.train is None:
         return None
-    name, given = options.parse(row.train, TRAINERS.kind)
+    spec = TrainerSpec.parse(row.train)
     chosen = settings(trainer, row.share)
     words = re.findall(r"[A-Za-z0-9]+", f"{row.train} {chosen.steps} steps")
     run = out / "training" / "-".join(words)
-    fresh = TrainingRecord.fresh(name, given, source, chosen, TRAIN, VALIDATION)
+    fresh = TrainingRecord.fresh(spec.name, spec.options, source, chosen, TRAIN, VALIDATION)
     train(trainer, source, fresh, chosen, execution, run, progress=progress)
     return run / "weights"
 

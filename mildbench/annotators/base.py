@@ -16,8 +16,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from mildbench import options
 from mildbench.errors import UserError
+from mildbench.geometry import Box
+from mildbench.options import Spec, written
 from mildbench.registry import Registry
 
 Part = Literal["pose", "parsing", "people", "objects", "segments"]
@@ -155,22 +156,14 @@ def _version(distribution: str) -> str | None:
 ANNOTATORS: Registry[Annotator] = Registry("annotator", "annotators", Annotator)
 
 
-@dataclass(frozen=True)
-class AnnotatorSpec:
-    """An annotator and its options, as written on the command line: `name` or `name:key=value,key=value`."""
+class AnnotatorSpec(Spec[Annotator]):
+    """An annotator and its options."""
 
-    name: str
-    options: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> AnnotatorSpec:
-        """Parse `name:key=value,...`; raises `UserError` for an option without a value."""
-        return cls(*options.parse(text, ANNOTATORS.kind))
+    registry = ANNOTATORS
 
     def public(self) -> str:
         """The spec as text without folders: no path of this machine gets into a data set."""
-        chosen = [f"{key}={value}" for key, value in self.public_options().items()]
-        return f"{self.name}:{','.join(chosen)}" if chosen else self.name
+        return written(self.name, self.public_options())
 
     def public_options(self) -> dict[str, str]:
         """The options, paths by their last part."""
@@ -187,15 +180,10 @@ class AnnotatorSpec:
         annotator.load(part)
         return annotator
 
-    def instantiate(self) -> Annotator:
-        """The annotator, nothing loaded; raises `UserError` for an unknown name or option."""
-        return options.create(ANNOTATORS, self.name, self.options)
-
 
 def box_of(mask: np.ndarray) -> np.ndarray:
     """float32[4]: the box of a mask bool[H, W] that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
+    return np.array(Box.around(mask), dtype=np.float32)
 
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import chain
 
 import cv2
@@ -15,7 +15,8 @@ from mildbench.annotators.grouping import put_together
 from mildbench.annotators.overlay import seen
 from mildbench.belongings import CARRIED, Body, Thing, share_out
 from mildbench.errors import UserError
-from mildbench.photo import Cut, Person, Window, number_people
+from mildbench.geometry import Box
+from mildbench.photo import Cut, Person, number_people
 from mildbench.shadow import shadow_of
 
 AUTOMATIC = ("torchvision", "litert")
@@ -177,9 +178,9 @@ def _enlarged(cut: Cut, scale: float, shape: tuple[int, ...]) -> Cut:
     """A mask of the smaller picture in the photo of this shape."""
     if scale == 1:
         return cut
-    left, top, right, bottom = (round(v * scale) for v in astuple(cut.window))
-    window = Window(left, top, min(right, shape[1]), min(bottom, shape[0]))
-    size = (window.right - window.left, window.bottom - window.top)
+    left, top, right, bottom = (round(v * scale) for v in cut.window)
+    window = Box(left, top, min(right, shape[1]), min(bottom, shape[0]))
+    size = (window.width, window.height)
     part = cv2.resize(cut.part.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
     return Cut(window, part)
 

@@ -17,6 +17,7 @@ from mildbench.annotators.panoptic import background_tag
 from mildbench.annotators.store import Annotation, Annotations, folder_of
 from mildbench.dataset import Dataset
 from mildbench.files import fingerprint
+from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
 from mildbench.marking import FOOTPRINT
 from mildbench.scene import Layer, People, Scene, Triplet
@@ -122,7 +123,7 @@ def _with_found(triplet: Triplet, found: Annotation) -> Triplet:
     """A triplet without people gets the found ones; whoever lies mostly inside the mask is to be erased."""
     if found.masks is None:
         return triplet
-    lowest = [int(np.flatnonzero(mask.any(axis=1))[-1]) for mask in found.masks]
+    lowest = [Box.around(mask).bottom for mask in found.masks]
     order = np.argsort(lowest, kind="stable")  # back to front: whoever stands lower is nearer
     masks = found.masks[order]
     count = len(masks)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mildbench.annotators.base import Segments
+from mildbench.geometry import Box
 from mildbench.images import encode_png
 from mildbench.regions import near
 
@@ -33,11 +34,10 @@ def segments_info(segments: Segments) -> list[dict[str, Any]]:
     found = []
     for label in np.unique(segments.labels[segments.labels >= 0]).tolist():
         mask = segments.labels == label
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        left, top = int(columns[0]), int(rows[0])
-        box = [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
+        box = Box.around(mask)
+        bounds = [box.left, box.top, box.width, box.height]
         area = int(np.count_nonzero(mask))
-        found.append({"id": label + 1, "label": label, "area": area, "bbox": box, "iscrowd": 0})
+        found.append({"id": label + 1, "label": label, "area": area, "bbox": bounds, "iscrowd": 0})
     return found
 
 
@@ -49,8 +49,7 @@ def background_tag(segments: Segments, hole: np.ndarray) -> str | None:
     """
     if not hole.any():
         return None
-    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    reach = max(1, round(_RING * float(max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1)))
+    reach = max(1, round(_RING * Box.around(hole).side))
     around = segments.labels[near(hole, reach) & ~hole]
     pixels: dict[str, int] = {}
     for label, count in enumerate(np.bincount(around[around >= 0], minlength=len(segments.names)).tolist()):

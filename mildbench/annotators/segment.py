@@ -96,20 +96,9 @@ def segment(
         UserError: for a split that is no file name, and when the split is there already, segmented by another
             annotator, of other photos, or by people.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", split):
-        raise UserError(
-            f"--split {split!r} cannot be part of a file name: use letters, digits, '.', '_' and '-'"
-        )
+    _check_split(split)
     assert team.segments is not None
-    content: dict[str, Any] = {
-        "info": {
-            "description": "panoptic segmentation by a model, not by people",
-            "mildbench_version": mildbench.__version__,
-            "segments": Source.of(spec, team.segments).model_dump(mode="json"),
-            "photos": fingerprint([(photo.name, bytes_sha256(photo.path)) for photo in photos]),
-        },
-        "licenses": [{"id": 1, "name": licence, "url": ""}],
-    }
+    content = _head(photos, Source.of(spec, team.segments), licence)
     identity = fingerprint(content)
     target = out / "annotations" / f"panoptic_{split}.json"
     taken = UserError(
@@ -117,12 +106,7 @@ def segment(
         "choose another --split or --out, or delete it"
     )
     if target.is_file():
-        finished = read_json(target, "panoptic annotations")
-        info = finished.get("info") if isinstance(finished, dict) else None
-        if not isinstance(info, dict):
-            raise taken
-        known = {key: info.get(key) for key in content["info"]}
-        if fingerprint({"info": known, "licenses": finished.get("licenses")}) != identity:
+        if (info := _finished(target, content)) is None:
             raise taken
         advance(len(photos))
         return info
@@ -136,11 +120,41 @@ def segment(
     parts = Parts(out / PARTS / split)
     parts.complete(identity, taken, photos, make, advance)
     content["info"]["failed"] = {
-        entry["file_name"]: entry["error"] for entry in _entries(parts) if entry["error"] is not None
+        row["file_name"]: row["error"] for row in _entries(parts) if row["error"] is not None
     }
     write_json(target, content | _merged(parts), indent=None)
     parts.remove()
     return content["info"]
+
+
+def _check_split(split: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", split):
+        raise UserError(
+            f"--split {split!r} cannot be part of a file name: use letters, digits, '.', '_' and '-'"
+        )
+
+
+def _head(photos: Sequence[Photo], source: Source, licence: str) -> dict[str, Any]:
+    """What the annotation file says of itself; by this it is known again."""
+    return {
+        "info": {
+            "description": "panoptic segmentation by a model, not by people",
+            "mildbench_version": mildbench.__version__,
+            "segments": source.model_dump(mode="json"),
+            "photos": fingerprint([(photo.name, bytes_sha256(photo.path)) for photo in photos]),
+        },
+        "licenses": [{"id": 1, "name": licence, "url": ""}],
+    }
+
+
+def _finished(target: Path, head: dict[str, Any]) -> dict[str, Any] | None:
+    """The `info` of an annotation file with this head; None where it has another."""
+    finished = read_json(target, "panoptic annotations")
+    info = finished.get("info") if isinstance(finished, dict) else None
+    if not isinstance(info, dict):
+        return None
+    known = {"info": {key: info.get(key) for key in head["info"]}, "licenses": finished.get("licenses")}
+    return info if fingerprint(known) == fingerprint(head) else None
 
 
 def _read(photo: Photo) -> tuple[tuple[Photo, bytes], Picture | Failure]:

@@ -108,10 +108,7 @@ def export(fo: Any, gallery: Gallery, ids: Sequence[str], *, progress: bool = Fa
     Raises:
         UserError: broken files, or a data set of that name that is not ours.
     """
-    if gallery.runs:
-        cache = gallery.runs[0].folder.path.parent / FOLDER
-    else:  # a data set is finished: nothing is written into it
-        cache = Path(fo.config.default_dataset_dir) / gallery.name
+    cache = _cache(fo, gallery)
     made_by = {"revision": REVISION, "data": str(gallery.dataset.root.resolve()), "made": str(cache)}
     dataset = _opened(fo, gallery, made_by)
     known = _known(dataset)
@@ -129,16 +126,6 @@ def export(fo: Any, gallery: Gallery, ids: Sequence[str], *, progress: bool = Fa
         if place in known.documents and (moved or known.files[place] != file)
     }
 
-    def prepare(name: str) -> _Ready:
-        files = wanted[name]
-        for file in files.all():
-            file.write()
-        row = gallery.row(name)
-        people: tuple[People | None, tuple[int, ...]] = (None, ())
-        if (name, DEFAULT_SLICE) not in known.documents:
-            people = media.people(name)
-        return _Ready(name, files, (row["width"], row["height"]), *people)
-
     missing = [
         name
         for name, files in wanted.items()
@@ -149,7 +136,9 @@ def export(fo: Any, gallery: Gallery, ids: Sequence[str], *, progress: bool = Fa
         ThreadPoolExecutor(_THREADS) as pool,
         tracking("samples to FiftyOne", len(missing), show=progress) as advance,
     ):
-        ready = read_ahead(pool, prepare, missing, 2 * _THREADS)
+        ready = read_ahead(
+            pool, lambda name: _prepared(gallery, media, known, name, wanted[name]), missing, 2 * _THREADS
+        )
         while batch := list(islice(ready, _BATCH)):
             documents = [document for one in batch for document in _documents(fo, gallery, one, known)]
             replaced = [(one.id, part) for one in batch for part in one.files.pictures]
@@ -163,6 +152,26 @@ def export(fo: Any, gallery: Gallery, ids: Sequence[str], *, progress: bool = Fa
     _rescore(dataset, gallery, {name: known.documents.get((name, DEFAULT_SLICE)) for name in ids})
     present(fo, dataset, gallery)
     return dataset
+
+
+def _cache(fo: Any, gallery: Gallery) -> Path:
+    """The folder of what is made for the app."""
+    if gallery.runs:
+        return gallery.runs[0].folder.path.parent / FOLDER
+    return (
+        Path(fo.config.default_dataset_dir) / gallery.name
+    )  # a data set is finished: nothing is written into it
+
+
+def _prepared(gallery: Gallery, media: Media, known: _Known, name: str, files: Files) -> _Ready:
+    """A sample whose files are written, with its people unless its document is there."""
+    for file in files.all():
+        file.write()
+    row = gallery.row(name)
+    people: tuple[People | None, tuple[int, ...]] = (None, ())
+    if (name, DEFAULT_SLICE) not in known.documents:
+        people = media.people(name)
+    return _Ready(name, files, (row["width"], row["height"]), *people)
 
 
 def _opened(fo: Any, gallery: Gallery, made_by: dict[str, Any]) -> Any:

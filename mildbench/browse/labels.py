@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.scene import People
 
 SEEN = 2
@@ -60,8 +60,8 @@ def people_labels(fo: Any, people: People, targets: tuple[int, ...]) -> dict[str
 def _masked(mask: np.ndarray) -> dict[str, Any]:
     """Box (x, y, width, height as shares of the picture) and mask inside it, of bool[H, W] with some pixel set."""
     height, width = mask.shape
-    x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
+    box = Box.around(mask)
     return {
-        "bounding_box": [x / width, y / height, w / width, h / height],
-        "mask": mask[y : y + h, x : x + w],
+        "bounding_box": [box.left / width, box.top / height, box.width / width, box.height / height],
+        "mask": mask[box.place],
     }

@@ -70,7 +70,7 @@ def build_dataset(
     from mildbench.dataset.writers import check_format
     from mildbench.executors import EXECUTORS
     from mildbench.progress import tracking
-    from synth import recipe as recipes
+    from synth import recipe_files as recipes
     from synth.build import build
     from synth.published import verdict
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 CORE = ("numpy", "opencv-python-headless", "pandas", "pyarrow", "pycocotools", "pydantic", "scipy")
 DISTRIBUTION_OF = {
-    "cleanfid": "clean-fid",
     "torch_fidelity": "torch-fidelity",
     "skimage": "scikit-image",
     "ai_edge_litert": "ai-edge-litert",

@@ -136,7 +136,7 @@ def _imports() -> Rows:
 
 
 def _families() -> Rows:
-    from synth.families.base import FAMILIES
+    from synth.family import FAMILIES
 
     return [("family", "its scenes"), *_loaded(FAMILIES, _summary)]
 
@@ -148,9 +148,9 @@ def _blends() -> Rows:
 
 
 def _recipes() -> Rows:
-    from synth import recipe
+    from synth import recipe_files as recipes
 
-    loaded = [recipe.load(name) for name in recipe.names()]
+    loaded = [recipes.load(name) for name in recipes.names()]
     return [("recipe", "scenes", "what it makes"), *((r.name, str(r.count), r.description) for r in loaded)]
 
 

@@ -80,11 +80,11 @@ def train(
     Interrupted, the same command resumes to the same losses. Writes log.csv, curves.png, panels, checkpoints, and
     at the end weights/ with a model card.
     """
-    from mildbench import extras, options
+    from mildbench import extras
     from mildbench.errors import UserError
     from mildbench.training.record import TrainingRecord
     from mildbench.training.settings import Execution, Settings
-    from mildbench.training.trainer import TRAINERS
+    from mildbench.training.trainer import TrainerSpec
 
     for package in ("torch", "accelerate", "matplotlib"):
         extras.require(package, "mildbench train")
@@ -92,8 +92,8 @@ def train(
 
     from mildbench.training.loop import train as run
 
-    name, given = options.parse(method, "trainer")
-    trainer = options.create(TRAINERS, name, given)
+    spec = TrainerSpec.parse(method)
+    trainer = spec.instantiate()
     settings = Settings.of(
         trainer.info,
         steps,
@@ -129,8 +129,8 @@ def train(
         source.check(wanted)
     if split == validation_split:
         raise UserError(f"--validation-split {validation_split}: name one that is not trained on")
-    fresh = TrainingRecord.fresh(name, given, source, settings, split, validation_split)
-    target = out or Path("training") / name
+    fresh = TrainingRecord.fresh(spec.name, spec.options, source, settings, split, validation_split)
+    target = out or Path("training") / spec.name
     outcome = run(trainer, source, fresh, settings, execution, target, progress=True)
     if not PartialState().is_main_process:  # one of several GPUs' processes speaks
         return
@@ -150,7 +150,7 @@ def _built(dataset: Path, seed: int, annotations: str) -> SceneSource:
 def _rendered(
     recipe: str | None, people: list[str] | None, backgrounds: list[str] | None, size: int, seed: int
 ) -> SceneSource:
-    from synth import recipe as recipes
+    from synth import recipe_files as recipes
     from synth.stream import RenderedScenes
 
     changes = {"people": people, "backgrounds": backgrounds, "size": size}

@@ -102,14 +102,7 @@ def find_pairs(
     Raises `UserError` when there are none, some lack a partner, or names are ambiguous.
     """
     folders = [images, masks, truth, *([effects] if effects else [])]
-    # In one folder for all, `*` fits the masks as well: they are taken first.
-    special = sorted(folders, key=lambda folder: -min(len(pattern) for pattern in folder.patterns))
-    taken: dict[Path, set[Path]] = {}
-    by_role: dict[str, dict[str, dict[str, Path]]] = {}
-    for folder in special:
-        mine = taken.setdefault(folder.path.resolve(), set())
-        by_role[folder.role] = folder.without(mine)
-        mine.update(path for numbers in by_role[folder.role].values() for path in numbers.values())
+    by_role = _by_role(folders)
     names = sorted(set().union(*by_role.values()))
     if not names:
         raise UserError(f"{images.path} has no pictures with a stem like {images.patterns[0]!r}")
@@ -144,6 +137,19 @@ def find_pairs(
             pairs.append(_pair(called, shared, image, mask, answer, effect))
     _check_ids(pairs)
     return Found(pairs, skipped)
+
+
+def _by_role(folders: Sequence[Folder]) -> dict[str, dict[str, dict[str, Path]]]:
+    """Role -> name -> number -> file; no file has two roles."""
+    # In one folder for all, `*` fits the masks as well: they are taken first.
+    special = sorted(folders, key=lambda folder: -min(len(pattern) for pattern in folder.patterns))
+    taken: dict[Path, set[Path]] = {}
+    by_role: dict[str, dict[str, dict[str, Path]]] = {}
+    for folder in special:
+        mine = taken.setdefault(folder.path.resolve(), set())
+        by_role[folder.role] = folder.without(mine)
+        mine.update(path for numbers in by_role[folder.role].values() for path in numbers.values())
+    return by_role
 
 
 def _only(numbers: dict[str, Path], folder: Folder) -> Path:

@@ -110,16 +110,7 @@ def import_pairs(
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    description: dict[str, Any] = {
-        "name": about.name,
-        "source": "pairs",
-        "description": about.description,
-        "format": "folder",
-        "seed": None,
-        "size": None,
-        "recipe": {},
-        "sources": [],  # said once they are counted
-    }
+    description = _description(about)
     tally = _Tally(found, about, invert)
     with (
         new_folder(out) as folder,
@@ -150,6 +141,20 @@ def import_pairs(
         description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
         return index.finish(tally.report())
+
+
+def _description(about: About) -> dict[str, Any]:
+    """What the data set says of itself."""
+    return {
+        "name": about.name,
+        "source": "pairs",
+        "description": about.description,
+        "format": "folder",
+        "seed": None,
+        "size": None,
+        "recipe": {},
+        "sources": [],  # said once they are counted
+    }
 
 
 class _Tally:

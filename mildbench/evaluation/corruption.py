@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.labels import PARSING, UNLABELLED
 from mildbench.method import EraseBatch
 from mildbench.regions import near
@@ -171,7 +172,7 @@ class Corruption:
             return near(region, self.pixels)
         if self.mask == "erode":
             return ~near(~region, self.pixels)
-        return region | (_hull(region) if self.mask == "hull" else _box(region))
+        return region | (_hull(region) if self.mask == "hull" else Box.around(region).filled(region.shape))
 
 
 def _number(text: str, value: str, most: float) -> float:
@@ -209,11 +210,11 @@ def _scale(points: np.ndarray, mask: np.ndarray) -> float:
     known = points[points[:, 2] > 0, :2]
     if not len(known):
         return 0.0
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    extents = [
-        np.ptp(np.concatenate([known[:, axis], seen[[0, -1]] if len(seen) else seen])) + 1
-        for axis, seen in enumerate((columns, rows))
-    ]
+    box = Box.around(mask)
+    ends: list[tuple[int, ...]] = (
+        [(box.left, box.right - 1), (box.top, box.bottom - 1)] if box.side else [(), ()]
+    )
+    extents = [np.ptp(np.concatenate([known[:, axis], seen])) + 1 for axis, seen in enumerate(ends)]
     return math.sqrt(_AREA_OF_BOX * extents[0] * extents[1])
 
 
@@ -241,11 +242,3 @@ def _hull(region: np.ndarray) -> np.ndarray:
     if outlines:
         cv2.fillConvexPoly(filled, cv2.convexHull(np.concatenate(outlines)), 1)
     return filled.view(np.bool_)
-
-
-def _box(region: np.ndarray) -> np.ndarray:
-    columns, rows = np.flatnonzero(region.any(axis=0)), np.flatnonzero(region.any(axis=1))
-    filled = np.zeros_like(region)
-    if len(rows):
-        filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return filled

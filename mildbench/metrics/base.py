@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from mildbench import options, weights
+from mildbench import weights
 from mildbench.method import AttentionRecord, Capability
+from mildbench.options import Spec
 from mildbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -225,23 +226,17 @@ METRICS: Registry[Metric] = Registry("metric", "metrics", Metric)
 """Entry points of the group `mildbench.metrics`."""
 
 
-@dataclass(frozen=True)
-class MetricSpec:
-    """A metric and its options, as written on the command line: `name` or `name:key=value,key=value`.
+class MetricSpec(Spec[Metric]):
+    """A metric and its options.
 
     The option `annotator` comes last: it is one with its options, `residue:annotator=litert:models=DIR`.
     """
 
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> MetricSpec:
-        """Parse `name:key=value,...`; raises `UserError` for an option without a value."""
-        return cls(*options.parse(text, METRICS.kind, nested="annotator"))
+    registry = METRICS
+    nested = "annotator"
 
     def create(self, device: str = "cpu") -> Metric:
-        """Instantiate the metric, not loaded; raises `UserError` for what is unknown, and for a missing package."""
-        metric = options.create(METRICS, self.name, self.options)
+        """The metric, not loaded; raises `UserError` for what is unknown, and for a missing package."""
+        metric = self.instantiate()
         metric.device = device
         return metric

@@ -24,8 +24,9 @@ import torch
 from torch.nn import functional
 from torchvision.ops import masks_to_boxes
 
+from mildbench.geometry import Box
 from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-from mildbench.metrics.crops import Box, bicubic, planes
+from mildbench.metrics.crops import bicubic, planes
 from mildbench.metrics.networks import Dinov2, Sam, shared
 from mildbench.metrics.segments import distinct, segments
 
@@ -154,8 +155,8 @@ class _Cfd(PairMetric):
         cut, weights = [], []
         for number, (mask, (left, top, right, bottom)) in enumerate(zip(masks, boxes, strict=True)):
             box = Box(left, top, right + 1, bottom + 1)
-            part = box.of(mask)
-            cut.append(bicubic(torch.where(part, box.of(picture), 255.0)[None], (SIDE, SIDE)))
+            part = mask[box.place]
+            cut.append(bicubic(torch.where(part, picture[..., *box.place], 255.0)[None], (SIDE, SIDE)))
             weights.append(self._cut_selected(part, inner=number % 2 == 1))
         return torch.cat(cut), torch.stack(weights)
 
@@ -195,8 +196,8 @@ class CfdOfficial(_Cfd):
 
     def _tokens(self, pictures: torch.Tensor) -> torch.Tensor:
         resized = bicubic(bicubic(pictures, (SIDE, SIDE)), (RESIZED, RESIZED))
-        edge = (RESIZED - SIDE) // 2
-        return self._network.tokens(Box(edge, edge, edge + SIDE, edge + SIDE).of(resized))
+        middle = slice((RESIZED - SIDE) // 2, (RESIZED + SIDE) // 2)
+        return self._network.tokens(resized[..., middle, middle])
 
     def _selected(self, masks: torch.Tensor) -> torch.Tensor:
         return functional.pad(sampled(masks).to(torch.float64), (0, 1), value=1)

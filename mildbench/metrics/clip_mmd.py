@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mildbench.geometry import Box
 from mildbench.metrics.base import FeatureExtractor, MetricInfo, SetMetric, SetResult
-from mildbench.metrics.crops import Box, bicubic, planes
+from mildbench.metrics.crops import bicubic, planes
 from mildbench.metrics.frechet import check_features
 from mildbench.metrics.networks import Clip, shared
 
@@ -34,7 +35,7 @@ class CentreClip(FeatureExtractor):
         shorter, side = min(height, width), self._network.side
         top, left = (height - shorter) // 2, (width - shorter) // 2
         square = Box(left, top, left + shorter, top + shorter)
-        pictures = bicubic(square.of(planes(images.to(self.device))), (side, side))
+        pictures = bicubic(planes(images.to(self.device))[..., *square.place], (side, side))
         return self._network.embeddings(pictures).cpu().numpy()
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from mildbench.geometry import Box
 from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-from mildbench.metrics.crops import Box, planes
+from mildbench.metrics.crops import planes
 from mildbench.metrics.networks import PASS, Dinov2, shared
 
 SIDE = 448
@@ -124,9 +125,9 @@ class RemovalCoherence(PairMetric):
         found = []
         for start in range(0, len(parts), PASS):
             some = parts[start : start + PASS]
-            crops = torch.cat([_resized(box.of(pictures[i : i + 1]), "bilinear") for i, box in some])
+            crops = torch.cat([_resized(pictures[i : i + 1, :, *box.place], "bilinear") for i, box in some])
             inside = torch.cat(
-                [_resized(box.of(masks[i : i + 1, None]).to(torch.float32), "nearest") for i, box in some]
+                [_resized(masks[i : i + 1, None, *box.place].to(torch.float32), "nearest") for i, box in some]
             )
             marked = functional.max_pool2d(inside, self._network.patch).flatten(1) > 0
             found.append(discrepancies(self._network.tokens(crops)[:, 1:], marked))

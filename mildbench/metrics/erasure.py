@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from mildbench.geometry import Box
 from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
-from mildbench.metrics.crops import Box, bicubic, planes
+from mildbench.metrics.crops import bicubic, planes
 from mildbench.metrics.networks import PASS, Sam, shared
 
 MARGIN = 16
@@ -28,7 +29,7 @@ def square(mask: np.ndarray) -> Box | None:
     height, width = mask.shape
     box = Box.around(mask)
     margin = min(MARGIN, box.left, box.top, width - box.right, height - box.bottom)
-    side = max(box.width, box.height) + 2 * margin
+    side = box.side + 2 * margin
     left, top = (
         max(0, min(start - margin, room - side)) for start, room in ((box.left, width), (box.top, height))
     )
@@ -72,9 +73,10 @@ class Remove(PairMetric):
         found = []
         for start in range(0, len(parts), PASS):
             some = parts[start : start + PASS]
-            crops = torch.stack([self._padded(box.of(pictures[i : i + 1])) for i, box in some])
+            crops = torch.stack([self._padded(pictures[i : i + 1, :, *box.place]) for i, box in some])
             cosines = self._cosines(
-                self._network.features(crops), torch.stack([self._sides(box.of(masks[i])) for i, box in some])
+                self._network.features(crops),
+                torch.stack([self._sides(masks[i, *box.place]) for i, box in some]),
             )
             found.append(cosines)
         if found:

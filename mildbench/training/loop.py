@@ -387,7 +387,7 @@ class _Run:
             environment={"machine": platform.machine(), **describe(str(self.device))},
             ended=self._ended,
         )
-        self.record = self.record.model_copy(update={"sessions": [*self._earlier, session]})
+        self.record = self.record.model_copy(update={"sessions": (*self._earlier, session)})
         record.write(self.out, self.record)
 
     def _agreed(self, stop: bool, *, at_once: bool = False) -> bool:

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
-from mildbench.records import read_model, write_model
+from mildbench.records import Strict, read_model, write_model
 
 if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 RECORD, LOG = "run.json", "log.csv"
 
 
-class Stretch(BaseModel):
+class Stretch(Strict):
     """One stretch of a run, from start or resume to where it stopped."""
 
     first_step: int
@@ -38,7 +36,7 @@ class Stretch(BaseModel):
     """False while it lasts, and for good if it was killed: `steps` are then those up to its last checkpoint."""
 
 
-class TrainingRecord(BaseModel):
+class TrainingRecord(Strict):
     """What a run is, and how it has been carried out so far."""
 
     trainer: str
@@ -48,7 +46,7 @@ class TrainingRecord(BaseModel):
     split: str
     validation_split: str
     settings: dict[str, Any]
-    sessions: list[Stretch] = []
+    sessions: tuple[Stretch, ...] = ()
     exported: int | None = None
     """The step whose averaged weights are in `weights/`."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mildbench.options import Spec
 from mildbench.registry import Registry
 from mildbench.training.examples import MakeExample
 
@@ -83,3 +84,9 @@ class Trainer(ABC):
 
 
 TRAINERS: Registry[Trainer] = Registry("trainer", "trainers", Trainer)
+
+
+class TrainerSpec(Spec[Trainer]):
+    """A trainer and its options."""
+
+    registry = TRAINERS

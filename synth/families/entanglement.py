@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mildbench.errors import UserError
 from synth.catalogue import PeopleCatalogue
 from synth.families.people import PeopleFamily
-from synth.sources.base import PersonChoice
+from synth.material import PersonChoice
 
 
 class Entanglement(PeopleFamily):

@@ -18,27 +18,19 @@ import cv2
 import numpy as np
 
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
 from mildbench.scene import Provenance
 from synth import exact
 from synth.cutout import extend_colours, refine
-from synth.families.base import Family
+from synth.family import Family
 from synth.fit import SizedFigure, fit
+from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
-from synth.sources.base import (
-    BACKGROUNDS,
-    SEGMENTED,
-    BackgroundChoice,
-    Cutout,
-    Known,
-    Rejected,
-    Segment,
-    SegmentedSource,
-    open_source,
-)
+from synth.sources.base import BACKGROUNDS, SEGMENTED, SegmentedSource, open_source
 from synth.splits import split_of_sample
 from synth.survey import Survey
 from synth.views import Backdrop, Stored, cut_square
@@ -117,12 +109,8 @@ class PictureCatalogue:
         image_key, view, segment_id = key.rsplit("/", 2)
         picture = self._picture(source, image_key, int(view))
         segment = next(item for item in picture.objects if item.id == int(segment_id))
-        rows, columns = np.flatnonzero(segment.mask.any(axis=1)), np.flatnonzero(segment.mask.any(axis=0))
-        margin = max(4, round(len(rows) / 20))
-        window = np.s_[
-            max(rows[0] - margin, 0) : rows[-1] + 1 + margin,
-            max(columns[0] - margin, 0) : columns[-1] + 1 + margin,
-        ]
+        margin = max(4, round(np.count_nonzero(segment.mask.any(axis=1)) / 20))
+        window = Box.around(segment.mask).grown(margin, segment.mask.shape).place
         rgba = extend_colours(refine(picture.backdrop.image[window], segment.mask[window]))
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         origin = picture.backdrop.provenance
@@ -168,12 +156,11 @@ def _movable(mask: np.ndarray) -> bool:
         return False
     if mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any():
         return False  # cut off by the frame
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+    box = Box.around(mask)
     parts, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     largest = stats[1:, cv2.CC_STAT_AREA].max() if parts > 1 else 0
     whole = largest >= 0.95 * np.count_nonzero(mask)
-    return bool(whole and np.count_nonzero(mask) >= SOLID * box)
+    return bool(whole and np.count_nonzero(mask) >= SOLID * box.width * box.height)
 
 
 class Olrd(Family[PictureCatalogue]):

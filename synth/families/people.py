@@ -9,11 +9,11 @@ from itertools import islice
 import numpy as np
 
 from synth.catalogue import PeopleCatalogue
-from synth.families.base import Family
+from synth.family import Family
 from synth.framing import Framing
+from synth.material import PersonChoice
 from synth.plan import AllRejected, Notes, Plan
 from synth.recipe import Recipe
-from synth.sources.base import PersonChoice
 from synth.stage import Candidate, Place, Stage
 
 PEOPLE_COMPARED = 4

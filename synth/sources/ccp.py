@@ -17,8 +17,10 @@ from scipy.io import loadmat, whosmat
 from mildbench.decoding import MAX_PIXELS
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import file_sha256, inside
+from mildbench.geometry import Box
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import PeopleSource, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
 from synth.sources.crop import cut_out, without_specks
 
@@ -80,14 +82,14 @@ class CcpPeople(PeopleSource):
         if not self.photo(key).is_file():
             raise Rejected("annotation without a photo", key)
         mask = tags > 0
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = Box.around(mask)
         height, width = mask.shape
-        stature = int(rows[-1] - rows[0] + 1)
+        stature = box.height
         within = (
-            rows[0] >= BORDER
-            and rows[-1] < height - BORDER
-            and columns[0] >= BORDER
-            and columns[-1] < width - BORDER
+            box.top >= BORDER
+            and box.bottom <= height - BORDER
+            and box.left >= BORDER
+            and box.right <= width - BORDER
         )
         if stature < self.min_height:
             raise LeftOut(f"lower than {self.min_height} px")

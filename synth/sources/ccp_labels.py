@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.labels import PARSING, UNLABELLED
 
 SHOES = ("left-shoe", "right-shoe")
@@ -74,10 +75,10 @@ def to_cihp(tags: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     labels = lookup[tags]
 
     body = (tags > 0) & ~np.isin(tags, [names.index(name) for name in CARRIED])
-    rows = np.flatnonzero(body.any(axis=1))
-    if rows.size == 0:
+    box = Box.around(body)
+    if not box.height:
         return labels
-    frame = _Frame(body, int(rows[0]), int(rows[-1] - rows[0] + 1))
+    frame = _Frame(body, box.top, box.height)
     shoes = np.isin(tags, [value for value, name in enumerate(names) if CLASSES[name] == SHOES])
     frame.paint_sides(labels, shoes, frame.lower_middle, SHOES)
     _paint_skin(labels, tags == names.index("skin"), frame)
@@ -138,7 +139,7 @@ def _paint_skin(labels: np.ndarray, skin: np.ndarray, frame: _Frame) -> None:
             chest = below & (row < frame.row(SHOULDERS_END)) & (away < NECKLINE * frame.stature)
             labels[chest] = PARSING.index("torso-skin")
             piece = below & ~chest
-            last = int(np.flatnonzero(piece.any(axis=1))[-1]) if piece.any() else first
+            last = Box.around(piece).bottom - 1 if piece.any() else first
         if last > frame.row(HAND_ENDS):
             legs |= piece & (row >= frame.row(LEGS_BEGIN))
             arms |= piece & (row < frame.row(LEGS_BEGIN))

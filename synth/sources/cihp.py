@@ -16,10 +16,12 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
+from mildbench.geometry import Box
 from mildbench.images import read_labels
 from mildbench.labels import PARSING, UNLABELLED
 from mildbench.scene import Provenance
-from synth.sources.base import Cutout, LeftOut, PeopleSource, PersonRef, Rejected, Rejections, read_photo
+from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import PeopleSource, read_photo
 from synth.sources.crop import cut_out, without_specks
 
 LICENCE = "CIHP's terms: non-commercial research and education"
@@ -125,16 +127,16 @@ class CihpPeople(PeopleSource):
     def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef:
         """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a piece that is several people."""
         mask = owners == owner
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        stature = int(rows[-1] - rows[0] + 1)
+        box = Box.around(mask)
+        stature = box.height
         if stature < self.min_height:
             raise LeftOut(f"lower than {self.min_height} px")
         own = np.where(mask, labels, 0)
         if self._owners is None and _heads(own) > 1:
             raise Rejected("several people in one piece, and no human ids", key)
         height, width = mask.shape
-        cut_at_bottom = bool(rows[-1] >= height - BORDER)
-        if rows[0] < BORDER or columns[0] < BORDER or columns[-1] >= width - BORDER:
+        cut_at_bottom = box.bottom > height - BORDER
+        if box.top < BORDER or box.left < BORDER or box.right > width - BORDER:
             raise LeftOut("cut by the image's border")
         if not cut_at_bottom and not _down_to_the_feet(own, stature):
             raise LeftOut("no foot seen")
@@ -172,8 +174,8 @@ class CihpPeople(PeopleSource):
 
 def _down_to_the_feet(labels: np.ndarray, stature: int) -> bool:
     """Does one person's uint8[H, W] labels, `stature` rows in all, reach the ground?"""
-    last = int(np.flatnonzero(labels.any(axis=1))[-1])
-    lowest = labels[last - round(FEET * stature) : last + 1]
+    end = Box.around(labels).bottom
+    lowest = labels[end - 1 - round(FEET * stature) : end]
     head = int(np.isin(labels, HEAD_LABELS).any(axis=1).sum())
     return bool(np.isin(lowest, FOOT_LABELS).any()) or 0 < head * HEADS_TALL <= stature
 

@@ -14,26 +14,25 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from mildbench.geometry import Box
 from mildbench.posture import feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
 from synth.ground import in_open_air, panoptic_ground
-from synth.sources.base import (
+from synth.material import (
     Background,
     BackgroundRef,
-    BackgroundSource,
     Cutout,
     LeftOut,
-    PeopleSource,
     PersonRef,
     Rejected,
     Rejections,
     SeenObject,
     Segment,
 )
+from synth.sources.base import BackgroundSource, PeopleSource
 from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
     CocoFolder,
@@ -404,8 +403,9 @@ def _things(segments: Sequence[Segment]) -> tuple[SeenObject, ...]:
     found = []
     for segment in segments:
         if segment.is_thing and not segment.is_crowd:
-            x, y, w, h = cv2.boundingRect(segment.mask.astype(np.uint8))
-            found.append(SeenObject(segment.category, (float(x), float(y), float(w), float(h))))
+            box = Box.around(segment.mask)
+            bounds = (float(box.left), float(box.top), float(box.width), float(box.height))
+            found.append(SeenObject(segment.category, bounds))
     return tuple(found)
 
 

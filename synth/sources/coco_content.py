@@ -9,7 +9,7 @@ from typing import Any
 
 from mildbench.errors import UserError
 from mildbench.files import read_json
-from synth.sources.base import Rejected
+from synth.material import Rejected
 
 Item = dict[str, Any]
 """A record of the file as published, but for its ids."""

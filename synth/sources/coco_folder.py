@@ -13,7 +13,8 @@ from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
-from synth.sources.base import Rejected, read_photo
+from synth.material import Rejected
+from synth.sources.base import read_photo
 from synth.sources.coco_content import Content, Item, is_crowd, key_of, read_content
 from synth.sources.names import called, means_people, on_disk, same_file
 

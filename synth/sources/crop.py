@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
 from synth import exact
 from synth.cutout import refine
-from synth.sources.base import Rejected
+from synth.material import Rejected
 
 SOLID = 128
 """Alpha from which a pixel belongs to the person's binary mask."""
@@ -52,13 +53,13 @@ def cut_out(
 
     Raises `Rejected` when nothing is left of the person at that scale.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = Box.around(mask)
     # The matte needs to see some of the surroundings on every side.
-    margin = max(4, round((rows[-1] - rows[0]) / 20))
-    top, left = max(int(rows[0]) - margin, 0), max(int(columns[0]) - margin, 0)
-    window = np.s_[top : rows[-1] + 1 + margin, left : columns[-1] + 1 + margin]
-    image, mask = image[window], mask[window]
-    known: np.ndarray = np.where(mask, UNLABELLED if labels is None else labels[window], 0).astype(np.uint8)
+    window = box.grown(max(4, round((box.height - 1) / 20)), mask.shape)
+    image, mask = image[window.place], mask[window.place]
+    known: np.ndarray = np.where(mask, UNLABELLED if labels is None else labels[window.place], 0).astype(
+        np.uint8
+    )
     if scale < 1:
         size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
         plane = np.where(mask, np.uint8(255), np.uint8(0))
@@ -66,13 +67,13 @@ def cut_out(
         mask = exact.resize(plane, size) >= SOLID
         known = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST_EXACT)
         if not known.any():
-            raise Rejected("person too thin to cut out", f"{len(columns)} px wide, at scale {scale:.3f}")
+            raise Rejected("person too thin to cut out", f"{box.width} px wide, at scale {scale:.3f}")
     rgba = refine(image, mask)
     solid = rgba[..., 3] >= SOLID
     parsing = np.where(solid, UNLABELLED, 0).astype(np.uint8)
     if labels is not None:
         parsing = spread_labels(known, solid)
-    return Crop(rgba, parsing, (left, top), scale)
+    return Crop(rgba, parsing, (window.left, window.top), scale)
 
 
 def spread_labels(labels: np.ndarray, solid: np.ndarray) -> np.ndarray:
@@ -95,15 +96,14 @@ def without_specks(mask: np.ndarray, height: float | None = None) -> np.ndarray:
 
 def main_piece(mask: np.ndarray, gap: int) -> np.ndarray:
     """bool[H, W]: the largest piece of a mask that is not empty; pieces closer than about 2 * `gap` px are one."""
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    part = np.pad(mask[y : y + h, x : x + w], gap).astype(np.uint8)
+    box = Box.around(mask)
+    part = np.pad(mask[box.place], gap).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gap + 1, 2 * gap + 1))
     count, pieces = cv2.connectedComponents(cv2.dilate(part, disc))
     if count <= 2:
         return mask
     largest = 1 + int(np.bincount(pieces[part > 0], minlength=count)[1:].argmax())
     main = np.zeros_like(mask)
-    main[y : y + h, x : x + w] = (part > 0)[gap : gap + h, gap : gap + w] & (
-        pieces[gap : gap + h, gap : gap + w] == largest
-    )
+    inside = np.s_[gap : gap + box.height, gap : gap + box.width]
+    main[box.place] = ((part > 0) & (pieces == largest))[inside]
     return main

@@ -17,18 +17,8 @@ from mildbench.identity import pixels_sha256
 from mildbench.images import read_labels
 from mildbench.posture import feet, hidden_leg, seated
 from mildbench.scene import Provenance
-from synth.sources.base import (
-    Background,
-    BackgroundRef,
-    BackgroundSource,
-    Cutout,
-    LeftOut,
-    PeopleSource,
-    PersonRef,
-    Rejected,
-    Rejections,
-    read_photo,
-)
+from synth.material import Background, BackgroundRef, Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import BackgroundSource, PeopleSource, read_photo
 from synth.sources.crop import cut_out, without_specks
 from synth.sources.fiftyone_samples import Instance, Row, Samples
 from synth.sources.names import called, means_people

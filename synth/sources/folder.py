@@ -11,23 +11,14 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
+from mildbench.geometry import Box
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
 from mildbench.listing import PICTURES, list_pictures
 from mildbench.masks import read_mask
 from mildbench.scene import Provenance
-from synth.sources.base import (
-    Background,
-    BackgroundRef,
-    BackgroundSource,
-    Cutout,
-    LeftOut,
-    PeopleSource,
-    PersonRef,
-    Rejected,
-    Rejections,
-    read_photo,
-)
+from synth.material import Background, BackgroundRef, Cutout, LeftOut, PersonRef, Rejected, Rejections
+from synth.sources.base import BackgroundSource, PeopleSource, read_photo
 from synth.sources.crop import cut_out
 from synth.sources.names import same_file
 
@@ -161,8 +152,7 @@ class FolderPeople(PeopleSource):
             rgba, scale = read_rgba(path), 1.0  # with its edge already, whatever its size
         if not (rgba[..., 3] >= 128).any():
             raise Rejected("person too thin to cut out", key)
-        rows, columns = np.flatnonzero(rgba[..., 3].any(axis=1)), np.flatnonzero(rgba[..., 3].any(axis=0))
-        rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        rgba = rgba[Box.around(rgba[..., 3]).place]
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         provenance = Provenance(self.name, key, file_sha256(path), self.licence)
         unknown = np.zeros((17, 3), np.float32)

@@ -9,17 +9,8 @@ from mildbench.errors import UserError
 from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance
 from synth import embedded
-from synth.sources.base import (
-    Background,
-    BackgroundRef,
-    BackgroundSource,
-    Cutout,
-    Known,
-    PeopleSource,
-    PersonRef,
-    Rejections,
-    Sunlight,
-)
+from synth.material import Background, BackgroundRef, Cutout, Known, PersonRef, Rejections, Sunlight
+from synth.sources.base import BackgroundSource, PeopleSource
 
 LICENCE = "CC0-1.0"
 SIDES = (64, 4096)

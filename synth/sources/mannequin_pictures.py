@@ -9,17 +9,9 @@ import numpy as np
 from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance, over
 from synth.fit import cast_shadow, fit
+from synth.material import ADULT_METRES, BackgroundRef, Known, Rejected, Rejections, Segment, SegmentedImage
 from synth.rng import generator
-from synth.sources.base import (
-    ADULT_METRES,
-    BackgroundRef,
-    Known,
-    Rejected,
-    Rejections,
-    Segment,
-    SegmentedImage,
-    SegmentedSource,
-)
+from synth.sources.base import SegmentedSource
 from synth.sources.mannequin import LICENCE, MannequinBackgrounds, MannequinPeople
 
 PEOPLE = 3

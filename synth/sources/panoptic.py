@@ -19,15 +19,8 @@ from mildbench.errors import UserError
 from mildbench.files import inside
 from mildbench.images import read_rgb
 from mildbench.scene import Provenance
-from synth.sources.base import (
-    BackgroundRef,
-    Known,
-    Rejected,
-    Rejections,
-    Segment,
-    SegmentedImage,
-    SegmentedSource,
-)
+from synth.material import BackgroundRef, Known, Rejected, Rejections, Segment, SegmentedImage
+from synth.sources.base import SegmentedSource
 from synth.sources.coco_content import Content, Item, is_crowd, key_of
 from synth.sources.coco_folder import CocoFolder, group_of
 from synth.sources.names import in_order, on_disk

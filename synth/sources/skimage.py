@@ -11,7 +11,8 @@ from mildbench.errors import UserError
 from mildbench.extras import require
 from mildbench.identity import pixels_sha256
 from mildbench.scene import Provenance
-from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejections
+from synth.material import Background, BackgroundRef, Rejections
+from synth.sources.base import BackgroundSource
 
 NAMES = ("coffee", "rocket", "stereo_motorcycle")
 """The wheel's colour photographs that show no person and need no download."""

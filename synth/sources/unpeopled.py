@@ -10,7 +10,8 @@ from typing import Any
 from mildbench.annotators import Annotator, AnnotatorSpec
 from mildbench.annotators.presence import holds_people
 from mildbench.annotators.store import Source as AnnotatedBy
-from synth.sources.base import Background, BackgroundRef, BackgroundSource, Rejected
+from synth.material import Background, BackgroundRef, Rejected
+from synth.sources.base import BackgroundSource
 
 
 class UnpeopledBackgrounds(BackgroundSource):

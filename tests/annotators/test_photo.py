@@ -11,10 +11,11 @@ import pytest
 from baselines.opencv import Telea
 from mildbench.cli import erase as command
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.images import read_rgb, write_png
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.panel import panel
-from mildbench.photo import Cut, Person, Window, dilated, erase_people, number_people
+from mildbench.photo import Cut, Person, dilated, erase_people, number_people
 from mildbench.regions import near
 
 
@@ -46,7 +47,7 @@ def scene(height: int = 300, width: int = 900) -> tuple[np.ndarray, list[Person]
 
 
 def mask_of(person: Person, shape: tuple[int, int] = (300, 900)) -> np.ndarray:
-    return person.cut.within(Window(0, 0, shape[1], shape[0]))
+    return person.cut.within(Box(0, 0, shape[1], shape[0]))
 
 
 @pytest.mark.parametrize("size", [128, 200, 1000])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from fake_annotator import FakeAnnotator
 
@@ -44,9 +43,8 @@ def test_everybody_counts_where_nothing_is_asked_of_the_score() -> None:
     assert there.sum() == 400
 
 
-def test_residue_is_the_share_of_the_mask_that_is_still_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MILDBENCH_RESIDUE", "fake")
-    metric = Residue()
+def test_residue_is_the_share_of_the_mask_that_is_still_a_person() -> None:
+    metric = Residue("fake")
     metric.load()
     metric._annotator = Bright()
     masks = np.zeros((4, 100, 100), dtype=bool)

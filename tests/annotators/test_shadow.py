@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mildbench.photo import Cut, Window
+from mildbench.geometry import Box
+from mildbench.photo import Cut
 from mildbench.shadow import shadow_of
 
 SHAPE = (300, 400)
@@ -29,10 +30,10 @@ def scene(
 @pytest.mark.parametrize("darkness", [0.3, 0.5, 0.65])
 def test_a_shadow_at_the_feet_is_found(darkness: float) -> None:
     photo, person, cast = scene(darkness)
-    everybody = person.within(Window(0, 0, SHAPE[1], SHAPE[0]))
+    everybody = person.within(Box(0, 0, SHAPE[1], SHAPE[0]))
     shadow = shadow_of(photo, person, everybody)
     assert shadow is not None
-    found = shadow.within(Window(0, 0, SHAPE[1], SHAPE[0]))
+    found = shadow.within(Box(0, 0, SHAPE[1], SHAPE[0]))
     assert np.count_nonzero(found & cast) / np.count_nonzero(found | cast) > 0.8
     assert not (found & everybody).any()
 
@@ -42,19 +43,19 @@ def test_a_shadow_at_the_feet_is_found(darkness: float) -> None:
 )
 def test_light_ground_and_coloured_things_are_no_shadow(darkness: float, tint: tuple[int, int, int]) -> None:
     photo, person, _ = scene(darkness, tint)
-    assert shadow_of(photo, person, person.within(Window(0, 0, SHAPE[1], SHAPE[0]))) is None
+    assert shadow_of(photo, person, person.within(Box(0, 0, SHAPE[1], SHAPE[0]))) is None
 
 
 def test_dark_ground_is_no_shadow() -> None:
     photo, person, _ = scene(1.0)
     photo[150:, :][photo[150:, :, 2] < 190] //= 3
     photo[:, :200] //= 2
-    assert shadow_of(photo, person, person.within(Window(0, 0, SHAPE[1], SHAPE[0]))) is None
+    assert shadow_of(photo, person, person.within(Box(0, 0, SHAPE[1], SHAPE[0]))) is None
 
 
 def test_what_lies_elsewhere_or_is_somebody_else_is_no_shadow() -> None:
     photo, person, cast = scene()
-    everybody = person.within(Window(0, 0, SHAPE[1], SHAPE[0]))
+    everybody = person.within(Box(0, 0, SHAPE[1], SHAPE[0]))
     assert shadow_of(photo, person, everybody | cast) is None
-    high = Cut(Window(90, 10, 125, 155), person.part)
+    high = Cut(Box(90, 10, 125, 155), person.part)
     assert shadow_of(photo, high, everybody) is None

@@ -13,7 +13,7 @@ from mildbench.annotators import AnnotatorSpec
 from mildbench.annotators.base import Found
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.folder import FolderBackgrounds
 from synth.sources.unpeopled import UnpeopledBackgrounds
 

@@ -12,9 +12,10 @@ from people import crowd
 
 from baselines.deocclusion import mask_completion
 from baselines.deocclusion.mask_completion import SIDE, MaskCompletion, conditions, joints
-from baselines.deocclusion.people import hidden_people, occluders
+from baselines.deocclusion.people import hidden_people
 from baselines.deocclusion.window import GREY, Window
 from baselines.diffusion.parts import seeded
+from baselines.people import hidden_by
 
 # --- who
 
@@ -37,17 +38,17 @@ def test_people_may_be_hidden_by_those_in_front_only() -> None:
         assert not (person.observability & ~people.instances[0][2]).any()
 
 
-def test_occluders_are_in_front_and_touch_or_hide_one_who_does() -> None:
+def test_people_are_hidden_by_those_in_front_who_touch_them_and_maybe_through_them_by_others() -> None:
     chain = np.eye(4, dtype=bool)
     for one, other in ((0, 1), (1, 3), (2, 0)):
         chain[one, other] = chain[other, one] = True
-    assert occluders(chain, 0) == [1, 2, 3]
-    assert occluders(chain, 1) == [3]
-    assert occluders(chain, 3) == []
+    assert [hidden_by(chain, person, through_others=True) for person in range(4)] == [[1, 2, 3], [3], [], []]
+    assert [hidden_by(chain, person, through_others=False) for person in range(4)] == [[1, 2], [3], [], []]
     # 2 touches 1 and is behind it: it says nothing of what hides 0.
     behind = np.eye(3, dtype=bool)
     behind[0, 2] = behind[2, 0] = behind[1, 2] = behind[2, 1] = True
-    assert occluders(behind, 0) == [2]
+    for through_others in (False, True):
+        assert hidden_by(behind, 0, through_others=through_others) == [2]
 
 
 # --- the crop

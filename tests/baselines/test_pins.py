@@ -26,7 +26,8 @@ from mildbench.executors import SerialExecutor
 from mildbench.images import write_png
 from mildbench.method import METHODS, EraseBatch, MethodSpec
 from synth.build import build
-from synth.recipe import Recipe, load
+from synth.recipe import Recipe
+from synth.recipe_files import load
 
 PINS = Path(__file__).with_name("pins.json")
 RENEW = "MILDBENCH_RENEW_PINS"

@@ -33,7 +33,8 @@ from mildbench.files import write_bytes
 from mildbench.images import encode_png, read_rgb
 from synth import build as building
 from synth.catalogue import PeopleCatalogue
-from synth.recipe import Recipe, check, load
+from synth.recipe import Recipe
+from synth.recipe_files import check, load
 from synth.survey import Survey
 
 

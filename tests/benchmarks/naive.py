@@ -34,7 +34,7 @@ from mildbench.executors import SerialExecutor
 from mildbench.images import write_png
 from mildbench.scene import Layer, Scene
 from synth.build import build
-from synth.recipe import check, load
+from synth.recipe_files import check, load
 
 
 def ours(scene: Scene, out: Path) -> None:

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from mildbench.files import read_json
+from synth.material import SeenObject
 from synth.perspective import TYPICAL, fit, is_close_up, standing
-from synth.sources.base import SeenObject
 
 Photo = tuple[int, int, list[SeenObject]]
 """Height, width, and what it shows."""

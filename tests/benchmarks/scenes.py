@@ -30,7 +30,7 @@ from scipy.special import expit
 
 from mildbench.dataset import Dataset
 from mildbench.files import read_json
-from synth import recipe as recipes
+from synth import recipe_files as recipes
 from synth.catalogue import PeopleCatalogue
 from synth.framing import wasserstein
 from synth.plan import Plan

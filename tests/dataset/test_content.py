@@ -26,7 +26,7 @@ from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.recipe import check
+from synth.recipe_files import check
 
 Copy = Callable[[Path], Path]
 

@@ -22,7 +22,7 @@ from mildbench.dataset.schema import INFO, SAMPLE_SCHEMA, SAMPLES, annotation_fi
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.files import read_json
-from synth.recipe import load
+from synth.recipe_files import load
 
 Copy = Callable[[Path], Path]
 Rows = list[dict[str, Any]]

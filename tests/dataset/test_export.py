@@ -19,7 +19,7 @@ from mildbench.cli.export import export
 from mildbench.dataset import Dataset
 from mildbench.dataset.export import exporter
 from mildbench.dataset.index import IndexWriter
-from mildbench.dataset.samples import write_scene
+from mildbench.dataset.samples import Making, write_scene
 from mildbench.dataset.schema import annotation_file
 from mildbench.dataset.writers import FolderShard
 from mildbench.errors import UserError
@@ -83,16 +83,18 @@ def test_our_own_source_takes_people_from_a_coco_export(tmp_path: Path) -> None:
             shard,
             scene,
             0,
-            split="train",
-            family="occlusion",
-            difficulty=0.5,
-            ground="exact",
+            Making(
+                split="train",
+                family="occlusion",
+                difficulty=0.5,
+                ground="exact",
+                background_provenance=Provenance("test", "wall", "2" * 64, "CC-BY-4.0"),
+                asked={},
+                plan={},
+            ),
             composite=scene.composite(),
             jpeg=None,
             background_file=encode_png(scene.background),
-            background_provenance=Provenance("test", "wall", "2" * 64, "CC-BY-4.0"),
-            asked={},
-            plan={},
         )
         index.add(entry["row"])
         index.annotate("train", entry["image"], entry["annotations"])

@@ -19,7 +19,8 @@ from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from mildbench.images import decode_rgb, encode_jpeg
 from synth.build import build
-from synth.recipe import Recipe, check
+from synth.recipe import Recipe
+from synth.recipe_files import check
 
 QUALITY = 85
 

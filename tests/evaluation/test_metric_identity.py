@@ -12,13 +12,23 @@ import pytest
 from evaluation_fakes import Calls, MeanColour, scores
 
 from mildbench import weights
-from mildbench.annotators.base import ANNOTATORS, Annotator, AnnotatorInfo, Found, Part, Picture
+from mildbench.annotators.base import (
+    ANNOTATORS,
+    Annotator,
+    AnnotatorInfo,
+    AnnotatorSpec,
+    Found,
+    Part,
+    Picture,
+)
 from mildbench.errors import UserError
 from mildbench.evaluation import panel
 from mildbench.files import file_sha256
+from mildbench.metrics.annotated import AnnotatedMetric
 from mildbench.metrics.base import METRICS, MetricSpec
 from mildbench.metrics.inception import CleanInception
 from mildbench.metrics.lpips import Lpips
+from mildbench.metrics.pose import PoseOks
 from mildbench.metrics.residue import Residue
 from mildbench.results.summary import RunSummary
 
@@ -58,7 +68,6 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     metrics["residue"] = EntryPoint("residue", "mildbench.metrics.residue:Residue", METRICS.group)
     monkeypatch.setattr(METRICS, "_targets", metrics)
-    monkeypatch.delenv("MILDBENCH_RESIDUE", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("a").write_text("104")
     Path("b").write_text("250")
@@ -92,17 +101,13 @@ def test_an_annotator_whose_weights_changed_is_another(run: Run, tmp_path: Path)
     assert again == residues(tmp_path / "fresh") != before
 
 
-def test_the_variable_stands_in_for_the_option_and_is_resolved(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("metric", "kind"), [("RESIDUE", Residue), ("POSE", PoseOks)])
+def test_nothing_but_the_option_names_the_annotator(
+    monkeypatch: pytest.MonkeyPatch, metric: str, kind: type[AnnotatedMetric]
 ) -> None:
-    found = []
-    for model in ("a", "b"):
-        monkeypatch.setenv("MILDBENCH_RESIDUE", f"reader:model={model}")
-        run("noise", metrics=["residue"])
-        found.append(residues(tmp_path))
-    assert found[0] != found[1]
-    run("noise", metrics=["residue:annotator=reader:model=a"])
-    assert residues(tmp_path) == found[0]
+    monkeypatch.setenv(f"MILDBENCH_{metric}", "reader:model=b")
+    assert kind()._spec == AnnotatorSpec("litert")
+    assert kind("reader:model=a")._spec == AnnotatorSpec("reader", {"model": "a"})
 
 
 def test_a_path_counts_by_content_and_a_number_as_a_number() -> None:

@@ -14,8 +14,8 @@ import torch
 from pictures import damaged, pairs_of, split, synthetic
 from skimage.measure import label, regionprops
 
+from mildbench.geometry import Box
 from mildbench.metrics.coherence import RemovalCoherence, discrepancies, squares
-from mildbench.metrics.crops import Box
 
 TOLERANCE = 1e-5
 

@@ -13,7 +13,7 @@ from pictures import damaged, pairs_of, split, synthetic
 from PIL import Image
 from tiny_networks import SAM_SIDE
 
-from mildbench.metrics.crops import Box
+from mildbench.geometry import Box
 from mildbench.metrics.erasure import Remove, square
 
 TOLERANCE = 1e-5

@@ -208,7 +208,7 @@ def run(out: Path, batch_size: int, task: str = "deocclude") -> list[RunSummary]
         "test",
         [MethodSpec("copy"), MethodSpec("oracle")],
         out=out,
-        metrics=["pose-oks"],
+        metrics=["pose-oks:annotator=seer"],
         device="cpu",
         batch_size=batch_size,
     ).summaries
@@ -217,7 +217,6 @@ def run(out: Path, batch_size: int, task: str = "deocclude") -> list[RunSummary]
 @pytest.fixture
 def _seer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ANNOTATORS, "load", {"seer": Seer}.__getitem__)
-    monkeypatch.setenv("MILDBENCH_POSE", "seer")
 
 
 @pytest.mark.usefixtures("_seer")

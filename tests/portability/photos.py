@@ -35,7 +35,8 @@ from synth.blend import BLENDS, clone
 from synth.cutout import refine
 from synth.harmonise import edge_blur, noise_sigma
 from synth.planner import open_planner
-from synth.recipe import Recipe, load
+from synth.recipe import Recipe
+from synth.recipe_files import load
 from synth.render import render
 
 SIZE = 128

@@ -9,7 +9,8 @@ import numpy as np
 
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.recipe import Recipe, load
+from synth.recipe import Recipe
+from synth.recipe_files import load
 
 
 def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:

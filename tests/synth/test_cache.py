@@ -11,12 +11,12 @@ from mildbench.scene import Provenance
 from synth import catalogue, figures, views
 from synth.cache import Cache, size_of
 from synth.catalogue import PeopleCatalogue
+from synth.material import Known
 from synth.perspective import Perspective
 from synth.plan import Plan
 from synth.planner import Planner
 from synth.recipe import Recipe
 from synth.render import render
-from synth.sources.base import Known
 from synth.views import Backdrop, View
 
 NOWHERE = Provenance("test", "none", "", "none")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.cutout import band_of, estimate_foreground, extend_colours, refine
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.crop import cut_out
 
 RED, SNOW = np.array((200, 40, 30)), np.array((235, 238, 242))

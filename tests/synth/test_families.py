@@ -7,33 +7,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from plug_ins import installed
 
 from mildbench.dataset.reader import Dataset
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
-from synth.families.base import FAMILIES
+from synth.family import FAMILIES
 from synth.planner import open_planner
-from synth.recipe import Recipe, check, load
-
-
-def forget() -> None:
-    """Have the registry look for entry points anew."""
-    for name in ("_targets", "_collisions"):
-        FAMILIES.__dict__.pop(name, None)
+from synth.recipe import Recipe
+from synth.recipe_files import check, load
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What `pip install` leaves of a package that registers `queue_family:Queue`."""
-    info = tmp_path / "site" / "queue_family-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: queue-family\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mildbench.families]\nqueue = queue_family:Queue\n")
-    monkeypatch.syspath_prepend(str(info.parent))
-    forget()
-    yield
-    forget()
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with installed(FAMILIES, "queue", "queue_family:Queue", tmp_path / "site", monkeypatch) as name:
+        yield name
 
 
 def with_families(recipe: Recipe, **families: float) -> Recipe:

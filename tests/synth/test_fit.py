@@ -12,8 +12,8 @@ from mildbench.labels import PARSING
 from mildbench.scene import Provenance
 from synth.catalogue import PeopleCatalogue
 from synth.fit import fit
+from synth.material import Cutout
 from synth.recipe import Recipe
-from synth.sources.base import Cutout
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.77, 1.0, 1.3])

@@ -16,7 +16,7 @@ from synth.ground import (
     is_ground,
     panoptic_ground,
 )
-from synth.sources.base import Known, Segment
+from synth.material import Known, Segment
 
 HEIGHT, WIDTH = 240, 320
 

@@ -10,11 +10,12 @@ import pytest
 
 from mildbench.scene import Provenance
 from synth.families.olrd import PictureCatalogue
+from synth.material import BackgroundRef, Rejections, Segment, SegmentedImage
 from synth.plan import Plan
 from synth.planner import Planner
-from synth.recipe import load
+from synth.recipe_files import load
 from synth.render import render
-from synth.sources.base import BackgroundRef, Rejections, Segment, SegmentedImage, SegmentedSource
+from synth.sources.base import SegmentedSource
 
 
 class Drawn(SegmentedSource):

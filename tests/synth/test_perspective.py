@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth import perspective
+from synth.material import SeenObject
 from synth.perspective import TYPICAL, Perspective, draw, fit, is_close_up, standing
 from synth.rng import generator
-from synth.sources.base import SeenObject
 
 HEIGHT, WIDTH = 480, 640
 STANDING = sorted(name for name, typical in TYPICAL.items() if typical.stands)

@@ -15,11 +15,12 @@ from synth.canvas import Canvas
 from synth.catalogue import PeopleCatalogue
 from synth.families.camouflage import Surroundings, look_of_clothes
 from synth.fit import SizedFigure
+from synth.material import PersonChoice
 from synth.plan import Plan
 from synth.planner import Planner
-from synth.recipe import Recipe, check
+from synth.recipe import Recipe
+from synth.recipe_files import check
 from synth.render import render
-from synth.sources.base import PersonChoice
 
 
 def with_keys(recipe: Recipe, **changes: object) -> Recipe:

@@ -12,7 +12,8 @@ from mildbench.executors import SerialExecutor
 from synth import published
 from synth.build import build
 from synth.published import Edition, editions, verdict
-from synth.recipe import Recipe, load, names
+from synth.recipe import Recipe
+from synth.recipe_files import load, names
 
 
 @pytest.fixture

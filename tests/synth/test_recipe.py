@@ -9,7 +9,7 @@ import pytest
 
 from mildbench.errors import UserError
 from synth.planner import open_planner
-from synth.recipe import check, load, names
+from synth.recipe_files import check, load, names
 
 
 @pytest.mark.parametrize("name", names())

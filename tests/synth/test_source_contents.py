@@ -17,17 +17,10 @@ from scipy.io import loadmat, savemat
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
+from synth.material import BackgroundChoice, PersonChoice
 from synth.pools import Pool
 from synth.recipe import Recipe
-from synth.sources.base import (
-    BACKGROUNDS,
-    PEOPLE,
-    SEGMENTED,
-    BackgroundChoice,
-    PersonChoice,
-    Source,
-    open_source,
-)
+from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED, Source, open_source
 from synth.survey import Survey, files_of, photos_of
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from synth.cutout import refine
-from synth.sources.base import BACKGROUNDS, PEOPLE, Rejected, open_source
+from synth.material import Rejected
+from synth.sources.base import BACKGROUNDS, PEOPLE, open_source
 from synth.sources.coco import CocoBackgrounds, CocoPeople
 from synth.sources.folder import FolderBackgrounds, FolderPeople
 

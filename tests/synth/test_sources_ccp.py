@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.labels import PARSING, UNLABELLED
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.ccp import CcpPeople
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
 

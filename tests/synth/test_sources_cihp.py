@@ -11,7 +11,7 @@ import pytest
 
 from mildbench.errors import UserError
 from mildbench.labels import PARSING, UNLABELLED
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.cihp import CihpPeople
 
 SIZE = (300, 400)

@@ -13,7 +13,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.coco import CocoBackgrounds, CocoPeople
 from synth.sources.coco_content import is_crowd, key_of
 from synth.sources.coco_folder import check_segmentation, decode

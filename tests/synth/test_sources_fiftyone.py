@@ -14,7 +14,7 @@ import pytest
 
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.fiftyone import FiftyoneBackgrounds, FiftyonePeople, match_points
 
 W, H = 320, 400

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mildbench.errors import UserError
-from synth.sources.base import Rejected
+from synth.material import Rejected
 from synth.sources.panoptic import PanopticImages
 
 PERSON, CROWD, WALL = 70_000, 300, 5

@@ -10,6 +10,7 @@ import pytest
 from command_line import invoke
 from hypothesis import given
 from hypothesis import strategies as st
+from plug_ins import installed
 from scenes import random_scene
 
 from mildbench.browse.gallery import Gallery
@@ -29,16 +30,8 @@ seeds = st.integers(0, 2**32 - 1)
 def plugin(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of the task that a distribution, installed beside ours, registers."""
     site = tmp_path_factory.mktemp("site")
-    installed = site / "front-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: front\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text("[mildbench.tasks]\nerase-front = erase_front:EraseFront\n")
-    monkeypatch.syspath_prepend(site)
-    for found in ("_targets", "_collisions"):
-        vars(TASKS).pop(found, None)
-    yield "erase-front"
-    for found in ("_targets", "_collisions"):
-        vars(TASKS).pop(found, None)
+    with installed(TASKS, "erase-front", "erase_front:EraseFront", site, monkeypatch) as name:
+        yield name
 
 
 def rows_of(scene_id: str, ratios: list[float]) -> dict[str, object]:

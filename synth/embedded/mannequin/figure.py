@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mildbench.geometry import Box
 from synth.embedded.fixed_point import blur, shrink
 from synth.embedded.mannequin.belongings import bring, take_up
 from synth.embedded.mannequin.body import BONE, Body, draw_body
@@ -116,9 +117,9 @@ def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> F
     rgba, parsing = _compose(colour, label, buffer, factor)
     joints = camera.view(_joints(body, bones))
     keypoints = _keypoints(joints, camera, origin, buffer, label, group, factor)
-    rows, cols = np.flatnonzero(parsing.any(1)), np.flatnonzero(parsing.any(0))
-    top, left = int(rows[0]) - _BORDER, int(cols[0]) - _BORDER
-    box = slice(top, int(rows[-1]) + _BORDER + 1), slice(left, int(cols[-1]) + _BORDER + 1)
+    bounds = Box.around(parsing)
+    top, left = bounds.top - _BORDER, bounds.left - _BORDER
+    box = slice(top, bounds.bottom + _BORDER), slice(left, bounds.right + _BORDER)
     keypoints[:, :2] -= np.array([left, top], np.float32)
     shown = np.bincount(buffer.piece[buffer.piece >= 0], minlength=len(pieces))
     ends = own + np.cumsum([0] + [len(thing) for thing in things])
