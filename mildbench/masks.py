@@ -62,6 +62,12 @@ def decode_mask(data: bytes, what: str) -> Mask:
         return Mask(marked, numbers, f"{origin}{rule}", opened.stored_size)
 
 
+def separate(numbers: np.ndarray) -> np.ndarray:
+    """bool[K, H, W]: what a map [H, W] of whole numbers tells apart, by number; 0 and less is nothing."""
+    masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)
+    return masks.reshape(-1, *numbers.shape)
+
+
 def misfit(mask: Mask, what: str, shape: tuple[int, ...], of: str) -> str | None:
     """Why a mask does not fit a picture of `shape` (height and width first); None when it does.
 

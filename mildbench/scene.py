@@ -179,7 +179,7 @@ class People:
         return (self.visible * ids).max(axis=0, initial=0).astype(np.uint8)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Triplet:
     """What evaluation reads: the input, what to erase, the exact answer, and who is there (if known)."""
 
@@ -226,8 +226,24 @@ class Triplet:
         seen: np.ndarray = np.any(self.people.visible[erased], axis=0)
         return kept_whole & seen
 
+    @property
+    def panel(self) -> np.ndarray:
+        """uint8[H, 3W + gaps, 3]: the input, the same with white where a method is to erase, and the truth."""
+        hole = np.where(self.mask_shown[..., None], np.uint8(255), self.image)
+        gap = np.full((len(hole), max(len(hole) // 50, 2), 3), 255, np.uint8)
+        return np.hstack([self.image, gap, hole, gap, self.truth])
 
-@dataclass(frozen=True, eq=False)
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        share = f"{self.mask.mean():.1%} to erase"
+        people = "" if self.people is None else f", {len(self.targets)} of {len(self.people.ids)} people go"
+        return f"triplet {self.id}: {width}x{height}, {share}{people}"
+
+    def _repr_png_(self) -> bytes:
+        return _png(self.panel)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Scene:
     """A background and person layers, back to front."""
 
@@ -243,6 +259,13 @@ class Scene:
         ids = [layer.person.id for layer in self.layers]
         if len(set(ids)) != len(ids):
             raise ValueError(f"scene {self.id}: person ids {ids} are not unique")
+
+    def __repr__(self) -> str:
+        height, width = self.background.shape[:2]
+        return f"scene {self.id}: {width}x{height}, {len(self.layers)} layers"
+
+    def _repr_png_(self) -> bytes:
+        return _png(self.composite())
 
     def composite(self, without: Iterable[int] = ()) -> np.ndarray:
         """uint8[H, W, 3]: the background and all layers except the people whose ids are in `without`."""
@@ -335,6 +358,11 @@ class Scene:
         ids = [layer.person.id for layer in self.layers]
         if unknown := set(persons).difference(ids):
             raise ValueError(f"scene {self.id} has no person {sorted(unknown)}; it has {ids}")
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """uint8[H, W, 3] as a notebook shows it."""
+    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def _areas(masks: np.ndarray) -> np.ndarray:

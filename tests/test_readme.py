@@ -1,19 +1,47 @@
-"""README's promises: the method it shows runs as shown, and is as short as it says."""
+"""README's promises: the Python it shows runs as shown, and the method is as short as it says."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
+import pytest
 
 from mildbench.method import EraseBatch, EraseMethod
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
+def shown() -> list[str]:
+    """The Python that README shows."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_the_lines_in_readme_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, _ = shown()
+    assert len(lines.splitlines()) == 10
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/demo").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, Any] = {}
+    exec(lines, names)
+    printed = capsys.readouterr().out
+    assert re.search(r"^psnr +[0-9]", printed, re.MULTILINE)
+    assert re.search(r"^ssim +[0-9]", printed, re.MULTILINE)
+    assert set(names["found"].table.index) == {"telea", "lama:variant=tiny"}
+    picture = cv2.imread("psnr.png")
+    assert picture is not None
+    assert picture.std() > 0
+
+
 def test_the_method_in_readme_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    _, code = shown()
     assert len(code.splitlines()) < 25
     names: dict[str, type[EraseMethod]] = {}
     exec(code, names)

@@ -89,8 +89,9 @@ class Transformers(Annotator):
         self._models[part] = (model.eval().to(self.device), processor)
 
     def check(self, part: Part) -> None:
-        from huggingface_hub import try_to_load_from_cache
-
+        try_to_load_from_cache = extras.require(
+            "huggingface_hub", "annotator 'transformers'"
+        ).try_to_load_from_cache
         part = "segments" if part == "people" else part
         name = self._names[part]
         if not Path(name).is_dir() and not isinstance(try_to_load_from_cache(name, "config.json"), str):

@@ -63,10 +63,7 @@ def erase(
     """
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device
-    from mildbench.errors import UserError
-    from mildbench.method import MethodSpec
-    from mildbench.panel import panel
-    from mildbench.photo import erase_people
+    from mildbench.erasing import Eraser
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
 
     kept = _numbers(keep)
@@ -76,11 +73,6 @@ def erase(
     results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]
     check_outputs([*results, *panels], [*photo, *([mask_file] if mask_file else [])])
     where = resolve_device(device)
-    eraser = MethodSpec.parse(method).create(where)
-    if eraser.info.capabilities & {"truth", "names"}:
-        raise UserError(
-            f"method {eraser.info.name!r} needs a data set: a photo of yours has no truth; choose another"
-        )
     census = Census.create(
         None if mask_file else people,
         pose,
@@ -89,23 +81,14 @@ def erase(
         belongings=with_belongings,
         shadows=with_shadow,
     )
-    eraser.load()
+    eraser = Eraser.create(method, where, census, size=size, seed=seed)
     for path, result, beside in zip(photo, results, panels, strict=True):
         file = PhotoFile.read(path)
         known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
-        found, labels = census.people(path.name, file.pixels, known)
-        if unknown := kept - set(range(1, len(found) + 1)):
-            raise UserError(
-                f"--keep {min(unknown)}: {len(found)} people were found in {path}: "
-                "look at the panel of a run without --keep"
-            )
-        targets = [k for k in range(len(found)) if k + 1 not in kept]
-        pixels = erase_people(
-            eraser, file.pixels, found, targets, labels, name=path.stem, size=size, seed=seed
-        )
-        file.write(result, pixels)
-        write_panel(beside, panel(file.pixels, found, targets, pixels))
-        typer.echo(f"{result}: {len(found)} people found, {len(targets)} erased")
+        erased = eraser.erase(path.stem, file.pixels, known, kept)
+        file.write(result, erased.pixels)
+        write_panel(beside, erased.panel)
+        typer.echo(f"{result}: {len(erased.people)} people found, {len(erased.targets)} erased")
 
 
 def _numbers(text: str | None) -> set[int]:
@@ -119,14 +102,10 @@ def _numbers(text: str | None) -> set[int]:
 
 def _masks_in(path: Path, photo: Path, shape: tuple[int, ...]) -> np.ndarray:
     """bool[K, H, W]: the people that a mask file tells apart, for a photo of this shape."""
-    import numpy as np
-
     from mildbench.errors import UserError
-    from mildbench.masks import misfit, read_mask
+    from mildbench.masks import misfit, read_mask, separate
 
     mask = read_mask(path)
     if reason := misfit(mask, f"mask {path}", shape, f"photo {photo}"):
         raise UserError(f"{reason}: resize it, or turn both alike")
-    numbers = mask.numbers
-    masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)
-    return masks.reshape(-1, *numbers.shape)
+    return separate(mask.numbers)

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mildbench.dataset.source import TripletSource
-    from mildbench.method import MethodSpec
     from mildbench.results.summary import RunSummary
-
-DEFAULT_DATASET = Path("data/demo")
 
 
 def evaluate(
@@ -29,7 +23,7 @@ def evaluate(
             "or a folder."
         ),
     ] = None,
-    dataset: Annotated[Path, typer.Option(help="Folder of the data set.")] = DEFAULT_DATASET,
+    dataset: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/demo"),
     task: Annotated[
         list[str] | None,
         typer.Option(help="mildbench ls tasks; repeatable. [default: erase-all]"),
@@ -88,34 +82,11 @@ def evaluate(
     """
     from rich.console import Console
 
-    from mildbench.annotators.overlay import annotated
-    from mildbench.dataset import Dataset
+    from mildbench import facade
     from mildbench.errors import UserError
-    from mildbench.evaluation.corruption import Corruption
-    from mildbench.evaluation.runner import evaluate as run
-    from mildbench.method import MethodSpec
     from mildbench.results import table
 
-    corruption = Corruption.parse(corrupt or [])
-    specs = [MethodSpec.parse(text) for text in method or []]
-    if backbone is not None:
-        specs = _with_backbone(specs, backbone)
-    for folder in predictions or []:
-        if not folder.is_dir():
-            raise UserError(f"predictions folder not found: {folder}")
-        specs.append(MethodSpec("precomputed", {"directory": str(folder)}))
-    if not specs:
-        raise UserError("nothing to evaluate: give --method NAME (mildbench ls methods) or --predictions DIR")
-    if not dataset.exists():
-        remedy = (
-            "mildbench build-dataset"
-            if dataset == DEFAULT_DATASET
-            else f"mildbench build-dataset --out {dataset}"
-        )
-        raise UserError(f"data set not found: {dataset}: make it with: {remedy}")
-    opened: TripletSource = Dataset.open(dataset)
-    if annotations is not None:
-        opened = annotated(Dataset.open(dataset), annotations, split, replace=replace_truth)
+    opened = facade.source(dataset, split, annotations, replace_truth=replace_truth)
     tasks = list(dict.fromkeys(task or ["erase-all"]))
     for name in tasks:
         opened.task_ids(name, split)  # a typing error in the last task is told before hours of the first
@@ -124,20 +95,22 @@ def evaluate(
         console = Console(width=200)  # a log has no width of its own; 80 columns would break the table
     lost: list[RunSummary] = []
     for name in tasks:
-        made = run(
+        made = facade.evaluate(
             opened,
-            name,
-            split,
-            specs,
-            out=out,
+            method or (),
+            task=name,
+            split=split,
+            predictions=predictions or (),
+            backbone=backbone,
             metrics=metric or (),
             device=device,
             batch_size=batch_size,
             limit=limit,
             seed=seed,
             paste_dilation=paste_dilation,
-            corruption=corruption,
             mask=mask,
+            corrupt=corrupt or (),
+            out=out,
             progress=True,
         )
         console.print(table.build(made.board, console.width))
@@ -150,25 +123,3 @@ def evaluate(
             f"nothing of {first.label} could be scored on {first.task}: {first.failures[0].reason} "
             f"({first.failures[0].sample_id}); predictions are named <sample id>.png"
         )
-
-
-def _with_backbone(specs: Sequence[MethodSpec], backbone: str) -> list[MethodSpec]:
-    """The specs, with the option `backbone` wherever the method has it and was not given one of its own."""
-    import inspect
-    from dataclasses import replace
-
-    from mildbench.errors import UserError
-    from mildbench.method import METHODS
-
-    having = [
-        name
-        for name in {spec.name for spec in specs}
-        if "backbone" in inspect.signature(METHODS.load(name)).parameters
-    ]
-    if not having:
-        named = ", ".join(spec.name for spec in specs) or "none given"
-        raise UserError(f"--backbone {backbone}: no method here has such an option ({named}): leave it out")
-    return [
-        replace(spec, options={"backbone": backbone} | spec.options) if spec.name in having else spec
-        for spec in specs
-    ]

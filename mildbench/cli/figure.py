@@ -29,6 +29,9 @@ def figure(
 
     Samples that nobody picked: without --sample they are taken at equal distances.
     """
+    from mildbench import extras
+
+    extras.require("matplotlib", "mildbench figure")
     from mildbench.report import figure as figures
     from mildbench.results import finished
 

@@ -48,6 +48,7 @@ def add(
     ] = None,
 ) -> None:
     """Make entries of runs. A run that does not add up becomes none, and replaces none."""
+    _require_packages()
     from leaderboard import consistency, store
     from mildbench.errors import UserError
     from mildbench.results import finished
@@ -126,6 +127,7 @@ def verify(
 
     Exit code 1 where anything differs, or could not be done.
     """
+    _require_packages()
     from leaderboard import store
     from leaderboard import verify as verification
     from leaderboard.schema import LEVELS
@@ -195,8 +197,17 @@ def _check(path: Path, step: Callable[[Stored], Checked] | None, record: bool) -
     return max((check.level for check in checks), key=list(LEVELS).index)
 
 
+def _require_packages() -> None:
+    """Entries are held against the metrics' own code."""
+    from mildbench import extras
+
+    for package in ("torch", "jinja2"):
+        extras.require(package, "mildbench leaderboard")
+
+
 def _review(entries: Path | None) -> tuple[list[Reviewed], list[Refused]]:
     """All entries; those that are refused are named."""
+    _require_packages()
     from leaderboard import review, store
 
     reviewed, refused = review.review_all(entries or store.ENTRIES)

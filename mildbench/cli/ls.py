@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from mildbench.catalogue import Rows, rows_of
 
 
 def ls(
@@ -48,38 +50,21 @@ def ls(
     Console().print(table)
 
 
-Rows = list[tuple[str, ...]]
-
-
-def _loaded(registry, describe) -> Rows:  # type: ignore[no-untyped-def]
-    """One row a plug-in; one that cannot be loaded says what it lacks instead of hiding."""
-    from mildbench.errors import UserError
-
-    rows = []
-    for name in registry.names():
-        try:
-            rows.append((name, *describe(registry.load(name))))
-        except UserError as error:
-            rows.append((name, str(error)))
-    return rows
-
-
 def _summary(plugin: type) -> tuple[str]:
     """The first paragraph of the class's docstring."""
     return (" ".join((plugin.__doc__ or "").strip().split("\n\n")[0].split()),)
 
 
 def _methods() -> Rows:
-    from mildbench.method import METHODS
+    from mildbench.facade import methods
 
-    describe = lambda method: (method.info.provenance, method.info.summary)  # noqa: E731
-    return [("method", "provenance", "what it is"), *_loaded(METHODS, describe)]
+    return [methods.header, *methods.rows()]
 
 
 def _trainers() -> Rows:
     from mildbench.training.trainer import TRAINERS
 
-    return [("trainer", "what it trains"), *_loaded(TRAINERS, lambda trainer: (trainer.info.summary,))]
+    return [("trainer", "what it trains"), *rows_of(TRAINERS, lambda trainer: (trainer.info.summary,))]
 
 
 def _ablations() -> Rows:
@@ -94,13 +79,9 @@ def _ablations() -> Rows:
 
 
 def _metrics() -> Rows:
-    from mildbench.metrics.base import METRICS
+    import mildbench
 
-    def describe(metric: type[Any]) -> tuple[str, str, str, str]:
-        info = metric.info
-        return info.id, "higher" if info.higher_is_better else "lower", info.unasked, info.definition
-
-    return [("metric", "id", "better", "unasked", "definition"), *_loaded(METRICS, describe)]
+    return [mildbench.metrics.header, *mildbench.metrics.rows()]
 
 
 def _annotators() -> Rows:
@@ -110,7 +91,7 @@ def _annotators() -> Rows:
         info = annotator.info
         return ", ".join(sorted(info.parts)), info.summary, annotator.lacking() or "ready"
 
-    return [("annotator", "finds", "what it is", "packages"), *_loaded(ANNOTATORS, describe)]
+    return [("annotator", "finds", "what it is", "packages"), *rows_of(ANNOTATORS, describe)]
 
 
 def _sources() -> Rows:
@@ -123,7 +104,7 @@ def _sources() -> Rows:
             ("backgrounds", BACKGROUNDS),
             ("segmented pictures", SEGMENTED),
         )
-        for name, *rest in _loaded(registry, _summary)
+        for name, *rest in rows_of(registry, _summary)
     ]
     return [("source", "gives", "what it is"), *found]
 
@@ -138,13 +119,13 @@ def _imports() -> Rows:
 def _families() -> Rows:
     from synth.family import FAMILIES
 
-    return [("family", "its scenes"), *_loaded(FAMILIES, _summary)]
+    return [("family", "its scenes"), *rows_of(FAMILIES, _summary)]
 
 
 def _blends() -> Rows:
     from synth.blend import BLENDS
 
-    return [("blend", "what it does"), *_loaded(BLENDS, _summary)]
+    return [("blend", "what it does"), *rows_of(BLENDS, _summary)]
 
 
 def _recipes() -> Rows:
@@ -157,7 +138,7 @@ def _recipes() -> Rows:
 def _tasks() -> Rows:
     from mildbench.tasks import TASKS
 
-    return [("task", "what it asks"), *_loaded(TASKS, lambda task: (task.summary,))]
+    return [("task", "what it asks"), *rows_of(TASKS, lambda task: (task.summary,))]
 
 
 def _masks() -> Rows:
@@ -169,4 +150,4 @@ def _masks() -> Rows:
 def _executors() -> Rows:
     from mildbench.executors import EXECUTORS
 
-    return [("executor", "what it is"), *_loaded(EXECUTORS, _summary)]
+    return [("executor", "what it is"), *rows_of(EXECUTORS, _summary)]

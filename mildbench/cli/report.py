@@ -22,6 +22,10 @@ def report(
 
     It needs no network and no other file: send it to a colleague.
     """
+    from mildbench import extras
+
+    for package in ("matplotlib", "jinja2"):
+        extras.require(package, "mildbench report")
     from mildbench.report import page
     from mildbench.results import finished
 

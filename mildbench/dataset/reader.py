@@ -6,18 +6,20 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mildbench import extras, notebook
 from mildbench.dataset.rows import check_rows
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
 from mildbench.dataset.storage import Storage
+from mildbench.dataset.triplets import Triplets
 from mildbench.errors import UserError
 from mildbench.images import decode_labels, decode_rgb, decode_rgba
 from mildbench.marking import FOOTPRINT, check, marked
@@ -27,12 +29,20 @@ from mildbench.tasks import TASKS, Task, task_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mildbench.dataset.tensors import TripletTensors
+
+EVERYBODY = "erase-all"
+"""The task that a data set answers by itself, as a sequence."""
 _GROUPS = 8
 """Row groups of `samples.parquet` that are kept decoded."""
 
 
 class Dataset:
-    """A finished data set. Open with `Dataset.open(path)`; safe to read from several threads at once."""
+    """A finished data set. Open with `Dataset.open(path)`; safe to read from several threads at once.
+
+    As a sequence it holds the triplets of `erase-all`, one for each sample in which anybody is; `triplets` gives those
+    of other tasks.
+    """
 
     def __init__(self, root: Path, info: DatasetInfo) -> None:
         self.root = root
@@ -61,6 +71,9 @@ class Dataset:
         root = Path(path)
         info = read_info(root)
         return Dataset(root, info) if info.source == "scenes" else PairDataset(root, info)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dataset.open, (self.root,)
 
     @property
     def name(self) -> str:
@@ -146,6 +159,53 @@ class Dataset:
             "mask_share": float(triplet.mask.mean()),
         }
         return marked(replace(triplet, id=triplet_id, meta=meta), mask)
+
+    def triplets(self, task: str = EVERYBODY, split: str | None = None, mask: str = FOOTPRINT) -> Triplets:
+        """A task's triplets, of one split or of all; raises `UserError` as `task_ids` and `triplet` do."""
+        check(mask)
+        splits = list(self.info.samples) if split is None else [split]
+        return Triplets(
+            self, task, tuple(name for part in splits for name in self.task_ids(task, part)), mask
+        )
+
+    def torch_dataset(
+        self, task: str = EVERYBODY, split: str | None = None, mask: str = FOOTPRINT
+    ) -> TripletTensors:
+        """The same for a `torch.utils.data.DataLoader`; raises `UserError` where torch is not installed, too."""
+        extras.require("torch", "torch_dataset")
+        from mildbench.dataset.tensors import TripletTensors
+
+        return TripletTensors(self.triplets(task, split, mask))
+
+    @cached_property
+    def _everybody(self) -> Triplets:
+        return self.triplets()
+
+    def __len__(self) -> int:
+        return len(self._everybody)
+
+    def __iter__(self) -> Iterator[Triplet]:
+        return iter(self._everybody)
+
+    @overload
+    def __getitem__(self, place: int | str) -> Triplet: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Triplets: ...
+
+    def __getitem__(self, place: int | str | slice) -> Triplet | Triplets:
+        return self._everybody[place]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split} ({count})" for split, count in self.info.samples.items())
+        return f"data set {self.name} {self.fingerprint[:12]} at {self.root}: {counts}"
+
+    def _repr_html_(self) -> str:
+        counts = [
+            (split, str(count), ", ".join(self.tasks(split))) for split, count in self.info.samples.items()
+        ]
+        title = notebook.table((f"{self.name} {self.fingerprint[:12]}", "samples", "tasks"), counts)
+        return title + self._everybody._repr_html_()
 
     def picture(self, name: str, what: str) -> np.ndarray:
         """uint8[H, W, 3]: a file by the name that a row has for it; `what` says in errors what it is."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mildbench.evaluation.features import pixel_sha256
 from mildbench.method import EraseBatch, sample_seed
+from mildbench.metrics.base import Subject
 from mildbench.results.scores import STRATA
 from mildbench.scene import Triplet
 
@@ -36,6 +37,15 @@ def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: boo
         truths=triplet.truth[None] if with_truth else None,
         background_tags=(triplet.background_tag,),
     )
+
+
+def subject_of(triplet: Triplet) -> Subject | None:
+    """Whom the task asks to complete; None where it asks for nobody."""
+    if triplet.subject is None:
+        return None
+    people, keypoints = triplet.people, triplet.subject_keypoints
+    assert people is not None and keypoints is not None  # noqa: PT018 - a task with a subject knows both
+    return Subject(keypoints, people.amodal[triplet.subject])
 
 
 class Buckets:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mildbench import weights
 from mildbench.dataset.source import TripletSource
@@ -22,7 +23,7 @@ from mildbench.marking import FOOTPRINT, check
 from mildbench.method import MethodSpec
 from mildbench.progress import tell, tracking
 from mildbench.records import write_model
-from mildbench.results import attention
+from mildbench.results import attention, frames
 from mildbench.results.board import Board, board_of
 from mildbench.results.compare import Comparison
 from mildbench.results.finished import FinishedRun
@@ -30,12 +31,15 @@ from mildbench.results.record import RunRecord
 from mildbench.results.summary import RunSummary
 from mildbench.tasks import task_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 BATCH_SIZE = 4
 """Bounds memory; more is faster on a GPU. It never changes a result."""
 NO_CORRUPTION = Corruption()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What `evaluate` made."""
 
@@ -50,6 +54,32 @@ class Evaluation:
     def summaries(self) -> list[RunSummary]:
         """One a run, in their order."""
         return [run.summary for run in self.runs]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """`mildbench.results.frames.table`: one row a method, best first."""
+        return frames.table(self.board)
+
+    @property
+    def estimates(self) -> pd.DataFrame:
+        """`mildbench.results.frames.estimates`: every mean with its interval."""
+        return frames.estimates(self.board)
+
+    @property
+    def strata(self) -> pd.DataFrame:
+        """`mildbench.results.frames.strata`: the same by parts of the samples."""
+        return frames.strata(self.board)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """`mildbench.results.frames.scores`: one row a method and sample."""
+        return frames.scores(self.runs, self.board.names)
+
+    def __repr__(self) -> str:
+        return f"{self.board.title}: {', '.join(self.board.names.values())}"
+
+    def _repr_html_(self) -> str:
+        return frames.html(self.board)
 
 
 def evaluate(

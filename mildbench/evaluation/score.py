@@ -20,7 +20,7 @@ import torch
 
 from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.evaluation.data import Buckets, facts
+from mildbench.evaluation.data import Buckets, facts, subject_of
 from mildbench.evaluation.features import FeatureStore, pixel_sha256
 from mildbench.evaluation.panel import LoadedPanel
 from mildbench.evaluation.rows import Row, Rows
@@ -203,7 +203,7 @@ class _Stage:
             if name in state.wanted
         ]
         found = regions(triplet.mask, triplet.overlap, triplet.effect)
-        return _Sample(triplet.truth, known["truth_sha256"], found, _subject(triplet), jobs)
+        return _Sample(triplet.truth, known["truth_sha256"], found, subject_of(triplet), jobs)
 
     def _job(self, number: int, known: Row, triplet: Triplet) -> _Job:
         state, name = self._states[number], known["id"]
@@ -311,15 +311,6 @@ class _Stage:
 
     def _to_device(self, arrays: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self._device)
-
-
-def _subject(triplet: Triplet) -> Subject | None:
-    """Whom the task asks to complete; None where it asks for nobody."""
-    if triplet.subject is None:
-        return None
-    people, keypoints = triplet.people, triplet.subject_keypoints
-    assert people is not None and keypoints is not None  # noqa: PT018 - a task with a subject knows both
-    return Subject(keypoints, people.amodal[triplet.subject])
 
 
 def _why_missing(failures: dict[str, str], name: str) -> str:

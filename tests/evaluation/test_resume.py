@@ -311,6 +311,19 @@ def test_two_at_once_with_other_samples_metrics_and_attention_lose_nothing(run: 
     assert run("attentive", task="erase-one", **asked[1])[0].estimates == alone[0].estimates
 
 
+def test_two_commands_on_one_run_share_it(data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mildbench", "evaluate", "--dataset", str(data), "--method", "telea"]
+    command += ["--metric", "psnr", "--metric", "ssim", "--out", str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    told = [process.communicate()[0].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    folder = folder_of(tmp_path, "telea")
+    record = RunRecord.model_validate_json((folder / "run.json").read_bytes())
+    assert sum(session.images for session in record.sessions) == len(list((folder / "predictions").iterdir()))
+    assert len(scores(tmp_path, "telea")) == record.samples
+    assert not (folder / "parts").exists()
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     code = f"""
