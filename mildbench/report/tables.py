@@ -38,7 +38,20 @@ def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
     return [*found, Cell(wording.seconds_text(seconds), order=seconds)]
 
 
-def rank(board: Board[Any], summary: RunSummary) -> Cell:
-    """Its ranks in the headline column."""
-    mine = board.ranks.get(summary.run)
-    return Cell(wording.rank(summary.run, board.ranks), order=None if mine is None else sum(mine) / 2)
+def rank_columns(board: Board[Any]) -> list[Column]:
+    """One for each headline, or an empty one."""
+    if not board.headlines:
+        return [Column("rank", "", "")]
+    return [Column("rank", wording.column_text(column), "") for column in board.headlines]
+
+
+def ranks(board: Board[Any], summary: RunSummary) -> list[Cell]:
+    """One for each of `rank_columns`."""
+    if not board.headlines:
+        return [Cell(wording.UNDEFINED)]
+    found = []
+    for column in board.headlines:
+        known = board.comparisons[column].ranks
+        mine = known.get(summary.run)
+        found.append(Cell(wording.rank(summary.run, known), order=None if mine is None else sum(mine) / 2))
+    return found

@@ -99,20 +99,37 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.3f}" if seconds < 1 else f"{seconds:.1f}"
 
 
-def legend(headline: str | None, summary: RunSummary) -> list[str]:
-    """What the variants and the intervals are."""
+def column_text(column: str) -> str:
+    """A score column in words."""
+    name, region, variant = column.split(".")
+    return f"{name.upper()} ({region}, {variant})"
+
+
+_REWARDS = {
+    "psnr": "PSNR rewards closeness to the one true picture, and blur with it; not what looks real",
+    "rc-s": "RC-S rewards a fill that looks like its surroundings, true or not",
+    "lpips": "LPIPS rewards closeness to the one true picture as a network sees it, texture with it",
+}
+"""What the usual headlines make of a fill."""
+
+
+def rewards(columns: Sequence[str]) -> list[str]:
+    """What the metrics of these columns reward, where that is known."""
+    names = dict.fromkeys(column.partition(".")[0] for column in columns)
+    return [_REWARDS[name] for name in names if name in _REWARDS]
+
+
+def legend(headlines: Sequence[str], summary: RunSummary) -> list[str]:
+    """What the variants and the intervals are, and what the ranks are by."""
     grown = f" (grown by {summary.paste_dilation} px)" if summary.paste_dilation else ""
     lines = [f"raw: the output as it came; pasted: the output inside the mask{grown}, the input outside"]
-    if headline is not None:
-        name, region, variant = headline.split(".")
+    if headlines:
+        by = ", and beside it by ".join(map(column_text, headlines))
         lines.append(
-            f"±: half the 95 % interval over scenes; ranked by {name.upper()} ({region}, {variant}): a range where "
-            "the paired differences, corrected for all pairs, leave several ranks open"
+            f"±: half the 95 % interval over scenes; ranked by {by}: a range where the paired differences, corrected "
+            "for all pairs, leave several ranks open"
         )
-        if name == "psnr":
-            lines.append(
-                "PSNR rewards closeness to the one true picture, and blur with it; not what looks real"
-            )
+        lines += rewards(headlines)
     if summary.config.mask != FOOTPRINT:
         lines.append(
             f"mask shown: {summary.config.mask} (mildbench ls masks): methods see it, and pasting keeps the input "
@@ -148,10 +165,7 @@ def _partial(summaries: Sequence[RunSummary], columns: Sequence[str]) -> list[st
             counts = sorted({item.n for item in found})
             over = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
             samples = max(item.n + item.undefined for item in found)
-            name, region, variant = column.split(".")
-            means.setdefault(f"{over} of {samples} samples", []).append(
-                f"{name.upper()} ({region}, {variant})"
-            )
+            means.setdefault(f"{over} of {samples} samples", []).append(column_text(column))
     return [f"{', '.join(names)}: mean over {over}, undefined in the others" for over, names in means.items()]
 
 

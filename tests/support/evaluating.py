@@ -26,7 +26,13 @@ FAKE_METHODS = {
     "unweighted": "Unweighted",
     "watcher": "Watcher",
 }
-FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
+FAKE_METRICS = {
+    "difference": "Difference",
+    "lacking": "Lacking",
+    "lpips": "Grain",
+    "shift": "Shift",
+    "spread": "Spread",
+}
 
 
 def _points(names: dict[str, str]) -> dict[str, EntryPoint]:

@@ -210,6 +210,22 @@ class Difference(PairMetric):
         return {name: _means(gaps, region) for name, region in pairs.regions.items()}
 
 
+class Grain(PairMetric):
+    """Goes by the name of what people see: an output is the better the more its grey levels vary, true or not."""
+
+    info = MetricInfo("lpips", "lpips[made up]@1", "1 / (1 + variance)", False, "", regions=("full", "mask"))
+
+    def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
+        grey = pairs.outputs.double().mean(dim=3)
+        spread = {
+            name: np.array(
+                [one[inside].var().item() for one, inside in zip(grey, pairs.regions[name], strict=True)]
+            )
+            for name in self.info.regions
+        }
+        return {name: 1 / (1 + values) for name, values in spread.items()}
+
+
 def _means(values: torch.Tensor, region: torch.Tensor) -> np.ndarray:
     """float64[B]: NaN where the region is empty."""
     return np.array([one[inside].mean().item() for one, inside in zip(values, region, strict=True)])
