@@ -80,6 +80,8 @@ class EraseBatch:
     background_tags: tuple[str | None, ...] | None = None
     """Per sample: the category of background that covers most of what lies around the mask, as a panoptic
     segmentation calls it, such as `grass-merged`; None where nothing is known."""
+    amodal: tuple[np.ndarray, ...] | None = None
+    """Per sample bool[K, H, W]: everybody whole, inside the frame; given like `truths`."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -113,6 +115,7 @@ class EraseBatch:
             None if self.parsing is None else self.parsing[rows],
             None if self.truths is None else self.truths[rows],
             chosen(self.background_tags),
+            chosen(self.amodal),
         )
 
 
@@ -310,6 +313,7 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
         instances=None if batch.instances is None else tuple(np.pad(m, plane) for m in batch.instances),
         parsing=None if batch.parsing is None else np.pad(batch.parsing, plane),
         truths=None if batch.truths is None else np.pad(batch.truths, (*plane, (0, 0)), mode="symmetric"),
+        amodal=None if batch.amodal is None else tuple(np.pad(m, plane) for m in batch.amodal),
     )
 
 
@@ -363,4 +367,5 @@ def collate(samples: Sequence[EraseBatch]) -> EraseBatch:
         parsing=stacked("parsing"),
         truths=stacked("truths"),
         background_tags=joined("background_tags"),
+        amodal=joined("amodal"),
     )

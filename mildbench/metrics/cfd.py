@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 from torchvision.ops import masks_to_boxes
 
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import Box, bicubic, planes
 from mildbench.metrics.networks import Dinov2, Sam, shared
 from mildbench.metrics.segments import distinct, segments
@@ -184,6 +184,7 @@ def _info(kind: str, says: str) -> MetricInfo:
         unit="",
         weights=(Dinov2.weights, Sam.weights),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="left out",
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import Box, planes
 from mildbench.metrics.networks import PASS, Dinov2, shared
 
@@ -106,6 +106,7 @@ class RemovalCoherence(PairMetric):
         unit="",
         weights=(Dinov2.weights,),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="if here",
     )
     _network: Dinov2

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import Box, bicubic, planes
 from mildbench.metrics.networks import PASS, Sam, shared
 
@@ -54,6 +54,7 @@ class Remove(PairMetric):
         unit="",
         weights=(Sam.weights,),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="if here",
     )
     _network: Sam

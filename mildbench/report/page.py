@@ -13,7 +13,7 @@ from mildbench.errors import UserError
 from mildbench.files import write_bytes
 from mildbench.report import cases, html, plots, tables
 from mildbench.report.html import Cell, Column
-from mildbench.results import wording
+from mildbench.results import controls, wording
 from mildbench.results.board import Board, boards
 from mildbench.results.finished import FinishedRun, reopen
 from mildbench.results.scores import STRATIFIED
@@ -91,6 +91,7 @@ def _part(
         ],
         "notes": board.footnotes,
         "pairs": _pairs(board),
+        "rewards": _rewards(board),
         "headline": "" if board.headline is None else board.axis(board.headline),
         "trade_off": plots.trade_off(board, looks),
         "strata": [
@@ -167,6 +168,16 @@ def _pairs(board: Board[FinishedRun]) -> list[list[Cell]]:
         ]
         for pair in board.comparisons[board.headline].pairs
     ]
+
+
+def _rewards(board: Board[FinishedRun]) -> dict[str, Any]:
+    """How each metric ranks the controls: their names, and the rows."""
+    rows = controls.rewarded(board)
+    runs = controls.names_of(rows, board)
+    return {
+        "controls": [name for _, name in runs],
+        "rows": [(row, controls.texts(row, [run for run, _ in runs])) for row in rows],
+    }
 
 
 def _cost(board: Board[FinishedRun], run: FinishedRun) -> list[Cell]:

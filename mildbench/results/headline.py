@@ -39,6 +39,13 @@ def named(text: str, panel: Panel, task: str) -> str:
     raise UserError(f"headline {text!r}: {name} was not scored here; {did_you_mean(name, scored)}")
 
 
+def one_a_metric(columns: Collection[str]) -> list[str]:
+    """Of each metric the first column, pasted where it has that."""
+    pasted = [column for column in columns if column.endswith(".pasted")]
+    first = {column.partition(".")[0]: column for column in reversed([*pasted, *columns])}
+    return [first[name] for name in dict.fromkeys(column.partition(".")[0] for column in columns)]
+
+
 def usual(columns: Collection[str], everywhere: Collection[str]) -> tuple[str, ...]:
     """The columns that nobody has to name, the one that decides the order first; empty where nothing was scored.
 
