@@ -120,6 +120,42 @@ class EraseBatch:
 
 
 @dataclass(frozen=True, eq=False)
+class Painting:
+    """What the erase mask was painted from: M entries, one a layer and pathway, over all timesteps together.
+
+    The tokens are those of the mask that the pathway paints in the returned picture, each at its place, for a method
+    does not know what the answer has there. Tokens on a boundary are left out.
+    """
+
+    layers: tuple[str, ...]
+    """M names, as in `AttentionRecord`."""
+    pathways: tuple[str, ...]
+    """M names, as in `AttentionRecord`."""
+    boxes: tuple[np.ndarray, ...]
+    """M times float32[T, 4]: left, top, right and bottom of each token in the picture, in pixels; T differs."""
+    masses: tuple[np.ndarray, ...]
+    """M times float32[T, K + 1]: the share of each token's attention that goes to the tokens of each region which the
+    pathway is shown of the input; heads and timesteps averaged."""
+    known: np.ndarray
+    """int32[M, K + 1]: tokens of each region of the input, outside the erase mask: alike for all methods."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A `Painting`, pooled by what the answer has in the place of each token."""
+
+    layers: tuple[str, ...]
+    pathways: tuple[str, ...]
+    masses: np.ndarray
+    """float32[M, K + 1, K + 1]: entry [c, s] is the mean, over the tokens where the answer shows c (0 the background,
+    k + 1 person k), of their attention to region s as a share of that to all that is shown. NaN without tokens."""
+    tokens: np.ndarray
+    """int32[M, K + 1]: tokens where the answer shows each."""
+    known: np.ndarray
+    """int32[M, K + 1], see `Painting`."""
+
+
+@dataclass(frozen=True, eq=False)
 class AttentionRecord:
     """Where the self-attention of one sample went: N entries, one a layer, timestep and pathway.
 
@@ -138,6 +174,10 @@ class AttentionRecord:
     s, heads averaged; rows sum to 1 over the regions. NaN in the row of a region without tokens."""
     tokens: np.ndarray
     """int32[N, K + 1]: tokens of each region at the layer's resolution."""
+    painting: Painting | None = None
+    """As a method returns it, if it can tell."""
+    painted: Painted | None = None
+    """As it is kept and scored: whoever knows the answer makes it of the painting."""
 
     def __post_init__(self) -> None:
         count, regions = len(self.layers), self.tokens.shape[-1]

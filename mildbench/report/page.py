@@ -106,7 +106,9 @@ def _part(
             if (drawn := plots.distribution(board, column, looks)) is not None
         ],
         "attention": [
-            Plot(drawn, f"attention gap (CAG-kappa) of {board.names[run.summary.run]} over layers and time")
+            Plot(
+                drawn, f"attention gap (kept-logodds) of {board.names[run.summary.run]} over layers and time"
+            )
             for run in board.results
             if (drawn := plots.attention(run)) is not None
         ],

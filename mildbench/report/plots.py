@@ -248,11 +248,11 @@ def distribution(board: Board[FinishedRun], column: str, looks: Styles) -> str |
 
 
 def attention(run: FinishedRun) -> str | None:
-    """CAG-kappa by layer and timestep, as `attention.png` shows it; None where nothing was recorded."""
-    layers, timesteps, gaps = attention_plot.mean_gaps(AttentionFile(run.folder.attention))
-    if not layers:
+    """Log-odds of who stays by layer and timestep, as `attention.png` shows them; None where nobody does."""
+    gaps = attention_plot.mean_gaps(AttentionFile(run.folder.attention))
+    if not gaps.samples:
         return None
-    return _svg(lambda: attention_plot.figure(layers, timesteps, gaps, title=run.summary.label))
+    return _svg(lambda: attention_plot.figure(gaps, title=run.summary.label))
 
 
 def _of(estimates: Sequence[Estimate], column: str) -> Estimate | None:

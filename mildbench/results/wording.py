@@ -22,7 +22,8 @@ class Number(NamedTuple):
 
     value: str
     spread: str = ""
-    """How sure it is: half its interval, the interval itself where a bound is infinite, or a deviation."""
+    """How sure it is: half its interval, the interval itself where a bound is infinite, or a deviation; and of how many
+    samples it is the mean, where it is not of all."""
 
 
 def names(summaries: Sequence[RunSummary]) -> dict[str, str]:
@@ -78,9 +79,11 @@ def estimate_text(estimate: Estimate | None, unit: str) -> Number:
     value, low, high = f"{estimate.value:.{places}f}", estimate.low, estimate.high
     if low is None or high is None or low == high == estimate.value:
         return Number(value)
+    # Other rows of the column may be over other samples.
+    over = f" (n {estimate.n})" if estimate.undefined else ""
     if math.isfinite(low) and math.isfinite(high):
-        return Number(value, f"±{(high - low) / 2:.{places}f}")
-    return Number(value, f"{low:.{places}f} to {high:.{places}f}")
+        return Number(value, f"±{(high - low) / 2:.{places}f}{over}")
+    return Number(value, f"{low:.{places}f} to {high:.{places}f}{over}")
 
 
 def set_text(found: SetEstimate | None) -> Number:

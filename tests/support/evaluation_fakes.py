@@ -165,7 +165,10 @@ def made_up_record(seed: int, people: int) -> AttentionRecord:
     """Two layers, three timesteps, two pathways; in the second layer the last person is too small for a token."""
     rng = np.random.default_rng(seed)
     entries = [
-        (layer, time, way) for layer in ("down.0", "up.0") for time in (1, 0.5, 0) for way in ("a", "b")
+        (layer, time, way)
+        for layer in ("down.0", "up.0")
+        for time in (1, 0.5, 0)
+        for way in ("picture", "background")
     ]
     masses = rng.dirichlet(np.ones(people + 1), (len(entries), people + 1)).astype(np.float32)
     tokens = rng.integers(1, 50, (len(entries), people + 1), dtype=np.int32)
