@@ -73,10 +73,6 @@ def _board(board: Board[Placed], number: int) -> dict[str, Any]:
 def _row(board: Board[Placed], place: Placed) -> dict[str, Any]:
     entry, summary = place.entry, place.summary
     cells = tables.cells(board, summary)
-    for number, compared in enumerate(board.comparisons.values()):
-        if summary.run in compared.ranks:
-            rank = wording.rank(summary.run, compared.ranks)
-            cells[number] = replace(cells[number], small=f"{cells[number].small} · {rank}".lstrip(" ·"))
     cells[-1] = replace(cells[-1], small=summary.device or "")
     return {
         "entry": entry,
