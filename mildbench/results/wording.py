@@ -77,10 +77,10 @@ def estimate_text(estimate: Estimate | None, unit: str) -> Number:
         return Number(UNDEFINED)
     places = digits(unit)
     value, low, high = f"{estimate.value:.{places}f}", estimate.low, estimate.high
-    if low is None or high is None or low == high == estimate.value:
-        return Number(value)
     # Other rows of the column may be over other samples.
     over = f" (n {estimate.n})" if estimate.undefined else ""
+    if low is None or high is None or low == high == estimate.value:
+        return Number(value, over.strip())
     if math.isfinite(low) and math.isfinite(high):
         return Number(value, f"±{(high - low) / 2:.{places}f}{over}")
     return Number(value, f"{low:.{places}f} to {high:.{places}f}{over}")
