@@ -18,8 +18,8 @@ from mildbench.tasks import TASKS, task_of
 BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 
 
-def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
-    """One row a method with each task's `overview`, sorted as the first task's board is.
+def table(reviewed: Sequence[Reviewed], dataset: str, headline: str | None = None) -> str:
+    """One row a method with each task's headlines and `overview`, sorted as the first task's board is.
 
     The best of a column, and what ties with it, is bold.
 
@@ -30,11 +30,12 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     Args:
         reviewed: entries.
         dataset: name of the data set whose boards are shown.
+        headline: what to rank by, see `boards`.
 
     Raises:
-        UserError: no entries of this data set on these tasks.
+        UserError: no entries of this data set on these tasks, or none with this headline.
     """
-    found = boards(reviewed)
+    found = boards(reviewed, headline)
     shown = {
         task: max(mine, key=_weight)
         for task in TASKS.names()
@@ -47,13 +48,15 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     columns = [
         (board, column)
         for task, board in shown.items()
-        for column in task_of(task).overview
+        for column in dict.fromkeys([*board.headlines, *task_of(task).overview])
         if column in board.columns
     ]
     heads = ["method", "provenance", "checked"]
     for board, column in columns:
-        metric = board.metric(column)
-        heads.append(f"{board.results[0].summary.task} {metric.name.upper()} {wording.arrow(metric)}")
+        metric, task = board.metric(column), board.results[0].summary.task
+        # What everybody expects there needs no more than its name.
+        name = metric.name.upper() if column in task_of(task).overview else wording.column_text(column)
+        heads.append(f"{task} {name} {wording.arrow(metric)}")
     first = next(iter(shown.values()))
     rows = [
         [
@@ -70,7 +73,16 @@ def table(reviewed: Sequence[Reviewed], dataset: str) -> str:
     extents = ", ".join(
         f"{task}: {wording.extent(board.samples, board.scenes)}" for task, board in shown.items()
     )
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", f"{extents}."])
+    below = [f"{extents}.", *_order(first)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *below])
+
+
+def _order(board: Board[Placed]) -> list[str]:
+    """By what the rows are sorted, and what that rewards."""
+    if board.headline is None:
+        return []
+    told = f"Sorted by {board.results[0].summary.task}'s {wording.column_text(board.headline)}"
+    return [f"{'. '.join([told, *wording.rewards([board.headline])])}."]
 
 
 def update(path: Path, text: str) -> bool:

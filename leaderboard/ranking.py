@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from leaderboard.review import Reviewed
 from leaderboard.schema import Entry
-from mildbench.results.board import Board
+from mildbench.results.board import Board, column_named
 from mildbench.results.summary import RunSummary
 
 REQUIRED = ("psnr", "ssim")
@@ -40,13 +40,18 @@ class Placed:
         return _is_told(self.entry)
 
 
-def boards(reviewed: Sequence[Reviewed]) -> list[Board[Placed]]:
-    """Group and rank entries; one of samples that its board does not have is shown there, unranked."""
+def boards(reviewed: Sequence[Reviewed], headline: str | None = None) -> list[Board[Placed]]:
+    """Group and rank entries; one of samples that its board does not have is shown there, unranked.
+
+    `headline` is as `mildbench.results.headline.named` reads it; a board without the column has its usual ones.
+    Raises `UserError` where nothing has it.
+    """
     groups: dict[tuple, list[Reviewed]] = {}
     for item in sorted(reviewed, key=lambda item: item.name):
         summary = item.entry.summary
         groups.setdefault((summary.dataset, *summary.setting), []).append(item)
-    return [_board(groups[key]) for key in sorted(groups)]
+    column = column_named(headline, [item.entry.summary for item in reviewed])
+    return [_board(groups[key], column) for key in sorted(groups)]
 
 
 def lineage(entry: Entry) -> tuple:
@@ -55,7 +60,7 @@ def lineage(entry: Entry) -> tuple:
     return config.method, tuple(config.options.items()), config.seed
 
 
-def _board(group: Sequence[Reviewed]) -> Board[Placed]:
+def _board(group: Sequence[Reviewed], headline: str | None) -> Board[Placed]:
     """Whoever may have no rank comes last, but for references; older revisions after them."""
     samples = _samples(group)
     superseded = {item.name: _superseded_by(item, group) for item in group}
@@ -70,6 +75,7 @@ def _board(group: Sequence[Reviewed]) -> Board[Placed]:
         samples=len(samples),
         scenes=len({scene or name for name, scene, _ in samples}),
         behind=lambda place: 2 if place.superseded_by else bool(place.unranked) and not place.reference,
+        headline=headline,
     )
 
 

@@ -16,23 +16,27 @@ from mildbench.report import html, tables
 from mildbench.report.html import Cell
 from mildbench.results import wording
 from mildbench.results.board import Board
-from mildbench.results.panel import HEADLINE
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def build(
-    path: Path, reviewed: Sequence[Reviewed], refused: Sequence[Refused], reported: Sequence[Reported]
+    path: Path,
+    reviewed: Sequence[Reviewed],
+    refused: Sequence[Refused],
+    reported: Sequence[Reported],
+    headline: str | None = None,
 ) -> None:
-    """Write the page, atomically; raises `UserError` where jinja2 is missing.
+    """Write the page, atomically; raises `UserError` where jinja2 is missing, or nothing has the headline.
 
     Args:
         path: of the page.
         reviewed: entries to show.
         refused: entries to name, apart from the others.
         reported: numbers from papers.
+        headline: what to rank by, see `boards`.
     """
-    found = boards(reviewed)
+    found = boards(reviewed, headline)
     values = {
         "boards": [_board(board, number) for number, board in enumerate(found, 1)],
         "filters": _filters(found),
@@ -41,7 +45,6 @@ def build(
         "reported": reported,
         "levels": LEVELS,
         "required": REQUIRED,
-        "headline": HEADLINE,
         "version": mildbench.__version__,
     }
     write_bytes(path, html.render(_TEMPLATES, "site.html.j2", values).encode())
@@ -57,6 +60,9 @@ def _board(board: Board[Placed], number: int) -> dict[str, Any]:
         "fingerprint": first.config.dataset,
         "extent": wording.extent(board.samples, board.scenes),
         "notes": wording.few(board.scenes),
+        "by": ", and beside it by ".join(map(wording.column_text, board.headlines)),
+        "rewards": wording.rewards(board.headlines),
+        "ranks": tables.rank_columns(board),
         "dilation": first.paste_dilation,
         "columns": tables.columns(board),
         "rows": [_row(board, place) for place in board.results],
@@ -67,15 +73,11 @@ def _board(board: Board[Placed], number: int) -> dict[str, Any]:
 def _row(board: Board[Placed], place: Placed) -> dict[str, Any]:
     entry, summary = place.entry, place.summary
     cells = tables.cells(board, summary)
-    for number, compared in enumerate(board.comparisons.values()):
-        if summary.run in compared.ranks:
-            rank = wording.rank(summary.run, compared.ranks)
-            cells[number] = replace(cells[number], small=f"{cells[number].small} · {rank}".lstrip(" ·"))
     cells[-1] = replace(cells[-1], small=summary.device or "")
     return {
         "entry": entry,
         "summary": summary,
-        "rank": tables.rank(board, summary),
+        "ranks": tables.ranks(board, summary),
         "cells": cells,
         "badges": _badges(place),
         "level": place.reviewed.level,
@@ -130,18 +132,19 @@ def _history(found: Sequence[Board[Placed]]) -> list[dict[str, Any]]:
     """Every entry there ever was, newest first."""
     rows = []
     for board in found:
-        metric = board.metrics.get(HEADLINE.partition(".")[0])
         for place in board.results:
-            estimate = place.entry.summary.estimate(HEADLINE)
+            estimate = None if board.headline is None else place.entry.summary.estimate(board.headline)
             value = None if estimate is None else estimate.value
-            number = wording.estimate_text(estimate, "" if metric is None else metric.unit)
+            unit = "" if board.headline is None else board.metric(board.headline).unit
+            number = wording.estimate_text(estimate, unit)
+            about = "" if board.headline is None else wording.column_text(board.headline)
             rows.append(
                 {
                     "added": place.entry.added,
                     "label": place.entry.summary.label,
                     "board": board.title,
                     "name": place.entry.name,
-                    "score": Cell(number.value, order=value),
+                    "score": Cell(number.value, about, order=value),
                     "level": place.reviewed.level,
                     "superseded_by": place.superseded_by or "",
                 }

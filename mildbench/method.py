@@ -81,6 +81,8 @@ class EraseBatch:
     background_tags: tuple[str | None, ...] | None = None
     """Per sample: the category of background that covers most of what lies around the mask, as a panoptic
     segmentation calls it, such as `grass-merged`; None where nothing is known."""
+    amodal: tuple[np.ndarray, ...] | None = None
+    """Per sample bool[K, H, W]: everybody whole, inside the frame; given like `truths`."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -109,6 +111,42 @@ class EraseBatch:
 
 
 @dataclass(frozen=True, eq=False)
+class Painting:
+    """What the erase mask was painted from: M entries, one a layer and pathway, over all timesteps together.
+
+    The tokens are those of the mask that the pathway paints in the returned picture, each at its place, for a method
+    does not know what the answer has there. Tokens on a boundary are left out.
+    """
+
+    layers: tuple[str, ...]
+    """M names, as in `AttentionRecord`."""
+    pathways: tuple[str, ...]
+    """M names, as in `AttentionRecord`."""
+    boxes: tuple[np.ndarray, ...]
+    """M times float32[T, 4]: left, top, right and bottom of each token in the picture, in pixels; T differs."""
+    masses: tuple[np.ndarray, ...]
+    """M times float32[T, K + 1]: the share of each token's attention that goes to the tokens of each region which the
+    pathway is shown of the input; heads and timesteps averaged."""
+    known: np.ndarray
+    """int32[M, K + 1]: tokens of each region of the input, outside the erase mask: alike for all methods."""
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A `Painting`, pooled by what the answer has in the place of each token."""
+
+    layers: tuple[str, ...]
+    pathways: tuple[str, ...]
+    masses: np.ndarray
+    """float32[M, K + 1, K + 1]: entry [c, s] is the mean, over the tokens where the answer shows c (0 the background,
+    k + 1 person k), of their attention to region s as a share of that to all that is shown. NaN without tokens."""
+    tokens: np.ndarray
+    """int32[M, K + 1]: tokens where the answer shows each."""
+    known: np.ndarray
+    """int32[M, K + 1], see `Painting`."""
+
+
+@dataclass(frozen=True, eq=False)
 class AttentionRecord:
     """Where the self-attention of one sample went: N entries, one a layer, timestep and pathway.
 
@@ -127,6 +165,10 @@ class AttentionRecord:
     s, heads averaged; rows sum to 1 over the regions. NaN in the row of a region without tokens."""
     tokens: np.ndarray
     """int32[N, K + 1]: tokens of each region at the layer's resolution."""
+    painting: Painting | None = None
+    """As a method returns it, if it can tell."""
+    painted: Painted | None = None
+    """As it is kept and scored: whoever knows the answer makes it of the painting."""
 
     def __post_init__(self) -> None:
         count, regions = len(self.layers), self.tokens.shape[-1]
@@ -302,6 +344,7 @@ def _pad(batch: EraseBatch, bottom: int, right: int) -> EraseBatch:
         instances=None if batch.instances is None else tuple(np.pad(m, plane) for m in batch.instances),
         parsing=None if batch.parsing is None else np.pad(batch.parsing, plane),
         truths=None if batch.truths is None else np.pad(batch.truths, (*plane, (0, 0)), mode="symmetric"),
+        amodal=None if batch.amodal is None else tuple(np.pad(m, plane) for m in batch.amodal),
     )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import cv2
 import numpy as np
+
+from mildbench.scene import People
 
 
 def ring_width(height: int, width: int) -> int:
@@ -62,3 +66,12 @@ def near(region: np.ndarray, distance: int) -> np.ndarray:
         return np.zeros_like(region)
     away = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return away <= distance
+
+
+def contents(people: People, targets: Collection[int]) -> np.ndarray:
+    """int16[H, W]: what one sees once the `targets` are gone: 0 the background, k + 1 person k."""
+    found = np.zeros(people.amodal.shape[1:], dtype=np.int16)
+    for person, whole in enumerate(people.amodal):
+        if person not in targets:
+            found[whole] = person + 1
+    return found

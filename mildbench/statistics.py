@@ -172,6 +172,11 @@ class Difference:
     """Adjusted for all pairs of the same call."""
 
     @property
+    def gap(self) -> float | None:
+        """The difference itself."""
+        return self.difference.value
+
+    @property
     def tied(self) -> bool:
         """Not told apart once all pairs are accounted for."""
         return self.p_holm >= 1 - LEVEL
@@ -194,19 +199,45 @@ Rank = tuple[int, int]
 """First and last of the ranks that a method may have: 1 + those that are better, N - those that are worse."""
 
 
+class Compared(Protocol):
+    """What ranks need of two methods' comparison."""
+
+    @property
+    def first(self) -> str: ...
+
+    @property
+    def second(self) -> str: ...
+
+    @property
+    def gap(self) -> float | None: ...
+
+    @property
+    def tied(self) -> bool: ...
+
+
 def ranks(
-    names: Sequence[str], comparisons: Sequence[Difference], *, higher_is_better: bool
+    names: Sequence[str], comparisons: Sequence[Compared], *, higher_is_better: bool
 ) -> dict[str, Rank]:
     """The range of ranks that the comparisons leave to each method."""
     best, worst = dict.fromkeys(names, 1), dict.fromkeys(names, len(names))
     for comparison in comparisons:
-        gap = comparison.difference.value
+        gap = comparison.gap
         if not comparison.tied and gap is not None:
             first, second = comparison.first, comparison.second
             better, worse = (first, second) if (gap > 0) == higher_is_better else (second, first)
             best[worse] += 1
             worst[better] -= 1
     return {name: (best[name], worst[name]) for name in names}
+
+
+def ranks_of_values(values: Mapping[str, float], *, higher_is_better: bool) -> dict[str, Rank]:
+    """Ranks of numbers without intervals; equal ones share theirs."""
+    signed = {name: value if higher_is_better else -value for name, value in values.items()}
+    found = list(signed.values())
+    return {
+        name: (1 + sum(other > mine for other in found), len(found) - sum(other < mine for other in found))
+        for name, mine in signed.items()
+    }
 
 
 UNKNOWN = "n/a"

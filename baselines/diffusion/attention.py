@@ -8,7 +8,7 @@ the keys. Both run inside `scaled_dot_product_attention`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mildbench.method import AttentionRecord
+from mildbench.method import AttentionRecord, Painting
 
 Attended = tuple[torch.Tensor, torch.Tensor | None]
 
@@ -88,14 +88,14 @@ class RegionMaps:
     def at(self, tokens: int) -> torch.Tensor:
         """float[P, N, R] for a layer of N tokens; raises ValueError where no level of the UNet has N tokens."""
         if tokens not in self._at:
-            averaged = F.adaptive_avg_pool2d(self._maps, self._grid(tokens))
+            averaged = F.adaptive_avg_pool2d(self._maps, self.grid(tokens))
             self._at[tokens] = self._of(averaged).flatten(2).transpose(1, 2).contiguous()
         return self._at[tokens]
 
     def _of(self, averaged: torch.Tensor) -> torch.Tensor:
         return averaged
 
-    def _grid(self, tokens: int) -> tuple[int, int]:
+    def grid(self, tokens: int) -> tuple[int, int]:
         height, width = self._latent
         while height * width > tokens:
             height, width = -(-height // 2), -(-width // 2)
@@ -140,6 +140,8 @@ class Recorder:
         latent_size: height and width of the latents.
         pathways: P pairs of the pathway's sample (a number) and its name.
         people: people in each sample; regions beyond a sample's own are padding.
+        shown: float[P, 1, h, w], what each pathway is shown of its input; None: nothing is told of paintings.
+        erased: float[P, 1, h, w], the erase mask of its sample; with `shown`.
     """
 
     def __init__(
@@ -148,23 +150,48 @@ class Recorder:
         latent_size: tuple[int, int],
         pathways: Sequence[tuple[int, str]],
         people: Sequence[int],
+        shown: torch.Tensor | None = None,
+        erased: torch.Tensor | None = None,
     ) -> None:
         self.labels = RegionLabels(labels, latent_size)
         self._pathways = pathways
         self._people = people
         self._entries: list[tuple[str, float, torch.Tensor, torch.Tensor]] = []
+        self._latent = latent_size
+        self._shown = None if shown is None else RegionLabels(shown, latent_size)
+        self._unmarked = None if erased is None else RegionLabels(1 - erased, latent_size)
+        self._looks: dict[str, tuple[int, torch.Tensor]] = {}
+
+    def columns(self, tokens: int) -> torch.Tensor:
+        """float[P, N, C], whose masses `add` takes: the regions, and the same as far as the pathway is shown them."""
+        labels = self.labels.at(tokens)
+        return labels if self._shown is None else torch.cat([labels, labels * self._shown.at(tokens)], dim=-1)
 
     def add(self, layer: str, time: torch.Tensor, masses: torch.Tensor) -> None:
-        """Take the masses float[P, N, S] of a layer at `time`, one for all pathways."""
+        """Take the masses float[P, N, C] of a layer's `columns` at `time`, one for all pathways."""
         labels = self.labels.at(masses.shape[1])
         counts = labels.sum(1)
-        sums = labels.transpose(1, 2).float() @ masses.detach().float()
+        masses = masses.detach().float()
+        if self._shown is not None:
+            passes, total = self._looks.get(layer, (0, torch.zeros(())))
+            self._looks[layer] = passes + 1, total.to(masses.device) + masses[..., labels.shape[-1] :]
+            masses = masses[..., : labels.shape[-1]]
+        sums = labels.transpose(1, 2).float() @ masses
         # An empty region's row is 0 / 0: NaN, as the record says.
         rows = sums / sums.sum(-1, keepdim=True)
         self._entries.append((layer, float(time[0]), rows, counts))
 
-    def records(self) -> tuple[AttentionRecord, ...]:
-        """One record a sample."""
+    def records(
+        self, painted: torch.Tensor | None = None, boxes: Callable[[int, int], np.ndarray] | None = None
+    ) -> tuple[AttentionRecord, ...]:
+        """One record a sample.
+
+        Args:
+            painted: float[P, 1, h, w], where in the erase mask the picture that is returned is the pathway's; None:
+                records without paintings.
+            boxes: rows and columns of a grid of tokens -> `Painting.boxes` of all of them, float32[N, 4].
+        """
+        looks = None if painted is None or boxes is None else self._painting(painted, boxes)
         layers = [layer for layer, *_ in self._entries]
         times = [time for _, time, *_ in self._entries]
         rows = torch.stack([rows for *_, rows, _ in self._entries]).float().cpu().numpy()
@@ -180,9 +207,58 @@ class Recorder:
                     timesteps=np.repeat(np.array(times, np.float32), len(mine)),
                     masses=rows[:, mine, :size, :size].reshape(-1, size, size),
                     tokens=counts[:, mine, :size].reshape(-1, size),
+                    painting=None if looks is None else _part(looks, self._pathways, mine, size),
                 )
             )
         return tuple(found)
+
+    def _painting(self, painted: torch.Tensor, boxes: Callable[[int, int], np.ndarray]) -> list[_Look]:
+        """What every layer's tokens looked at, layer by layer."""
+        assert self._unmarked is not None, "paintings need `erased`"
+        where = RegionLabels(painted, self._latent)
+        found = []
+        for layer, (passes, total) in self._looks.items():
+            count = total.shape[1]
+            known = (self.labels.at(count) * self._unmarked.at(count)).sum(1).int()
+            found.append(
+                _Look(
+                    layer,
+                    where.at(count)[..., 0].bool().cpu().numpy(),
+                    boxes(*where.grid(count)),
+                    (total / passes).cpu().numpy(),
+                    known.cpu().numpy(),
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """One layer of all pathways."""
+
+    layer: str
+    painted: np.ndarray
+    """bool[P, N]."""
+    boxes: np.ndarray
+    """float32[N, 4]."""
+    masses: np.ndarray
+    """float32[P, N, S]."""
+    known: np.ndarray
+    """int32[P, S]."""
+
+
+def _part(
+    looks: Sequence[_Look], pathways: Sequence[tuple[int, str]], mine: Sequence[int], size: int
+) -> Painting:
+    """The painting of one sample: of its pathways, and of as many regions as it has."""
+    entries = [(look, place) for look in looks for place in mine]
+    return Painting(
+        layers=tuple(look.layer for look, _ in entries),
+        pathways=tuple(pathways[place][1] for _, place in entries),
+        boxes=tuple(look.boxes[look.painted[place]] for look, place in entries),
+        masses=tuple(look.masses[place][look.painted[place], :size] for look, place in entries),
+        known=np.stack([look.known[place, :size] for look, place in entries]),
+    )
 
 
 @dataclass(eq=False)
@@ -261,7 +337,7 @@ class _Processor:
             return attend(query, key, value)[0]
         first = len(query) - len(now.time)
         q, k, v = query[first:], key[first:], value[first:]
-        labels = None if now.recorder is None else now.recorder.labels.at(q.shape[2])
+        labels = None if now.recorder is None else now.recorder.columns(q.shape[2])
         if now.modulation is None:
             out, masses = attend(q, k, v, labels=labels)
         else:

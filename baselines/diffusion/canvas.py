@@ -62,6 +62,16 @@ class Canvas:
         moved[..., :2] = (moved[..., :2] + 0.5) * scale - 0.5
         return moved
 
+    def boxes(self, rows: int, columns: int) -> np.ndarray:
+        """float32[rows * columns, 4]: left, top, right and bottom, in pixels of the picture, of a grid's cells on the
+        canvas, row by row; those in the padding lie outside the picture."""
+        height, width = self.padded
+        down = np.linspace(0, height, rows + 1) * self.source[0] / self.scaled[0]
+        across = np.linspace(0, width, columns + 1) * self.source[1] / self.scaled[1]
+        top, left = (part.ravel() for part in np.meshgrid(down[:-1], across[:-1], indexing="ij"))
+        bottom, right = (part.ravel() for part in np.meshgrid(down[1:], across[1:], indexing="ij"))
+        return np.stack([left, top, right, bottom], axis=1).astype(np.float32)
+
     def back(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 or float32[h, w(, C)] on the canvas -> [H, W(, C)]: padding cut off, scaled to the picture's size."""
         height, width = self.source

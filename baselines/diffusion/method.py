@@ -153,7 +153,8 @@ class DiffusionMethod(EraseMethod):
             batch.seeds,
             start,
         )
-        recorder = self.recorder(batch, canvas, [(sample, "picture") for sample in range(len(batch))])
+        named = [(sample, "picture") for sample in range(len(batch))]
+        recorder = self.recorder(batch, canvas, named, [~mask for mask in batch.masks])
         latents = denoise(
             self.backbone,
             pathways,
@@ -165,7 +166,7 @@ class DiffusionMethod(EraseMethod):
         )
         pictures = self.to_pictures(self.backbone.decode(latents))
         return EraseResult(
-            canvas.back_all(pictures), attention=None if recorder is None else recorder.records()
+            canvas.back_all(pictures), attention=self.records(recorder, canvas, list(batch.masks))
         )
 
     def canvas(self, batch: EraseBatch) -> Canvas:
@@ -191,11 +192,19 @@ class DiffusionMethod(EraseMethod):
         return scaled.permute(0, 2, 3, 1).cpu().numpy()
 
     def recorder(
-        self, batch: EraseBatch, canvas: Canvas, pathways: Sequence[tuple[int, str]]
+        self,
+        batch: EraseBatch,
+        canvas: Canvas,
+        pathways: Sequence[tuple[int, str]],
+        shown: Sequence[np.ndarray],
     ) -> Recorder | None:
         """A recorder of attention between the background and the visible people; None where they are unknown.
 
-        `pathways`: the sample's place in the batch and the pathway's name, in the pathways' order.
+        Args:
+            batch: the samples.
+            canvas: theirs.
+            pathways: the sample's place in the batch and the pathway's name, in the pathways' order.
+            shown: bool[H, W] of each pathway: where it is shown the input.
         """
         if batch.instances is None:
             return None
@@ -210,4 +219,24 @@ class DiffusionMethod(EraseMethod):
             labels[sample, 0, :, canvas.scaled[1] :] = 0
         of = [sample for sample, _ in pathways]
         latent = (height // self.backbone.factor, width // self.backbone.factor)
-        return Recorder(torch.from_numpy(labels[of]).to(self.device), latent, pathways, people)
+        return Recorder(
+            torch.from_numpy(labels[of]).to(self.device),
+            latent,
+            pathways,
+            people,
+            self._coverage(canvas, shown),
+            self._coverage(canvas, [batch.masks[sample] for sample in of]),
+        )
+
+    def records(
+        self, recorder: Recorder | None, canvas: Canvas, painted: Sequence[np.ndarray]
+    ) -> tuple[AttentionRecord, ...] | None:
+        """What was recorded, if anything was.
+
+        `painted`: bool[H, W] of each pathway: where in the erase mask the picture that is returned is the pathway's.
+        """
+        return None if recorder is None else recorder.records(self._coverage(canvas, painted), canvas.boxes)
+
+    def _coverage(self, canvas: Canvas, masks: Sequence[np.ndarray]) -> torch.Tensor:
+        """P masks bool[H, W] -> float32[P, 1, h, w] on the device."""
+        return torch.from_numpy(np.stack([canvas.coverage(mask) for mask in masks]))[:, None].to(self.device)

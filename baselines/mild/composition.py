@@ -39,6 +39,20 @@ def seen(image: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return np.dstack([image, np.where(visible, np.uint8(255), np.uint8(0))])
 
 
+def seen_of(person: int | None, layers: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.ndarray:
+    """bool[H, W]: where the person is the first, from the front, whose alpha is 128 or more; None: where nobody is.
+
+    `layers` are as in `compose`, of the size (H, W).
+    """
+    hidden = np.zeros(size, dtype=bool)
+    for place in sorted(layers, reverse=True):
+        solid = layers[place][..., 3] >= 128
+        if place == person:
+            return solid & ~hidden
+        hidden |= solid
+    return ~hidden if person is None else np.zeros_like(hidden)
+
+
 def compose(
     image: np.ndarray, mask: np.ndarray, background: np.ndarray, layers: Mapping[int, np.ndarray]
 ) -> np.ndarray:

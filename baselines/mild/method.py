@@ -100,7 +100,8 @@ class Mild(DiffusionMethod):
         canvas = self.canvas(batch)
         split = single_pathways(batch) if self.single_path else pathways(batch)
         conditions = self.conditions(split, canvas, batch.seeds)
-        recorder = self.recorder(batch, canvas, [(each.sample, each.name) for each in split])
+        named = [(each.sample, each.name) for each in split]
+        recorder = self.recorder(batch, canvas, named, [each.shown for each in split])
         with self.modules.applied(conditions) as (residuals, modulated):
             latents = denoise(
                 self.backbone,
@@ -113,13 +114,17 @@ class Mild(DiffusionMethod):
         made = canvas.back_all(self.to_pictures(self.backbone.decode(latents)))
         layers = self._layers(batch, split, made, self._mattes(canvas, conditions, latents))
         backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.person is None]
+        laid = [self._stay(batch, sample) | layers[sample] for sample in range(len(batch))]
         images = [
-            composition.compose(image, mask, background, self._stay(batch, sample) | layers[sample])
-            for sample, (image, mask, background) in enumerate(
-                zip(batch.images, batch.masks, backgrounds, strict=True)
+            composition.compose(image, mask, background, stack)
+            for image, mask, background, stack in zip(
+                batch.images, batch.masks, backgrounds, laid, strict=True
             )
         ]
-        return EraseResult(np.stack(images), layers, None if recorder is None else recorder.records())
+        painted = [
+            each.mask & composition.seen_of(each.person, laid[each.sample], each.mask.shape) for each in split
+        ]
+        return EraseResult(np.stack(images), layers, self.records(recorder, canvas, painted))
 
     def conditions(self, split: Sequence[Pathway], canvas: Canvas, seeds: Sequence[int]) -> Conditions:
         """Pathways as tensors. `seeds` are the samples': equal noise for all pathways of one picture."""

@@ -51,6 +51,11 @@ class Pathway:
     parsing: np.ndarray
     """uint8[H, W]: CIHP-20 labels of what is visible of them; 255 where unknown."""
 
+    @property
+    def shown(self) -> np.ndarray:
+        """bool[H, W]: where its picture is the input. Around a person there is nothing but grey."""
+        return ~self.hole if self.person is None else self.visible
+
 
 def pathways(batch: EraseBatch) -> list[Pathway]:
     """The pathways of all samples: of each its background first, then its people back to front.

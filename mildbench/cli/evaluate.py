@@ -44,6 +44,13 @@ def evaluate(
             help="NAME or NAME:OPTION=VALUE,...; repeatable. [default: as mildbench ls metrics says under 'unasked']"
         ),
     ] = None,
+    headline: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by this metric: NAME, NAME.REGION or NAME.REGION.VARIANT. [default: rc-s or lpips in the mask "
+            "where their weights are here, beside psnr]"
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the methods' generators.")] = 0,
     paste_dilation: Annotated[
@@ -103,6 +110,7 @@ def evaluate(
             predictions=predictions or (),
             backbone=backbone,
             metrics=metric or (),
+            headline=headline,
             device=device,
             batch_size=batch_size,
             limit=limit,

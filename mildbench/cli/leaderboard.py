@@ -25,6 +25,13 @@ app = typer.Typer(
 Entries = Annotated[
     Path | None, typer.Option(help="Folder of the entries. [default: those that come with mildbench]")
 ]
+Headline = Annotated[
+    str | None,
+    typer.Option(
+        help="Rank by this metric: NAME, NAME.REGION or NAME.REGION.VARIANT. [default: rc-s or lpips in the mask where "
+        "all have it, beside psnr]"
+    ),
+]
 DATASET = Path("data/demo")
 """Where the embedded data set lies."""
 
@@ -70,12 +77,13 @@ def add(
 def build(
     entries: Entries = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboard.html"),
+    headline: Headline = None,
 ) -> None:
     """Write the leaderboard as one HTML page that needs no network; entries that do not add up stand apart."""
     from leaderboard import site, store
 
     reviewed, refused = _review(entries)
-    site.build(out, reviewed, refused, store.read_reported())
+    site.build(out, reviewed, refused, store.read_reported(), headline)
     typer.echo(f"{out}: {out.stat().st_size / 1e3:.0f} kB")
 
 
@@ -84,12 +92,13 @@ def readme(
     path: Annotated[Path, typer.Argument(help="A Markdown file.")] = Path("README.md"),
     entries: Entries = None,
     dataset: Annotated[str, typer.Option(help="Name of the data set whose results are shown.")] = "demo",
+    headline: Headline = None,
 ) -> None:
     """Write the results as a table between the marks <!-- leaderboard --> and <!-- /leaderboard -->."""
     from leaderboard import markdown
 
     reviewed, _ = _review(entries)
-    text = markdown.table(reviewed, dataset)
+    text = markdown.table(reviewed, dataset, headline)
     typer.echo(f"{path}: {'changed' if markdown.update(path, text) else 'up to date'}")
 
 

@@ -17,6 +17,13 @@ def report(
     dataset: Annotated[
         Path | None, typer.Option(help="Where the data set lies, if not where the runs found it.")
     ] = None,
+    headline: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by this metric: NAME, NAME.REGION or NAME.REGION.VARIANT. [default: rc-s or lpips in the mask "
+            "where scored, beside psnr]"
+        ),
+    ] = None,
 ) -> None:
     """Write one HTML page of runs: tables, plots, and the worst cases side by side.
 
@@ -29,6 +36,7 @@ def report(
     from mildbench.report import page
     from mildbench.results import finished
 
-    for lacking in page.write(out, [finished.read(folder) for folder in finished.find(run)], dataset):
+    runs = [finished.read(folder) for folder in finished.find(run)]
+    for lacking in page.write(out, runs, dataset, headline=headline):
         typer.echo(f"mildbench: {lacking}", err=True)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -27,7 +27,7 @@ from mildbench.results.summary import VARIANTS, Failure, RunSummary, SetEstimate
 
 
 def aggregate(run: Run, record: RunRecord, panel: LoadedPanel, rows: pa.Table) -> FinishedRun:
-    """Summarise the rows, and draw the attention gap where there is one.
+    """Summarise the rows, and draw the attention gap where somebody stays.
 
     Args:
         run: its `summary.json` is written, unless that is of more samples than these.

@@ -36,6 +36,7 @@ def as_batch(sample_id: str, triplet: Triplet, run_seed: int, *, with_truth: boo
         parsing=None if people is None else people.parsing[None],
         truths=triplet.truth[None] if with_truth else None,
         background_tags=(triplet.background_tag,),
+        amodal=(people.amodal,) if with_truth and people is not None else None,
     )
 
 

@@ -19,11 +19,13 @@ from mildbench import device
 from mildbench.dataset.source import TripletSource
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import Buckets, as_batch
+from mildbench.evaluation.painted import kept
 from mildbench.evaluation.run import Run
 from mildbench.images import write_png
 from mildbench.method import EraseBatch, Outcome, collate
 from mildbench.prefetch import read_ahead
 from mildbench.progress import Advance
+from mildbench.regions import contents
 from mildbench.results import attention
 from mildbench.results.folder import RunFolder
 from mildbench.results.record import RunRecord, Session
@@ -63,15 +65,19 @@ def predict(
     """
     config = run.config
     with_truth = "truth" in run.method.info.capabilities
+    attentive = "attention" in run.method.info.capabilities
     corruption = Corruption.parse(config.corruption)
+    answers: dict[str, np.ndarray] = {}
 
     def read(name: str) -> EraseBatch:
         triplet = dataset.triplet(config.task, name, mask=config.mask)
+        if attentive and triplet.people is not None:
+            answers[name] = contents(triplet.people, triplet.targets)
         return corruption.apply(as_batch(name, triplet, config.seed, with_truth=with_truth))
 
     device.reset_peak_memory(run.method.device)
     buckets = Buckets(batch_size)
-    work = _Work(run, record, batch_size)
+    work = _Work(run, record, batch_size, answers)
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for sample in read_ahead(pool, read, ids, depth=2 * batch_size):
@@ -90,7 +96,9 @@ def predict(
 class _Work:
     """Batches done: their times, their failures, and the writes still under way."""
 
-    def __init__(self, run: Run, record: RunRecord, batch_size: int) -> None:
+    def __init__(self, run: Run, record: RunRecord, batch_size: int, answers: dict[str, np.ndarray]) -> None:
+        """`answers`: sample id -> what the answer shows where, of samples that are read and not yet written."""
+        self._answers = answers
         self._run = run
         self._record = record
         self._batch_size = batch_size
@@ -116,13 +124,14 @@ class _Work:
         self._settle()
         erased: Sequence[tuple[int, ...]] = batch.targets or [()] * len(batch)
         for outcome, targets in zip(outcomes, erased, strict=True):
+            answer = self._answers.pop(outcome.sample_id, None)
             if outcome.image is None:
                 self._failures[outcome.sample_id] = outcome.error or "no reason given"
                 self._failed += 1
                 _clear(self._run.folder, outcome.sample_id)
             else:
                 self._failures.pop(outcome.sample_id, None)
-                self._writes.append(pool.submit(_write, self._run, outcome, outcome.image, targets))
+                self._writes.append(pool.submit(_write, self._run, outcome, outcome.image, targets, answer))
         advance(len(batch))
         if time.monotonic() - self._noted > _NOTE_EVERY:
             self.note()
@@ -160,14 +169,17 @@ class _Work:
         )
 
 
-def _write(run: Run, outcome: Outcome, image: np.ndarray, targets: tuple[int, ...]) -> None:
+def _write(
+    run: Run, outcome: Outcome, image: np.ndarray, targets: tuple[int, ...], answer: np.ndarray | None
+) -> None:
     """Write all that there is of one sample; the prediction, which says that it is done, last."""
     if not run.copies_files:  # else there is nothing but the picture, which another process may be scoring
         _clear(run.folder, outcome.sample_id)
     for person, layer in outcome.layers.items():
         write_png(run.folder.layers(outcome.sample_id) / f"{person}.png", layer)
     if outcome.attention is not None:
-        attention.write_part(run.folder, outcome.sample_id, attention.Recorded(outcome.attention, targets))
+        recorded = attention.Recorded(kept(outcome.attention, answer), targets)
+        attention.write_part(run.folder, outcome.sample_id, recorded)
     write_png(run.folder.prediction(outcome.sample_id), image)
 
 

@@ -21,12 +21,15 @@ from mildbench.evaluation.run import Run
 from mildbench.evaluation.score import score
 from mildbench.marking import FOOTPRINT, check
 from mildbench.method import MethodSpec
+from mildbench.metrics.base import Metric
 from mildbench.progress import tell, tracking
 from mildbench.records import write_model
 from mildbench.results import attention, frames
 from mildbench.results.board import Board, board_of
 from mildbench.results.compare import Comparison
 from mildbench.results.finished import FinishedRun
+from mildbench.results.headline import named
+from mildbench.results.panel import Panel
 from mildbench.results.record import RunRecord
 from mildbench.results.summary import RunSummary
 from mildbench.tasks import task_of
@@ -90,6 +93,7 @@ def evaluate(
     *,
     out: Path,
     metrics: Sequence[str] = (),
+    headline: str | None = None,
     device: str = "auto",
     batch_size: int = BATCH_SIZE,
     limit: int | None = None,
@@ -111,6 +115,7 @@ def evaluate(
         out: folder of the runs; `comparison.json` of these methods goes beside them.
         metrics: `NAME` or `NAME:OPTION=VALUE,...`; none at all means every registered one (but see
             `MetricInfo.unasked`).
+        headline: what to rank by, as `mildbench.results.headline.named` reads it; None for the usual.
         device: `auto`, `cpu`, `cuda` or `cuda:N`, for methods and metrics.
         batch_size: pictures a batch, at least 1.
         limit: only so many samples, spread over the scenes: one of each before a second of any.
@@ -140,6 +145,7 @@ def evaluate(
     ids = every if limit is None else _spread(every, task, limit)
     effects = dataset.triplet(task, ids[0], mask=mask).effect is not None
     asked, lacking = panels.find(metrics, device)
+    ranked_by = None if headline is None else _headline(headline, asked, task, effects=effects)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
 
     # The last method's missing weights are told before the first one's hours.
@@ -177,10 +183,22 @@ def evaluate(
             aggregate(run, record, panel.part_for(run), rows)
             for run, record, rows in zip(runs, records, tables, strict=True)
         ]
-        board = board_of(finished)
+        board = board_of(finished, ranked_by)
         comparison = Comparison.of([run.summary for run in finished], board.comparisons.values())
         write_model(runs[0].folder.comparison, comparison)
     return Evaluation(finished, board, comparison)
+
+
+def _headline(text: str, asked: Sequence[Metric], task: str, *, effects: bool) -> str:
+    """The column; raises `UserError` for one that will not be scored, before anything else is."""
+    known = Panel.of(asked, effects=effects)
+    column = named(text, known, task)
+    absent = [name for name in known.metric(column).info.weights if not weights.is_here(name)]
+    if absent:
+        raise UserError(
+            f"headline {text!r}: weights missing: mildbench weights fetch {' '.join(absent)}, or leave --headline out"
+        )
+    return column
 
 
 def _runs(

@@ -1,7 +1,7 @@
 """The cross-domain attention gap: do the tokens of one person attend to that person, or to others?
 
-`kept-logodds` is what tables show. The others can be asked for, but read them with care: a background that fills
-most of the picture decides `cag-kappa` nearly alone, and pathways count there that make nobody.
+`comp-kappa`, `foreign` and `kept-logodds` are what tables show. The others can be asked for, but read them with care: a
+background that fills most of the picture decides `cag-kappa` nearly alone, and pathways count there that make nobody.
 
 MILD introduces such a gap to quantify semantic leakage. Its exact formula was not at hand: the definitions here
 are mildbench's own. All are read off the attention-mass matrices of an `AttentionRecord`; regions without
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mildbench.method import AttentionRecord
+from mildbench.method import AttentionRecord, Painted
 from mildbench.metrics.base import AttentionMetric, MetricInfo
 
 OURS = "mildbench's own definition, see mildbench ls metrics"
@@ -114,6 +114,45 @@ def leaks(masses: np.ndarray, tokens: np.ndarray, targets: Sequence[int]) -> np.
     defined = (queries.sum(axis=1) > 0) & (tokens[:, kept].sum(axis=1) > 0)
     total = np.where(defined, queries.sum(axis=1), 1)
     return np.where(defined, (queries * lands).sum(axis=1) / total, np.nan)
+
+
+def completion_kappas(painted: Painted) -> np.ndarray:
+    """(o - p) / (1 - p) of each layer: o is the share of attention, from the tokens of the erase mask, that goes to
+    what the answer has in their place; p that content's share of the known input; both mean over tokens and pathways.
+
+    0 for attention that is uniform over all that is known, 1 where all of it goes to the right content. A pathway
+    that is shown one content alone has 1 by construction, where the content is right.
+
+    Returns:
+        float64[L]; NaN where a layer has no such token, or all that is known is the right content.
+    """
+    known = painted.known / np.maximum(painted.known.sum(axis=1, keepdims=True), 1)
+    own = np.diagonal(painted.masses, axis1=1, axis2=2)
+    right, chance = _by_layer(painted, own), _by_layer(painted, known)
+    return np.divide(right - chance, 1 - chance, out=np.full_like(right, np.nan), where=chance < 1)
+
+
+def foreign_shares(painted: Painted) -> np.ndarray:
+    """The share of attention, from the tokens of the erase mask, that goes to people other than whom the answer has in
+    their place; mean over tokens and pathways.
+
+    Returns:
+        float64[L], a layer each; NaN where it has no such token.
+    """
+    own = np.diagonal(painted.masses, axis1=1, axis2=2).copy()
+    own[:, 0] = 0  # the background is nobody
+    return _by_layer(painted, painted.masses[:, :, 1:].sum(axis=2) - own)
+
+
+def _by_layer(painted: Painted, values: np.ndarray) -> np.ndarray:
+    """float64[L]: mean of float[M, K + 1], a number for each content, over the tokens of each layer."""
+    counts = painted.tokens.astype(np.float64)
+    sums = np.where(counts > 0, counts * np.nan_to_num(values), 0).sum(axis=1)
+    layers, of = np.unique(np.array(painted.layers), return_inverse=True)
+    total = np.bincount(of, counts.sum(axis=1), len(layers))
+    return np.divide(
+        np.bincount(of, sums, len(layers)), total, out=np.full(len(layers), np.nan), where=total > 0
+    )
 
 
 def _own_and_other(masses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,6 +267,48 @@ class KeptLogOdds(AttentionMetric):
     def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
         """In nats; 0 is chance."""
         return _over_entries(kept_log_odds(record, targets))
+
+
+class CompletionKappa(AttentionMetric):
+    """Whether what is painted is painted from the right thing."""
+
+    info = MetricInfo(
+        name="comp-kappa",
+        id="comp-kappa@1",
+        definition="For each token of the erase mask, in the pathway that paints it in the returned picture: the share "
+        "o of its attention, over the tokens shown to that pathway, that lands on what the answer has there (the "
+        "background, or a person), against that content's share p of the known input, (o - p) / (1 - p) pooled over "
+        "tokens and timesteps, mean over layers; 0 is uniform attention, at most 1. A pathway that is shown one "
+        "content alone has 1 nearly by construction. Our definition, not a paper's.",
+        higher_is_better=True,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """Up to 1; 0 is chance; NaN for a record without a painting."""
+        return float("nan") if record.painted is None else _over_entries(completion_kappas(record.painted))
+
+
+class Foreign(AttentionMetric):
+    """How much of what is painted is drawn from people who do not belong there."""
+
+    info = MetricInfo(
+        name="foreign",
+        id="foreign@1",
+        definition="Share of the attention of the erase mask's tokens, each in the pathway that paints it, over the "
+        "tokens shown to that pathway, that lands on people other than the one whom the answer has there; pooled over "
+        "tokens and timesteps, mean over layers; 0 to 1. Our definition, not a paper's.",
+        higher_is_better=False,
+        unit="",
+        regions=("attention",),
+        note=OURS,
+    )
+
+    def score(self, record: AttentionRecord, targets: Sequence[int]) -> float:
+        """0 to 1; NaN for a record without a painting."""
+        return float("nan") if record.painted is None else _over_entries(foreign_shares(record.painted))
 
 
 class Leak(AttentionMetric):

@@ -32,6 +32,8 @@ EFFECT = "effect"
 """One more, where it is known (see `mildbench.marking`): a metric of all `REGIONS` is scored there as well."""
 
 
+NO_TRUTH = "it never sees the truth, and a fill may suit its surroundings better than what is really there"
+"""`MetricInfo.blind` of those that look at the output alone."""
 Unasked = Literal["scored", "if here", "left out"]
 """`scored`, or unavailable where its weights are not here; `if here`: scored only where they are, for a table without
 it is still complete; `left out`: slow on a CPU, in need of an annotator, or easily misread."""
@@ -56,6 +58,8 @@ class MetricInfo:
     """Where it is defined. The two kinds that do not look at pictures name regions of their own."""
     note: str | None = None
     """What tables must say beside the number."""
+    blind: str | None = None
+    """Why the answer (`oracle`) need not come first in it, or the input (`copy`) last; None: they must."""
     unasked: Unasked = "scored"
     """What happens to it where no metric is named."""
 

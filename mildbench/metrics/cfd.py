@@ -25,7 +25,7 @@ from torch.nn import functional
 from torchvision.ops import masks_to_boxes
 
 from mildbench.geometry import Box
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import bicubic, planes
 from mildbench.metrics.networks import Dinov2, Sam, shared
 from mildbench.metrics.segments import distinct, segments
@@ -185,6 +185,7 @@ def _info(kind: str, says: str) -> MetricInfo:
         unit="",
         weights=(Dinov2.weights, Sam.weights),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="left out",
     )
 

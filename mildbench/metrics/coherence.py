@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from mildbench.geometry import Box
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import planes
 from mildbench.metrics.networks import PASS, Dinov2, shared
 
@@ -107,6 +107,7 @@ class RemovalCoherence(PairMetric):
         unit="",
         weights=(Dinov2.weights,),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="if here",
     )
     _network: Dinov2

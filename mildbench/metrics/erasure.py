@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from mildbench.geometry import Box
-from mildbench.metrics.base import MetricInfo, PairMetric, Pairs
+from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
 from mildbench.metrics.crops import bicubic, planes
 from mildbench.metrics.networks import PASS, Sam, shared
 
@@ -55,6 +55,7 @@ class Remove(PairMetric):
         unit="",
         weights=(Sam.weights,),
         regions=("mask",),
+        blind=NO_TRUTH,
         unasked="if here",
     )
     _network: Sam

@@ -13,7 +13,7 @@ from mildbench.errors import UserError
 from mildbench.files import write_bytes
 from mildbench.report import cases, html, plots, tables
 from mildbench.report.html import Cell, Column
-from mildbench.results import wording
+from mildbench.results import controls, wording
 from mildbench.results.board import Board, boards
 from mildbench.results.finished import FinishedRun, reopen
 from mildbench.results.scores import STRATIFIED
@@ -31,25 +31,28 @@ class Plot:
     caption: str
 
 
-def write(path: Path, runs: Sequence[FinishedRun], dataset: Path | None = None) -> list[str]:
+def write(
+    path: Path, runs: Sequence[FinishedRun], dataset: Path | None = None, *, headline: str | None = None
+) -> list[str]:
     """Write the report of runs, atomically.
 
     Args:
         path: the page.
         runs: of any tasks and data sets; each gets a section with those it can be compared to.
         dataset: where the pictures are, if not where they lay when the runs were made.
+        headline: what to rank by, as `mildbench.results.headline.named` reads it; None for the usual.
 
     Returns:
         What could not be shown, and why: a sentence each. The page says the same.
 
     Raises:
-        UserError: no runs, the same run twice, or a missing package.
+        UserError: no runs, the same run twice, a headline that nothing has, or a missing package.
     """
     extras.require("matplotlib", "a report")
     extras.require("jinja2", "a report")
     if not runs:
         raise UserError("nothing to report: give a run's folder")
-    found = boards(runs)
+    found = boards(runs, headline)
     budget = cases.Budget(_PICTURES)
     looks = plots.styles(name for board in found for name in board.names.values())
     parts = [_part(board, number, dataset, budget, looks) for number, board in enumerate(found, 1)]
@@ -81,11 +84,16 @@ def _part(
         "extent": wording.extent(first.samples, board.scenes),
         "fingerprint": first.config.dataset,
         "legend": [(name, looks[name]) for name in board.names.values()],
-        "columns": [Column("rank", "", ""), Column("method", "", ""), *tables.columns(board)],
-        "rows": [(_marks(summary), _row(board, summary)) for summary in summaries],
+        "ranks": tables.rank_columns(board),
+        "columns": [Column("method", "", ""), *tables.columns(board)],
+        "rows": [
+            (tables.ranks(board, summary), _marks(summary), _row(board, summary)) for summary in summaries
+        ],
         "notes": board.footnotes,
         "pairs": _pairs(board),
+        "rewards": _rewards(board),
         "headline": "" if board.headline is None else board.axis(board.headline),
+        "trade_off": plots.trade_off(board, looks),
         "strata": [
             Plot(drawn, f"{board.axis(column)}, by {plots.TITLES[by]}")
             for column in columns
@@ -98,7 +106,9 @@ def _part(
             if (drawn := plots.distribution(board, column, looks)) is not None
         ],
         "attention": [
-            Plot(drawn, f"attention gap (CAG-kappa) of {board.names[run.summary.run]} over layers and time")
+            Plot(
+                drawn, f"attention gap (kept-logodds) of {board.names[run.summary.run]} over layers and time"
+            )
             for run in board.results
             if (drawn := plots.attention(run)) is not None
         ],
@@ -122,7 +132,7 @@ def _part(
 
 def _row(board: Board[FinishedRun], summary: RunSummary) -> list[Cell]:
     name = Cell(board.names[summary.run], summary.method.summary)
-    return [tables.rank(board, summary), name, *tables.cells(board, summary)]
+    return [name, *tables.cells(board, summary)]
 
 
 def _marks(summary: RunSummary) -> list[tuple[str, str]]:
@@ -160,6 +170,16 @@ def _pairs(board: Board[FinishedRun]) -> list[list[Cell]]:
         ]
         for pair in board.comparisons[board.headline].pairs
     ]
+
+
+def _rewards(board: Board[FinishedRun]) -> dict[str, Any]:
+    """How each metric ranks the controls: their names, and the rows."""
+    rows = controls.rewarded(board)
+    runs = controls.names_of(rows, board)
+    return {
+        "controls": [name for _, name in runs],
+        "rows": [(row, controls.texts(row, [run for run, _ in runs])) for row in rows],
+    }
 
 
 def _cost(board: Board[FinishedRun], run: FinishedRun) -> list[Cell]:

@@ -18,6 +18,7 @@ from mildbench.results import attention_plot
 from mildbench.results.attention import AttentionFile
 from mildbench.results.board import Board
 from mildbench.results.finished import FinishedRun
+from mildbench.results.headline import FIDELITY, PLAUSIBLE
 from mildbench.results.scores import STRATIFIED
 from mildbench.results.summary import Estimate
 
@@ -84,6 +85,72 @@ def plotted_columns(board: Board[FinishedRun]) -> list[str]:
         for column in board.columns
         if column.endswith(".pasted") or column.partition(".")[0] not in pasted
     ]
+
+
+def trade_off(board: Board[FinishedRun], looks: Styles) -> str | None:
+    """Fidelity across, plausibility up, the better ends above and to the right, and the front marked: the ranked runs
+    that no other ranked one beats. None where fewer than two runs have finite means of both."""
+    up = next((column for column in PLAUSIBLE if column in board.columns), None)
+    if FIDELITY not in board.columns or up is None:
+        return None
+    points: dict[str, np.ndarray] = {}
+    bars: dict[str, np.ndarray] = {}
+    for run in board.results:
+        pair = [run.summary.estimate(column) for column in (FIDELITY, up)]
+        found = [estimate for estimate in pair if estimate is not None and _has_mean(estimate)]
+        if len(found) == len(pair):
+            name = run.summary.run
+            points[name] = np.array([estimate.value for estimate in found], dtype=np.float64)
+            low, high = (
+                np.array([_bound(getattr(estimate, side), estimate.value) for estimate in found])
+                for side in ("low", "high")
+            )
+            bars[name] = np.stack([points[name] - low, high - points[name]], axis=1)
+    if len(points) < 2:
+        return None
+    signs = np.array([1 if board.metric(column).higher_is_better else -1 for column in (FIDELITY, up)])
+    ranked = board.comparisons[FIDELITY].ranks
+    front = _front({run: signs * point for run, point in points.items() if run in ranked})
+
+    def draw() -> Figure:
+        figure, axes = _axes()
+        line = np.array(sorted(points[run].tolist() for run in front)).reshape(-1, 2)
+        axes.plot(line[:, 0], line[:, 1], color=_INK, linewidth=1, linestyle=":", zorder=1)
+        axes.plot(
+            line[:, 0], line[:, 1], "o", markersize=13, markerfacecolor="none", markeredgecolor=_INK, zorder=1
+        )
+        for run, (x, y) in points.items():
+            look = looks[board.names[run]]
+            axes.errorbar(
+                x,
+                y,
+                xerr=bars[run][:1].T,
+                yerr=bars[run][1:].T,
+                color=look.colour,
+                marker=look.marker,
+                markersize=6,
+                elinewidth=0.8,
+            )
+        axes.xaxis.set_inverted(bool(signs[0] < 0))
+        axes.yaxis.set_inverted(bool(signs[1] < 0))
+        axes.set_xlabel(board.axis(FIDELITY))
+        axes.set_ylabel(board.axis(up))
+        return figure
+
+    return _svg(draw)
+
+
+def _front(points: Mapping[str, np.ndarray]) -> list[str]:
+    """Those of float[2], greater is better, for which no other is as good in both and better in one."""
+    return [
+        run
+        for run, mine in points.items()
+        if not any((other >= mine).all() and (other > mine).any() for other in points.values())
+    ]
+
+
+def _has_mean(estimate: Estimate) -> bool:
+    return estimate.value is not None and bool(np.isfinite(estimate.value))
 
 
 def strata(board: Board[FinishedRun], by: str, column: str, looks: Styles) -> str | None:
@@ -181,11 +248,11 @@ def distribution(board: Board[FinishedRun], column: str, looks: Styles) -> str |
 
 
 def attention(run: FinishedRun) -> str | None:
-    """CAG-kappa by layer and timestep, as `attention.png` shows it; None where nothing was recorded."""
-    layers, timesteps, gaps = attention_plot.mean_gaps(AttentionFile(run.folder.attention))
-    if not layers:
+    """Log-odds of who stays by layer and timestep, as `attention.png` shows them; None where nobody does."""
+    gaps = attention_plot.mean_gaps(AttentionFile(run.folder.attention))
+    if not gaps.samples:
         return None
-    return _svg(lambda: attention_plot.figure(layers, timesteps, gaps, title=run.summary.label))
+    return _svg(lambda: attention_plot.figure(gaps, title=run.summary.label))
 
 
 def _of(estimates: Sequence[Estimate], column: str) -> Estimate | None:
@@ -193,7 +260,7 @@ def _of(estimates: Sequence[Estimate], column: str) -> Estimate | None:
 
 
 def _finite(found: tuple[int, Estimate] | None) -> bool:
-    return found is not None and found[1].value is not None and bool(np.isfinite(found[1].value))
+    return found is not None and _has_mean(found[1])
 
 
 def _bound(bound: float | None, value: float | None) -> float:

@@ -24,13 +24,15 @@ def columns(board: Board[Any]) -> list[Column]:
 
 
 def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
-    """One for each of `columns`."""
+    """One for each of `columns`; below the number how sure it is, and its ranks in that column."""
     found = []
     for column in board.columns:
         estimate = summary.estimate(column)
-        number = wording.estimate_text(estimate, board.metric(column).unit)
-        value = None if estimate is None else estimate.value
-        found.append(Cell(*number, order=value, best=value is not None and summary.run in board.best(column)))
+        text, spread = wording.estimate_text(estimate, board.metric(column).unit)
+        value, ranks = None if estimate is None else estimate.value, board.comparisons[column].ranks
+        below = [spread, wording.rank(summary.run, ranks) if summary.run in ranks else ""]
+        best = value is not None and summary.run in board.best(column)
+        found.append(Cell(text, " · ".join(filter(None, below)), order=value, best=best))
     for name, variant in board.sets:
         mine = summary.of_set(name, variant)
         found.append(Cell(*wording.set_text(mine), order=None if mine is None else mine.value))
@@ -38,7 +40,20 @@ def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
     return [*found, Cell(wording.seconds_text(seconds), order=seconds)]
 
 
-def rank(board: Board[Any], summary: RunSummary) -> Cell:
-    """Its ranks in the headline column."""
-    mine = board.ranks.get(summary.run)
-    return Cell(wording.rank(summary.run, board.ranks), order=None if mine is None else sum(mine) / 2)
+def rank_columns(board: Board[Any]) -> list[Column]:
+    """One for each headline, or an empty one."""
+    if not board.headlines:
+        return [Column("rank", "", "")]
+    return [Column("rank", wording.column_text(column), "") for column in board.headlines]
+
+
+def ranks(board: Board[Any], summary: RunSummary) -> list[Cell]:
+    """One for each of `rank_columns`."""
+    if not board.headlines:
+        return [Cell(wording.UNDEFINED)]
+    found = []
+    for column in board.headlines:
+        known = board.comparisons[column].ranks
+        mine = known.get(summary.run)
+        found.append(Cell(wording.rank(summary.run, known), order=None if mine is None else sum(mine) / 2))
+    return found

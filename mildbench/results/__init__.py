@@ -6,6 +6,8 @@
     scores      `scores.parquet`, sample by sample, as arrays
     attention   `attention.parquet`, and `attention_plot`
     finished    a run with all of these
+    headline    by which columns results are ranked
+    controls    what each metric rewards, by its ranks of the controls
     board       comparable results, best first; `wording` and `table` show it
 
 Start reading at `mildbench.results.folder`.

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, replacing, write_bytes
-from mildbench.method import AttentionRecord
+from mildbench.method import AttentionRecord, Painted
 from mildbench.results.folder import RunFolder
 
 SCHEMA = pa.schema(
@@ -32,10 +33,12 @@ SCHEMA = pa.schema(
         ("timestep", pa.float32()),
         ("masses", pa.list_(pa.float32())),
         ("tokens", pa.list_(pa.int32())),
+        ("known", pa.list_(pa.int32())),
     ]
 )
 """`people` is K, `targets` who of them is erased, from 0. The other columns are one entry of an
-`AttentionRecord`; `masses` is its [K + 1, K + 1] matrix row by row."""
+`AttentionRecord`; `masses` is its [K + 1, K + 1] matrix row by row. After a sample's entries come those of `Painted`:
+they have `known`, and no timestep."""
 
 _INDEX = b"mildbench.samples"
 """Key of the file's metadata: JSON, sample id -> sha256 of its part, in the order of the row groups."""
@@ -76,42 +79,78 @@ class AttentionFile:
     def rows(self, sample_id: str) -> pa.Table:
         """The sample's rows; raises KeyError where there are none."""
         with self._lock:  # a ParquetFile has one position for all threads
-            return self._file.read_row_group(self._groups[sample_id])
+            table = self._file.read_row_group(self._groups[sample_id])
+        if "known" in table.column_names:
+            return table
+        # Recorded before paintings were.
+        return table.append_column(SCHEMA.field("known"), pa.nulls(len(table), SCHEMA.field("known").type))
 
     def read(self, sample_id: str) -> Recorded:
         """The sample's record; raises KeyError where there is none."""
-        table = self.rows(sample_id)
-        regions = table.column("people")[0].as_py() + 1
+        every = self.rows(sample_id)
+        regions = every.column("people")[0].as_py() + 1
+        table, painted = (every.filter(mask) for mask in _kinds(every))
         record = AttentionRecord(
             layers=tuple(table.column("layer").to_pylist()),
             pathways=tuple(table.column("pathway").to_pylist()),
             timesteps=table.column("timestep").to_numpy(),
             masses=_flat(table, "masses").reshape(-1, regions, regions),
             tokens=_flat(table, "tokens").reshape(-1, regions),
+            painted=Painted(
+                layers=tuple(painted.column("layer").to_pylist()),
+                pathways=tuple(painted.column("pathway").to_pylist()),
+                masses=_flat(painted, "masses").reshape(-1, regions, regions),
+                tokens=_flat(painted, "tokens").reshape(-1, regions),
+                known=_flat(painted, "known").reshape(-1, regions),
+            )
+            if len(painted)
+            else None,
         )
         return Recorded(record, tuple(table.column("targets")[0].as_py()))
 
 
 def write_part(run: RunFolder, sample_id: str, recorded: Recorded) -> None:
     """Write one sample's record, atomically; `merge` puts it in the place of an earlier one."""
-    record = recorded.record
-    count, regions = record.tokens.shape
-    table = pa.Table.from_arrays(
+    record, painted = recorded.record, recorded.record.painted
+    none = pa.nulls(len(record.layers), pa.list_(pa.int32()))
+    parts = [_rows(sample_id, recorded, record, pa.array(record.timesteps.astype(np.float32)), none)]
+    if painted is not None:
+        known, nothing = _lists(painted.known.astype(np.int32)), pa.nulls(len(painted.layers), pa.float32())
+        parts.append(_rows(sample_id, recorded, painted, nothing, known))
+    table = pa.concat_tables(parts)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_bytes(run.attention_part(sample_id), buffer.getvalue())
+
+
+def _rows(
+    sample_id: str,
+    recorded: Recorded,
+    entries: AttentionRecord | Painted,
+    timesteps: pa.Array,
+    known: pa.Array,
+) -> pa.Table:
+    count, regions = entries.tokens.shape
+    return pa.Table.from_arrays(
         [
             pa.array([sample_id] * count),
             pa.array([regions - 1] * count, pa.int16()),
             pa.array([list(recorded.targets)] * count, pa.list_(pa.int16())),
-            pa.array(record.layers, pa.string()),
-            pa.array(record.pathways, pa.string()),
-            pa.array(record.timesteps.astype(np.float32)),
-            _lists(record.masses.astype(np.float32)),
-            _lists(record.tokens.astype(np.int32)),
+            pa.array(entries.layers, pa.string()),
+            pa.array(entries.pathways, pa.string()),
+            timesteps,
+            _lists(entries.masses.astype(np.float32)),
+            _lists(entries.tokens.astype(np.int32)),
+            known,
         ],
         schema=SCHEMA,
     )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_bytes(run.attention_part(sample_id), buffer.getvalue())
+
+
+def _kinds(table: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Which rows are entries of the record, and which of `Painted`."""
+    entries = table.column("known").is_null()
+    return entries, pc.invert(entries)
 
 
 def merge(run: RunFolder, every: Sequence[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mildbench import extras
 from mildbench.files import write_bytes
-from mildbench.metrics.attention import corrected_gaps
+from mildbench.metrics.attention import kept_log_odds
 from mildbench.results.attention import AttentionFile
 from mildbench.results.folder import RunFolder
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
 _TICKS = 11
 """Timesteps that are labelled at most."""
+_MOST = 6
+"""Nats at the upper end of the colours: odds of 400 to 1 against chance."""
 
 
 def draw(run: RunFolder, title: str) -> None:
-    """Draw the run's `attention.parquet`, if there is one and it is newer than the plot.
+    """Draw the run's `attention.parquet`, if there is one, somebody stays in it, and it is newer than the plot.
 
     Raises `UserError` where matplotlib is not installed.
     """
@@ -30,20 +33,34 @@ def draw(run: RunFolder, title: str) -> None:
         return
     if target.exists() and target.stat().st_mtime_ns > source.stat().st_mtime_ns:
         return
-    write_bytes(target, render(*mean_gaps(AttentionFile(source)), title=title))
+    found = mean_gaps(AttentionFile(source))
+    if found.samples:
+        write_bytes(target, render(found, title=title))
 
 
-def mean_gaps(attention: AttentionFile) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The corrected gap by layer and time, averaged over samples and pathways.
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """Log-odds of the people who stay (`kept-logodds`) by layer and time, averaged over samples and pathways."""
 
-    Returns:
-        L layers as the network has them; float32[T] timesteps, falling; float64[L, T], NaN where nothing was
-        recorded or nothing is defined.
-    """
+    layers: list[str]
+    """L, as the network has them."""
+    timesteps: np.ndarray
+    """float32[T], falling."""
+    values: np.ndarray
+    """float64[L, T], NaN where nothing was recorded or nothing is defined."""
+    samples: int
+    """Samples that they are of: those where somebody stays."""
+
+
+def mean_gaps(attention: AttentionFile) -> Gaps:
+    """The means over a run's records."""
     sums: dict[tuple[str, float], tuple[float, int]] = {}
+    samples = 0
     for sample_id in attention:
-        record = attention.read(sample_id).record
-        gaps = corrected_gaps(record.masses, record.tokens)
+        recorded = attention.read(sample_id)
+        record = recorded.record
+        gaps = kept_log_odds(record, recorded.targets)
+        samples += not np.isnan(gaps).all()
         for layer, timestep, gap in zip(record.layers, record.timesteps.tolist(), gaps.tolist(), strict=True):
             total, count = sums.get((layer, timestep), (0.0, 0))
             defined = not np.isnan(gap)
@@ -54,22 +71,23 @@ def mean_gaps(attention: AttentionFile) -> tuple[list[str], np.ndarray, np.ndarr
     for (layer, timestep), (total, count) in sums.items():
         if count:
             values[layers.index(layer), timesteps.index(timestep)] = total / count
-    return layers, np.array(timesteps, dtype=np.float32), values
+    return Gaps(layers, np.array(timesteps, dtype=np.float32), values, samples)
 
 
-def render(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, title: str) -> bytes:
+def render(gaps: Gaps, *, title: str) -> bytes:
     """`figure` as PNG."""
     buffer = io.BytesIO()
-    figure(layers, timesteps, values, title=title).savefig(buffer, format="png", dpi=150)
+    figure(gaps, title=title).savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 
-def figure(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, title: str) -> Figure:
+def figure(gaps: Gaps, *, title: str) -> Figure:
     """A row a layer, a column a timestep; grey where there is no value. Always the same colour scale.
 
-    The arguments are what `mean_gaps` returns. Raises `UserError` where matplotlib is not installed.
+    Raises `UserError` where matplotlib is not installed.
     """
     extras.require("matplotlib", "attention.png")
+    layers, timesteps = gaps.layers, gaps.timesteps
     from matplotlib.figure import Figure  # a figure of its own: no window, no state that threads would share
 
     # At least as high as the colour bar's label is long.
@@ -77,13 +95,15 @@ def figure(layers: list[str], timesteps: np.ndarray, values: np.ndarray, *, titl
     drawn = Figure(figsize=(width, height), layout="constrained")
     axes = drawn.add_subplot(facecolor="0.8")
     # Viridis rises evenly in brightness, for the colour-blind too, and grey is none of its colours.
-    image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+    image = axes.imshow(
+        gaps.values, aspect="auto", cmap="viridis", vmin=0, vmax=_MOST, interpolation="nearest"
+    )
     axes.set_yticks(range(len(layers)), layers, fontsize=7)
     shown = range(0, len(timesteps), -(-len(timesteps) // _TICKS))
     axes.set_xticks(shown, [f"{timesteps[column]:.2f}" for column in shown], fontsize=7)
     axes.set_xlabel("timestep (1: noise, 0: picture)")
     axes.set_ylabel("self-attention layer")
-    axes.set_title(title)
-    label = "CAG-kappa\n0 (and below): as by chance, 1: apart"
-    drawn.colorbar(image, label=label, extend="min")
+    axes.set_title(f"{title} (n {gaps.samples})")
+    label = "kept-logodds (nats)\n0 (and below): as by chance"
+    drawn.colorbar(image, label=label, extend="both")
     return drawn

@@ -13,7 +13,8 @@ from mildbench.errors import UserError
 from mildbench.results import wording
 from mildbench.results.compare import ColumnComparison, compare_column
 from mildbench.results.finished import FinishedRun
-from mildbench.results.panel import HEADLINE, panel_of
+from mildbench.results.headline import named, usual
+from mildbench.results.panel import panel_of
 from mildbench.results.scores import Scores
 from mildbench.results.summary import MetricRecord, RunSummary, Variant
 from mildbench.statistics import Rank
@@ -45,10 +46,13 @@ class Board(Generic[Item]):
     ids: tuple[str, ...]
     """Samples that any of the compared results has."""
     values: dict[str, dict[str, np.ndarray]]
-    """Headline column -> run -> float64[N] over `ids`; NaN where it has no score. A run without the column, or that
+    """Shown column -> run -> float64[N] over `ids`; NaN where it has no score. A run without the column, or that
     is not compared, is not in it."""
     comparisons: dict[str, ColumnComparison]
-    """By headline column."""
+    """By shown column."""
+    headlines: tuple[str, ...]
+    """The columns that results are ranked by, the first of which decides their order; empty where nothing was scored
+    sample by sample."""
 
     @classmethod
     def of(
@@ -60,6 +64,7 @@ class Board(Generic[Item]):
         samples: int,
         scenes: int,
         behind: Callable[[Item], int],
+        headline: str | None = None,
     ) -> Board[Item]:
         """Compare results.
 
@@ -70,6 +75,7 @@ class Board(Generic[Item]):
             samples: how many a complete result has.
             scenes: how many those are of.
             behind: results for which this is greater come after all others, whatever their scores.
+            headline: the score column to rank by. None, or one that nothing here has: the usual ones.
 
         Raises:
             UserError: a metric's definition is another now.
@@ -85,7 +91,7 @@ class Board(Generic[Item]):
             column: {
                 run: _spread(mine, column, places) for run, mine in scores.items() if column in mine.values
             }
-            for column in panel.headline_columns(summaries[0].task)
+            for column in _shown(panel.headline_columns(summaries[0].task), headline)
             if any(summary.estimate(column) is not None for summary in summaries)
         }
         comparisons = {
@@ -94,17 +100,22 @@ class Board(Generic[Item]):
             )
             for column, having in values.items()
         }
-        headline = _headline(values)
+        everywhere = [
+            column
+            for column, having in values.items()
+            if all(run in having and not np.isnan(having[run]).all() for run in ranked)
+        ]
+        headlines = (headline,) if headline in values else usual(values, everywhere)
 
         def key(item: Item) -> tuple[int, float]:
-            found = None if headline is None else item.summary.estimate(headline)
+            found = item.summary.estimate(headlines[0]) if headlines else None
             if found is None or found.value is None:
                 return behind(item), math.inf
             return behind(item), -found.value if metrics[found.metric].higher_is_better else found.value
 
         ordered = tuple(sorted(results, key=key))
         names = wording.names([item.summary for item in ordered])
-        return cls(ordered, names, metrics, samples, scenes, ids, values, comparisons)
+        return cls(ordered, names, metrics, samples, scenes, ids, values, comparisons, headlines)
 
     @property
     def summaries(self) -> list[RunSummary]:
@@ -124,12 +135,12 @@ class Board(Generic[Item]):
 
     @property
     def headline(self) -> str | None:
-        """The column that results are ranked by; None where nothing was scored sample by sample."""
-        return _headline(self.values)
+        """The column that decides their order; None where nothing was scored sample by sample."""
+        return next(iter(self.headlines), None)
 
     @property
     def ranks(self) -> dict[str, Rank]:
-        """Run -> ranks in the headline column, for those that have one."""
+        """Run -> ranks in the first headline, for those that have one."""
         return {} if self.headline is None else self.comparisons[self.headline].ranks
 
     @property
@@ -143,7 +154,7 @@ class Board(Generic[Item]):
         """What one has to know to read the table."""
         return [
             *wording.few(self.scenes),
-            *wording.legend(self.headline, self.results[0].summary),
+            *wording.legend(self.headlines, self.results[0].summary),
             *wording.remarks(self.summaries, self.columns, self.metrics),
             *wording.notes(self.summaries, self.names),
         ]
@@ -166,10 +177,11 @@ class Board(Generic[Item]):
         return {run for run, (first, _) in ranks.items() if first == 1} if beaten else set()
 
 
-def board_of(runs: Sequence[FinishedRun]) -> Board[FinishedRun]:
+def board_of(runs: Sequence[FinishedRun], headline: str | None = None) -> Board[FinishedRun]:
     """The board of comparable runs; those with failures or random weights come last.
 
-    Raises `UserError` for the same run from two places, and for one metric of two identities.
+    `headline` is as in `Board.of`. Raises `UserError` for the same run from two places, and for one metric of two
+    identities.
     """
     folders: dict[str, FinishedRun] = {}
     metrics: dict[str, MetricRecord] = {}
@@ -193,19 +205,36 @@ def board_of(runs: Sequence[FinishedRun]) -> Board[FinishedRun]:
         samples=samples,
         scenes=max(len(set(mine.scenes)) for mine in scores.values()),
         behind=lambda run: bool(run.summary.failures) or run.summary.method.untrained is not None,
+        headline=headline,
     )
 
 
-def boards(runs: Sequence[FinishedRun]) -> list[Board[FinishedRun]]:
-    """Group runs into what can be compared, in the order of the first of each; raises as `board_of` does."""
+def boards(runs: Sequence[FinishedRun], headline: str | None = None) -> list[Board[FinishedRun]]:
+    """Group runs into what can be compared, in the order of the first of each.
+
+    `headline` is as `headline.named` reads it; a board without the column has its usual ones. Raises as `board_of`
+    and `column_named` do.
+    """
     groups: dict[tuple, list[FinishedRun]] = {}
     for run in runs:
         groups.setdefault(run.summary.setting, []).append(run)
-    return [board_of(group) for group in groups.values()]
+    column = column_named(headline, [run.summary for run in runs])
+    return [board_of(group, column) for group in groups.values()]
 
 
-def _headline(columns: Collection[str]) -> str | None:
-    return HEADLINE if HEADLINE in columns else next(iter(columns), None)
+def column_named(headline: str | None, summaries: Sequence[RunSummary]) -> str | None:
+    """The column that a headline names among all that was scored; None stays None.
+
+    Raises `UserError` where nothing has it.
+    """
+    if headline is None:
+        return None
+    return named(headline, panel_of(summaries, "the board"), summaries[0].task)
+
+
+def _shown(columns: Sequence[str], headline: str | None) -> list[str]:
+    """The columns, and the headline if it is not among them."""
+    return list(dict.fromkeys([*columns, *([] if headline is None else [headline])]))
 
 
 def _joined(scores: Collection[Scores]) -> tuple[tuple[str, ...], np.ndarray]:

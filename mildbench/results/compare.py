@@ -34,6 +34,11 @@ class PairRecord(Infinite):
     tied: bool
     """Not told apart once all pairs are accounted for."""
 
+    @property
+    def gap(self) -> float | None:
+        """`value`."""
+        return self.value
+
 
 class ColumnComparison(Strict):
     """All pairs in one score column."""
@@ -44,6 +49,11 @@ class ColumnComparison(Strict):
     ranks: dict[str, statistics.Rank]
     """Run -> first and last of the ranks it may have, among the runs that can be ranked (`RunSummary.ranked`) and
     have a value here."""
+
+    def ranks_among(self, runs: Sequence[str]) -> dict[str, statistics.Rank]:
+        """Run -> first and last of the ranks that it may have among these runs alone."""
+        among = [pair for pair in self.pairs if pair.first in runs and pair.second in runs]
+        return statistics.ranks(runs, among, higher_is_better=self.higher_is_better)
 
 
 class Comparison(Strict):

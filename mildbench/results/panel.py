@@ -21,11 +21,6 @@ from mildbench.metrics.base import (
 from mildbench.results.summary import VARIANTS, RunSummary
 from mildbench.tasks import keeps
 
-HEADLINE = "psnr.mask.pasted"
-"""The column that tables are sorted and ranked by. PSNR needs no weights, so it is there on every machine;
-the erased part is what the task is about; pasted, so that no method is ranked by what its autoencoder does to
-the rest of the picture (the raw columns show that)."""
-
 _KINDS: Any = (PairMetric, LayerMetric, AttentionMetric, SetMetric)
 
 

@@ -35,7 +35,7 @@ def build(board: Board[Any], width: int) -> Group:
     summaries = board.summaries
     first = summaries[0]
     start = [
-        _Column("rank", [Text(wording.rank(row.run, board.ranks)) for row in summaries]),
+        *_ranks(board),
         _Column("method", [_method(row, board.names[row.run]) for row in summaries]),
     ]
     scores = [
@@ -58,6 +58,20 @@ def build(board: Board[Any], width: int) -> Group:
     tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
     notes = Text("\n".join(board.footnotes), style="dim")
     return Group(Text(title, style="bold"), *tables, notes)
+
+
+def _ranks(board: Board[Any]) -> list[_Column]:
+    """One for each headline; its metric stands below where there are several."""
+    summaries = board.summaries
+    if not board.headlines:
+        return [_Column("rank", [Text(wording.UNDEFINED) for _ in summaries])]
+    return [
+        _Column(
+            f"rank\n{column.partition('.')[0].upper()}" if len(board.headlines) > 1 else "rank",
+            [Text(wording.rank(row.run, board.comparisons[column].ranks)) for row in summaries],
+        )
+        for column in board.headlines
+    ]
 
 
 _PADDING = 3

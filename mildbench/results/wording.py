@@ -22,7 +22,8 @@ class Number(NamedTuple):
 
     value: str
     spread: str = ""
-    """How sure it is: half its interval, the interval itself where a bound is infinite, or a deviation."""
+    """How sure it is: half its interval, the interval itself where a bound is infinite, or a deviation; and of how many
+    samples it is the mean, where it is not of all."""
 
 
 def names(summaries: Sequence[RunSummary]) -> dict[str, str]:
@@ -76,11 +77,13 @@ def estimate_text(estimate: Estimate | None, unit: str) -> Number:
         return Number(UNDEFINED)
     places = digits(unit)
     value, low, high = f"{estimate.value:.{places}f}", estimate.low, estimate.high
+    # Other rows of the column may be over other samples.
+    over = f" (n {estimate.n})" if estimate.undefined else ""
     if low is None or high is None or low == high == estimate.value:
-        return Number(value)
+        return Number(value, over.strip())
     if math.isfinite(low) and math.isfinite(high):
-        return Number(value, f"±{(high - low) / 2:.{places}f}")
-    return Number(value, f"{low:.{places}f} to {high:.{places}f}")
+        return Number(value, f"±{(high - low) / 2:.{places}f}{over}")
+    return Number(value, f"{low:.{places}f} to {high:.{places}f}{over}")
 
 
 def set_text(found: SetEstimate | None) -> Number:
@@ -99,20 +102,37 @@ def seconds_text(seconds: float | None) -> str:
     return f"{seconds:.3f}" if seconds < 1 else f"{seconds:.1f}"
 
 
-def legend(headline: str | None, summary: RunSummary) -> list[str]:
-    """What the variants and the intervals are."""
+def column_text(column: str) -> str:
+    """A score column in words."""
+    name, region, variant = column.split(".")
+    return f"{name.upper()} ({region}, {variant})"
+
+
+_REWARDS = {
+    "psnr": "PSNR rewards closeness to the one true picture, and blur with it; not what looks real",
+    "rc-s": "RC-S rewards a fill that looks like its surroundings, true or not",
+    "lpips": "LPIPS rewards closeness to the one true picture as a network sees it, texture with it",
+}
+"""What the usual headlines make of a fill."""
+
+
+def rewards(columns: Sequence[str]) -> list[str]:
+    """What the metrics of these columns reward, where that is known."""
+    names = dict.fromkeys(column.partition(".")[0] for column in columns)
+    return [_REWARDS[name] for name in names if name in _REWARDS]
+
+
+def legend(headlines: Sequence[str], summary: RunSummary) -> list[str]:
+    """What the variants and the intervals are, and what the ranks are by."""
     grown = f" (grown by {summary.paste_dilation} px)" if summary.paste_dilation else ""
     lines = [f"raw: the output as it came; pasted: the output inside the mask{grown}, the input outside"]
-    if headline is not None:
-        name, region, variant = headline.split(".")
+    if headlines:
+        by = ", and beside it by ".join(map(column_text, headlines))
         lines.append(
-            f"±: half the 95 % interval over scenes; ranked by {name.upper()} ({region}, {variant}): a range where "
-            "the paired differences, corrected for all pairs, leave several ranks open"
+            f"±: half the 95 % interval over scenes; ranked by {by}: a range where the paired differences, corrected "
+            "for all pairs, leave several ranks open"
         )
-        if name == "psnr":
-            lines.append(
-                "PSNR rewards closeness to the one true picture, and blur with it; not what looks real"
-            )
+        lines += rewards(headlines)
     if summary.config.mask != FOOTPRINT:
         lines.append(
             f"mask shown: {summary.config.mask} (mildbench ls masks): methods see it, and pasting keeps the input "
@@ -148,10 +168,7 @@ def _partial(summaries: Sequence[RunSummary], columns: Sequence[str]) -> list[st
             counts = sorted({item.n for item in found})
             over = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
             samples = max(item.n + item.undefined for item in found)
-            name, region, variant = column.split(".")
-            means.setdefault(f"{over} of {samples} samples", []).append(
-                f"{name.upper()} ({region}, {variant})"
-            )
+            means.setdefault(f"{over} of {samples} samples", []).append(column_text(column))
     return [f"{', '.join(names)}: mean over {over}, undefined in the others" for over, names in means.items()]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from batches import batch
 
-from baselines.controls import Copy, Oracle
+from baselines.controls import AmodalOracle, Copy, Oracle, Visible
 from baselines.opencv import NavierStokes, Telea
 from mildbench.errors import UserError
 from mildbench.method import MethodSpec
@@ -26,9 +28,46 @@ def test_oracle_returns_the_truth():
     assert "truth" in Oracle.info.capabilities
 
 
+def people(samples):
+    """`samples` with three people, 2 in front of 1 in front of 0; 2 is to be erased."""
+    whole = np.zeros((3, *samples.images.shape[1:3]), bool)
+    whole[0, 5:25, 5:25], whole[1, 5:25, 20:35], whole[2, 5:25, 30:45] = True, True, True
+    seen = whole.copy()
+    seen[0] &= ~(whole[1] | whole[2])
+    seen[1] &= ~whole[2]
+    count = len(samples)
+    return (
+        replace(samples, instances=(seen,) * count, targets=((2,),) * count, amodal=(whole,) * count),
+        whole,
+        seen,
+    )
+
+
+def test_amodal_controls_return_people_as_they_are_and_as_they_are_seen():
+    samples, whole, seen = people(batch(truths=True))
+    for outcome, truth in zip(AmodalOracle().run(samples), samples.truths, strict=True):
+        assert np.array_equal(outcome.image, truth)
+        # 0 is still half hidden in the truth, and 2 is gone from it.
+        assert set(outcome.layers) == {1}
+        assert np.array_equal(outcome.layers[1][..., 3] == 255, whole[1])
+        assert np.array_equal(outcome.layers[1][whole[1], :3], truth[whole[1]])
+    for outcome, image in zip(Visible().run(samples), samples.images, strict=True):
+        assert np.array_equal(outcome.image, image)
+        assert set(outcome.layers) == {0, 1}
+        assert all(np.array_equal(outcome.layers[person][..., 3] == 255, seen[person]) for person in (0, 1))
+
+
+def test_nobody_else_is_shown_people_whole():
+    assert batch().amodal is None
+    strangers = batch(truths=True)
+    assert all(outcome.layers == {} for outcome in AmodalOracle().run(strangers))
+    assert all(outcome.layers == {} for outcome in Visible().run(strangers))
+
+
 def test_oracle_without_a_truth_is_a_clear_error():
-    with pytest.raises(UserError, match="without one"):
-        Oracle().run(batch())
+    for oracle in (Oracle(), AmodalOracle()):
+        with pytest.raises(UserError, match="without one"):
+            oracle.run(batch())
 
 
 @pytest.mark.parametrize("method", [Telea, NavierStokes])

@@ -89,6 +89,28 @@ def test_attention_is_recorded_for_every_layer_and_step(method: EraseMethod) -> 
     assert ((record.timesteps > 0) & (record.timesteps <= 1)).all()
 
 
+def test_every_token_of_the_mask_is_painted_once(method: EraseMethod) -> None:
+    people = crowd(1)
+    (outcome,) = method.run(people)
+    assert outcome.attention is not None
+    painting = outcome.attention.painting
+    assert painting is not None
+    assert set(painting.layers) == set(outcome.attention.layers)
+    assert set(painting.pathways) == set(outcome.attention.pathways)
+    for layer in set(painting.layers):
+        entries = [entry for entry, name in enumerate(painting.layers) if name == layer]
+        boxes = [tuple(box) for entry in entries for box in painting.boxes[entry].tolist()]
+        assert len(set(boxes)) == len(boxes)
+        for left, top, right, bottom in boxes:
+            inside = people.masks[0][round(top) : round(bottom), round(left) : round(right)]
+            assert inside.mean() >= 0.85
+        assert len({painting.known[entry].tobytes() for entry in entries}) == 1
+    assert any(len(boxes) for boxes in painting.boxes)
+    for masses in painting.masses:
+        assert (masses >= 0).all()
+        assert (masses.sum(axis=1) <= 1 + 1e-5).all()
+
+
 def test_random_weights_are_owned_up_to(method: EraseMethod) -> None:
     assert method.info.untrained is not None
     assert "backbone random:tiny" in method.info.untrained

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from baselines.diffusion.architectures import TINY, random_models
 from baselines.diffusion.attention import Recorder, RegionAttention, RegionLabels, RegionMaps, attend
+from baselines.diffusion.canvas import Canvas
+from mildbench.evaluation.painted import pooled
+from mildbench.metrics.attention import CompletionKappa
 
 HEADS, TOKENS, WIDTH, REGIONS = 3, 36, 10, 4
 
@@ -130,6 +136,59 @@ def test_recorder_splits_samples_and_drops_their_padding() -> None:
     # two regions the middle row is half of each, so it belongs to neither.
     assert one.masses[0].tolist() == [[1, 0], [0, 1]]
     assert one.tokens.tolist() == [[18, 18], [3, 3], [18, 18], [3, 3]]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0, 30.0])
+def test_a_penalty_in_the_network_is_found_in_what_it_painted(penalty: float) -> None:
+    """From the masses of `attend` to the number of a table; queries and keys differ in their regions."""
+    labels = torch.zeros(1, 3, 6, 6)
+    labels[:, 0], labels[:, 1, 4:, :2], labels[:, 2, 4:, 4:] = 1, 1, 1
+    labels[:, 0] -= labels[:, 1:].sum(1)
+    erased = torch.zeros(1, 1, 6, 6)
+    erased[..., 2:5, :] = 1  # of both people the upper row is behind the mask
+    recorder = Recorder(labels, (6, 6), [(0, "picture")], [2], 1 - erased, erased)
+    known = recorder.columns(TOKENS)[..., 3:]
+    answer = torch.zeros(6, 6, dtype=torch.long)
+    answer[3:, :2], answer[3:, 4:] = 1, 2
+    maps = torch.cat([F.one_hot(answer.flatten(), 3).float()[None], known], dim=-1)
+    weights = torch.zeros(6, 6)
+    weights[:3, 3:] = -penalty * (1 - torch.eye(3))
+    query, _, value, *_ = _tensors(batch=1)
+    for time in (1.0, 0.5):
+        attended = attend(
+            query,
+            torch.zeros_like(query),
+            value,
+            maps=maps,
+            weights=weights,
+            labels=recorder.columns(TOKENS),
+        )
+        assert attended[1] is not None
+        recorder.add("layer", torch.tensor([time]), attended[1])
+    canvas = Canvas.of((48, 48), 48, 8)
+    (record,) = recorder.records(erased, canvas.boxes)
+    assert record.masses.shape == (2, 3, 3)
+    assert record.painting is not None
+    contents = answer.numpy().repeat(8, axis=0).repeat(8, axis=1).astype(np.int16)
+    found = pooled(record.painting, contents)
+    assert found.known.tolist() == [[14, 2, 2]]
+    assert found.tokens.tolist() == [[10, 4, 4]]
+    shares = np.array([14, 2, 2]) / 18
+    right = shares / (shares + (1 - shares) * np.exp(-penalty))
+    o, p = (np.average(values, weights=[10, 4, 4]) for values in (right, shares))
+    kappa = CompletionKappa().score(replace(record, painted=found), [])
+    assert kappa == pytest.approx((o - p) / (1 - p), abs=1e-5)
+    assert (kappa > 1e-5) == (penalty > 0)
+
+
+def test_boxes_of_tokens_lie_where_the_canvas_shows_them() -> None:
+    canvas = Canvas.of((100, 200), 64, 16)  # shown at 32 x 64
+    boxes = canvas.boxes(4, 8)
+    assert boxes.shape == (32, 4)
+    np.testing.assert_allclose(boxes[0], [0, 0, 25, 25])
+    np.testing.assert_allclose(boxes[9], [25, 25, 50, 50])
+    padded = Canvas.of((60, 200), 64, 16)  # 19 rows, filled up to 32
+    assert (padded.boxes(4, 8)[:, 3] > 60).sum() == 16
 
 
 def test_maps_follow_the_levels_of_a_unet() -> None:

@@ -39,7 +39,9 @@ def quiet(count: int) -> None:
     pass
 
 
-@pytest.mark.parametrize(("task", "mask"), [("erase-all", "footprint"), ("erase-one", "person")])
+@pytest.mark.parametrize(
+    ("task", "mask"), [("erase-all", "footprint"), ("erase-one", "person"), ("deocclude", "box")]
+)
 def test_an_outsider_scores_as_the_same_method_does_here(
     data: Path, tmp_path: Path, task: str, mask: str
 ) -> None:

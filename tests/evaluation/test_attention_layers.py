@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -16,11 +17,13 @@ from evaluation_fakes import Attentive, Calls, FakeDataset, folder_of, made_up_r
 
 from mildbench.errors import UserError
 from mildbench.evaluation import predict, rows
+from mildbench.evaluation.painted import pooled
 from mildbench.images import read_rgba, write_png
-from mildbench.method import AttentionRecord, EraseBatch, EraseResult, sample_seed
-from mildbench.metrics.attention import CagKappa, Leak
+from mildbench.method import AttentionRecord, EraseBatch, EraseResult, Painting, sample_seed
+from mildbench.metrics.attention import CagKappa, CompletionKappa, Foreign, Leak, kept_log_odds
 from mildbench.records import read_model
-from mildbench.results import attention, attention_plot
+from mildbench.regions import contents
+from mildbench.results import attention, attention_plot, wording
 from mildbench.results.attention import AttentionFile
 from mildbench.results.compare import Comparison
 from mildbench.results.summary import RunSummary
@@ -67,10 +70,11 @@ def test_the_file_is_rows_that_anybody_can_read(run: Run, tmp_path: Path) -> Non
         2,
         [0, 1],
         "down.0",
-        "a",
+        "picture",
     )
     assert row["masses"].shape == (9,)
     assert row["tokens"].shape == (3,)
+    assert row["known"] is None
     meta = pq.ParquetFile(path).metadata
     assert {meta.row_group(0).column(i).compression for i in range(meta.num_columns)} == {"ZSTD"}
 
@@ -211,33 +215,110 @@ def test_untrained_is_recorded_and_unranked(run: Run) -> None:
 
 
 def test_the_plot_is_the_mean_over_samples_and_pathways(run: Run, tmp_path: Path) -> None:
-    run("attentive", limit=2)
+    run("attentive", limit=2, task="erase-one")
     folder = folder_of(tmp_path, "attentive")
-    layers, timesteps, values = attention_plot.mean_gaps(AttentionFile(folder / "attention.parquet"))
-    assert layers == ["down.0", "up.0"]
-    assert timesteps.tolist() == [1, 0.5, 0]
-    records = [made_up_record(sample_seed(0, name), 2) for name in ("s000", "s001")]
-    # Entry 3 and 4 are both pathways of the first layer in the middle of the time.
-    halves = [
-        CagKappa().score(AttentionRecord(*(getattr(r, f)[i : i + 1] for f in vars(r))), ())
-        for r in records
-        for i in (2, 3)
-    ]
-    assert values[0, 1] == pytest.approx(np.mean(halves))
+    stored = AttentionFile(folder / "attention.parquet")
+    gaps = attention_plot.mean_gaps(stored)
+    assert gaps.layers == ["down.0", "up.0"]
+    assert gaps.timesteps.tolist() == [1, 0.5, 0]
+    assert gaps.samples == 2
+    # Entry 2 is the picture in the first layer in the middle of the time; the background's pathway makes nobody.
+    halves = [kept_log_odds(stored.read(name).record, stored.read(name).targets)[2] for name in stored]
+    assert gaps.values[0, 1] == pytest.approx(np.mean(halves))
     picture = folder / "attention.png"
     assert matplotlib.image.imread(picture).std() > 0.05
     made = picture.stat().st_mtime_ns
-    run("attentive", limit=2)
+    run("attentive", limit=2, task="erase-one")
     assert picture.stat().st_mtime_ns == made
-    run("attentive")
+    run("attentive", task="erase-one")
     assert picture.stat().st_mtime_ns > made
+
+
+def test_where_nobody_stays_there_is_nothing_to_plot(run: Run, tmp_path: Path) -> None:
+    run("attentive", task="erase-all")
+    folder = folder_of(tmp_path, "attentive")
+    assert (folder / "attention.parquet").exists()
+    assert not (folder / "attention.png").exists()
+
+
+def painting(seed: int) -> Painting:
+    """Two entries of 8-pixel tokens, the same all over the picture of 48 x 64."""
+    rng = np.random.default_rng(seed)
+    top, left = (part.ravel() * 8 for part in np.mgrid[:6, :8])
+    boxes = np.stack([left, top, left + 8, top + 8], axis=1).astype(np.float32)
+    masses = tuple(rng.random((len(boxes), 3), np.float32) / 3 for _ in range(2))
+    known = np.array([[30, 5, 0]] * 2, np.int32)
+    return Painting(("down.0",) * 2, ("picture", "person 0"), (boxes, boxes), masses, known)
+
+
+def with_painting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`attentive` tells what it painted from."""
+    erase = Attentive.erase
+
+    def telling(self: Attentive, batch: EraseBatch) -> EraseResult:
+        result = erase(self, batch)
+        assert result.attention is not None
+        records = tuple(
+            None if record is None else replace(record, painting=painting(seed))
+            for record, seed in zip(result.attention, batch.seeds, strict=True)
+        )
+        return EraseResult(result.images, result.layers, records)
+
+    monkeypatch.setattr(Attentive, "erase", telling)
+
+
+def test_paintings_are_kept_by_what_the_answer_has(
+    run: Run, tmp_path: Path, dataset: FakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_painting(monkeypatch)
+    metrics = ["psnr", "comp-kappa", "foreign", "cag"]
+    (summary,) = run("attentive", task="erase-one", metrics=metrics)
+    stored = AttentionFile(folder_of(tmp_path, "attentive") / "attention.parquet")
+    for name, row in scores(tmp_path, "attentive").set_index("id").iterrows():
+        found = stored.read(name)
+        triplet = dataset.triplet("erase-one", name)
+        assert triplet.people is not None
+        expected = pooled(painting(sample_seed(0, name)), contents(triplet.people, triplet.targets))
+        assert found.record.painting is None
+        assert found.record.painted is not None
+        for field in ("masses", "tokens", "known"):
+            np.testing.assert_array_equal(getattr(found.record.painted, field), getattr(expected, field))
+        assert same(found.record, made_up_record(sample_seed(0, name), 2))
+        assert row["comp-kappa.attention.raw"] == CompletionKappa().score(found.record, found.targets)
+        assert row["foreign.attention.raw"] == Foreign().score(found.record, found.targets)
+    assert summary.estimate("comp-kappa.attention.raw").undefined == 0
+
+
+def test_records_from_before_paintings_stay_valid_and_say_nothing_of_them(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("attentive", task="erase-one", metrics=["cag"], limit=3)
+    path = folder_of(tmp_path, "attentive") / "attention.parquet"
+    before = pq.ParquetFile(path)
+    old = before.schema_arrow.remove(before.schema_arrow.get_field_index("known"))
+    groups = [before.read_row_group(group).drop_columns("known") for group in range(before.num_row_groups)]
+    with pq.ParquetWriter(path, old) as writer:
+        for group in groups:
+            writer.write_table(group)
+    Calls.clear()
+    (summary,) = run("attentive", task="erase-one", metrics=["cag", "comp-kappa"], limit=3)
+    assert Calls.erased == []
+    assert summary.estimate("cag.attention.raw").undefined == 0
+    assert summary.estimate("comp-kappa.attention.raw").undefined == 3
+    with_painting(monkeypatch)
+    (summary,) = run("attentive", task="erase-one", metrics=["cag", "comp-kappa"], limit=5)
+    assert len(Calls.erased) == 2
+    assert summary.estimate("comp-kappa.attention.raw").n == 2
+    assert summary.estimate("cag.attention.raw").n == 5
+    text = wording.estimate_text(summary.estimate("comp-kappa.attention.raw"), "")
+    assert text.spread.endswith("(n 2)")
 
 
 def test_without_matplotlib_the_plot_is_a_note(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    (summary,) = run("attentive")
+    (summary,) = run("attentive", task="erase-one")
     assert summary.notes == [
         "attention.png needs the package 'matplotlib', which is not installed: pip install \"mildbench[metrics]\""
     ]

@@ -17,7 +17,7 @@ from mildbench.records import read_model
 from mildbench.results import finished
 from mildbench.results.board import Board
 from mildbench.results.compare import Comparison
-from mildbench.results.panel import HEADLINE
+from mildbench.results.headline import FIDELITY
 
 
 def labelled(board: Board[Placed]) -> dict[str, str]:
@@ -98,7 +98,7 @@ def test_the_page_shows_entries_and_keeps_reported_numbers_apart(shipped: Path, 
     text = (tmp_path / "site.html").read_text()
     measured, _, rest = text.partition('id="reported"')
     for item in stored:
-        estimate = item.entry.summary.estimate(HEADLINE)
+        estimate = item.entry.summary.estimate(FIDELITY)
         assert item.entry.name in measured
         assert item.entry.scores.sha256 in measured
         assert estimate is not None

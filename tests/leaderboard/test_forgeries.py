@@ -20,7 +20,7 @@ from leaderboard.review import Refused, Reviewed
 from leaderboard.store import Stored
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
-from mildbench.results.panel import HEADLINE
+from mildbench.results.headline import FIDELITY
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -120,17 +120,17 @@ def test_better_scores_are_consistent_and_running_again_finds_them(
     verified: Path, data: Path, runs: dict[str, Path]
 ) -> None:
     stored = entry_of(verified, "telea")
-    forged = forge(stored, rows=raised(HEADLINE, 6.0))
+    forged = forge(stored, rows=raised(FIDELITY, 6.0))
     assert isinstance(review.review(forged.path), Refused)
     forged.record.unlink()
-    before, after = (item.entry.summary.estimate(HEADLINE) for item in (stored, forged))
+    before, after = (item.entry.summary.estimate(FIDELITY) for item in (stored, forged))
     assert before is not None
     assert after is not None
     assert after.value == pytest.approx(before.value + 6, abs=1e-6)
     assert shown(forged).level == "consistent"
-    assert any(HEADLINE in text for text in rerun(forged, data))
+    assert any(FIDELITY in text for text in rerun(forged, data))
     again = verify.predictions(forged, runs["telea"], Dataset.open(data), device="cpu", today=DAY)
-    assert any(HEADLINE in text for text in again.findings.differences)
+    assert any(FIDELITY in text for text in again.findings.differences)
     with_it = ("--entries", verified, "--dataset", data, "--device", "cpu", "--rerun", "--record")
     assert command("verify", forged.entry.name, *with_it) == 1
     assert not forged.record.exists()
@@ -139,7 +139,7 @@ def test_better_scores_are_consistent_and_running_again_finds_them(
 @pytest.mark.parametrize("level", ["rerun", "rescored"])
 def test_a_record_is_of_one_entry(verified: Path, level: str) -> None:
     stored = entry_of(verified, "copy")
-    forged = forge(stored, rows=raised(HEADLINE, 6.0), entry=setting(*CONFIG, "seed", to=7))
+    forged = forge(stored, rows=raised(FIDELITY, 6.0), entry=setting(*CONFIG, "seed", to=7))
     record = json.loads(stored.record.read_text()) | {"level": level}
     forged.record.write_text(json.dumps(record))
     found = review.review(forged.path)
@@ -215,10 +215,10 @@ def test_an_entry_under_another_name_is_refused(entries: Path) -> None:
 def broken_scores(stored: Stored) -> None:
     """Scores of another type than numbers, with a digest that fits."""
     table = stored.rows
-    place = table.column_names.index(HEADLINE)
+    place = table.column_names.index(FIDELITY)
     text = pa.array(["much"] * len(table))
     path = stored.path.with_name("x.parquet")
-    store.pq.write_table(table.set_column(place, HEADLINE, text), path)
+    store.pq.write_table(table.set_column(place, FIDELITY, text), path)
     sha256 = store.file_sha256(path)
     tamper(stored, ["scores", "sha256"], sha256)
     path.rename(stored.path.with_name(f"{stored.entry.name}.{sha256[:8]}.parquet"))
@@ -272,7 +272,7 @@ def test_a_bad_entry_stops_no_table(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_later_date_does_not_push_a_checked_entry_aside(verified: Path) -> None:
     stored = entry_of(verified, "telea")
     change = several(setting(*CONFIG, "revision", to=99), setting("added", to=datetime.date(2090, 1, 1)))
-    forged = forge(stored, rows=raised(HEADLINE, 6.0), entry=change)
+    forged = forge(stored, rows=raised(FIDELITY, 6.0), entry=change)
     (board,) = boards(reviewed(verified))
     places = {place.entry.name: place for place in board.results}
     assert places[stored.entry.name].superseded_by is None

@@ -14,7 +14,7 @@ from leaderboard import markdown, store
 from leaderboard.review import Reviewed
 from leaderboard.schema import LEVELS
 from mildbench.errors import UserError
-from mildbench.results.panel import HEADLINE
+from mildbench.results.headline import FIDELITY
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -26,12 +26,13 @@ def test_the_readme_shows_the_entries_as_they_are(ours: list[Reviewed]) -> None:
 
 def test_a_row_a_method_and_the_best_is_bold(ours: list[Reviewed]) -> None:
     stored = [item for item in ours if item.entry.summary.task == "erase-all"]
-    head, _, *rows, _, extent = markdown.table(stored, "demo").splitlines()
+    head, _, *rows, _, extent, order = markdown.table(stored, "demo").splitlines()
     assert extent == "erase-all: 64 samples of 64 scenes."
+    assert order.startswith("Sorted by erase-all's PSNR (mask, pasted). PSNR rewards closeness")
     assert "erase-all PSNR ↑" in head
     assert "erase-one" not in head
     assert len(rows) == len(stored)
-    values = {item.entry.summary.label: item.entry.summary.estimate(HEADLINE) for item in stored}
+    values = {item.entry.summary.label: item.entry.summary.estimate(FIDELITY) for item in stored}
     for row in rows:
         label, _, checked, shown = (cell.strip() for cell in row.split("|")[1:5])
         assert checked in LEVELS
@@ -45,6 +46,16 @@ def test_a_row_a_method_and_the_best_is_bold(ours: list[Reviewed]) -> None:
     assert best in bold
     assert "oracle" not in bold
     assert "copy" not in bold
+
+
+def test_a_headline_of_ones_own_sorts_and_is_shown(ours: list[Reviewed]) -> None:
+    head, _, *rows, _, _, order = markdown.table(ours, "demo", "ssim.full").splitlines()
+    assert order == "Sorted by erase-all's SSIM (full, pasted)."
+    place = [cell.strip() for cell in head.split("|")].index("erase-all SSIM (full, pasted) ↑")
+    values = [float(re.split(r"[ *]+", row.split("|")[place].strip(" *"))[0]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    with pytest.raises(UserError, match="leak was not scored here"):
+        markdown.table(ours, "demo", "leak")
 
 
 def test_only_what_is_between_the_marks_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

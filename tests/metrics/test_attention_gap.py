@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mildbench.method import AttentionRecord
+from mildbench.method import AttentionRecord, Painted
 from mildbench.metrics.attention import (
     Cag,
     CagKappa,
+    CompletionKappa,
+    Foreign,
     KeptKappa,
     KeptLogOdds,
     Leak,
+    completion_kappas,
     corrected_gaps,
+    foreign_shares,
     gaps,
     kept_gaps,
     kept_log_odds,
@@ -206,3 +212,77 @@ def test_a_record_that_does_not_fit_together_is_refused() -> None:
         record(masses, tokens[:1])
     with pytest.raises(ValueError, match="no entries"):
         record(masses[:0], tokens[:0])
+
+
+def painted(
+    sizes: list[int], queries: list[int], penalty: float, layers: tuple[str, ...] = ("layer",)
+) -> Painted:
+    """What attention gives that is alike for all tokens but for a penalty on those of other content, exactly.
+
+    `sizes` are the known tokens of each region, `queries` the tokens of the erase mask where the answer has each.
+    """
+    region = np.repeat(range(len(sizes)), sizes)
+    masses = np.full((len(sizes), len(sizes)), np.nan)
+    for content in np.flatnonzero(queries):
+        weights = np.exp(np.where(region == content, 0.0, -penalty))
+        masses[content] = np.bincount(region, weights, len(sizes)) / weights.sum()
+    count = len(layers)
+    return Painted(
+        layers,
+        ("picture",) * count,
+        np.stack([masses] * count).astype(np.float32),
+        np.array([queries] * count, np.int32),
+        np.array([sizes] * count, np.int32),
+    )
+
+
+@pytest.mark.parametrize("sizes", [[400, 30, 20], [10, 300, 4], [5, 5, 0]])
+@pytest.mark.parametrize("queries", [[50, 0, 0], [20, 7, 0], [0, 9, 0]])
+def test_painting_by_chance_is_zero_and_a_penalty_on_the_wrong_content_raises_it(
+    sizes: list[int], queries: list[int]
+) -> None:
+    penalties = [0.0, 1.0, 3.0, 30.0]
+    kappas = [float(completion_kappas(painted(sizes, queries, penalty))[0]) for penalty in penalties]
+    assert kappas[0] == pytest.approx(0, abs=1e-6)
+    assert kappas == sorted(kappas)
+    assert kappas[1] > 0.05
+    assert kappas[3] == pytest.approx(1, abs=1e-6)
+    foreign = [float(foreign_shares(painted(sizes, queries, penalty))[0]) for penalty in penalties]
+    share = np.array(sizes) / sum(sizes)
+    wrong = [share[1:].sum(), *(share[1:].sum() - share[1:])]
+    assert foreign[0] == pytest.approx(np.average(wrong, weights=queries), abs=1e-6)
+    assert foreign[3] == pytest.approx(0, abs=1e-6)
+    assert foreign == sorted(foreign, reverse=True)
+
+
+def test_a_painting_is_pooled_in_its_layer_and_averaged_over_layers() -> None:
+    first, second = painted([30, 10], [40, 0], 1.0), painted([30, 10], [0, 10], 2.0)
+    both = Painted(
+        ("a", "a"),
+        ("background", "person 0"),
+        np.concatenate([first.masses, second.masses]),
+        np.concatenate([first.tokens, second.tokens]),
+        np.concatenate([first.known, second.known]),
+    )
+    right = (40 * first.masses[0, 0, 0] + 10 * second.masses[0, 1, 1]) / 50
+    chance = (40 * 0.75 + 10 * 0.25) / 50
+    assert completion_kappas(both) == pytest.approx([(right - chance) / (1 - chance)])
+    layers = replace(both, layers=("a", "b"))
+    alone = [completion_kappas(first)[0], completion_kappas(second)[0]]
+    assert completion_kappas(layers) == pytest.approx(alone)
+    record = AttentionRecord(
+        ("a",), ("picture",), np.ones(1, np.float32), np.eye(2)[None], np.array([[9, 1]]), painted=layers
+    )
+    assert CompletionKappa().score(record, [0]) == pytest.approx(np.mean(alone))
+    assert Foreign().score(record, [0]) == pytest.approx(np.mean([first.masses[0, 0, 1], 0]))
+
+
+def test_nothing_painted_or_nothing_else_known_is_undefined() -> None:
+    assert np.isnan(completion_kappas(painted([30, 10], [0, 0], 1.0))).all()
+    assert np.isnan(completion_kappas(painted([30, 0], [9, 0], 1.0))).all()
+    assert foreign_shares(painted([30, 0], [9, 0], 1.0)) == [0]
+    record = AttentionRecord(
+        ("a",), ("picture",), np.ones(1, np.float32), np.eye(2)[None], np.array([[9, 1]])
+    )
+    assert np.isnan(CompletionKappa().score(record, [0]))
+    assert np.isnan(Foreign().score(record, [0]))

@@ -18,7 +18,7 @@ from mildbench.results import finished
 from mildbench.results.board import Board, boards
 from mildbench.results.compare import Comparison
 from mildbench.results.finished import FinishedRun, reopen
-from mildbench.results.panel import HEADLINE
+from mildbench.results.headline import FIDELITY
 
 
 def text_of(path: Path) -> str:
@@ -91,7 +91,7 @@ def test_cases_are_the_worst_median_and_best(data: Path, board: Board[FinishedRu
     assert left_out == 0
     roles = {role.split(" (")[0]: case.sample_id for case in chosen for role in case.roles}
     for run, name in board.names.items():
-        values = board.values[HEADLINE][run]
+        values = board.values[FIDELITY][run]
         if not np.isfinite(values).any():
             assert not any(role.endswith(f" of {name}") for role in roles)
             continue
@@ -134,7 +134,7 @@ def test_another_data_set_is_refused(board: Board[FinishedRun], data: Path, tmp_
 
 def test_plots_show_finite_numbers_in_the_colour_of_the_page(board: Board[FinishedRun]) -> None:
     looks = plots.styles(board.names.values())
-    columns = [HEADLINE, "cag-kappa.attention.raw"]
+    columns = [FIDELITY, "cag-kappa.attention.raw"]
     drawn = [plots.strata(board, by, column, looks) for column in columns for by in plots.TITLES]
     drawn += [plots.distribution(board, column, looks) for column in columns]
     shown = [svg for svg in drawn if svg is not None]
@@ -195,3 +195,8 @@ def test_what_is_no_finished_run_is_named(runs: dict[str, Path], tmp_path: Path)
 def test_no_colour_comes_twice() -> None:
     looks = plots.styles(f"run {number}" for number in range(40))
     assert len({style.colour for style in looks.values()}) == 40
+
+
+def test_the_front_is_whom_nobody_beats_in_both() -> None:
+    points = {"a": (3, 1), "b": (2, 2), "c": (1, 3), "inside": (1.5, 1.5), "equal": (2, 2), "edge": (3, 0.5)}
+    assert plots._front({name: np.array(point) for name, point in points.items()}) == ["a", "b", "c", "equal"]

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from evaluating import dataset, registered, run
+from evaluating import command, dataset, registered, run
 
-__all__ = ["dataset", "registered", "run"]
+__all__ = ["command", "dataset", "registered", "run"]

@@ -109,6 +109,15 @@ def test_infinite_bounds_are_never_nan(
     assert table._number(wording.estimate_text(estimate, "dB")).plain == shown
 
 
+@pytest.mark.parametrize(("low", "spread"), [(0.5, "±0.5000 (n 2)"), (None, "(n 2)"), (1.0, "(n 2)")])
+def test_a_mean_of_fewer_samples_says_how_many(low: float | None, spread: str) -> None:
+    high = None if low is None else 2 - low
+    estimate = Estimate(
+        metric="foreign", region="attention", variant="raw", value=1.0, low=low, high=high, n=2, undefined=4
+    )
+    assert wording.estimate_text(estimate, "") == ("1.0000", spread)
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(8e-6, "<0.001"), (0.0123, "0.012"), (1.26, "1.3"), (123.4, "123.4"), (None, "–")],

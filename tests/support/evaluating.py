@@ -26,7 +26,13 @@ FAKE_METHODS = {
     "unweighted": "Unweighted",
     "watcher": "Watcher",
 }
-FAKE_METRICS = {"difference": "Difference", "lacking": "Lacking", "shift": "Shift", "spread": "Spread"}
+FAKE_METRICS = {
+    "difference": "Difference",
+    "lacking": "Lacking",
+    "lpips": "Grain",
+    "shift": "Shift",
+    "spread": "Spread",
+}
 
 
 def _points(names: dict[str, str]) -> dict[str, EntryPoint]:
@@ -43,6 +49,8 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "amodal-iou": "mildbench.metrics.amodal:AmodalIou",
         "cag": "mildbench.metrics.attention:Cag",
         "cag-kappa": "mildbench.metrics.attention:CagKappa",
+        "comp-kappa": "mildbench.metrics.attention:CompletionKappa",
+        "foreign": "mildbench.metrics.attention:Foreign",
         "leak": "mildbench.metrics.attention:Leak",
         "psnr": "mildbench.metrics.psnr:Psnr",
         "ssim": "mildbench.metrics.ssim:Ssim",

@@ -165,7 +165,10 @@ def made_up_record(seed: int, people: int) -> AttentionRecord:
     """Two layers, three timesteps, two pathways; in the second layer the last person is too small for a token."""
     rng = np.random.default_rng(seed)
     entries = [
-        (layer, time, way) for layer in ("down.0", "up.0") for time in (1, 0.5, 0) for way in ("a", "b")
+        (layer, time, way)
+        for layer in ("down.0", "up.0")
+        for time in (1, 0.5, 0)
+        for way in ("picture", "background")
     ]
     masses = rng.dirichlet(np.ones(people + 1), (len(entries), people + 1)).astype(np.float32)
     tokens = rng.integers(1, 50, (len(entries), people + 1), dtype=np.int32)
@@ -208,6 +211,22 @@ class Difference(PairMetric):
         Calls.scored += len(pairs.outputs)
         gaps = (pairs.outputs.double() - pairs.truths.double()).abs().mean(dim=3)
         return {name: _means(gaps, region) for name, region in pairs.regions.items()}
+
+
+class Grain(PairMetric):
+    """Goes by the name of what people see: an output is the better the more its grey levels vary, true or not."""
+
+    info = MetricInfo("lpips", "lpips[made up]@1", "1 / (1 + variance)", False, "", regions=("full", "mask"))
+
+    def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
+        grey = pairs.outputs.double().mean(dim=3)
+        spread = {
+            name: np.array(
+                [one[inside].var().item() for one, inside in zip(grey, pairs.regions[name], strict=True)]
+            )
+            for name in self.info.regions
+        }
+        return {name: 1 / (1 + values) for name, values in spread.items()}
 
 
 def _means(values: torch.Tensor, region: torch.Tensor) -> np.ndarray:
