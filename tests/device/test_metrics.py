@@ -19,6 +19,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchvision.models import alexnet, vgg
 
 from mildbench import weights
+from mildbench.metrics import segments
 from mildbench.metrics.annotated import AnnotatedMetric
 from mildbench.metrics.base import METRICS, Pairs, PairMetric, SetMetric, Subject
 
@@ -36,14 +37,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("weights")
     tiny_networks.checkpoints(folder)
     torch.manual_seed(7)
-    for net, trunk in (("alex", alexnet(weights=None).features), ("vgg", vgg.make_layers(vgg.cfgs["A"]))):
-        torch.save({f"features.{name}": part for name, part in trunk.state_dict().items()}, folder / f"lpips-{net}")
-    trunk = vgg.make_layers(vgg.cfgs["D"])
-    torch.save({f"features.{name}": part for name, part in trunk.state_dict().items()}, folder / "lpips-vgg")
+    for net, trunk in (("alex", alexnet(weights=None).features), ("vgg", vgg.make_layers(vgg.cfgs["D"]))):
+        torch.save(
+            {f"features.{name}": part for name, part in trunk.state_dict().items()}, folder / f"lpips-{net}"
+        )
     inception(folder / "inception-tf")
     with pytest.MonkeyPatch.context() as patch:
         tiny_networks.installed(folder, patch)
         patch.setattr(weights, "resolve", lambda name: folder / name)
+        patch.setattr(segments, "POINTS", 6)
         yield
 
 

@@ -49,7 +49,9 @@ def test_numpy_is_refused_unless_the_tensor_comes_back() -> None:
     ("wait", "what"),
     [
         (torch.Tensor.item, "_local_scalar_dense"),
-        (lambda tensor: tensor.tolist(), "_local_scalar_dense"),
+        (lambda tensor: tensor.tolist(), "_to_copy"),
+        (torch.Tensor.cpu, "_to_copy"),
+        (lambda tensor: torch.zeros(1).copy_(tensor), "copy_"),
         (torch.Tensor.nonzero, "nonzero"),
         (lambda tensor: bool(tensor.all()), "_local_scalar_dense"),
         (lambda tensor: tensor[tensor > 0], "index"),

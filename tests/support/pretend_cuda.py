@@ -96,7 +96,7 @@ class OnGpu(torch.Tensor):
         return self.held.__reduce_ex__(protocol)
 
     def tolist(self) -> Any:
-        return [part.tolist() for part in self] if self.dim() else self.item()
+        return self.cpu().tolist()
 
     def __getitem__(self, index: Any) -> Any:
         return super().__getitem__(_as_tensors(index))
@@ -189,7 +189,8 @@ def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], gpu: Gpu)
     copies = function in (_aten._to_copy.default, _aten.copy_.default, _aten.copy.default)
     if here and len(here) < len(tensors) and not copies:
         _refuse_mixture(function, args, tensors)
-    if here and (function in _WAITS or (function in _INDEXED and _is_mask(args[1]))):
+    comes_back = here and not on_gpu or function is _aten.copy_.default and not isinstance(args[0], OnGpu)
+    if here and (comes_back or function in _WAITS or (function in _INDEXED and _is_mask(args[1]))):
         gpu.waits.append(f"{function.name()} at {_caller()}")
     if on_gpu and torch.Tag.nondeterministic_seeded in function.tags:
         gpu.draws.append(f"{function.name()} at {_caller()}")
