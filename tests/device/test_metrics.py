@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from torchvision.models import alexnet, vgg
 from mildbench import weights
 from mildbench.metrics import segments
 from mildbench.metrics.annotated import AnnotatedMetric
-from mildbench.metrics.base import METRICS, Pairs, PairMetric, SetMetric, Subject
+from mildbench.metrics.base import METRICS, PairMetric, Pairs, SetMetric, Subject
 
 EXACT = {"psnr"}
 """Metrics whose scores are the same to the bit: sums of whole numbers."""
 TOLERANCE = 1e-4
-"""Relative and absolute, of the others: what verifying an entry allows. An H200's SSIM was within 1e-6."""
+"""Relative and absolute, of the others: what verifying an entry allows."""
 REPORTED = [name for name in METRICS.names() if not issubclass(METRICS.load(name), PairMetric | SetMetric)]
 """Metrics of what a method recorded, which is on the CPU."""
 

@@ -1,4 +1,4 @@
-"""Every trainer on a GPU: its loss, its gradients and what it saves are the CPU's; a run goes on where another device left it."""
+"""Every trainer on a GPU: a step and what it saves are the CPU's; a run goes on where another device left it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from mildbench.training.record import TrainingRecord, read_log
 from mildbench.training.settings import Execution, Settings
 from mildbench.training.trainer import TRAINERS, Trainer
 from mildbench.weights import load_state_dict
+
+pytestmark = pytest.mark.slow
 
 SIZE = 32
 LOSS, GRADIENT = 2e-3, 2e-2
@@ -198,5 +200,7 @@ def test_no_step_waits_for_the_gpu(
 @pytest.mark.usefixtures("real")
 def test_compiled_training_is_the_same(unbroken: Path, any_device: None, tmp_path: Path) -> None:
     trained(tmp_path / "run", "cuda", 6, compile=True)
-    losses, wanted = ([row["loss"] for row in read_log(f / "log.csv")[1:]] for f in (tmp_path / "run", unbroken))
+    losses, wanted = (
+        [row["loss"] for row in read_log(f / "log.csv")[1:]] for f in (tmp_path / "run", unbroken)
+    )
     np.testing.assert_allclose(losses, wanted, rtol=5 * LOSS)

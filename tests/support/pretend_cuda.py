@@ -189,7 +189,7 @@ def _run(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], gpu: Gpu)
     copies = function in (_aten._to_copy.default, _aten.copy_.default, _aten.copy.default)
     if here and len(here) < len(tensors) and not copies:
         _refuse_mixture(function, args, tensors)
-    comes_back = here and not on_gpu or function is _aten.copy_.default and not isinstance(args[0], OnGpu)
+    comes_back = (here and not on_gpu) or (function is _aten.copy_.default and not isinstance(args[0], OnGpu))
     if here and (comes_back or function in _WAITS or (function in _INDEXED and _is_mask(args[1]))):
         gpu.waits.append(f"{function.name()} at {_caller()}")
     if on_gpu and torch.Tag.nondeterministic_seeded in function.tags:
@@ -220,9 +220,7 @@ def _is_mask(indices: Any) -> bool:
     return any(index.dtype in (torch.bool, torch.uint8) for index in _tensors(indices))
 
 
-def _written(
-    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], place: int, result: Any
-) -> Any:
+def _written(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], place: int, result: Any) -> Any:
     """What an operation returns that writes into its argument: the argument itself."""
     if not function._schema.returns:
         return None
@@ -267,7 +265,12 @@ def _tensor(real: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """`torch.tensor`, which writes into memory without an operation that could be seen."""
 
     def tensor(
-        data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+        data: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
     ) -> torch.Tensor:
         made = real(data, dtype=dtype)
         made = made if device is None else made.to(device)
