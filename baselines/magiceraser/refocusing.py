@@ -35,7 +35,7 @@ class Regions(RegionMaps):
         self._erased: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def erased(self, tokens: int) -> tuple[torch.Tensor, ...]:
-        """Of each pathway int64[E]: the tokens, of N, any part of which is erased. A GPU is waited for the first time."""
+        """Of each pathway int64[E]: the tokens, of N, any part of which is erased. Waits once."""
         if tokens not in self._erased:
             there = self.at(tokens)[..., ERASED] != 0
             rows = there.nonzero()[:, 1]

@@ -36,8 +36,8 @@ LEVELS = {"float32": (3, 0.2), "bfloat16": (64, 4.0), "float16": (16, 1.0)}
 """Precision -> by how many of 255 a picture may differ from the CPU's in float32: at most, and on average.
 
 On an H200 with torch 2.11 the shipped lama, sd-inpaint, magiceraser and mild differed in float32 by 2 at most and 0.052
-on average, over four embedded samples; convolutions may round to TF32 there. The half precisions have not been compared on
-a GPU: theirs is what the CPU's own rounding comes to, with room.
+on average, over four embedded samples; convolutions may round to TF32 there. The half precisions have not been compared
+on a GPU: theirs is what the CPU's own rounding comes to, with room.
 """
 PRECISIONS = list(LEVELS) if torch.cuda.is_available() else ["bfloat16"]
 TOGETHER = 8 if torch.cuda.is_available() else 2
