@@ -5,7 +5,7 @@ CONTROLS := --method copy --method oracle --method telea --method navier-stokes 
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method deocclusion --method mild
 
-.PHONY: demo test setup entries table clean
+.PHONY: demo test gpu setup entries table clean
 
 demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
@@ -17,6 +17,10 @@ test: $(READY)  ## lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile # a thread a worker: more would wait for each other
+
+gpu: $(READY)  ## compare the machine's GPU with its CPU; make test does it with a pretend one
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: no GPU that torch can use")'
+	$(BIN)/pytest tests/device tests/benchmarks
 
 setup: $(READY)  ## the virtual environment, with all that demo and test need
 

@@ -114,18 +114,32 @@ def rerun(stored: Stored, dataset: TripletSource, *, device: str, today: datetim
     summary = stored.entry.summary
     if "names" in summary.method.capabilities:
         raise UserError("its pictures were made elsewhere: there is no method to run, use --predictions DIR")
-    spec = MethodSpec(summary.method.name, dict(summary.method.options))
+    device = resolve_device(device)
+    spec = as_it_ran(summary, device)
     corruption = Corruption.parse(summary.config.corruption)
     findings = Findings()
-    device = resolve_device(device)
     again = _evaluate(stored, spec, corruption, dataset, device)
     findings.differences += disagreements(
         "the method is another here:", again.summary.config.model_dump(), summary.config.model_dump()
     )
     findings.differences += disagreements(
-        "method:", again.summary.method.model_dump(), summary.method.model_dump()
+        "method:",
+        again.summary.method.model_dump(),
+        summary.method.model_copy(update={"options": spec.options}).model_dump(),
     )
     return _compared(findings, stored, again, "rerun", set(), device, today)
+
+
+def as_it_ran(summary: RunSummary, device: str) -> MethodSpec:
+    """The method with its options, and with the precision that it computed in where this device's usual one is another.
+
+    Raises `UserError` for a method that cannot be had here.
+    """
+    spec = MethodSpec(summary.method.name, dict(summary.method.options))
+    dtype = summary.config.dtype
+    if dtype is not None and spec.create(device).dtype != dtype:
+        spec.options["dtype"] = dtype
+    return spec
 
 
 def record(reviewed: Reviewed, verification: Verification | None) -> None:

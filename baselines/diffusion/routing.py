@@ -37,10 +37,11 @@ class RoutedLinear(nn.Module):
         super().__init__()
         self.base = base
         self._route = route
-        like = base.weight
-        self.down = nn.Parameter(torch.empty(adapters, rank, base.in_features, device=like.device))
-        self.up = nn.Parameter(torch.zeros(adapters, base.out_features, rank, device=like.device))
-        nn.init.normal_(self.down, std=1 / rank)
+        device = base.weight.device
+        # Drawn on the CPU, so that fresh adapters are the same on every device.
+        down = nn.init.normal_(torch.empty(adapters, rank, base.in_features), std=1 / rank)
+        self.down = nn.Parameter(down.to(device))
+        self.up = nn.Parameter(torch.zeros(adapters, base.out_features, rank, device=device))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float[B, N, in] -> float[B, N, out]; B is a multiple of the route's length."""

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 
 from baselines import shipped
-from baselines.diffusion.attention import RegionMaps
 from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.parts import seeded
 from baselines.diffusion.sampler import Settings
 from baselines.magiceraser.prompt import FIRST, WORD, PromptTuning, describe, in_words
-from baselines.magiceraser.refocusing import FORMS, Form, Refocusing
+from baselines.magiceraser.refocusing import FORMS, Form, Refocusing, Regions
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
 from mildbench.regions import paste
@@ -192,7 +191,7 @@ class MagicEraser(DiffusionMethod):
             alike = _survivors(batch, sample) & ~erased
             maps.append(np.stack([canvas.coverage(part) for part in (~(erased | alike), erased, alike)]))
         height, width = (side // self.backbone.factor for side in canvas.padded)
-        regions = RegionMaps(torch.from_numpy(np.stack(maps)).to(self.device), (height, width))
+        regions = Regions(torch.from_numpy(np.stack(maps)).to(self.device), (height, width))
         return Refocusing(form, regions, self.window)
 
 

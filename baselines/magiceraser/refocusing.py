@@ -27,12 +27,28 @@ QUERIES = 256
 """Rows of explicit attention maps that are in memory at a time."""
 
 
+class Regions(RegionMaps):
+    """The three regions, and which tokens are of the erased one: looked up once a resolution."""
+
+    def __init__(self, maps: torch.Tensor, latent_size: tuple[int, int]) -> None:
+        super().__init__(maps, latent_size)
+        self._erased: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def erased(self, tokens: int) -> tuple[torch.Tensor, ...]:
+        """Of each pathway int64[E]: the tokens, of N, any part of which is erased. Waits once."""
+        if tokens not in self._erased:
+            there = self.at(tokens)[..., ERASED] != 0
+            rows = there.nonzero()[:, 1]
+            self._erased[tokens] = rows.split(there.sum(1).tolist())
+        return self._erased[tokens]
+
+
 def constant(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     labels: torch.Tensor | None,
-    maps: torch.Tensor,
+    regions: Regions,
     amounts: torch.Tensor,
 ) -> Attended:
     """M is the same for all pairs of tokens of two regions: a region bias, at flash cost.
@@ -40,11 +56,12 @@ def constant(
     Args:
         query, key, value: float[B, heads, N, D].
         labels: as in `baselines.diffusion.attention.attend`, and so is what is returned.
-        maps: float[B, N, 3], how much of each token is of each region.
+        regions: of the B pathways.
         amounts: float32[B], by how much logits are raised and lowered; 0 does nothing.
     """
     weights = torch.zeros(len(amounts), len(SIGNS), len(SIGNS))
     weights[:, ERASED] = amounts[:, None] * torch.tensor(SIGNS)
+    maps = regions.at(query.shape[2])
     return attend(query, key, value, maps=maps, weights=weights.to(query.device), labels=labels)
 
 
@@ -53,7 +70,7 @@ def densediffusion(
     key: torch.Tensor,
     value: torch.Tensor,
     labels: torch.Tensor | None,
-    maps: torch.Tensor,
+    regions: Regions,
     amounts: torch.Tensor,
 ) -> Attended:
     """M moves a logit part of its distance to the row's largest (raised) or smallest (lowered).
@@ -65,14 +82,15 @@ def densediffusion(
     """
     out, masses = attend(query, key, value, labels=labels)
     signs = torch.tensor(SIGNS, device=query.device)
+    maps, tokens = regions.at(query.shape[2]), regions.erased(query.shape[2])
     for pathway, amount in enumerate(amounts.tolist()):
         if not amount:
             continue
-        regions, keys, values = (part[pathway].float() for part in (maps, key, value))
-        raised, lowered = regions @ signs.clamp(min=0), regions @ -signs.clamp(max=0)
-        erased = regions[:, ERASED]
+        shares, keys, values = (part[pathway].float() for part in (maps, key, value))
+        raised, lowered = shares @ signs.clamp(min=0), shares @ -signs.clamp(max=0)
+        erased = shares[:, ERASED]
         parts = amount * (1 - erased.mean()) * erased
-        for rows in erased.nonzero()[:, 0].split(QUERIES):
+        for rows in tokens[pathway].split(QUERIES):
             logits = query[pathway, :, rows].float() @ keys.mT * query.shape[-1] ** -0.5
             up = raised * (logits.amax(-1, keepdim=True) - logits)
             down = lowered * (logits - logits.amin(-1, keepdim=True))
@@ -102,7 +120,7 @@ class Refocusing:
     """A `Modulation` that refocuses from t = 1 down to `window`, and does nothing afterwards."""
 
     form: Form
-    regions: RegionMaps
+    regions: Regions
     """Of each pathway: background, erased and look-alike, in this order; any of them may be empty."""
     window: float
     """The last time, 0 to 1."""
@@ -120,4 +138,4 @@ class Refocusing:
         amounts = self.form.amounts(time) * (time >= self.window)
         if not amounts.any():
             return attend(query, key, value, labels=labels)
-        return self.form.attend(query, key, value, labels, self.regions.at(query.shape[2]), amounts)
+        return self.form.attend(query, key, value, labels, self.regions, amounts)

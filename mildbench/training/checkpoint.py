@@ -59,8 +59,12 @@ def found(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
-def read_newest(folder: Path, device: torch.device) -> Checkpoint | None:
-    """The newest checkpoint, or None; raises `UserError` for one that is damaged. Runs no code of the file."""
+def read_newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint, on the CPU, or None; raises `UserError` for one that is damaged. Runs no code of the file.
+
+    `load_state_dict` moves an optimiser's averages to their parameters and leaves its counts of steps where they are:
+    on a GPU, every step would wait for them.
+    """
     for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         shutil.rmtree(leftover)
     paths = found(folder)
@@ -68,7 +72,7 @@ def read_newest(folder: Path, device: torch.device) -> Checkpoint | None:
         return None
     newest = paths[-1]
     try:
-        optimiser = torch.load(newest / "optimiser.pt", map_location=device, weights_only=True)
+        optimiser = torch.load(newest / "optimiser.pt", map_location="cpu", weights_only=True)
         model, average = (load_state_dict(newest / f"{name}.safetensors") for name in ("model", "average"))
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, UserError) as error:
         reason = str(error).partition("\n")[0]

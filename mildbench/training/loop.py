@@ -179,7 +179,7 @@ class _Run:
         self._skipped: list[str] = []
 
     def _resume(self) -> int:
-        newest = checkpoint.read_newest(self.out / "checkpoints", self.device)
+        newest = checkpoint.read_newest(self.out / "checkpoints")
         if newest is None:
             return 0
         if newest.model.keys() != self.live.keys():

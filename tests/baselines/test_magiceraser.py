@@ -12,7 +12,6 @@ from people import crowd
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from baselines.diffusion.architectures import TINY, byte_tokenizer, random_models
-from baselines.diffusion.attention import RegionMaps
 from baselines.diffusion.backbone import Backbone, load_backbone
 from baselines.diffusion.parts import seeded
 from baselines.diffusion.sampler import predict
@@ -28,6 +27,7 @@ from baselines.magiceraser.refocusing import (
     LOOK_ALIKE,
     SHARE,
     Refocusing,
+    Regions,
 )
 from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec, collate
@@ -68,7 +68,7 @@ def _refocus(
     form: str, time: torch.Tensor, *tensors: torch.Tensor, labelled: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     query, key, value, maps = tensors
-    refocusing = Refocusing(FORMS[form], RegionMaps(maps, (SIDE, SIDE)), window=0.7)
+    refocusing = Refocusing(FORMS[form], Regions(maps, (SIDE, SIDE)), window=0.7)
     labels = _labels(maps) if labelled else None
     with torch.no_grad():
         return refocusing.attend("layer", time, query, key, value, labels)

@@ -5,6 +5,11 @@ python tests/benchmarks/attention.py [--tokens 4096] [--heads 8] [--width 40] [-
 
 Aims, as ratios to plain attention in the same run: recording at most 1.15, a bias at most 1.15; explicit maps
 several times slower, with memory that grows with the square of the tokens, where ours grows with the tokens.
+
+On an H200 (torch 2.11.0+cu130; 16384 tokens, bfloat16; the machine's processors were busy too), times plain:
+recording 1.02, a bias 1.04, both 1.04, explicit maps 10.3 as medians of 5; as the fastest of 5, which shows the GPU's
+work alone, 1.39, 1.62, 1.57 and 11.9: the aims are missed there. Peak memory: 5 MiB plain, 24 MiB with either or both,
+2.1 GiB explicit at 8192 tokens; twice that, and four times the explicit maps', at 16384.
 """
 
 from __future__ import annotations

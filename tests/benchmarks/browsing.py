@@ -8,6 +8,7 @@ is the user's own, with FIFTYONE_DATABASE_URI if that is set.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -52,14 +53,17 @@ def make_runs(data: Path, out: Path, methods: int) -> Path:
 
 
 def main() -> None:
-    own, _, options = " ".join(sys.argv[1:]).partition("--")
-    path, *number = own.split()
-    dataset = Dataset.open(Path(path))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="a built data set")
+    parser.add_argument("methods", type=int, nargs="?", default=5)
+    parser.add_argument("browse", nargs="*", metavar="-- OPTIONS", help="of `mildbench browse`")
+    options = parser.parse_args()
+    dataset = Dataset.open(options.data)
     with tempfile.TemporaryDirectory(dir=dataset.root.parent) as out:
         # In a process of its own: a child's peak memory counts that of the process it was forked from.
         with get_context("spawn").Pool(1) as pool:
-            folder = pool.apply(make_runs, (dataset.root, Path(out), int(number[0]) if number else 5))
-        command = [sys.executable, "-m", "mildbench", "browse", str(folder), "--no-launch", *options.split()]
+            folder = pool.apply(make_runs, (dataset.root, Path(out), options.methods))
+        command = [sys.executable, "-m", "mildbench", "browse", str(folder), "--no-launch", *options.browse]
         for what in ("first", "again"):
             start = time.perf_counter()
             process = subprocess.Popen(command)

@@ -6,6 +6,10 @@
 
 All weights are random. Times on a CPU are processor time of one thread, so that other work on the machine counts
 for little. Ratios are medians over rounds, each of which times everything in turn.
+
+On an H200 (torch 2.11.0+cu130, bfloat16; `random:tiny`, 256 px, three people, 2 steps, 2 rounds): a whole call of MILD
+took 2.02 times SD inpainting of four pictures; four UNet calls with adapters switched 3.27 times the one batch; the
+peak was 0.16 GiB on the GPU.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ Pictures are 384 px wide, as large as the report shows any, and grainy, which co
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -31,9 +32,13 @@ METHODS = [f"noise:strength={strength}" for strength in (4, 8, 16, 32, 64)]
 
 
 def main() -> None:
-    count = int(sys.argv[1])
-    if len(sys.argv) > 2:
-        report(count, Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("count", type=int, help="samples")
+    parser.add_argument("runs", type=Path, nargs="?", help="their folder; without it they are made first")
+    options = parser.parse_args()
+    count = options.count
+    if options.runs is not None:
+        report(count, options.runs)
         return
     with TemporaryDirectory() as scratch:
         specs = [MethodSpec.parse(text) for text in METHODS]

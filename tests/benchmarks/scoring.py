@@ -37,10 +37,10 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def ours(pairs: Pairs, device: str) -> dict[str, np.ndarray]:
-    """PSNR and SSIM of every region; the scores come back to the CPU, so a GPU has finished."""
+def ours(pairs: Pairs) -> dict[str, np.ndarray]:
+    """PSNR and SSIM of every region, where the pairs are; scores come back to the CPU, so a GPU has finished."""
     scores = {}
-    for metric in (Psnr(device), Ssim(device)):
+    for metric in (Psnr(), Ssim()):
         scores |= {f"{metric.info.name}.{name}": values for name, values in metric.score(pairs).items()}
     return scores
 
@@ -84,7 +84,7 @@ def main() -> None:
     def per_pair(work: Callable[[], object]) -> float:
         return seconds(work, options.repeats) / options.batch
 
-    mine = per_pair(lambda: ours(pairs, "cpu"))
+    mine = per_pair(lambda: ours(pairs))
     print(f"  mildbench (full, mask, outside, ring, overlap)  {mine:.5f}")
     for name, work in (
         ("scikit-image (full)", lambda: scikit_image(outputs, truths)),
@@ -99,8 +99,8 @@ def main() -> None:
             pairs.truths.to(options.device),
             {name: region.to(options.device) for name, region in pairs.regions.items()},
         )
-        fast = per_pair(lambda: ours(there, options.device))
-        here, away = ours(pairs, "cpu"), ours(there, options.device)
+        fast = per_pair(lambda: ours(there))
+        here, away = ours(pairs), ours(there)
         apart = max(np.nanmax(np.abs(here[name] - away[name])) for name in here)
         speed = f"{1 / fast:.0f} pairs/s, {mine / fast:.1f} times the CPU"
         print(f"  {options.device}: {speed}; scores within {apart:.1e}")

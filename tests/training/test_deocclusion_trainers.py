@@ -80,7 +80,7 @@ def test_the_decoder_learns_and_the_method_reads_both_stages(run: Run, tmp_path:
     assert rows[-1]["val_visible"] < 0.9 * rows[0]["val_visible"]
     assert read_rgb(tmp_path / "run/panels/00000010.png").shape == (2 * 68, 3 * 68, 3)
 
-    newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
+    newest = checkpoint.read_newest(tmp_path / "run/checkpoints")
     assert newest is not None
     assert {name.partition(".")[0] for name in newest.model} == {"decoder_skips"}
     vae = load_backbone("random:tiny", "cpu", torch.float32).vae

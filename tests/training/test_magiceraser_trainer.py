@@ -33,7 +33,7 @@ def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_pat
     assert rows[-1]["val_loss"] < 0.98 * rows[0]["val_loss"]  # of the same noise
     assert read_rgb(tmp_path / "run/panels/00000010.png").shape == (2 * 68, 4 * 68, 3)
 
-    newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
+    newest = checkpoint.read_newest(tmp_path / "run/checkpoints")
     assert newest is not None
     names = set(newest.model)
     assert {name for name in names if name.startswith("word")} == {"word.vectors.0"}

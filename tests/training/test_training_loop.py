@@ -37,7 +37,7 @@ def assert_equal(one: Path, other: Path) -> None:
     first, second = exported(one), exported(other)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    states = [checkpoint.read_newest(run / "checkpoints", torch.device("cpu")) for run in (one, other)]
+    states = [checkpoint.read_newest(run / "checkpoints") for run in (one, other)]
     assert states[0] is not None
     assert states[1] is not None
     assert all(torch.equal(states[0].model[name], states[1].model[name]) for name in states[0].model)
@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_a_number_stops(run: Run, tmp_path: Path, step: int) 
     kept = "the last checkpoint, of step 4, is whole" if step > 4 else "no checkpoint yet"
     with pytest.raises(UserError, match=f"loss is nan at step {step}: {kept}"):
         run(LinearTrainer(step, lambda: float("nan")))
-    newest = checkpoint.read_newest(tmp_path / "run/checkpoints", torch.device("cpu"))
+    newest = checkpoint.read_newest(tmp_path / "run/checkpoints")
     assert (newest is None) == (step < 4)
     if newest is not None:
         assert all(torch.isfinite(tensor).all() for tensor in newest.model.values())
@@ -224,7 +224,7 @@ def test_what_a_run_leaves(unbroken: Path) -> None:
 
 
 def test_averaged_weights_are_shipped_and_trained_ones_continue(unbroken: Path) -> None:
-    newest = checkpoint.read_newest(unbroken / "checkpoints", torch.device("cpu"))
+    newest = checkpoint.read_newest(unbroken / "checkpoints")
     assert newest is not None
     weights = exported(unbroken)
     assert all(torch.equal(weights[name], newest.average[name]) for name in weights)

@@ -109,7 +109,8 @@ class VaeTrainer(Trainer):
 
     def save(self, folder: Path) -> None:
         """diffusers' format, in half precision, with the measured scaling factor."""
-        vae: Any = copy.deepcopy(self.vae).half()
+        vae: Any = copy.deepcopy(self.vae)
+        nn.Module.to(vae, "cpu", torch.float16)  # diffusers' own `to` warns without a reason
         vae.register_to_config(scaling_factor=1 / float(self.variance.value.sqrt()))
         vae.save_pretrained(folder)
 
