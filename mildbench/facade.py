@@ -152,6 +152,7 @@ def evaluate(
     predictions: Sequence[Path | str] = (),
     backbone: str | None = None,
     metrics: str | Sequence[str] = (),
+    headline: str | None = None,
     device: str = "auto",
     batch_size: int = 4,
     limit: int | None = None,
@@ -174,6 +175,7 @@ def evaluate(
         predictions: folders of pictures made elsewhere, `<sample id>.png`, each scored as a method.
         backbone: checkpoint for every method that has such an option.
         metrics: none means as `mb.metrics` says under `unasked`.
+        headline: what to rank by, NAME[.REGION[.VARIANT]]; None for what people see where it was scored, else PSNR.
         device: auto, cpu, cuda or cuda:N.
         batch_size: pictures at a time; never changes a result.
         limit: only so many samples, spread over the scenes.
@@ -207,6 +209,7 @@ def evaluate(
         specs,
         out=Path(out),
         metrics=_texts(metrics),
+        headline=headline,
         device=device,
         batch_size=batch_size,
         limit=limit,

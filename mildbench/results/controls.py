@@ -36,7 +36,7 @@ class Rewarded:
 def rewarded(board: Board[Any]) -> list[Rewarded]:
     """A row for each metric that has a value for two controls or more."""
     controls = {summary.run: summary for summary in board.summaries if summary.control}
-    rows = []
+    rows: list[tuple[str, str, str, dict[str, Rank]]] = []
     for column in one_a_metric(board.columns):
         compared = board.comparisons[column]
         runs = [
@@ -46,12 +46,13 @@ def rewarded(board: Board[Any]) -> list[Rewarded]:
             and (found := summary.estimate(column)) is not None
             and found.value is not None
         ]
-        rows.append((*column.split("."), compared.ranks_among(runs)))
+        name, region, variant = column.split(".")
+        rows.append((name, region, variant, compared.ranks_among(runs)))
     for name, variant in board.sets:
         values = {
-            run: found.value
+            run: over.value
             for run, summary in controls.items()
-            if (found := summary.of_set(name, variant)) is not None and found.value is not None
+            if (over := summary.of_set(name, variant)) is not None and over.value is not None
         }
         better = board.metrics[name].higher_is_better
         rows.append((name, "full", variant, ranks_of_values(values, higher_is_better=better)))
