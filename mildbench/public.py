@@ -27,9 +27,9 @@ class Role:
     patterns: tuple[str, ...] = ("*",)
 
 
-@dataclass(frozen=True)
-class PublicSet:
-    """One public set."""
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is known of a public set, whatever is in it."""
 
     name: str
     title: str
@@ -39,10 +39,25 @@ class PublicSet:
     citation: str
     verified: str
     """What the layout was held against."""
-    find: Callable[[PublicSet, Path, Path | None], Found]
-    """Its samples in a folder; the last argument is a folder of truths or masks that the user gives, or None."""
     layout: str
     """The layout in words, for listings."""
+    notes: tuple[str, ...] = ()
+    """Told at every import."""
+
+    @property
+    def about(self) -> About:
+        """For the data set's description and card."""
+        from mildbench.dataset.pairs import About
+
+        return About(self.name, self.licence, self.summary, self.citation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicSet(Published):
+    """One public set of pairs: inputs, masks and true answers."""
+
+    find: Callable[[PublicSet, Path, Path | None], Found]
+    """Its samples in a folder; the last argument is a folder of truths or masks that the user gives, or None."""
     images: Role = Role("")
     masks: Role = Role("")
     truth: Role = Role("")
@@ -55,15 +70,6 @@ class PublicSet:
     """Masks mark what stays."""
     takes: str | None = None
     """What the option of the set's own is: `truth` or `masks`."""
-    notes: tuple[str, ...] = ()
-    """Told at every import."""
-
-    @property
-    def about(self) -> About:
-        """For the data set's description and card."""
-        from mildbench.dataset.pairs import About
-
-        return About(self.name, self.licence, self.summary, self.citation)
 
 
 def _in_folders(known: PublicSet, root: Path, given: Path | None) -> Found:
@@ -233,6 +239,19 @@ _SETS = (
     ),
 )
 PUBLIC = {known.name: known for known in _SETS}
+COCOA = Published(
+    name="cocoa",
+    title="COCO amodal (COCOA)",
+    summary="COCOA: COCO photos in which annotators drew everything whole, also where it is hidden, in depth order.",
+    licence=f"annotations: {NOT_STATED}; photos each under its own Flickr licence",
+    citation="Zhu, Tian, Metaxas, Dollár: Semantic Amodal Segmentation. CVPR 2017.",
+    verified="the authors' published API and public loaders of the annotation files; not the data",
+    layout="COCO_amodal_SPLIT.json, itself or in annotations/, beside COCO's folder of that split, such as val2014/",
+    notes=(
+        "the colours of what is hidden are unknown: evaluate with --task deocclude, masks alone are scored",
+    ),
+)
+"""Whole people instead of true pictures (`mildbench.dataset.amodal`)."""
 
 
 def public_set(name: str) -> PublicSet:

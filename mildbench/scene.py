@@ -189,7 +189,7 @@ class Triplet:
     mask: np.ndarray
     """bool[H, W]: what to erase. Outside it, `image` and `truth` are equal in a lossless synthetic split."""
     truth: np.ndarray
-    """uint8[H, W, 3]."""
+    """uint8[H, W, 3]; see `truth_known`."""
     people: People | None = None
     targets: tuple[int, ...] = ()
     """Indices into `people` of those to erase."""
@@ -204,6 +204,9 @@ class Triplet:
     """bool[H, W]: the mask that a method is shown, where that is another than `mask`: see `mildbench.marking`."""
     background_tag: str | None = None
     """The category of background that covers most of what lies around `mask`; None where nobody has said it."""
+    truth_known: bool = True
+    """False in a photo of which nobody knows what lies behind whom it shows: then `truth` is `image`, and nothing but
+    the masks of completed people can be held against the truth."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Strata: scenario family, visible ratio and the like; JSON values."""
 

@@ -111,8 +111,8 @@ def measure(dataset: Dataset, annotations: Annotations, advance: Advance) -> Qua
 
 
 def require_truth(dataset: Dataset) -> None:
-    """Raise `UserError` for imported pairs, which have no truth about people."""
-    if dataset.info.source == "pairs":
+    """Raise `UserError` for imported data, which have no truth about pose and parsing."""
+    if dataset.info.source != "scenes":
         raise UserError(
             f"people are unknown in {dataset.root}: only a data set of scenes has a truth to compare with"
         )

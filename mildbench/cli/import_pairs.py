@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mildbench.errors import UserError
-from mildbench.public import PUBLIC, PublicSet
+from mildbench.public import COCOA, PUBLIC, PublicSet
 
 if TYPE_CHECKING:
     from mildbench.dataset.pairs import About, Found
+    from mildbench.dataset.schema import DatasetInfo
 
 app = typer.Typer(
     help="Make a data set of pictures that others have made: a public set by its name, or any as pairs.",
@@ -84,9 +85,6 @@ def pairs(
 
 
 def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_empty: bool) -> None:
-    from rich.console import Console
-
-    from mildbench.dataset.card import import_remarks
     from mildbench.dataset.pairs import import_pairs
     from mildbench.progress import tracking
 
@@ -97,9 +95,17 @@ def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_
     target = out or Path("data") / about.name
     with tracking("pairs", len(found.pairs), show=True) as advance:
         info = import_pairs(found, target, about, invert=invert, skip_empty=skip_empty, advance=advance)
+    _tell(target, info, "pairs")
+
+
+def _tell(target: Path, info: DatasetInfo, what: str) -> None:
+    from rich.console import Console
+
+    from mildbench.dataset.card import import_remarks
+
     console = Console()
     lines = [
-        f"{target}: {sum(info.samples.values())} pairs",
+        f"{target}: {sum(info.samples.values())} {what}",
         *import_remarks(info),
         f"fingerprint {info.fingerprint[:12]}",
     ]
@@ -131,3 +137,19 @@ def _command(known: PublicSet) -> Callable[..., None]:
 
 for _known in PUBLIC.values():
     app.command(_known.name, help=f"{_known.summary} Layout: {_known.layout}.")(_command(_known))
+
+
+@app.command(COCOA.name, help=f"{COCOA.summary} Layout: {COCOA.layout}.")
+def cocoa(
+    folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
+    out: Out = None,
+) -> None:
+    from mildbench.dataset.amodal import import_amodal
+    from mildbench.dataset.cocoa import find_photos
+    from mildbench.progress import tracking
+
+    found = find_photos(folder)
+    target = out or Path("data") / COCOA.name
+    with tracking("photos", len(found.photos), show=True) as advance:
+        info = import_amodal(found, target, COCOA.about, COCOA.notes, advance=advance)
+    _tell(target, info, "photos")

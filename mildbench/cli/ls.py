@@ -110,9 +110,9 @@ def _sources() -> Rows:
 
 
 def _imports() -> Rows:
-    from mildbench.public import PUBLIC
+    from mildbench.public import COCOA, PUBLIC
 
-    found = [(known.name, known.summary, known.layout, known.verified) for known in PUBLIC.values()]
+    found = [(known.name, known.summary, known.layout, known.verified) for known in (*PUBLIC.values(), COCOA)]
     return [("import", "what it is", "layout", "layout held against"), *found]
 
 

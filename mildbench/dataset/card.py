@@ -80,6 +80,12 @@ def _origin(info: DatasetInfo) -> str:
             f"Imported by mildbench {info.mildbench_version}: inputs, masks and true answers made by others. Who is "
             "in the pictures is unknown, so only the task erase-all can be asked."
         )
+    if info.source == "amodal":
+        return (
+            f"Imported by mildbench {info.mildbench_version}: photos in which others drew people whole, also where "
+            "they are hidden, and said who is in front. The colours of what is hidden are unknown, so only the task "
+            "deocclude can be asked, and only masks are scored."
+        )
     return (
         f"Made by mildbench {info.mildbench_version}, seed {info.seed}, {info.size} x {info.size} pixels. Every "
         "person was pasted as a layer, so the picture without any subset of them is known exactly."
@@ -133,7 +139,7 @@ def _filtered(source: SourceInfo) -> dict[str, int]:
 
 
 def _sharing(info: DatasetInfo) -> str:
-    if info.source == "pairs":
+    if info.source != "scenes":
         return "The pictures stay under the terms of those who made them."
     return f"No source picture is used in two splits. The licence of each cut-out is in `{SAMPLES}`."
 
@@ -144,7 +150,7 @@ def _files(info: DatasetInfo) -> str:
         if info.format == "webdataset"
         else "the folders of the splits hold the pictures"
     )
-    annotations = "; `annotations/` holds COCO keypoint files" if info.source == "scenes" else ""
+    annotations = "; `annotations/` holds COCO keypoint files" if info.source != "pairs" else ""
     return (
         f"`{SAMPLES}` has one row a sample, with the names of its files; {what}{annotations}; `{CHECKSUMS}` can be "
         "checked with `sha256sum -c`; `croissant.json` describes the files to machines. The contents, however they "

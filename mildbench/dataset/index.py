@@ -45,7 +45,7 @@ class IndexWriter:
     def __init__(self, root: Path, description: dict[str, Any], splits: Iterable[str]) -> None:
         self._root = root
         self._description = description
-        self._scenes = description["source"] == "scenes"
+        self._scenes = description["source"] != "pairs"
         self._samples = dict.fromkeys(splits, 0)
         self._people = dict.fromkeys(self._samples if self._scenes else (), 0)
         self._rows: list[dict[str, Any]] = []

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 EVERYBODY = "erase-all"
 """The task that a data set answers by itself, as a sequence."""
+COMPLETE = "deocclude"
+"""The one that imported photos with whole people answer."""
+PERSON = "person"
+"""The category of people, in a row of `samples.parquet`."""
 _GROUPS = 8
 """Row groups of `samples.parquet` that are kept decoded."""
 
@@ -70,7 +74,8 @@ class Dataset:
         """Open a data set's folder; raises `UserError` when it is missing, unfinished or of another version."""
         root = Path(path)
         info = read_info(root)
-        return Dataset(root, info) if info.source == "scenes" else PairDataset(root, info)
+        kinds = {"scenes": Dataset, "pairs": PairDataset, "amodal": AmodalDataset}
+        return kinds[info.source](root, info)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dataset.open, (self.root,)
@@ -314,6 +319,41 @@ class PairDataset(Dataset):
             f"data set {self.root}: people are unknown in an imported data set: {what} needs them; "
             "use --task erase-all, or build scenes with mildbench build-dataset"
         )
+
+
+class AmodalDataset(Dataset):
+    """Imported photos whose people are known whole, but for the colours of what is hidden.
+
+    Only tasks in which somebody is completed can be asked, and only of people, never of the things in front of them. As
+    a sequence it holds the triplets of `deocclude`.
+    """
+
+    def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:
+        return replace(super().triplet(task, triplet_id, mask), truth_known=False)
+
+    @cached_property
+    def _everybody(self) -> Triplets:
+        return self.triplets(COMPLETE)
+
+    def _answers(self, task: Task) -> bool:
+        return task.completes
+
+    def _asked(self, name: str) -> Task:
+        task = super()._asked(name)
+        if not self._answers(task):
+            raise UserError(
+                f"data set {self.root}: what lies behind people is unknown in imported photos, and the task {name} "
+                f"needs it; use --task {COMPLETE}, or build scenes with mildbench build-dataset"
+            )
+        return task
+
+    def _task_ids(self, task: Task, split: str) -> list[str]:
+        found = []
+        for row in self.rows(["id", "split", "persons.list.element.category", *task.columns]):
+            if row["split"] == split:
+                people = [person for person in row["persons"] if person["category"] == PERSON]
+                found += task.ids(row | {"persons": people})
+        return found
 
 
 def _open_table(root: Path) -> pq.ParquetFile:

@@ -82,9 +82,9 @@ def _check(path: str, column: pa.Array, rows: np.ndarray, table: pa.Table, info:
 
 
 def _may_be_null(path: str, info: DatasetInfo) -> bool:
-    if info.source == "scenes":
-        return path in _NULL_IN_SCENES
-    return path not in _FILLED_IN_PAIRS
+    if info.source == "pairs":
+        return path not in _FILLED_IN_PAIRS
+    return path in _NULL_IN_SCENES
 
 
 def _refuse(

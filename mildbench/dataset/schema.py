@@ -41,29 +41,30 @@ class DatasetInfo(Strict):
     schema_version: Literal[3] = 3
     name: str
     mildbench_version: str
-    source: Literal["scenes", "pairs"]
-    """Scenes made of layers, or pairs of pictures imported from elsewhere, in which people are unknown."""
+    source: Literal["scenes", "pairs", "amodal"]
+    """Scenes made of layers; pairs of pictures imported from elsewhere, in which people are unknown; or imported photos
+    as scenes, whose people are known whole but for the colours of what is hidden (`mildbench.dataset.amodal`)."""
     description: str
     """One sentence for the data card."""
     format: Format
     seed: int | None
-    """None for pairs, like `size`."""
+    """None for what was imported, like `size`."""
     size: int | None
     """Width and height of every scene, in pixels."""
     jpeg: dict[str, int] = Field(default_factory=dict)
     """Splits whose composites and backgrounds are stored as JPEG -> its quality. Layers and labels never are."""
     recipe: dict[str, Any]
-    """Empty for pairs."""
+    """Empty for what was imported."""
     sources: list[SourceInfo]
     samples: dict[str, int]
     """Samples by split."""
     people: dict[str, int]
     """People by split; empty for pairs."""
     report: dict[str, Any]
-    """What the build found: rejections by reason, asked-for and achieved visible ratios. For pairs, what the import
-    found (`mildbench.dataset.pairs`)."""
+    """What the build found: rejections by reason, asked-for and achieved visible ratios. For what was
+    imported, what the import found (`mildbench.dataset.pairs`)."""
     build: str = ""
-    """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for pairs."""
+    """Identity of the scenes: recipe, seed, version and the sources' fingerprints; empty for what was imported."""
     fingerprint: str
     """The data set's identity: sha256 over its contents, however they are stored (`mildbench.dataset.content`)."""
     checksums: str = ""

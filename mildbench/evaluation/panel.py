@@ -10,7 +10,9 @@ from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
 from mildbench.metrics.base import (
     METRICS,
+    AttentionMetric,
     FeatureExtractor,
+    LayerMetric,
     Metric,
     MetricInfo,
     MetricSpec,
@@ -21,6 +23,9 @@ from mildbench.results.panel import Panel
 from mildbench.results.summary import MetricRecord, Unavailable
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
+
+NO_TRUE_PICTURE = "the data set's photos have no true picture: only the masks of completed people are scored"
+"""Why a metric of pictures is unavailable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,19 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
                 raise
             unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
     return metrics, unavailable
+
+
+def without_truth(
+    metrics: Sequence[Metric], unavailable: Sequence[Unavailable]
+) -> tuple[list[Metric], list[Unavailable]]:
+    """What is left of `find`'s answer where no true pictures are known: metrics of pictures become unavailable."""
+    kept = [metric for metric in metrics if isinstance(metric, LayerMetric | AttentionMetric)]
+    lacking = [
+        Unavailable(name=metric.info.name, id=metric.info.id, reason=NO_TRUE_PICTURE)
+        for metric in metrics
+        if metric not in kept
+    ]
+    return kept, [*unavailable, *lacking]
 
 
 def _wanted(info: MetricInfo) -> bool:

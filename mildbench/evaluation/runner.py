@@ -143,8 +143,11 @@ def evaluate(
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every if limit is None else _spread(every, task, limit)
-    effects = dataset.triplet(task, ids[0], mask=mask).effect is not None
+    first = dataset.triplet(task, ids[0], mask=mask)
+    effects = first.effect is not None
     asked, lacking = panels.find(metrics, device)
+    if not first.truth_known:
+        asked, lacking = panels.without_truth(asked, lacking)
     ranked_by = None if headline is None else _headline(headline, asked, task, effects=effects)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
 

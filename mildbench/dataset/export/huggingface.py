@@ -119,7 +119,7 @@ def _row(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:
         }
 
     content = with_files(row, load)
-    if dataset.info.source == "scenes":
+    if dataset.info.source != "pairs":
         scene = dataset.scene(row["id"])
         footprint = scene.footprint(layer.person.id for layer in scene.layers)
         png = encode_png(footprint.astype(np.uint8) * 255)
