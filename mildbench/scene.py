@@ -205,8 +205,8 @@ class Triplet:
     background_tag: str | None = None
     """The category of background that covers most of what lies around `mask`; None where nobody has said it."""
     truth_known: bool = True
-    """False in a photo of which nobody knows what lies behind whom it shows: then `truth` is `image`, and nothing but
-    the masks of completed people can be held against the truth."""
+    """False in a photo of which nobody knows what lies behind whom it shows: then `truth` is `image`, grey in
+    `mask`, and nothing but the masks of completed people can be held against the truth."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Strata: scenario family, visible ratio and the like; JSON values."""
 

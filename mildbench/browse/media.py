@@ -102,9 +102,12 @@ class Media:
             else self._stored("truth", row["background"])
         )
         pictures = {"composite": self._stored("composite", row["composite"]), "truth": truth}
+        truth_known = self._gallery.dataset.info.source != "amodal"
         for run in self._gallery.runs:
             if (prediction := run.prediction(sample_id)) is not None:
                 pictures[run.name] = File(prediction)
+                if not truth_known:
+                    continue
                 pictures[f"{run.name} difference"] = File(
                     inside(run.folder.path / FOLDER, f"{sample_id}.png", "sample id"),
                     partial(self._difference, prediction, sample_id),

@@ -37,6 +37,8 @@ COMPLETE = "deocclude"
 """The one that imported photos with whole people answer."""
 PERSON = "person"
 """The category of people, in a row of `samples.parquet`."""
+_UNKNOWN = 128
+"""The grey of what no picture shows."""
 _GROUPS = 8
 """Row groups of `samples.parquet` that are kept decoded."""
 
@@ -329,7 +331,10 @@ class AmodalDataset(Dataset):
     """
 
     def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:
-        return replace(super().triplet(task, triplet_id, mask), truth_known=False)
+        triplet = super().triplet(task, triplet_id, mask)
+        truth = triplet.image.copy()
+        truth[triplet.mask] = _UNKNOWN
+        return replace(triplet, truth=truth, truth_known=False)
 
     @cached_property
     def _everybody(self) -> Triplets:

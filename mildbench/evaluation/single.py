@@ -28,8 +28,10 @@ def score_one(
         device: cpu, cuda or cuda:N.
 
     Raises:
-        UserError: the output is of another size or type.
+        UserError: the output is of another size or type, or nobody knows the true picture.
     """
+    if not triplet.truth_known:
+        raise UserError(f"{triplet.id}: {panels.NO_TRUE_PICTURE}: evaluate a method with mildbench evaluate")
     if output.dtype != np.uint8 or output.shape != triplet.truth.shape:
         raise UserError(
             f"the output for {triplet.id} is {output.dtype}{list(output.shape)}, its truth is "

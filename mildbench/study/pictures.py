@@ -125,6 +125,8 @@ def _pictures(
             elif what is Part.MARKED:
                 yield key, marked(triplet)
             elif what is Part.TRUTH:
+                if not triplet.truth_known:
+                    raise UserError(f"{sample}: nobody knows its true picture, which attention checks show")
                 yield key, triplet.truth
             else:
                 yield key, runs[what].picture(sample, triplet)

@@ -16,10 +16,13 @@ from mildbench.cli.import_pairs import app
 from mildbench.dataset import Dataset
 from mildbench.dataset.amodal import Unusable
 from mildbench.dataset.cocoa import front_to_back, is_person
+from mildbench.dataset.export import exporter
+from mildbench.dataset.export.triplets import export_triplets
 from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.evaluation.panel import NO_TRUE_PICTURE
 from mildbench.evaluation.runner import evaluate
+from mildbench.evaluation.single import score_one
 from mildbench.method import MethodSpec
 from mildbench.public import COCOA
 from mildbench.report import page
@@ -112,7 +115,8 @@ def test_masks_and_order_are_those_of_the_file(tmp_path: Path) -> None:
         assert np.array_equal(people.visible[subject], filled(*at) & ~covering)
         assert np.array_equal(triplet.mask, covering)
         assert not triplet.truth_known
-        assert np.array_equal(triplet.image, triplet.truth)
+        assert (triplet.truth[covering] == 128).all()
+        assert np.array_equal(triplet.image[~covering], triplet.truth[~covering])
     with Image.open(tmp_path / "set" / "val2014" / "COCO_val2014_000000000000.jpg") as photo:
         assert np.array_equal(man.image, np.asarray(photo.convert("RGB")))
 
@@ -152,6 +156,29 @@ def test_what_needs_true_pictures_is_refused(tmp_path: Path) -> None:
         dataset.task_ids("erase-all", "val")
     with pytest.raises(UserError, match="use --task deocclude"):
         dataset.triplet("erase-one", "x-p1")
+    triplet = dataset[0]
+    with pytest.raises(UserError, match="no true picture"):
+        score_one(triplet.image, triplet, (), "cpu")
+    with pytest.raises(UserError, match="no true pictures"):
+        exporter("huggingface")(dataset, tmp_path / "hub", lambda _: None)
+
+
+def test_exports_have_no_truth_that_nobody_knows(tmp_path: Path) -> None:
+    dataset, _ = imported(write(tmp_path / "set", good()), tmp_path / "out")
+    export_triplets(dataset, tmp_path / "triplets", lambda _: None, tasks=["deocclude"], split="val")
+    assert {path.name for path in (tmp_path / "triplets" / "deocclude").iterdir()} == {
+        "input",
+        "mask",
+        "instances",
+        "samples.csv",
+    }
+    assert "truth/ID.png" not in (tmp_path / "triplets" / "README.md").read_text()
+    exporter("webdataset")(dataset, tmp_path / "tar", lambda _: None)
+    copy = Dataset.open(tmp_path / "tar")
+    assert not any(validate(copy))
+    assert copy.fingerprint == dataset.fingerprint
+    assert copy.task_ids("deocclude", "val") == dataset.task_ids("deocclude", "val")
+    exporter("coco")(dataset, tmp_path / "coco", lambda _: None)
 
 
 def spoilt(**changes: Any) -> tuple[list[dict[str, Any]], str]:

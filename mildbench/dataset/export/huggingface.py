@@ -17,6 +17,7 @@ from mildbench.dataset.newfolder import new_folder
 from mildbench.dataset.parts import LAYER_PARTS, PLAIN_PARTS, with_files
 from mildbench.dataset.reader import Dataset
 from mildbench.dataset.schema import CARD, SAMPLE_SCHEMA, DatasetInfo
+from mildbench.errors import UserError
 from mildbench.files import write_bytes
 from mildbench.images import encode_png
 
@@ -47,9 +48,14 @@ def export_huggingface(dataset: Dataset, out: Path, advance: Callable[[int], Non
     """Write `data/SPLIT-NNNNN-of-NNNNN.parquet` and `README.md`.
 
     Columns are those of `samples.parquet`, with pictures in place of file names; `image` is the input, `mask`
-    what to erase (everybody's footprint), `truth` the answer.
+    what to erase (everybody's footprint), `truth` the answer. Raises `UserError` where no answer is known.
     """
     info = dataset.info
+    if info.source == "amodal":
+        raise UserError(
+            f"data set {dataset.root}: its photos have no true pictures, and the table's column truth needs them: "
+            "export it --to webdataset or --to coco"
+        )
     fields = [
         field
         for field in SAMPLE_SCHEMA
@@ -119,7 +125,7 @@ def _row(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:
         }
 
     content = with_files(row, load)
-    if dataset.info.source != "pairs":
+    if dataset.info.source == "scenes":
         scene = dataset.scene(row["id"])
         footprint = scene.footprint(layer.person.id for layer in scene.layers)
         png = encode_png(footprint.astype(np.uint8) * 255)

@@ -7,7 +7,7 @@
     OUT/TASK/instances/ID.png    0 where nobody is visible, else a person's number, back to front from 1
     OUT/TASK/truth/ID.png        the exact answer: to train on or to look at, never to be shown to the method
 
-Outputs named ID.png are read back by `mildbench evaluate --predictions`.
+Where nobody knows the answer there is no `truth`. Outputs named ID.png are read back by `mildbench evaluate --predictions`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def _write(folder: Path, triplet: Triplet, advance: Callable[[int], None]) -> di
 
     write("input", triplet.image)
     write("mask", triplet.mask_shown.astype(np.uint8) * 255)
-    write("truth", triplet.truth)
+    if triplet.truth_known:
+        write("truth", triplet.truth)
     height, width = triplet.mask.shape
     row: dict[str, object] = {"id": triplet.id, "width": width, "height": height, "erase": ""}
     if triplet.people is not None:
@@ -95,6 +96,8 @@ def _readme(dataset: Dataset, split: str, counts: dict[str, int], mask: str) -> 
         f"- `{task}` ({count} samples): {task_of(task).summary}" for task, count in counts.items()
     )
     options = [*(f"--task {task}" for task in counts), *([] if mask == FOOTPRINT else [f"--mask {mask}"])]
+    known = dataset.info.source != "amodal"
+    truth = "| `TASK/truth/ID.png` | the exact answer. A method that takes part must not see it |\n"
     return f"""# {dataset.name}, split {split}: triplets for methods that run elsewhere
 
 From the data set with the fingerprint `{dataset.fingerprint}`.
@@ -107,8 +110,7 @@ From the data set with the fingerprint `{dataset.fingerprint}`.
 | `TASK/input/ID.png` | the picture, 8-bit RGB |
 | `TASK/mask/ID.png` | 255 where something is marked to be erased, 0 elsewhere |
 | `TASK/instances/ID.png` | 0 where nobody is visible, else a person's number, 1 the furthest back; absent if unknown |
-| `TASK/truth/ID.png` | the exact answer. A method that takes part must not see it |
-
+{truth if known else ""}
 The mask is the `{mask}`: {MARKINGS[mask]}. {_COVERS if mask == FOOTPRINT else _MARKS}
 
 Write one picture a sample, `ID.png` (or `.jpg`, `.webp`), of the input's size, into a folder for each task. Then score
