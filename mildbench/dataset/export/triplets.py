@@ -7,7 +7,8 @@
     OUT/TASK/instances/ID.png    0 where nobody is visible, else a person's number, back to front from 1
     OUT/TASK/truth/ID.png        the exact answer: to train on or to look at, never to be shown to the method
 
-Where nobody knows the answer there is no `truth`. Outputs named ID.png are read back by `mildbench evaluate --predictions`.
+Where nobody knows the answer there is no `truth`. Outputs named ID.png are read back by
+`mildbench evaluate --predictions`.
 """
 
 from __future__ import annotations
