@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -55,10 +56,15 @@ def describe(device: str) -> dict[str, str]:
     return facts
 
 
+_peaks: dict[str, int] = {}
+"""By device: the highest peak from before `memory_needed` had torch count anew."""
+
+
 def reset_peak_memory(device: str) -> None:
     """Start counting anew for `peak_memory`."""
     torch: Any = sys.modules.get("torch")
     if torch is not None and device.startswith("cuda"):
+        _peaks.pop(device, None)
         torch.cuda.reset_peak_memory_stats(device)
 
 
@@ -67,4 +73,14 @@ def peak_memory(device: str) -> int | None:
     torch: Any = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda"):
         return None
-    return int(torch.cuda.max_memory_allocated(device))
+    return max(_peaks.get(device, 0), int(torch.cuda.max_memory_allocated(device)))
+
+
+def memory_needed(device: str, do: Callable[[], object]) -> int:
+    """Bytes that a call has allocated on the GPU at most, beside those before it; `peak_memory` counts on."""
+    torch: Any = sys.modules["torch"]
+    _peaks[device] = max(_peaks.get(device, 0), int(torch.cuda.max_memory_allocated(device)))
+    torch.cuda.reset_peak_memory_stats(device)
+    before = int(torch.cuda.memory_allocated(device))
+    do()
+    return int(torch.cuda.max_memory_allocated(device)) - before

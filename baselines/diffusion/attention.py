@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -136,12 +137,12 @@ class Recorder:
     """Collects attention masses by region while a batch of pathways is denoised.
 
     Args:
-        labels: regions of each pathway, float[P, S, h, w] as in `RegionLabels`: those of its sample.
+        labels: regions of each sample, float[B, S, h, w] as in `RegionLabels`.
         latent_size: height and width of the latents.
         pathways: P pairs of the pathway's sample (a number) and its name.
         people: people in each sample; regions beyond a sample's own are padding.
         shown: float[P, 1, h, w], what each pathway is shown of its input; None: nothing is told of paintings.
-        erased: float[P, 1, h, w], the erase mask of its sample; with `shown`.
+        erased: float[B, 1, h, w], the erase mask of each sample; with `shown`.
     """
 
     def __init__(
@@ -153,8 +154,10 @@ class Recorder:
         shown: torch.Tensor | None = None,
         erased: torch.Tensor | None = None,
     ) -> None:
-        self.labels = RegionLabels(labels, latent_size)
+        self._labels = RegionLabels(labels, latent_size)
         self._pathways = pathways
+        self._samples = torch.tensor([sample for sample, _ in pathways], device=labels.device)
+        self._rows = slice(0, len(pathways))
         self._people = people
         self._entries: list[tuple[str, float, torch.Tensor, torch.Tensor]] = []
         self._latent = latent_size
@@ -162,14 +165,35 @@ class Recorder:
         self._unmarked = None if erased is None else RegionLabels(1 - erased, latent_size)
         self._looks: dict[str, tuple[int, torch.Tensor]] = {}
 
+    def part(self, rows: slice) -> Recorder:
+        """A recorder of some of the pathways, without entries; for those that are denoised apart from the others."""
+        part = copy(self)
+        part._rows, part._entries, part._looks = rows, [], {}
+        return part
+
+    def collect(self, parts: Sequence[Recorder]) -> None:
+        """Take what the parts have recorded, which are all pathways in their order, in the same layers and steps."""
+        for entries in zip(*(part._entries for part in parts), strict=True):
+            layer, time, *_ = entries[0]
+            rows, counts = (torch.cat(each) for each in zip(*(entry[2:] for entry in entries), strict=True))
+            self._entries.append((layer, time, rows, counts))
+        for layer, (passes, _) in parts[0]._looks.items():
+            self._looks[layer] = passes, torch.cat([part._looks[layer][1] for part in parts])
+
     def columns(self, tokens: int) -> torch.Tensor:
         """float[P, N, C], whose masses `add` takes: the regions, and the same as far as the pathway is shown them."""
-        labels = self.labels.at(tokens)
-        return labels if self._shown is None else torch.cat([labels, labels * self._shown.at(tokens)], dim=-1)
+        labels = self._regions(tokens)
+        if self._shown is None:
+            return labels
+        return torch.cat([labels, labels * self._shown.at(tokens)[self._rows]], dim=-1)
+
+    def _regions(self, tokens: int) -> torch.Tensor:
+        """float[P, N, S]: kept by sample, for every pathway of a crowd has as many regions as there are people."""
+        return self._labels.at(tokens)[self._samples[self._rows]]
 
     def add(self, layer: str, time: torch.Tensor, masses: torch.Tensor) -> None:
         """Take the masses float[P, N, C] of a layer's `columns` at `time`, one for all pathways."""
-        labels = self.labels.at(masses.shape[1])
+        labels = self._regions(masses.shape[1])
         counts = labels.sum(1)
         masses = masses.detach().float()
         if self._shown is not None:
@@ -219,7 +243,7 @@ class Recorder:
         found = []
         for layer, (passes, total) in self._looks.items():
             count = total.shape[1]
-            known = (self.labels.at(count) * self._unmarked.at(count)).sum(1).int()
+            known = (self._labels.at(count) * self._unmarked.at(count)).sum(1).int()[self._samples]
             found.append(
                 _Look(
                     layer,

@@ -217,15 +217,14 @@ class DiffusionMethod(EraseMethod):
             labels[sample, 0] = 1 - labels[sample, 1:].sum(0)
             labels[sample, 0, canvas.scaled[0] :] = 0  # padding belongs to no region
             labels[sample, 0, :, canvas.scaled[1] :] = 0
-        of = [sample for sample, _ in pathways]
         latent = (height // self.backbone.factor, width // self.backbone.factor)
         return Recorder(
-            torch.from_numpy(labels[of]).to(self.device),
+            torch.from_numpy(labels).to(self.device),
             latent,
             pathways,
             people,
             self._coverage(canvas, shown),
-            self._coverage(canvas, [batch.masks[sample] for sample in of]),
+            self._coverage(canvas, list(batch.masks)),
         )
 
     def records(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import torch
 
 from baselines import shipped
+from baselines.diffusion.attention import Recorder
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.memory import Budget
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.mild import composition, guidance, modulation
@@ -17,13 +20,16 @@ from baselines.mild.modules import Conditions, Modules
 from baselines.mild.pathways import Pathway, pathways, single_pathways
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 
+_Made = tuple[np.ndarray, list[np.ndarray | None]]
+"""Of P pathways: pictures uint8[P, H, W, 3], and the mattes of those that are instances, float32[H, W]."""
+
 
 class Mild(DiffusionMethod):
     """MILD (Yu et al., 2025), reimplemented: no code or weights of the authors are public that we could find.
 
     - Pathways: [paper] generation is split into independent denoising pathways, one for each foreground instance
       and one for the background. [ours] Which people have one, and what is known and made in each (see
-      `baselines.mild.pathways`); all pathways of all samples are one batch.
+      `baselines.mild.pathways`); all pathways of all samples are one batch, or on a GPU as few as fit its memory.
     - Routing: [paper] a shared UNet with domain-specific LoRA adapters. [ours] `background` and `instance`, of
       rank 8 on the attention projections, chosen per batch element.
     - Human Morphology Guidance: [paper] pose, parsing and spatial relations, plug-and-play. [ours] Channels and
@@ -82,6 +88,7 @@ class Mild(DiffusionMethod):
     def load(self) -> None:
         """Load the backbone and the modules; raises `UserError` where one is missing or does not fit."""
         super().load()
+        self.budget = Budget(self.device)
         folder = self.parts_folder()
         self.modules = Modules.fresh(
             self.backbone,
@@ -96,23 +103,15 @@ class Mild(DiffusionMethod):
 
     @torch.no_grad()
     def erase_together(self, batch: EraseBatch) -> EraseResult:
-        """All pathways of all samples in one batch."""
+        """All pathways of all samples in as few batches as fit the device's memory."""
         canvas = self.canvas(batch)
         split = single_pathways(batch) if self.single_path else pathways(batch)
-        conditions = self.conditions(split, canvas, batch.seeds)
         named = [(each.sample, each.name) for each in split]
         recorder = self.recorder(batch, canvas, named, [each.shown for each in split])
-        with self.modules.applied(conditions) as (residuals, modulated):
-            latents = denoise(
-                self.backbone,
-                replace(conditions.pathways, residuals=residuals),
-                self.settings,
-                attention=self.attention,
-                modulation=modulated,
-                recorder=recorder,
-            )
-        made = canvas.back_all(self.to_pictures(self.backbone.decode(latents)))
-        layers = self._layers(batch, split, made, self._mattes(canvas, conditions, latents))
+        parts = self._run_all(split, canvas, batch, recorder)
+        made = np.concatenate([pictures for pictures, _ in parts])
+        mattes = [matte for _, some in parts for matte in some]
+        layers = self._layers(batch, split, made, mattes)
         backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.person is None]
         laid = [self._stay(batch, sample) | layers[sample] for sample in range(len(batch))]
         images = [
@@ -125,6 +124,47 @@ class Mild(DiffusionMethod):
             each.mask & composition.seen_of(each.person, laid[each.sample], each.mask.shape) for each in split
         ]
         return EraseResult(np.stack(images), layers, self.records(recorder, canvas, painted))
+
+    def _run_all(
+        self, split: Sequence[Pathway], canvas: Canvas, batch: EraseBatch, recorder: Recorder | None
+    ) -> list[_Made]:
+        """What is made of all pathways, chunk by chunk."""
+
+        def run(rows: slice, settings: Settings, part: Recorder | None) -> _Made:
+            return self._run(self.conditions(split[rows], canvas, batch.seeds), canvas, settings, part)
+
+        def trial() -> object:
+            # No later step needs more memory than the first two, and some schedules cannot do with one.
+            few = replace(self.settings, steps=min(self.settings.steps, 2))
+            one = slice(hardest, hardest + 1)
+            return run(one, few, None if recorder is None else recorder.part(one))
+
+        # An instance also has a matte; and attention is recorded in a column for each of the people.
+        hardest = max(range(len(split)), key=lambda row: split[row].person is not None)
+        people = max(map(len, batch.instances or ()), default=0)
+        size = (*canvas.padded, people, int(split[hardest].person is not None))
+        chunks = self.budget.chunks(len(split), size, trial)
+        parts = [] if recorder is None else [recorder.part(rows) for rows in chunks]
+        found = [run(rows, self.settings, part) for rows, part in zip_longest(chunks, parts)]
+        if recorder is not None:
+            recorder.collect(parts)
+        return found
+
+    def _run(
+        self, conditions: Conditions, canvas: Canvas, settings: Settings, recorder: Recorder | None
+    ) -> _Made:
+        """One batch of P pathways."""
+        with self.modules.applied(conditions) as (residuals, modulated):
+            latents = denoise(
+                self.backbone,
+                replace(conditions.pathways, residuals=residuals),
+                settings,
+                attention=self.attention,
+                modulation=modulated,
+                recorder=recorder,
+            )
+        pictures = canvas.back_all(self.to_pictures(self.backbone.decode(latents)))
+        return pictures, self._mattes(canvas, conditions, latents)
 
     def conditions(self, split: Sequence[Pathway], canvas: Canvas, seeds: Sequence[int]) -> Conditions:
         """Pathways as tensors. `seeds` are the samples': equal noise for all pathways of one picture."""
@@ -147,26 +187,28 @@ class Mild(DiffusionMethod):
             stacked([modulation.regions(each, canvas, edge) for each in split]),
         )
 
-    def _mattes(self, canvas: Canvas, conditions: Conditions, latents: torch.Tensor) -> dict[int, np.ndarray]:
-        """Place among the pathways -> float32[H, W] at the picture's size, for each instance."""
+    def _mattes(
+        self, canvas: Canvas, conditions: Conditions, latents: torch.Tensor
+    ) -> list[np.ndarray | None]:
+        """Of each pathway float32[H, W] at the picture's size; None where it is no instance."""
+        found: list[np.ndarray | None] = [None] * len(latents)
         rows = torch.nonzero(conditions.domains).flatten().tolist()
-        if not rows:
-            return {}
-        mattes = self.modules.mattes(conditions, latents, rows).sigmoid().float()[:, 0].cpu().numpy()
-        return {row: canvas.back(matte) for row, matte in zip(rows, mattes, strict=True)}
+        if rows:
+            mattes = self.modules.mattes(conditions, latents, rows).sigmoid().float()[:, 0].cpu().numpy()
+            for row, matte in zip(rows, mattes, strict=True):
+                found[row] = canvas.back(matte)
+        return found
 
     @staticmethod
     def _layers(
-        batch: EraseBatch, split: Sequence[Pathway], made: np.ndarray, mattes: dict[int, np.ndarray]
+        batch: EraseBatch, split: Sequence[Pathway], made: np.ndarray, mattes: Sequence[np.ndarray | None]
     ) -> tuple[dict[int, np.ndarray], ...]:
         """Per sample: person -> uint8[H, W, 4]."""
         layers: tuple[dict[int, np.ndarray], ...] = tuple({} for _ in batch.sample_ids)
-        for row, matte in mattes.items():
-            each = split[row]
-            assert each.person is not None
-            layers[each.sample][each.person] = composition.layer(
-                each, batch.images[each.sample], made[row], matte
-            )
+        for each, picture, matte in zip(split, made, mattes, strict=True):
+            if each.person is not None and matte is not None:
+                image = batch.images[each.sample]
+                layers[each.sample][each.person] = composition.layer(each, image, picture, matte)
         return layers
 
     def _stay(self, batch: EraseBatch, sample: int) -> dict[int, np.ndarray]:

@@ -12,6 +12,7 @@ from diffusers import UNet2DConditionModel
 from groups import group
 from people import crowd, reordered
 
+from baselines.diffusion import memory
 from baselines.diffusion.architectures import TINY
 from baselines.diffusion.attention import RegionMaps, attend
 from baselines.diffusion.canvas import Canvas
@@ -21,7 +22,7 @@ from baselines.mild.method import Mild
 from baselines.mild.modules import Conditions
 from baselines.mild.pathways import GREY, Pathway, pathways
 from mildbench.errors import UserError
-from mildbench.method import EraseBatch
+from mildbench.method import AttentionRecord, EraseBatch
 from mildbench.scene import over
 
 CANVAS = Canvas.of((64, 64), 64, 32)
@@ -112,6 +113,50 @@ def test_all_pathways_are_one_unet_call_a_step(method: Mild, survivors: int) -> 
     assert outcome.error is None, outcome.error
     assert sizes == [survivors + 1] * 2
     assert set(outcome.layers) == set(range(survivors))
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_pathways_in_chunks_make_what_they_make_together(
+    trained: Mild, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = crowd(2)  # three pathways each, so that chunks of two have pathways of both pictures
+    together = trained.erase_together(people)
+    sizes: list[int] = []
+    trained.backbone.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(memory, "_free", lambda _: most)
+    monkeypatch.setattr(memory, "SHARE", 1)
+    monkeypatch.setattr(memory, "memory_needed", lambda _, trial: int(trial() is None) + 1)
+    trained.budget = memory.Budget("cuda")
+    apart = trained.erase_together(people)
+    number = -(-6 // most)
+    assert sizes == [1, 1] + [size for size in [6 // number] * number for _ in range(2)]
+    assert np.abs(apart.images.astype(int) - together.images).max() <= 1
+    assert together.layers is not None
+    assert apart.layers is not None
+    for one, other in zip(apart.layers, together.layers, strict=True):
+        assert list(one) == list(other) == [0, 1]
+        assert all(np.abs(one[person].astype(int) - other[person]).max() <= 1 for person in one)
+    assert apart.attention is not None
+    assert together.attention is not None
+    for record, whole in zip(apart.attention, together.attention, strict=True):
+        assert record is not None
+        assert whole is not None
+        _assert_same_record(record, whole)
+
+
+def _assert_same_record(one: AttentionRecord, other: AttentionRecord) -> None:
+    assert one.painting is not None
+    assert other.painting is not None
+    for mine, theirs in ((one, other), (one.painting, other.painting)):
+        assert mine.layers == theirs.layers
+        assert mine.pathways == theirs.pathways
+    assert np.array_equal(one.timesteps, other.timesteps)
+    assert np.array_equal(one.tokens, other.tokens)
+    assert np.array_equal(one.painting.known, other.painting.known)
+    np.testing.assert_allclose(one.masses, other.masses, atol=1e-5)
+    for name in ("boxes", "masses"):
+        for mine, theirs in zip(getattr(one.painting, name), getattr(other.painting, name), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
 def test_fresh_guidance_and_adapters_change_nothing(method: Mild) -> None:

@@ -107,7 +107,7 @@ def test_recorded_gap_is_zero_for_uniform_attention_and_one_for_an_infinite_pena
     labels[:, 0, :, :2], labels[:, 1, :, 2:] = 1, 1
     for penalty, gap in ((0.0, 0.0), (1e4, 1.0)):
         recorder = Recorder(labels, (6, 6), [(0, "background"), (1, "background")], [1, 1])
-        tokens = recorder.labels.at(TOKENS)
+        tokens = recorder.columns(TOKENS)
         weights = -penalty * (1 - torch.eye(2))
         masses = attend(query, torch.zeros_like(query), value, maps=tokens, weights=weights, labels=tokens)[1]
         assert masses is not None
@@ -119,13 +119,13 @@ def test_recorded_gap_is_zero_for_uniform_attention_and_one_for_an_infinite_pena
 
 
 def test_recorder_splits_samples_and_drops_their_padding() -> None:
-    labels = torch.zeros(3, 3, 6, 6)
-    labels[:2, 0, :2], labels[:2, 1, 2:4], labels[:2, 2, 4:] = 1, 1, 1
-    labels[2, 0, :3], labels[2, 1, 3:] = 1, 1
+    labels = torch.zeros(2, 3, 6, 6)
+    labels[0, 0, :2], labels[0, 1, 2:4], labels[0, 2, 4:] = 1, 1, 1
+    labels[1, 0, :3], labels[1, 1, 3:] = 1, 1
     recorder = Recorder(labels, (6, 6), [(0, "background"), (0, "person 1"), (1, "background")], [2, 1])
     for time in (1.0, 0.5):
         for tokens in (36, 9):
-            recorder.add(f"layer{tokens}", torch.full((3,), time), recorder.labels.at(tokens))
+            recorder.add(f"layer{tokens}", torch.full((3,), time), recorder.columns(tokens))
     two, one = recorder.records()
     assert two.masses.shape == (8, 3, 3)
     assert one.masses.shape == (4, 2, 2)

@@ -12,6 +12,8 @@ from people import crowd
 from pretend_cuda import Gpu
 
 from baselines import shipped
+from baselines.diffusion import memory
+from baselines.mild.method import Mild
 from leaderboard import store, verify
 from mildbench.evaluation.identity import identity_of
 from mildbench.method import METHODS, EraseBatch, EraseMethod, MethodSpec, Outcome
@@ -104,6 +106,26 @@ def test_samples_together_in_full_precision(name: str, on_cpu: list[Outcome], gp
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_one_sample_in_every_precision(name: str, dtype: str, on_cpu: list[Outcome], gpu: Gpu) -> None:
     assert_close(made(name, "cuda", crowd(TOGETHER).sample(1), dtype), on_cpu[1:2], dtype)
+
+
+def test_no_more_pathways_than_fit_run_at_once(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Mild("random:tiny", steps=2, resolution=32, dtype="float32")
+    method.device = "cuda"
+    method.load()
+    sizes: list[int] = []
+    method.backbone.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    together = run(method, crowd(2))
+    assert sizes == [1, 1, 6, 6]  # one was measured, and all fit
+    (need,) = method.budget._needs.values()
+    free = int(2.9 * need / memory.SHARE)
+    monkeypatch.setattr(memory, "_free", lambda _: free)
+    sizes.clear()
+    before = torch.cuda.memory_allocated("cuda")
+    torch.cuda.reset_peak_memory_stats("cuda")
+    apart = run(method, crowd(2))
+    assert sizes == [2] * 6  # nothing was measured again
+    assert torch.cuda.max_memory_allocated("cuda") - before <= free
+    assert_close(apart, together, "float32")
 
 
 @pytest.mark.parametrize("form", ["constant", "densediffusion"])
