@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def import_amodal(
     Raises `UserError` when no photo can be used; nothing is left behind.
     """
     skipped, hidden, used = Counter(found.skipped), 0, 0
-    description = {
+    description: dict[str, Any] = {
         "name": about.name,
         "source": "amodal",
         "description": about.description,

@@ -59,14 +59,16 @@ def find_photos(root: Path) -> FoundPhotos:
             "with that of one split beside the folder of its photos"
         )
     content = read_json(files[0], "COCOA annotations")
-    lists = [content.get(part) if isinstance(content, dict) else None for part in ("images", "annotations")]
-    if not all(isinstance(part, list) for part in lists):
+    known, drawn = (
+        content.get(part) if isinstance(content, dict) else None for part in ("images", "annotations")
+    )
+    if not isinstance(known, list) or not isinstance(drawn, list):
         raise UserError(f"{files[0]} is not COCOA's: it has no lists 'images' and 'annotations'")
     split = files[0].stem.removeprefix("COCO_amodal_")
-    images = {_key(record): record for record in lists[0] if isinstance(record, dict)}
+    images = {_key(record): record for record in known if isinstance(record, dict)}
     photos: dict[str, Callable[[], Photo]] = {}
     skipped: Counter[str] = Counter()
-    for item in lists[1]:
+    for item in drawn:
         record = images.get(str(item.get("image_id"))) if isinstance(item, dict) else None
         if record is None or not isinstance(record.get("file_name"), str):
             skipped["annotations of no known photo"] += 1

@@ -82,7 +82,7 @@ def without_truth(
     metrics: Sequence[Metric], unavailable: Sequence[Unavailable]
 ) -> tuple[list[Metric], list[Unavailable]]:
     """What is left of `find`'s answer where no true pictures are known: metrics of pictures become unavailable."""
-    kept = [metric for metric in metrics if isinstance(metric, LayerMetric | AttentionMetric)]
+    kept: list[Metric] = [metric for metric in metrics if isinstance(metric, LayerMetric | AttentionMetric)]
     lacking = [
         Unavailable(name=metric.info.name, id=metric.info.id, reason=NO_TRUE_PICTURE)
         for metric in metrics
