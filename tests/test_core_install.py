@@ -60,6 +60,7 @@ REFUSES: dict[str, tuple[str, list[str]]] = {
     "weights add": ("weights file not found: nowhere", ["lama-big", "nowhere"]),
     "weights fetch": ("--offline forbids the network", ["lama-big", "--offline"]),
     **{f"import {name}": ("nowhere", ["nowhere"]) for name in PUBLIC if name != "static-camera"},
+    "import cocoa": ("nowhere", ["nowhere"]),
 }
 """Whose work needs a network, or files that are not here: with a plain mistake they come to what they would do."""
 
