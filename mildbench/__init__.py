@@ -19,14 +19,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mildbench.catalogue import Catalogue
     from mildbench.facade import erase as erase
     from mildbench.facade import evaluate as evaluate
     from mildbench.facade import open as open
     from mildbench.facade import score as score
+    from mildbench.inventory import Inventory
 
-    methods: Catalogue
-    metrics: Catalogue
+    methods: Inventory
+    metrics: Inventory
 
 __version__ = "0.1.0"
 

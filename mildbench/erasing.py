@@ -14,9 +14,6 @@ from mildbench.method import EraseMethod, MethodSpec
 from mildbench.panel import panel
 from mildbench.photo import Person, erase_people
 
-SIZE = 512
-"""Pixels of the longer side that a method is shown at once, unless another number is asked for."""
-
 
 class Picture(np.ndarray):
     """uint8[H, W, 3] that a notebook shows as a picture; what is computed from it is a plain array."""
@@ -61,13 +58,13 @@ class Eraser:
 
     method: EraseMethod
     census: Census
-    size: int = SIZE
+    size: int
     """Pixels of the longer side that the method is shown at once."""
-    seed: int = 0
+    seed: int
     """Of the method's generators."""
 
     @classmethod
-    def create(cls, method: str, device: str, census: Census, *, size: int = SIZE, seed: int = 0) -> Eraser:
+    def create(cls, method: str, device: str, census: Census, *, size: int, seed: int) -> Eraser:
         """Load a method, written as on the command line; raises `UserError` for one that photos are no input of."""
         eraser = MethodSpec.parse(method).create(device)
         if eraser.info.capabilities & {"truth", "names"}:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mildbench.catalogue import Catalogue
 from mildbench.errors import UserError
+from mildbench.inventory import Inventory
 from mildbench.marking import FOOTPRINT
 from mildbench.method import METHODS, EraseMethod, MethodSpec
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mildbench.scene import Triplet
 
 
-class _Methods(Catalogue):
+class _Methods(Inventory):
     registry = METHODS
     header = ("method", "provenance", "what it is")
 

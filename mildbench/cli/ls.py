@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mildbench.catalogue import Rows, rows_of
+from mildbench.inventory import Rows, rows_of
 
 
 def ls(

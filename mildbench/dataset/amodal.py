@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -79,16 +78,7 @@ def import_amodal(
     Raises `UserError` when no photo can be used; nothing is left behind.
     """
     skipped, hidden, used = Counter(found.skipped), 0, 0
-    description: dict[str, Any] = {
-        "name": about.name,
-        "source": "amodal",
-        "description": about.description,
-        "format": "folder",
-        "seed": None,
-        "size": None,
-        "recipe": {},
-        "sources": [],  # said once they are counted
-    }
+    description = about.dataset("amodal")
     with (
         new_folder(out) as folder,
         IndexWriter(folder, description, [found.split]) as index,

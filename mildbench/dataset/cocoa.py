@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -94,24 +95,24 @@ def front_to_back(count: int, constraints: str) -> list[int]:
 
     Raises `Unusable` for text of another form, for places that are not there, and for an order in a circle.
     """
-    behind: list[set[int]] = [set() for _ in range(count)]
+    sorter = TopologicalSorter[int](dict.fromkeys(range(count), ()))
     for pair in filter(None, constraints.replace(" ", "").split(",")):
         fit = re.fullmatch(r"([0-9]{1,6})-([0-9]{1,6})", pair)
         front, back = (int(number) - 1 for number in fit.groups()) if fit else (-1, -1)
         if not (0 <= front < count and 0 <= back < count):
             raise Unusable("depth constraint that names no two regions")
-        behind[front].add(back)
-    waiting = Counter(back for backs in behind for back in backs)
-    ready = [place for place in range(count) if not waiting[place]]
+        sorter.add(back, front)
+    try:
+        sorter.prepare()
+    except CycleError:
+        raise Unusable("depth constraints in a circle") from None
     order: list[int] = []
-    while ready:
+    ready: list[int] = []
+    while sorter:
+        for place in sorter.get_ready():
+            heapq.heappush(ready, place)
         order.append(heapq.heappop(ready))
-        for back in behind[order[-1]]:
-            waiting[back] -= 1
-            if not waiting[back]:
-                heapq.heappush(ready, back)
-    if len(order) < count:
-        raise Unusable("depth constraints in a circle")
+        sorter.done(order[-1])
     return order
 
 

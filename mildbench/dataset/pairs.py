@@ -84,6 +84,19 @@ class About:
     description: str
     citation: str = ""
 
+    def dataset(self, source: str) -> dict[str, Any]:
+        """What a data set that is imported from it says of itself; `source` as in `DatasetInfo`."""
+        return {
+            "name": self.name,
+            "source": source,
+            "description": self.description,
+            "format": "folder",
+            "seed": None,
+            "size": None,
+            "recipe": {},
+            "sources": [],  # said once they are counted
+        }
+
 
 class _Empty(UserError):
     """A mask that marks nothing: there is nothing to erase."""
@@ -110,7 +123,7 @@ def import_pairs(
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
-    description = _description(about)
+    description = about.dataset("pairs")
     tally = _Tally(found, about, invert)
     with (
         new_folder(out) as folder,
@@ -141,20 +154,6 @@ def import_pairs(
         description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
         return index.finish(tally.report())
-
-
-def _description(about: About) -> dict[str, Any]:
-    """What the data set says of itself."""
-    return {
-        "name": about.name,
-        "source": "pairs",
-        "description": about.description,
-        "format": "folder",
-        "seed": None,
-        "size": None,
-        "recipe": {},
-        "sources": [],  # said once they are counted
-    }
 
 
 class _Tally:

@@ -9,12 +9,12 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from mildbench.catalogue import Catalogue
+from mildbench.inventory import Inventory
 from mildbench.metrics.base import METRICS, Metric
 
 
-class _Package(ModuleType, Catalogue):
-    """A module that is a catalogue as well."""
+class _Package(ModuleType, Inventory):
+    """A module that is an inventory as well."""
 
     registry = METRICS
     header = ("metric", "id", "better", "unasked", "definition")
@@ -23,7 +23,7 @@ class _Package(ModuleType, Catalogue):
         info = plugin.info
         return info.id, "higher" if info.higher_is_better else "lower", info.unasked, info.definition
 
-    __repr__: Any = Catalogue.__repr__
+    __repr__: Any = Inventory.__repr__
 
 
 sys.modules[__name__].__class__ = _Package

@@ -27,8 +27,8 @@ def rows_of(registry: Registry[Any], describe: Callable[[type[Any]], tuple[str, 
     return rows
 
 
-class Catalogue(ABC):
-    """The names of a registry, in order; `catalogue[name]` is what that plug-in says of itself."""
+class Inventory(ABC):
+    """The names of a registry, in order; `inventory[name]` is what that plug-in says of itself."""
 
     registry: ClassVar[Registry[Any]]
     header: ClassVar[tuple[str, ...]]
