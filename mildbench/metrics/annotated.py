@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +18,13 @@ class AnnotatedMetric(PairMetric):
 
     part: ClassVar[Part]
     """What the annotator is asked for."""
+    variable: ClassVar[str]
+    """The environment variable that names the annotator where the option does not; the option is to be preferred."""
     _annotator: Annotator
 
-    def __init__(self, annotator: str = DEFAULT) -> None:
-        """`annotator`: `NAME` or `NAME:KEY=VALUE,...`."""
-        self._spec = AnnotatorSpec.parse(annotator)
+    def __init__(self, annotator: str = "") -> None:
+        """`annotator`: `NAME` or `NAME:KEY=VALUE,...`; empty for the one that `variable` names, or `litert`."""
+        self._spec = AnnotatorSpec.parse(annotator or os.environ.get(self.variable) or DEFAULT)
 
     def load(self) -> None:
         """Load the annotator; raises `UserError` when its packages or models are missing."""

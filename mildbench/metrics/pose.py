@@ -34,6 +34,7 @@ class PoseOks(AnnotatedMetric):
     )
 
     part = "pose"
+    variable = "MILDBENCH_POSE"
 
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """`full` and `overlap` -> float64[B]; NaN where none of the subject's keypoints is in the region."""

@@ -28,6 +28,7 @@ class Residue(AnnotatedMetric):
     )
 
     part = "people"
+    variable = "MILDBENCH_RESIDUE"
 
     def score(self, pairs: Pairs) -> dict[str, np.ndarray]:
         """`mask` -> float64[B]; NaN where the mask is empty."""

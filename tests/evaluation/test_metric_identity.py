@@ -68,6 +68,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     metrics["residue"] = EntryPoint("residue", "mildbench.metrics.residue:Residue", METRICS.group)
     monkeypatch.setattr(METRICS, "_targets", metrics)
+    for metric in ("RESIDUE", "POSE"):
+        monkeypatch.delenv(f"MILDBENCH_{metric}", raising=False)
     monkeypatch.chdir(tmp_path)
     Path("a").write_text("104")
     Path("b").write_text("250")
@@ -102,12 +104,26 @@ def test_an_annotator_whose_weights_changed_is_another(run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("metric", "kind"), [("RESIDUE", Residue), ("POSE", PoseOks)])
-def test_nothing_but_the_option_names_the_annotator(
+def test_the_variable_names_the_annotator_where_the_option_does_not(
     monkeypatch: pytest.MonkeyPatch, metric: str, kind: type[AnnotatedMetric]
 ) -> None:
-    monkeypatch.setenv(f"MILDBENCH_{metric}", "reader:model=b")
     assert kind()._spec == AnnotatorSpec("litert")
+    monkeypatch.setenv(f"MILDBENCH_{metric}", "reader:model=b")
+    assert kind()._spec == AnnotatorSpec("reader", {"model": "b"})
     assert kind("reader:model=a")._spec == AnnotatorSpec("reader", {"model": "a"})
+
+
+def test_an_annotator_that_the_variable_names_scores_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for model in ("a", "b"):
+        monkeypatch.setenv("MILDBENCH_RESIDUE", f"reader:model={model}")
+        run("noise", metrics=["residue"])
+        found.append(residues(tmp_path))
+    assert found[0] != found[1]
+    run("noise", metrics=["residue:annotator=reader:model=a"])
+    assert residues(tmp_path) == found[0]
 
 
 def test_a_path_counts_by_content_and_a_number_as_a_number() -> None:
