@@ -7,7 +7,7 @@ in `FOLDER/SPLIT/`.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from mildbench.errors import UserError
 from mildbench.geometry import Box
 from mildbench.posture import feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
@@ -37,13 +38,14 @@ from synth.sources.coco_content import Content, Item, is_crowd
 from synth.sources.coco_folder import (
     CocoFolder,
     Instances,
+    box_of,
     check_box,
     check_segmentation,
     decode,
     group_of,
 )
 from synth.sources.crop import cut_out, without_specks
-from synth.sources.names import called, in_order, means_people
+from synth.sources.names import called, in_order, means_people, plain
 from synth.sources.panoptic import PanopticImages
 
 BORDER = 2
@@ -52,6 +54,8 @@ FACE = slice(0, 5)
 """Nose, eyes and ears among the keypoints."""
 FACE_POINTS = 2
 """So many visible of them are a face."""
+REACH, POINTS_NEAR = 0.1, 0.5
+"""At least that share of the keypoints lies in the person's box, grown by `REACH` of its longer side."""
 IN_ONE_PIECE = 0.97
 """Smallest share of a person in one piece; a bar, a table or another person cuts others in two."""
 
@@ -101,6 +105,7 @@ class CocoPeople(PeopleSource):
         people = called(self.label, (item["name"] for item in categories.values()), where)
         found: dict[str, Item] = {}
         twins = defaultdict[str, list[Item]](list)
+        outlines = set[tuple[str | None, int]]()
         for place, item in enumerate(self._content.annotations):
             number, category = item["id"], item["category_id"]
             if category not in categories:
@@ -109,10 +114,12 @@ class CocoPeople(PeopleSource):
                 continue
             elif number is None:
                 self.rejections.add(Rejected("annotation without an id", _name(number, place)))
-            elif item in twins[number]:
+            elif item in twins[number] or (outline := _outline(item)) in outlines:
                 self.rejections.add(Rejected("the same annotation twice", _name(number, place)))
             else:
                 twins[number].append(item)
+                if outline is not None:
+                    outlines.add(outline)
                 count = len(twins[number])
                 found[number if count == 1 else f"{number}#{count}"] = item
         return found
@@ -139,6 +146,7 @@ class CocoPeople(PeopleSource):
 
     def people(self) -> Sequence[PersonRef]:
         self.left_out.clear()
+        self.left_out.update(self._called_otherwise())
         for problem in self._content.problems:
             self.rejections.add(problem)
         found: list[PersonRef] = []
@@ -155,6 +163,19 @@ class CocoPeople(PeopleSource):
         record, image_id = self._record(item, f"annotation {key}"), item["image_id"] or ""
         people = [self._annotations[other] for other in self._keys_of[image_id]]
         return [self._folder.facts(record, self._content.licences), people, self._things.get(image_id)]
+
+    def _called_otherwise(self) -> Counter[str]:
+        """Annotations of people whose category is not the one that is asked for."""
+        names = {key: str(category["name"]) for key, category in self._content.categories.items()}
+        others = {
+            key: name
+            for key, name in names.items()
+            if means_people(name, self.label) and plain(name) != plain(self.label)
+        }
+        found = Counter(item["category_id"] for item in self._content.annotations)
+        return Counter(
+            {f"called {name}, not {self.label}": found[key] for key, name in others.items() if found[key]}
+        )
 
     def _check(self, key: str, item: Item) -> PersonRef:
         """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a broken annotation."""
@@ -173,7 +194,7 @@ class CocoPeople(PeopleSource):
         if not known.any():
             raise LeftOut("no labelled keypoints")
         check_segmentation(item.get("segmentation"), width, height, where)
-        left, top, w, h = check_box(item.get("bbox"), where)
+        left, top, w, h = box_of(item["segmentation"], height, width, where)
         cut_at_bottom = top + h >= height - BORDER
         if h < self.min_height:
             raise LeftOut(f"lower than {self.min_height} px")
@@ -181,6 +202,10 @@ class CocoPeople(PeopleSource):
             raise LeftOut("cut by the image's border")
         if known.sum() < self.min_keypoints:
             raise LeftOut(f"fewer than {self.min_keypoints} labelled keypoints")
+        reach = REACH * max(w, h)
+        near = (x > left - reach) & (x < left + w + reach) & (y > top - reach) & (y < top + h + reach)
+        if near.mean() < POINTS_NEAR:
+            raise Rejected("keypoints elsewhere than the mask", where)
         # Legs hidden by a table look cut off anywhere but at the frame's lower edge.
         if not cut_at_bottom and feet(points) == 0:
             raise LeftOut("no foot seen")
@@ -240,12 +265,12 @@ class CocoPeople(PeopleSource):
         for key in self._keys_of[image_id]:
             # A person with a broken annotation is counted where the person is looked at.
             with contextlib.suppress(Rejected):
-                boxes[key] = check_box(self._annotations[key].get("bbox"), key)
+                boxes[key] = self._box(self._annotations[key], image_id, key)
         things, beside = [], set[str]()
         for place, item in enumerate(self._things[image_id]):
             where = f"annotation {item['id'] or f'{place} of things in image {image_id}'}"
             try:
-                box = check_box(item.get("bbox"), where)
+                box = self._box(item, image_id, where)
                 near = {key for key, other in boxes.items() if _near(box, other)}
                 if near:
                     mask = self._mask(item, image_id, where)
@@ -266,17 +291,26 @@ class CocoPeople(PeopleSource):
 
     def _mask(self, item: Item, image_id: str, where: str) -> np.ndarray:
         """bool[H, W] of one annotation; raises `Rejected`."""
+        return decode(*self._drawn(item, image_id, where), where)
+
+    def _box(self, item: Item, image_id: str, where: str) -> tuple[float, float, float, float]:
+        """x, y, width and height of one annotation's mask; raises `Rejected`."""
+        return box_of(*self._drawn(item, image_id, where), where)
+
+    def _drawn(self, item: Item, image_id: str, where: str) -> tuple[Any, int, int]:
+        """One annotation's segmentation, checked, and the height and width of its image; raises `Rejected`."""
         record = self._content.records[image_id]
         height, width = record["height"], record["width"]
         check_segmentation(item.get("segmentation"), width, height, where)
-        return decode(item["segmentation"], height, width, where)
+        return item["segmentation"], height, width
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         item = self._annotations[key]
         record = self._record(item, f"annotation {key}")
         image, sha256 = self._folder.image(record)
         mask, belongings = self._cut_mask(key, item)
-        crop = cut_out(image, without_specks(mask, item["bbox"][3]), scale=scale)
+        *_, height = self._box(item, item["image_id"], f"annotation {key}")
+        crop = cut_out(image, without_specks(mask, height), scale=scale)
         points = crop.keypoints(_keypoints(item, f"annotation {key}"))
         licence = self._folder.licence_of(record, self._content.licences)
         annotation = "+".join([key, *(thing.key for thing in belongings.things)])
@@ -318,6 +352,8 @@ class CocoBackgrounds(BackgroundSource):
         if self._by_segments is not None:
             return self._unpeopled(self._by_segments)
         instances = self._instances
+        if instances.doubt is not None:
+            raise UserError(instances.doubt)
         for problem in instances.problems:
             self.rejections.add(problem)
         self.left_out.clear()
@@ -335,7 +371,11 @@ class CocoBackgrounds(BackgroundSource):
         return found
 
     def _unpeopled(self, pictures: PanopticImages) -> Sequence[BackgroundRef]:
-        """The segmented pictures in which no segment is of a person."""
+        """The segmented pictures in which no segment is of a person.
+
+        Raises `UserError` where no category is: then nobody knows in which pictures nobody is.
+        """
+        pictures.check_people(self.label)
         found, people = [], 0
         for ref in pictures.images():
             if any(means_people(name, self.label) for name in pictures.categories(ref.key)):
@@ -435,6 +475,12 @@ def _same(face: np.ndarray, other: np.ndarray) -> bool:
     """Whether two annotations are of one face, float64[5, 3]: somebody annotated twice."""
     both = (face[:, 2] > 0) & (other[:, 2] > 0)
     return bool(both.any() and np.abs(face[both, :2] - other[both, :2]).max() < 2)
+
+
+def _outline(item: Item) -> tuple[str | None, int] | None:
+    """The same for annotations of one person, whatever their ids; None without a segmentation."""
+    segmentation = item.get("segmentation")
+    return (item["image_id"], hash(repr(segmentation))) if segmentation else None
 
 
 def _name(number: str | None, place: int) -> str:

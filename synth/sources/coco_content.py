@@ -51,9 +51,10 @@ def read_content(path: Path, split: str) -> Content:
 
 
 def key_of(value: Any) -> str | None:
-    """An id as text: 7, 7.0 and "7" are one. None for what is no id."""
+    """An id as text: 7, 7.0, "7" and "0007" are one. None for what is no id."""
     if isinstance(value, str):
-        return value.strip() or None
+        text = value.strip()
+        return (text.lstrip("0") or "0") if text.isdecimal() else text or None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -13,11 +13,13 @@ from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
+from mildbench.geometry import Box
 from synth.material import Rejected
 from synth.sources.base import read_photo
 from synth.sources.coco_content import Content, Item, is_crowd, key_of, read_content
 from synth.sources.names import called, means_people, on_disk, same_file
 
+_UNKNOWN = "nobody knows which pictures are free of people"
 _LONGEST_RUN = 6
 """Characters, of five bits each, in which a compressed run length may be written."""
 
@@ -37,6 +39,8 @@ class Instances:
     """Image id -> annotations of single things (neither people nor crowds), each with its category's `name`."""
     problems: tuple[Rejected, ...]
     """Broken records."""
+    doubt: str | None
+    """Why nobody knows which pictures are free of people; None where it is known."""
 
 
 class CocoFolder:
@@ -126,6 +130,16 @@ def _read_instances(path: Path, split: str, label: str, stamp: int) -> Instances
             things.setdefault(image, []).append(item | {"name": names[category]})
     lost = sorted(peopled - content.records.keys())
     problems = [Rejected("person in an image that is not listed", f"image {key or '?'}") for key in lost]
+    doubt = None
+    if not content.annotations:
+        doubt = f"{path} annotates nothing, so {_UNKNOWN}: give the file that says what is in the pictures"
+    elif "" in peopled:
+        doubt = f"{path}: a person's annotation has no image id, so {_UNKNOWN}: give it one, or remove it"
+    elif lost and not peopled & content.records.keys() and not content.problems:
+        doubt = (
+            f"{path}: no image that a person is annotated in is listed, image {lost[0]} for one, so {_UNKNOWN}: write "
+            "the ids of images alike"
+        )
     return Instances(
         content.records,
         content.licences,
@@ -133,6 +147,7 @@ def _read_instances(path: Path, split: str, label: str, stamp: int) -> Instances
         _under_all_ids(doubtful, content.records),
         things,
         (*content.problems, *problems),
+        doubt,
     )
 
 
@@ -149,6 +164,21 @@ def check_box(box: Any, where: str) -> tuple[float, float, float, float]:
         raise Rejected("broken box", where)
     x, y, w, h = numbers
     return x, y, w, h
+
+
+def box_of(segmentation: Any, height: int, width: int, where: str) -> tuple[float, float, float, float]:
+    """x, y, width and height in pixels of what a checked segmentation marks, which its annotation may state wrongly.
+
+    Raises `Rejected` for a segmentation that marks nothing.
+    """
+    if isinstance(segmentation, list):
+        points = np.concatenate([_numbers(polygon).reshape(-1, 2) for polygon in segmentation])
+        x, y, right, bottom = (float(v) for v in (*points.min(axis=0), *points.max(axis=0)))
+    else:
+        x, y, right, bottom = Box.around(decode(segmentation, height, width, where))
+    if right <= x or bottom <= y:
+        raise Rejected("empty mask", where)
+    return x, y, right - x, bottom - y
 
 
 def check_segmentation(segmentation: Any, width: int, height: int, where: str) -> None:
@@ -189,7 +219,7 @@ def decode(segmentation: Any, height: int, width: int, where: str) -> np.ndarray
 
 def _run_lengths(counts: Any, pixels: int, where: str) -> np.ndarray:
     """int64[N]: pixels off, on, off ..., down the columns; raises `Rejected` unless they are so many in all."""
-    if isinstance(counts, list) and all(isinstance(count, int) and 0 <= count <= pixels for count in counts):
+    if isinstance(counts, list) and all(type(count) is int and 0 <= count <= pixels for count in counts):
         runs: np.ndarray | None = np.array(counts, dtype=np.int64)
     else:
         runs = _decompressed(counts) if isinstance(counts, str | bytes) else None

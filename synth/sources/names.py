@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -12,10 +13,12 @@ PEOPLE = frozenset(
     (
         "person", "persons", "people", "human", "humans", "pedestrian", "pedestrians", "crowd", "rider",
         "cyclist", "man", "men", "woman", "women", "boy", "boys", "girl", "girls", "adult", "adults",
-        "child", "children", "kid", "kids", "baby", "babies",
+        "child", "children", "kid", "kids", "baby", "babies", "riders", "cyclists", "bicyclist", "motorcyclist",
+        "individual", "somebody", "someone", "player", "players", "worker", "workers", "passenger", "passengers",
+        "skier", "surfer", "swimmer", "spectator", "spectators", "audience",
     )
 )  # fmt: skip
-"""Categories of which no background may show one, whatever else a data set calls a person."""
+"""Words in the names of categories of which no background may show one, whatever else a data set calls a person."""
 
 
 def plain(name: str) -> str:
@@ -24,8 +27,11 @@ def plain(name: str) -> str:
 
 
 def means_people(name: str, label: str) -> bool:
-    """Whether somebody may be in a picture that shows a `name`; `label` is what the data set calls a person."""
-    return plain(name) == plain(label) or plain(name) in PEOPLE
+    """Whether somebody may be in a picture that shows a `name`; `label` is what the data set calls a person.
+
+    A word of it is enough, as in `person;individual;someone` or `human--rider--bicyclist`.
+    """
+    return plain(name) == plain(label) or not PEOPLE.isdisjoint(re.split(r"[\W\d_]+", plain(name)))
 
 
 def called(label: str, known: Iterable[str], where: str) -> frozenset[str]:
@@ -36,7 +42,7 @@ def called(label: str, known: Iterable[str], where: str) -> frozenset[str]:
     names = set(known)
     found = frozenset(name for name in names if plain(name) == plain(label))
     if not found:
-        others = sorted(name for name in names if plain(name) in PEOPLE)
+        others = sorted(name for name in names if means_people(name, label))
         meant = f"did you mean {others[0]!r}?" if others else did_you_mean(label, names)
         raise UserError(
             f"{where} has no category {label!r}, so it does not say where people are: {meant} "

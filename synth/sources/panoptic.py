@@ -23,7 +23,7 @@ from synth.material import BackgroundRef, Known, Rejected, Rejections, Segment, 
 from synth.sources.base import SegmentedSource
 from synth.sources.coco_content import Content, Item, is_crowd, key_of
 from synth.sources.coco_folder import CocoFolder, group_of
-from synth.sources.names import in_order, on_disk
+from synth.sources.names import called, in_order, means_people, on_disk
 
 
 class PanopticImages(SegmentedSource):
@@ -93,6 +93,17 @@ class PanopticImages(SegmentedSource):
             else:
                 self.left_out[f"smaller than {self.min_side} px"] += 1
         return sorted(found, key=lambda ref: in_order(ref.key))
+
+    def check_people(self, label: str) -> None:
+        """Raises `UserError` where no category means people: then the file does not say where they are.
+
+        One that `mildbench segment` made lists what it found, which may be nobody.
+        """
+        if self._content.by_model:
+            return
+        names = [str(item["name"]) for item in self._content.categories.values()]
+        if not any(means_people(name, label) for name in names):
+            called(label, names, str(self._folder.annotation_file("panoptic")))
 
     def __contains__(self, key: str) -> bool:
         """Whether an image is segmented."""

@@ -66,7 +66,7 @@ def test_broken_coco_annotations_are_counted_by_reason(
 
 
 def test_unsuitable_coco_people_are_not_called_broken(coco: Path) -> None:
-    source = edit(coco, bbox=[0, 50, 40, 160])
+    source = edit(coco, segmentation=[[0, 50, 40, 50, 40, 210, 0, 210]], keypoints=[20, 100, 2] * 17)
     assert source.people() == []
     assert not source.rejections.counts
     assert source.left_out == {"cut by the image's border": 1}

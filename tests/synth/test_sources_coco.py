@@ -161,8 +161,8 @@ def test_a_rider_may_sit_with_a_foot_behind_the_wheel(coco: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"bbox": [1, 2]}, "broken box"),
-        ({"bbox": [1, 2, float("nan"), 4]}, "broken box"),
+        ({"keypoints": [0.5, 0.4, 2] * 17}, "keypoints elsewhere than the mask"),
+        ({"segmentation": {"size": [280, 320], "counts": [True] * 280 * 320}}, "broken run lengths"),
         ({"segmentation": {"size": [280, 320], "counts": [5]}}, "broken run lengths"),
         ({"segmentation": {"size": [280, 320], "counts": [280 * 320]}}, "empty mask"),
         ({"segmentation": [["a"] * 6]}, "broken polygon"),

@@ -76,6 +76,7 @@ def test_a_file_that_does_not_say_who_is_a_person_is_refused(
 
 def test_no_background_shows_whatever_is_a_word_for_people(coco: Path) -> None:
     others = [{"id": 2, "name": "Woman"}, {"id": 3, "name": "hiker", "supercategory": "person"}]
+    others += [{"id": 4, "name": "individual;someone"}, {"id": 5, "name": "human--rider--bicyclist"}]
     edit(coco, lambda content: content["categories"].extend(others), ("instances",))
     for other in others:
         edit(
@@ -107,7 +108,8 @@ def test_ids_may_be_text_or_numbers(coco: Path, write: Callable[[int], Any]) -> 
 def test_an_id_is_one_however_it_is_written(coco: Path) -> None:
     edit(coco, lambda content: content["annotations"][0].update(image_id="1"))
     assert (people(coco), clean(coco)) == (["1"], ["2"])
-    assert [key_of(value) for value in (7, 7.0, "7", " 7 ")] == ["7"] * 4
+    assert [key_of(value) for value in (7, 7.0, "7", " 7 ", "0007")] == ["7"] * 5
+    assert (key_of("000"), key_of("07a")) == ("0", "07a")
     assert [key_of(value) for value in (None, True, [1], {}, 7.5, "")] == [None] * 6
 
 
@@ -126,11 +128,49 @@ def test_an_image_with_something_unknown_is_no_background(coco: Path) -> None:
 
 
 def test_a_person_of_no_listed_image_is_told(coco: Path) -> None:
-    """Where ids of images are written in two ways, every picture would look clean."""
-    edit(coco, lambda content: content["annotations"][0].update(image_id="000000000001"))
+    edit(coco, lambda content: content["annotations"].append(content["annotations"][0] | {"image_id": 7}))
     source = CocoBackgrounds(str(coco))
-    source.backgrounds()
+    assert [ref.key for ref in source.backgrounds()] == ["2"]
     assert source.rejections.counts == {"person in an image that is not listed": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda c: c["annotations"][0].update(image_id="000000000001.jpg"),
+            "no image that a person is annotated",
+        ),
+        (lambda c: c["annotations"][0].pop("image_id"), "has no image id"),
+        (lambda c: c["annotations"].clear(), "annotates nothing"),
+    ],
+)
+def test_no_picture_counts_as_clean_where_nobody_knows_which_are(
+    coco: Path, change: Callable[[Content], object], message: str
+) -> None:
+    edit(coco, change)
+    with pytest.raises(UserError, match=f"{message}.*nobody knows which pictures are free of people"):
+        clean(coco)
+
+
+@pytest.mark.parametrize(
+    "box", [None, [], ["90", "50", "40", "160"], [100, 50, 140, 210], [0, 0, 5, 5], [0.3, 0.2, 0.1, 0.6]]
+)
+def test_a_person_is_as_large_as_the_mask_whatever_the_box_says(coco: Path, box: Any) -> None:
+    (right,) = CocoPeople(str(coco)).people()
+    rgba = CocoPeople(str(coco)).cutout("1").rgba
+    edit(coco, lambda content: content["annotations"][0].update(bbox=box))
+    source = CocoPeople(str(coco))
+    assert source.people() == [right]
+    assert np.array_equal(source.cutout("1").rgba, rgba)
+
+
+def test_people_of_another_category_are_counted(coco: Path) -> None:
+    edit(coco, lambda content: content["categories"].append({"id": 2, "name": "Adult"}))
+    edit(coco, lambda content: content["annotations"][0].update(category_id=2))
+    source = CocoPeople(str(coco))
+    assert source.people() == []
+    assert source.left_out == {"called Adult, not person": 1}
 
 
 @pytest.mark.parametrize(
@@ -138,12 +178,12 @@ def test_a_person_of_no_listed_image_is_told(coco: Path) -> None:
     [
         (lambda c: c["annotations"][0].pop("category_id"), "annotation without a known category"),
         (lambda c: c["annotations"][0].pop("id"), "annotation without an id"),
-        (lambda c: c["annotations"][0].pop("image_id"), "annotation without an image"),
-        (lambda c: c["annotations"][0].pop("bbox"), "broken box"),
+        (lambda c: c["annotations"][0].pop("bbox"), None),
         (lambda c: c["annotations"][0].pop("segmentation"), "no segmentation"),
         (lambda c: c["annotations"][0].pop("keypoints"), "keypoints broken or not finite"),
         (lambda c: c["annotations"].append("?"), "annotation that is no record"),
         (lambda c: c["annotations"].append(dict(c["annotations"][0])), "the same annotation twice"),
+        (lambda c: c["annotations"].append(c["annotations"][0] | {"id": 7}), "the same annotation twice"),
         (lambda c: c["images"][0].pop("id"), "image record without an id"),
         (lambda c: c["images"].append(None), "image record without an id"),
         (lambda c: c["images"][0].pop("file_name"), "image record without a file name or size"),

@@ -14,6 +14,7 @@ import pytest
 
 from mildbench.errors import UserError
 from synth.material import Rejected
+from synth.sources.coco import CocoBackgrounds
 from synth.sources.panoptic import PanopticImages
 
 PERSON, CROWD, WALL = 70_000, 300, 5
@@ -159,3 +160,19 @@ def test_real_segmentations_cover_the_stated_areas(testdata: Path, tmp_path: Pat
         picture = source.image(ref.key)
         assert all(segment.mask.sum() == area[ref.key, segment.id] for segment in picture.segments)
         assert any(not segment.is_thing for segment in picture.segments)
+
+
+@pytest.mark.parametrize("by_model", [False, True])
+def test_backgrounds_need_a_word_for_people_unless_a_model_lists_what_it_found(
+    panoptic: Path, by_model: bool
+) -> None:
+    content = read(panoptic)
+    content["categories"][0]["name"] = "figure"
+    content |= {"info": {"segments": "a model"}} if by_model else {}
+    write(panoptic, content)
+    source = CocoBackgrounds(str(panoptic), "val2017")
+    if by_model:
+        assert len(source.backgrounds()) == 1
+    else:
+        with pytest.raises(UserError, match="does not say where people are"):
+            source.backgrounds()
