@@ -24,6 +24,8 @@ _FEW = 16
 """Values beyond which a plane of light and dark with little between is a mask with noise, not a label map."""
 MOST, LEAST = 0.9, 0.0001
 """Shares of the picture above and below which a mask is worth a word."""
+_AROUND = 0.95
+"""Share of the picture's border above which it is, too: what stays is in the middle, as in an inverted mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +43,19 @@ class Mask:
 
 
 def oddity(marked: np.ndarray) -> str | None:
-    """What is odd about the share of the picture that bool[H, W] marks, if anything."""
+    """What is odd about what bool[H, W] marks of the picture, if anything."""
     share = float(marked.mean())
     if share > MOST:
         return f"mark over {MOST:.0%} of the picture"
+    if marks_around(marked):
+        return "mark all around the picture's border"
     return f"mark under {LEAST:.2%} of the picture" if share < LEAST else None
+
+
+def marks_around(marked: np.ndarray) -> bool:
+    """Whether bool[H, W] marks the picture's border, and something else stays."""
+    border = np.concatenate((marked[0], marked[-1], marked[:, 0], marked[:, -1]))
+    return bool(border.mean() > _AROUND and not marked.all())
 
 
 def read_mask(path: Path, what: str = "mask") -> Mask:

@@ -128,7 +128,7 @@ def erase_people(
         uint8[H, W, 3]; equal to the photo outside the targets' dilated masks and wherever somebody who stays is seen.
 
     Raises:
-        UserError: the method failed.
+        UserError: the method failed, or nothing of the photo would stay.
     """
     # Whoever stands lower in the picture is nearer: methods expect people back to front.
     order = sorted(range(len(people)), key=lambda k: people[k].cut.window.bottom)
@@ -140,6 +140,8 @@ def erase_people(
     everything = np.zeros_like(staying)
     for hole in holes.values():
         hole.draw(everything)
+    if everything.all():
+        raise UserError(f"all of {name} would go: nothing is left to go on from: is its mask inverted?")
     canvas, remaining = photo.copy(), everything.copy()
     for number, (window, group) in enumerate(_windows(holes, size, photo.shape[:2])):
         seen = _batch(canvas, remaining, people, order, targets, parsing, window, size)

@@ -188,3 +188,8 @@ def test_odd_shares_are_remarked_on() -> None:
     assert oddity(~mask) == "mark over 90% of the picture"
     mask[:50] = True
     assert oddity(mask) is None
+    person = np.ones((200, 200), bool)
+    person[20:180, 40:160] = False
+    assert oddity(person) == "mark all around the picture's border"
+    person[:, :100] = False
+    assert oddity(person) is None

@@ -64,11 +64,14 @@ def erase(
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device
     from mildbench.erasing import Eraser
+    from mildbench.listing import PICTURES
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
 
     kept = _numbers(keep)
     kind = kind_of(format)
-    mask_file = Path(people) if Path(people).is_file() else None
+    # A file that is not there is named as such, not as an annotator that nobody knows.
+    is_mask = Path(people).is_file() or Path(people).suffix.lower() in PICTURES
+    mask_file = Path(people) if is_mask else None
     panels = [out / f"{path.stem}.panel.png" for path in photo]
     results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]
     check_outputs([*results, *panels], [*photo, *([mask_file] if mask_file else [])])
@@ -103,9 +106,13 @@ def _numbers(text: str | None) -> set[int]:
 def _masks_in(path: Path, photo: Path, shape: tuple[int, ...]) -> np.ndarray:
     """bool[K, H, W]: the people that a mask file tells apart, for a photo of this shape."""
     from mildbench.errors import UserError
-    from mildbench.masks import misfit, read_mask, separate
+    from mildbench.masks import misfit, oddity, read_mask, separate
 
     mask = read_mask(path)
     if reason := misfit(mask, f"mask {path}", shape, f"photo {photo}"):
         raise UserError(f"{reason}: resize it, or turn both alike")
+    if mask.marked.any() and (remark := oddity(mask.marked)):
+        typer.echo(
+            f"mildbench: the people of {path} {remark}: is it the right mask, white where they are?", err=True
+        )
     return separate(mask.numbers)

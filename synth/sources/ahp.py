@@ -14,7 +14,7 @@ import numpy as np
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
 from mildbench.geometry import Box
-from mildbench.masks import read_mask
+from mildbench.masks import marks_around, read_mask
 from mildbench.scene import Provenance
 from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
 from synth.sources.base import PeopleSource, read_photo
@@ -90,6 +90,8 @@ class AhpPeople(PeopleSource):
             raise Rejected("mask unreadable", str(error)) from None
         if not mask.any():
             raise Rejected("empty mask", key)
+        if mask.all() or marks_around(mask):
+            raise Rejected("mask around the picture's border: inverted?", key)
         return mask
 
     def photo(self, key: str) -> Path:

@@ -15,7 +15,7 @@ from mildbench.geometry import Box
 from mildbench.images import read_rgb, read_rgba
 from mildbench.labels import UNLABELLED
 from mildbench.listing import PICTURES, list_pictures
-from mildbench.masks import read_mask
+from mildbench.masks import marks_around, read_mask
 from mildbench.scene import Provenance
 from synth.material import Background, BackgroundRef, Cutout, LeftOut, PersonRef, Rejected, Rejections
 from synth.sources.base import BackgroundSource, PeopleSource, read_photo
@@ -135,6 +135,10 @@ class FolderPeople(PeopleSource):
             raise Rejected("image unreadable or without alpha", str(error)) from None
         if not mask.any():
             raise Rejected("empty mask", key)
+        if mask.all():
+            raise Rejected("mask over the whole picture", key)
+        if marks_around(mask):
+            raise Rejected("mask around the picture's border: inverted?", key)
         return mask
 
     def photo(self, key: str) -> Path | None:

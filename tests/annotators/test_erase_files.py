@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import invoke
 from PIL import Image, ImageCms, ImageOps
 
 from mildbench.errors import UserError
@@ -147,3 +148,38 @@ def test_results_of_one_run_do_not_share_a_name(tmp_path: Path) -> None:
         check_outputs([tmp_path / name for name in (*names, "q.panel.png")], [])
     with pytest.raises(UserError, match="two results would share the name"):
         check_outputs([tmp_path / "e\u0301.png", tmp_path / "\u00c9.png"], [])
+
+
+@pytest.mark.parametrize(
+    ("invert", "said", "reason"),
+    [(False, "", ""), (True, "mark all around the picture's border", ""), (None, "", "all of me would go")],
+)
+def test_a_mask_that_marks_what_stays_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    invert: bool | None,
+    said: str,
+    reason: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = photo(Path("me.png"))
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[8:32, 16:48] = 255
+    Image.fromarray(np.full_like(mask, 255) if invert is None else 255 - mask if invert else mask).save(
+        "m.png"
+    )
+    code = invoke("erase", "me.png", "--people", "m.png", "--method", "telea", "--device", "cpu")
+    told = capsys.readouterr().err
+    assert code == (2 if reason else 0)
+    assert (said or reason) in told
+    assert bool(told) == bool(said or reason)
+
+
+def test_a_mask_that_is_not_there_is_no_annotator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("me.png"))
+    assert invoke("erase", "me.png", "--people", "none.png", "--method", "telea", "--device", "cpu") == 2
+    assert capsys.readouterr().err == "mildbench: mask not found: none.png\n"

@@ -153,6 +153,21 @@ def test_photos_of_one_stem_have_their_own_masks_or_none(tmp_path: Path) -> None
     assert source.rejections.counts == {"image without a mask of its name": 2}
 
 
+def test_inverted_masks_cut_nobody_out(tmp_path: Path) -> None:
+    for name, height in (("a.png", 160), ("b.png", 160), ("c.png", 160)):
+        pair(tmp_path, name, name, height)
+    for name, marked in (("b.png", None), ("c.png", 255)):
+        path = tmp_path / "masks" / name
+        mask = np.array(Image.open(path))
+        Image.fromarray(255 - mask if marked is None else np.full_like(mask, marked)).save(path)
+    source = FolderPeople(str(tmp_path))
+    assert [ref.key for ref in source.people()] == ["images/a.png"]
+    assert source.rejections.counts == {
+        "mask around the picture's border: inverted?": 1,
+        "mask over the whole picture": 1,
+    }
+
+
 def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     for image, mask in (("e\u0301.png", "\u00e9.png"), ("\u5199\u771f.png",) * 2, ("\u7167\u7247.png",) * 2):
         pair(tmp_path, image, mask, 160)
