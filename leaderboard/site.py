@@ -138,6 +138,7 @@ def _history(found: Sequence[Board[Placed]]) -> list[dict[str, Any]]:
             unit = "" if board.headline is None else board.metric(board.headline).unit
             number = wording.estimate_text(estimate, unit)
             about = "" if board.headline is None else wording.column_text(board.headline)
+            about = f"{about} {wording.over(estimate)}".strip()
             rows.append(
                 {
                     "added": place.entry.added,

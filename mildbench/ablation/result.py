@@ -53,7 +53,8 @@ def markdown(ablation: Ablation) -> str:
 def _cell(ablation: Ablation, row: RowResult, column: str) -> str:
     first = ablation.rows[0].summary
     unit = next(metric.unit for metric in first.metrics if metric.name == column.partition(".")[0])
-    value = wording.estimate_text(row.summary.estimate(column), unit).value
+    estimate = row.summary.estimate(column)
+    value = f"{wording.estimate_text(estimate, unit).value} {wording.over(estimate)}".strip()
     pair = _pair(ablation.comparison, row.summary.run, first.run, column)
     if pair is None or pair.value is None or pair.low is None or pair.high is None:
         return value

@@ -77,13 +77,18 @@ def estimate_text(estimate: Estimate | None, unit: str) -> Number:
         return Number(UNDEFINED)
     places = digits(unit)
     value, low, high = f"{estimate.value:.{places}f}", estimate.low, estimate.high
-    # Other rows of the column may be over other samples.
-    over = f" (n {estimate.n})" if estimate.undefined else ""
+    count = over(estimate)
     if low is None or high is None or low == high == estimate.value:
-        return Number(value, over.strip())
+        return Number(value, count)
     if math.isfinite(low) and math.isfinite(high):
-        return Number(value, f"±{(high - low) / 2:.{places}f}{over}")
-    return Number(value, f"{low:.{places}f} to {high:.{places}f}{over}")
+        return Number(value, f"±{(high - low) / 2:.{places}f} {count}".strip())
+    return Number(value, f"{low:.{places}f} to {high:.{places}f} {count}".strip())
+
+
+def over(estimate: Estimate | None) -> str:
+    """How many samples a mean is over, where that is not all of them; else empty."""
+    # Other rows of the column may be over other samples.
+    return f"(n {estimate.n})" if estimate is not None and estimate.undefined else ""
 
 
 def set_text(found: SetEstimate | None) -> Number:

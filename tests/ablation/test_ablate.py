@@ -126,3 +126,14 @@ def test_what_is_kept_is_of_the_study_as_it_is(name: str) -> None:
     trained = [row.training is not None for row in result.rows]
     assert trained == [row.train is not None for row in study.rows.values()]
     assert (folder / f"{name}.md").read_text() == f"{study.description}\n\n{markdown(result)}\n"
+
+
+def test_a_mean_over_fewer_samples_says_so() -> None:
+    name = studies.names(FOLDER)[0]
+    result = Ablation.model_validate_json((FOLDER / "results" / f"{name}.json").read_text())
+    estimate = result.rows[0].summary.estimate(result.columns[0])
+    assert estimate is not None
+    assert f"(n {estimate.n})" not in markdown(result)
+    object.__setattr__(estimate, "undefined", 3)
+    row = markdown(result).splitlines()[2]
+    assert row.count(f"(n {estimate.n})") == 1
