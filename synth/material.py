@@ -190,6 +190,9 @@ class Background:
     """The shadows there are, or None when there are none or nothing is known of them."""
     objects: tuple[SeenObject, ...] = ()
     """What is seen in the picture, as far as known."""
+    sheen: np.ndarray | None = None
+    """uint8[H, W]: the share of the light that the ground mirrors towards the camera, in 255ths, or None where none is
+    glossy or nothing is known of it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,6 +118,10 @@ class Recipe(BaseModel):
         description="opacity of the shadow that the sun casts out of doors, where the source knows none; "
         "[0, 0] for none at all",
     )
+    reflection: UnitRange = Field(
+        default=(0, 0),
+        description="how strongly glossy ground mirrors people, in 0..1 of what it mirrors; [0, 0] for not at all",
+    )
     light: UnitRange = Field(
         default=(0.6, 0.9),
         description="how far exposure, white balance and contrast go to those at the feet, in 0..1",

@@ -7,7 +7,7 @@ that is a place to stand (`_stands_well`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from synth.fit import SizedFigure
 from synth.framing import Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
-from synth.material import PersonChoice, Rejected, Sunlight
+from synth.material import BackgroundChoice, PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
 from synth.rng import shuffled, weighted
@@ -92,10 +92,24 @@ class Place:
 class Stage:
     """A background, and the people who stand on it so far.
 
-    Raises `AllRejected` when no background of the scene's split can be read.
+    Args:
+        catalogue: what there is.
+        index: of the scene.
+        rng: the scene's own.
+        backgrounds: those in question and which crop of each; as many are taken as it needs to find one of use.
+        suits: whether one is of use to the family.
+
+    Raises `AllRejected` when no background can be used.
     """
 
-    def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        catalogue: PeopleCatalogue,
+        index: int,
+        rng: np.random.Generator,
+        backgrounds: Iterator[tuple[BackgroundChoice, int]],
+        suits: Callable[[View], bool] = lambda view: True,
+    ) -> None:
         self.catalogue = catalogue
         self.recipe = catalogue.recipe
         self.rng = rng
@@ -107,7 +121,7 @@ class Stage:
         """Who stands on the canvas, back to front."""
         self.asked: dict[int, float] = {}
         """Person id -> visible ratio that the recipe asked for."""
-        self.background, self.view = self._background()
+        self.background, self.view = self._background(backgrounds, suits)
         self._sunlight = self._sun()
 
     @property
@@ -115,12 +129,17 @@ class Stage:
         """Back to front."""
         return [standing.person for standing in self.canvas.standing]
 
-    def _background(self) -> tuple[dict[str, Any], View]:
-        for choice, number in self.catalogue.background_of(self.index):
+    def _background(
+        self, backgrounds: Iterator[tuple[BackgroundChoice, int]], suits: Callable[[View], bool]
+    ) -> tuple[dict[str, Any], View]:
+        for choice, number in backgrounds:
             try:
                 view = self.catalogue.view(choice.source, choice.ref.key, number)
             except Rejected as rejected:
                 self.notes.rejections.add(rejected)
+                continue
+            if not suits(view):
+                self.notes.unmet["a background passed over: of no use to the scene's family"] += 1
                 continue
             if not any(self._fits(view, height) for height in self._heights()):
                 self.notes.unmet[
@@ -256,12 +275,19 @@ class Stage:
         foreshortening = (foot_row - self.view.perspective.horizon) / self.view.focal
         return Cast.of(sun.azimuth, sun.length, foreshortening, sun.opacity)
 
+    def _reflection(self, foot_row: float) -> float:
+        """How strongly the ground mirrors somebody who stands in a row."""
+        if self.view.sheen is None or foot_row >= self.recipe.size:
+            return 0.0
+        return round(float(self.rng.uniform(*self.recipe.reflection)), 3)
+
     def _finish(self, foot_row: float) -> Finish:
         recipe, rng = self.recipe, self.rng
         shadow = round(float(rng.uniform(*recipe.shadow)), 3)
         return Finish(
             shadow=shadow if foot_row < recipe.size else 0.0,
             cast=self._cast(foot_row),
+            reflection=self._reflection(foot_row),
             light=round(float(rng.uniform(*recipe.light)), 3),
             blend=weighted(rng, recipe.blends),
             harmony=Harmony(
@@ -304,16 +330,22 @@ class Stage:
 
     def places(self, candidate: Candidate) -> Iterator[Origin]:
         """Random places to stand, spread over the frame as people are."""
-        size, (foot_x, foot_y) = self.recipe.size, candidate.figure.foot
-        centres = [candidate.wanted.centre] + [
-            self.catalogue.table.draw(self.rng).centre for _ in range(PLACES_TRIED - 1)
-        ]
-        ground = self.view.ground
-        free = (
-            np.ones(size, dtype=bool)
-            if ground is None
-            else ground[min(candidate.row + foot_y, size - 1)].copy()
-        )
+        foot_x, foot_y = candidate.figure.foot
+        for column in self.columns(candidate.row + foot_y, candidate.wanted.centre):
+            origin = (column - foot_x, candidate.row)
+            if self._acceptable(candidate, origin, None):
+                yield origin
+
+    def columns(self, row: int, wanted: float) -> Iterator[int]:
+        """Columns in which feet in a row stand on ground, spread over the frame as people are.
+
+        Args:
+            row: of the feet; below the frame for those whom it cuts.
+            wanted: the place to try first, as a share of the width.
+        """
+        size, ground = self.recipe.size, self.view.ground
+        centres = [wanted] + [self.catalogue.table.draw(self.rng).centre for _ in range(PLACES_TRIED - 1)]
+        free = np.ones(size, dtype=bool) if ground is None else ground[min(row, size - 1)].copy()
         edge = round(SIDE * size)
         free[:edge] = free[size - edge :] = False
         columns = np.flatnonzero(free)
@@ -321,9 +353,8 @@ class Stage:
             return
         for centre in centres:
             column = int(columns[np.abs(columns - centre * size).argmin()])
-            origin = (column - foot_x, candidate.row)
-            if abs(column - centre * size) <= ASIDE * size and self._acceptable(candidate, origin, None):
-                yield origin
+            if abs(column - centre * size) <= ASIDE * size:
+                yield column
 
     def _acceptable(self, candidate: Candidate, origin: Origin, victim: Standing | None) -> bool:
         """Inside the frame, on the ground, and nobody's visible ratio but the victim's is spoiled."""

@@ -15,9 +15,8 @@ from synth.material import PersonChoice
 from synth.plan import AllRejected, Notes, Plan
 from synth.recipe import Recipe
 from synth.stage import Candidate, Place, Stage
+from synth.views import View
 
-PEOPLE_COMPARED = 4
-"""People of whom the one for the best place is taken."""
 RETRIES = 8
 """Framings tried in vain before a scene is given up."""
 
@@ -29,14 +28,25 @@ class PeopleFamily(Family[PeopleCatalogue]):
 
     hides = True
     """Whether people are placed so that somebody behind keeps a visible ratio that the recipe asks for."""
+    compared = 4
+    """People of whom the one for the best place is taken."""
 
     def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
         super().__init__(catalogue, index, rng)
-        self.stage = Stage(catalogue, index, rng)
+        self._backgrounds = catalogue.background_of(index)
+        self.next_background()
 
     @classmethod
     def problem(cls, recipe: Recipe) -> str | None:
         return None if recipe.people else "people: no source given: name at least one, e.g. mannequin:"
+
+    def next_background(self) -> None:
+        """Begin on the next background, with nobody; raises `AllRejected` when there is none."""
+        self.stage = Stage(self.catalogue, self.index, self.rng, self._backgrounds, self.suits)
+
+    def suits(self, view: View) -> bool:
+        """Whether a background is of use to this family; those that are not are passed over and counted."""
+        return True
 
     @abstractmethod
     def difficulty(self) -> float:
@@ -49,6 +59,10 @@ class PeopleFamily(Family[PeopleCatalogue]):
     def pool(self) -> Sequence[PersonChoice]:
         """Who may be in the scene."""
         return self.catalogue.people[self.stage.split]
+
+    def likely(self, framing: Framing) -> Sequence[PersonChoice]:
+        """Who of them is worth a try where somebody is to be framed so."""
+        return self.pool()
 
     def settle(self, candidates: Iterator[Candidate]) -> tuple[Candidate, Place] | None:
         """One of the people, and a place for them; None if there is none."""
@@ -91,8 +105,8 @@ class PeopleFamily(Family[PeopleCatalogue]):
             if self._hide_somebody(framing):
                 return
             stage.notes.unmet["a visible ratio given up: nobody behind can be hidden so far"] += 1
-        candidates = stage.candidates(self.pool(), framing)
-        if found := self.settle(islice(candidates, PEOPLE_COMPARED)):
+        candidates = stage.candidates(self.likely(framing), framing)
+        if found := self.settle(islice(candidates, self.compared)):
             stage.put(*found)
 
     def _hide_somebody(self, framing: Framing) -> bool:

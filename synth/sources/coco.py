@@ -20,7 +20,7 @@ from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_
 from mildbench.geometry import Box
 from mildbench.posture import feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
-from synth.ground import in_open_air, panoptic_ground
+from synth.ground import in_open_air, panoptic_ground, panoptic_sheen
 from synth.material import (
     Background,
     BackgroundRef,
@@ -383,6 +383,7 @@ class CocoBackgrounds(BackgroundSource):
             known=segmented.known,
             open_air=in_open_air(picture.segments),
             objects=self._seen(key) if self._by_segments is None else _things(picture.segments),
+            sheen=panoptic_sheen(picture.segments, picture.image.shape[:2]),
         )
 
     def _segmentation_of(self, key: str) -> PanopticImages | None:
