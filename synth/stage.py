@@ -18,13 +18,13 @@ from synth.canvas import Canvas, Standing
 from synth.catalogue import PeopleCatalogue
 from synth.exact_math import exp
 from synth.fit import SizedFigure
-from synth.framing import Framing
+from synth.framing import HEIGHTS, Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
-from synth.material import BackgroundChoice, PersonChoice, Rejected, Sunlight
+from synth.material import ADULT_METRES, BackgroundChoice, PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
-from synth.rng import shuffled, weighted
+from synth.rng import generator, shuffled, weighted
 from synth.splits import split_of_sample
 from synth.views import View
 
@@ -43,8 +43,12 @@ ASIDE = 0.15
 frame's width."""
 FRAMINGS_TRIED = 64
 """Framings drawn of one person before any height will do that the ground has room for."""
-HEIGHTS = 64
+STEPS = 64
 """Heights that are tried for whether a background has room for them."""
+FAR = 0.25
+"""Frame heights that people are tall, at most, who are far away."""
+GROUP = 0.2
+"""A group's people stand so far from each other, at most, as a share of the frame's width, where there is room."""
 ALIKE = 0.12
 """People who stand together differ so much in apparent height (standard deviation of the logarithm)."""
 
@@ -116,6 +120,8 @@ class Stage:
         self.notes = Notes()
         self.index = index
         self.split = split_of_sample(index, self.recipe.splits)
+        self.mix = weighted(generator(catalogue.seed, "mix", index), self.recipe.mix)
+        """Who is in the scene (`Recipe.mix`)."""
         self.canvas = Canvas(self.recipe.size)
         self.cast: list[Candidate] = []
         """Who stands on the canvas, back to front."""
@@ -152,23 +158,26 @@ class Stage:
     def draw_framings(self) -> list[Framing]:
         """How the people of the scene are to be framed, farthest first.
 
-        As in life some stand together, and look about equally tall: as many as are to hide each other.
+        As in life some stand together, and look about equally tall: as many as are to hide each other, and all of a
+        group.
         """
         found: list[Framing] = []
         for _ in range(weighted(self.rng, self.recipe.crowd)):
-            together = bool(found) and self.rng.random() < self.recipe.occlude
+            together = bool(found) and (self.rng.random() < self.recipe.occlude or self.mix == "group")
             found.append(
                 (together and self._beside(found[int(self.rng.integers(len(found)))])) or self.draw_framing()
             )
         return sorted(found, key=lambda framing: framing.height)
 
     def draw_framing(self) -> Framing:
-        """How somebody is to be framed for whom there is room."""
+        """How somebody is to be framed for whom there is room; far away, if that is the mix and there is."""
+        far = self.mix == "far" and any(self._fits(self.view, height) for height in self._heights(FAR))
         for _ in range(FRAMINGS_TRIED):
             framing = self.catalogue.table.draw(self.rng)
-            if self._fits(self.view, framing.height):
+            if framing.height <= (FAR if far else HEIGHTS[1]) and self._fits(self.view, framing.height):
                 return framing
-        heights = [height for height in self._heights() if self._fits(self.view, height)]
+        tallest = FAR if far else self.recipe.stature[1]
+        heights = [height for height in self._heights(tallest) if self._fits(self.view, height)]
         height = heights[int(self.rng.integers(len(heights)))]
         return replace(framing, height=height, head=framing.foot - height)
 
@@ -178,12 +187,14 @@ class Stage:
         if not self._fits(self.view, height):
             return None
         centre = self.catalogue.table.draw(self.rng).centre
+        if self.mix == "group":
+            centre = min(max(other.centre + GROUP * (2 * centre - 1), SIDE), 1 - SIDE)
         return Framing(height, other.foot - height, centre)
 
-    def _heights(self) -> list[float]:
-        """The heights in question, in frame heights."""
+    def _heights(self, tallest: float = HEIGHTS[1]) -> list[float]:
+        """The heights in question, in frame heights, those up to `tallest` alone."""
         low, high = self.recipe.stature
-        return np.linspace(low, high, HEIGHTS).tolist()
+        return [height for height in np.linspace(low, high, STEPS).tolist() if height <= tallest]
 
     def _fits(self, view: View, height: float) -> bool:
         """Whether there is ground for somebody of a height, in frame heights, and they show from the head down."""
@@ -236,10 +247,12 @@ class Stage:
     def _candidate(self, choice: PersonChoice, framing: Framing, least_area: float) -> Candidate:
         """One person brought to size; raises `Unsuitable` or `Rejected`."""
         size, ref = self.recipe.size, choice.ref
-        stature = framing.height * size
+        # Framings are of adults: a child who stands where one would be so tall is smaller.
+        adult = framing.height * size
+        stature = adult * (ref.metres / ADULT_METRES)
         if stature > self.recipe.max_upscale * ref.stature:
             raise Unsuitable  # no cut-out is enlarged too far
-        foot_row = self.view.row(stature)
+        foot_row = self.view.row(adult)
         scale = round(float(stature / ref.stature), 4)
         if ref.cut_at_bottom and foot_row - stature + ref.height * scale < size:
             raise Unsuitable  # the frame has to cut them where their own photo did, or above

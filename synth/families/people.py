@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from mildbench.errors import UserError
 from synth.catalogue import PeopleCatalogue
 from synth.family import Family
 from synth.framing import Framing
@@ -48,6 +49,17 @@ class PeopleFamily(Family[PeopleCatalogue]):
         """Whether a background is of use to this family; those that are not are passed over and counted."""
         return True
 
+    @classmethod
+    def check(cls, catalogue: PeopleCatalogue) -> None:
+        recipe = catalogue.recipe
+        for split, share in recipe.splits.items():
+            people = catalogue.people[split]
+            if share > 0 and recipe.mix.get("children") and not any(choice.ref.is_child for choice in people):
+                raise UserError(
+                    f"recipe {recipe.name}: split {split!r} has no child, which its mix asks for: add a source that "
+                    "tells children by their pose (coco:), use fewer splits, or leave children out of mix"
+                )
+
     @abstractmethod
     def difficulty(self) -> float:
         """How hard the finished scene is, 0..1."""
@@ -63,6 +75,13 @@ class PeopleFamily(Family[PeopleCatalogue]):
     def likely(self, framing: Framing) -> Sequence[PersonChoice]:
         """Who of them is worth a try where somebody is to be framed so."""
         return self.pool()
+
+    def _wanted(self, pool: Sequence[PersonChoice]) -> Sequence[PersonChoice]:
+        """Of those who may be in the scene, the children where it is to have one and has none yet."""
+        stage = self.stage
+        if stage.mix != "children" or any(person.choice.ref.is_child for person in stage.cast):
+            return pool
+        return [choice for choice in self.pool() if choice.ref.is_child]
 
     def settle(self, candidates: Iterator[Candidate]) -> tuple[Candidate, Place] | None:
         """One of the people, and a place for them; None if there is none."""
@@ -105,7 +124,7 @@ class PeopleFamily(Family[PeopleCatalogue]):
             if self._hide_somebody(framing):
                 return
             stage.notes.unmet["a visible ratio given up: nobody behind can be hidden so far"] += 1
-        candidates = stage.candidates(self.likely(framing), framing)
+        candidates = stage.candidates(self._wanted(self.likely(framing)), framing)
         if found := self.settle(islice(candidates, self.compared)):
             stage.put(*found)
 
@@ -119,7 +138,7 @@ class PeopleFamily(Family[PeopleCatalogue]):
         hidden = min(
             (other.visible_area - ratio * other.amodal_area for other in stage.victims()), default=np.inf
         )
-        for candidate in stage.candidates(self.pool(), framing, least_area=hidden):
+        for candidate in stage.candidates(self._wanted(self.pool()), framing, least_area=hidden):
             if (place := stage.in_front_of_somebody(candidate, ratio)) is not None:
                 stage.put(candidate, place)
                 return True

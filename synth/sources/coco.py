@@ -18,10 +18,11 @@ import numpy as np
 
 from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
 from mildbench.geometry import Box
-from mildbench.posture import feet, hidden_leg, seated, upright
+from mildbench.posture import childs_metres, feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
 from synth.ground import in_open_air, panoptic_ground, panoptic_sheen
 from synth.material import (
+    ADULT_METRES,
     Background,
     BackgroundRef,
     Cutout,
@@ -197,6 +198,7 @@ class CocoPeople(PeopleSource):
             carries=bool(belongings.things),
             whole=None if whole is None else max(round(whole[1]), round(h)),
             area=int(np.count_nonzero(mask)),
+            metres=childs_metres(points) or ADULT_METRES,
         )
 
     def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:
