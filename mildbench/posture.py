@@ -33,6 +33,8 @@ STRAIGHT = 0.35
 """Columns to a row by which a standing body's parts lean, at most."""
 LEAST_LEG = 1.0
 """Legs to torso of whoever stands with straight legs, at least: an adult has 1.8, a toddler 1.3."""
+LEAST_THIGH = 0.8
+"""Thighs to shins of whoever stands, at least: those of a rider who comes straight on look shorter."""
 FOLDED = 0.25
 """Thighs that cover less than this share of the shins' vertical extent, on both sides, belong to a seated person."""
 
@@ -90,8 +92,8 @@ def childs_metres(points: np.ndarray) -> float | None:
         across, down = lower - upper
         if abs(across) > STRAIGHT * down:
             return None
-    torso, leg = hips[1] - shoulders[1], ankles[1] - hips[1]
-    if leg < LEAST_LEG * torso:
+    torso, thigh, shin = (lower[1] - upper[1] for upper, lower in pairwise((shoulders, hips, knees, ankles)))
+    if thigh + shin < LEAST_LEG * torso or thigh < LEAST_THIGH * shin:
         return None
     ear, other = points[list(EARS_AT), :2]
     metres = HEAD + EARS * float(ankles[1] - shoulders[1]) / max(float(np.hypot(*(ear - other))), 1e-6)

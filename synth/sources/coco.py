@@ -198,7 +198,7 @@ class CocoPeople(PeopleSource):
             carries=bool(belongings.things),
             whole=None if whole is None else max(round(whole[1]), round(h)),
             area=int(np.count_nonzero(mask)),
-            metres=childs_metres(points) or ADULT_METRES,
+            metres=(None if belongings.rides else childs_metres(points)) or ADULT_METRES,
         )
 
     def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:
