@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -10,6 +10,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.posture import ANKLES, ELBOWS, HIPS, KNEES, WRISTS, distance_to
 
 
@@ -51,6 +52,12 @@ HAND = 0.12
 """How far from a wrist a held thing may begin, as a share of the person's height: a hand's length (0.11)."""
 FOREARM = 0.22
 """The same from an elbow."""
+SEATED = 0.04
+"""A rider's lowest pixel is so far above the mount's, as a share of the rider's height; who stands beside it is not."""
+ASTRIDE = 0.5
+"""So much of a rider's width is above, before or behind the mount."""
+HANDY = 0.25
+"""Area of a thing that is held, at most, as a share of the person's, where no wrist is annotated."""
 LEG_REACH = 0.1
 """How far from a hip, knee or ankle a ridden or stood-on thing may be, as a share of the person's height."""
 
@@ -120,6 +127,48 @@ def share_out(bodies: Sequence[Body], things: Sequence[Thing]) -> dict[str, Belo
             for key in takers[1:]:
                 owned[key].lost_ride = True
     return owned
+
+
+def share_by_touch(people: Mapping[str, np.ndarray], things: Sequence[Thing]) -> dict[str, Belongings]:
+    """`share_out` where nobody's pose is known: what touches a person decides, and who sits above what.
+
+    Somebody who touches a mount without being seen to ride it has lost it: they may lean on it, or stand behind it.
+
+    Args:
+        people: bool[H, W] masks by key.
+        things: of a carried kind.
+    """
+    owned = {key: Belongings() for key in people}
+    bodies = {key: Body(key, mask, np.zeros((17, 3)), 0) for key, mask in people.items() if mask.any()}
+    for thing in things:
+        contact = {
+            key: found
+            for key, body in bodies.items()
+            if (found := int(np.count_nonzero(body.reach & thing.mask))) >= LEAST_CONTACT
+        }
+        mounted = RIDDEN in CARRIED[thing.name]
+        fits = _rides if mounted else _has
+        takers = [key for key in sorted(contact, key=lambda key: -contact[key]) if fits(people[key], thing)]
+        if takers:
+            owned[takers[0]].things.append(thing)
+        if mounted:
+            for key in contact:
+                owned[key].lost_ride |= key not in takers[:1]
+    return owned
+
+
+def _rides(person: np.ndarray, thing: Thing) -> bool:
+    """Whether somebody is over a mount rather than beside it."""
+    rider, mount = Box.around(person), Box.around(thing.mask)
+    over = min(rider.right, mount.right) - max(rider.left, mount.left)
+    return rider.bottom <= mount.bottom - SEATED * rider.height and over >= ASTRIDE * rider.width
+
+
+def _has(person: np.ndarray, thing: Thing) -> bool:
+    """Whether a thing that touches somebody is theirs, by its kind and size."""
+    if WORN in CARRIED[thing.name] or STOOD_ON in CARRIED[thing.name]:
+        return True
+    return int(np.count_nonzero(thing.mask)) <= HANDY * int(np.count_nonzero(person))
 
 
 def _contact(body: Body, thing: Thing) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -21,6 +23,18 @@ Segment Parameters", 1966; from shoulder to hip as measured on COCO's people, wh
 SPANS = (("shoulder", "hip"), ("hip", "ankle"), ("nose", "shoulder"))
 """Which of them tell a person's size, best first."""
 
+EARS_AT = (3, 4)
+"""The ears among the keypoints."""
+EARS, HEAD = 0.16, 0.32
+"""Metres from ear to ear, as annotators mark them; and from the shoulders up and the ankles down."""
+TALLEST_CHILD, SMALLEST_CHILD = 1.3, 0.8
+"""Metres up to which somebody counts as a child, and below which none stands. Adults come out at 1.5 to 1.8."""
+STRAIGHT = 0.35
+"""Columns to a row by which a standing body's parts lean, at most."""
+LEAST_LEG = 1.0
+"""Legs to torso of whoever stands with straight legs, at least: an adult has 1.8, a toddler 1.3."""
+LEAST_THIGH = 0.8
+"""Thighs to shins of whoever stands, at least: those of a rider who comes straight on look shorter."""
 FOLDED = 0.25
 """Thighs that cover less than this share of the shins' vertical extent, on both sides, belong to a seated person."""
 
@@ -61,6 +75,29 @@ def upright(points: np.ndarray) -> tuple[float, float] | None:
             tall = float(np.hypot(*(other - one))) / (LEVELS[lower] - LEVELS[upper])
             return float(one[1]) - LEVELS[upper] * tall, tall
     return None
+
+
+def childs_metres(points: np.ndarray) -> float | None:
+    """How tall a child is (float[17, 3]) who stands and faces the camera; None of everybody else.
+
+    Heads hardly grow: from ear to ear they measure `EARS` at every age, so that the smaller the body is beside the
+    head, the smaller is the child. Whoever turns aside, rides, sits or bends tells nothing: a folded body looks small.
+    """
+    if (points[list(EARS_AT), 2] < 2).any():
+        return None
+    shoulders, hips, knees, ankles = (_place(points, name) for name in ("shoulder", "hip", "knee", "ankle"))
+    if shoulders is None or hips is None or knees is None or ankles is None:
+        return None
+    for upper, lower in pairwise((shoulders, hips, knees, ankles)):
+        across, down = lower - upper
+        if abs(across) > STRAIGHT * down:
+            return None
+    torso, thigh, shin = (lower[1] - upper[1] for upper, lower in pairwise((shoulders, hips, knees, ankles)))
+    if thigh + shin < LEAST_LEG * torso or thigh < LEAST_THIGH * shin:
+        return None
+    ear, other = points[list(EARS_AT), :2]
+    metres = HEAD + EARS * float(ankles[1] - shoulders[1]) / max(float(np.hypot(*(ear - other))), 1e-6)
+    return max(metres, SMALLEST_CHILD) if metres <= TALLEST_CHILD else None
 
 
 def _place(points: np.ndarray, name: str) -> np.ndarray | None:

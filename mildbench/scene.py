@@ -106,6 +106,8 @@ class Layer:
     person: Person
     shadow: np.ndarray | None = None
     """uint8[h, w] or None: opacity of the black shadow the person casts on everything behind."""
+    reflection: np.ndarray | None = None
+    """uint8[h, w, 4] or None: what glossy ground mirrors of the person, straight alpha, on everything behind."""
 
     def __post_init__(self) -> None:
         shape = self.rgba.shape[:2]
@@ -113,10 +115,15 @@ class Layer:
             raise ValueError(
                 f"layer rgba is {self.rgba.dtype}{list(self.rgba.shape)}, expected uint8[h, w, 4]"
             )
-        for name, plane in (("parsing", self.person.parsing), ("shadow", self.shadow)):
-            if plane is not None and (plane.dtype != np.uint8 or plane.shape != shape):
+        planes = (
+            ("parsing", self.person.parsing, shape),
+            ("shadow", self.shadow, shape),
+            ("reflection", self.reflection, (*shape, 4)),
+        )
+        for name, plane, wanted in planes:
+            if plane is not None and (plane.dtype != np.uint8 or plane.shape != wanted):
                 raise ValueError(
-                    f"layer {name} is {plane.dtype}{list(plane.shape)}, expected uint8{list(shape)}"
+                    f"layer {name} is {plane.dtype}{list(plane.shape)}, expected uint8{list(wanted)}"
                 )
         if self.person.keypoints.shape != (17, 3):
             raise ValueError(f"keypoints are {list(self.person.keypoints.shape)}, expected [17, 3]")
@@ -133,11 +140,13 @@ class Layer:
         return clip(self.origin, self.person.parsing.shape, (height, width))
 
     def paint(self, canvas: np.ndarray) -> None:
-        """Lay the shadow, then the person, over `canvas` (uint8[H, W, 3]) in place."""
+        """Lay the shadow, the reflection, then the person, over `canvas` (uint8[H, W, 3]) in place."""
         there, here = self.window(*canvas.shape[:2])
         patch = canvas[there]
         if self.shadow is not None:
             over(patch, np.zeros_like(patch), self.shadow[here])
+        if self.reflection is not None:
+            over(patch, self.reflection[here][..., :3], self.reflection[here][..., 3])
         over(patch, self.rgba[here][..., :3], self.rgba[here][..., 3])
 
 
@@ -302,7 +311,7 @@ class Scene:
         return People(ids, visible, amodal, keypoints, parsing, categories)
 
     def footprint(self, targets: Iterable[int]) -> np.ndarray:
-        """bool[H, W]: every pixel that erasing `targets` may change, soft edges and shadows included."""
+        """bool[H, W]: every pixel that erasing `targets` may change: with soft edges, shadows and reflections."""
         erased = frozenset(targets)
         height, width = self.background.shape[:2]
         changed = np.zeros((height, width), dtype=bool)
@@ -313,6 +322,8 @@ class Scene:
                 changed[there] |= alpha > 0
                 if layer.shadow is not None:
                     changed[there] |= layer.shadow[here] > 0
+                if layer.reflection is not None:
+                    changed[there] |= layer.reflection[here][..., 3] > 0
             else:
                 changed[there] &= alpha < 255
         return changed

@@ -32,13 +32,13 @@ class Blend(ABC):
 
     @abstractmethod
     def blend(self, figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> SizedFigure:
-        """The figure with new `rgba`; size, parsing, keypoints, shadow and foot as they were.
+        """The figure with new `rgba`; all else as it was.
 
         Deterministic, and a pure function of its arguments.
 
         Args:
             figure: at scene scale. It is not padded: a soft edge ends at the layer's border at the latest.
-            canvas: uint8[H, W, 3], the composite of what lies behind, without the figure's own shadow.
+            canvas: uint8[H, W, 3], the composite of what lies behind, without the figure's own shadow and reflection.
             origin: (x, y) on the canvas of the layer's top left pixel; may lie outside.
         """
 
@@ -124,7 +124,7 @@ def stature(figure: SizedFigure) -> int:
 
 
 def backdrop(figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -> np.ndarray:
-    """uint8[h, w, 3]: what the layer's colours are painted on: the canvas under it, with its own shadow.
+    """uint8[h, w, 3]: what the layer's colours are painted on: the canvas under it, with its own shadow and reflection.
 
     Beyond the frame the canvas is mirrored, so that a person cut by the frame is blended with likely colours.
     """
@@ -135,6 +135,8 @@ def backdrop(figure: SizedFigure, canvas: np.ndarray, origin: tuple[int, int]) -
     behind = wide[top + y : top + y + h, left + x : left + x + w].copy()
     if figure.shadow is not None:
         over(behind, np.zeros_like(behind), figure.shadow)
+    if figure.reflection is not None:
+        over(behind, figure.reflection[..., :3], figure.reflection[..., 3])
     return behind
 
 

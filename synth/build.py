@@ -142,6 +142,7 @@ def run_shard(spec: Spec) -> int:
                         background_provenance=backdrop.provenance,
                         asked=plan.asked,
                         plan=plan.to_json(),
+                        distance_percentile=plan.distance_percentile,
                     ),
                     composite=composite,
                     jpeg=planner.recipe.jpeg_quality(plan.split),

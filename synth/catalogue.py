@@ -29,6 +29,8 @@ from synth.views import Backdrop, View, Views
 SOURCE_CACHE = 432 * MEGABYTE
 """For cut-outs and backgrounds as their sources give them. With those of `Views` and `Figures` this makes 512 MB:
 dozens of workers may share a machine."""
+FINDINGS_CACHE = 4 * MEGABYTE
+"""For what families find out: numbers, not pictures."""
 
 
 class Catalogue(Protocol):
@@ -88,6 +90,8 @@ class PeopleCatalogue:
         # Each has a cache of its own too: scenes bring new views and figures, which must last until rendered.
         self._views = Views(recipe, seed, places, self.backgrounds, read)
         self._figures = Figures(recipe, posers, self._people.choices, read)
+        self.findings = Cache(FINDINGS_CACHE)
+        """What a family has found out about people and backgrounds and will ask again, by keys of its own."""
 
     @property
     def people(self) -> dict[str, list[PersonChoice]]:

@@ -79,18 +79,22 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
-def gaussian(plane: np.ndarray, sigma: float, border: int = cv2.BORDER_REFLECT_101) -> np.ndarray:
+def gaussian(
+    plane: np.ndarray, sigma: float, border: int = cv2.BORDER_REFLECT_101, *, upright: float = 1.0
+) -> np.ndarray:
     """The same shape and dtype: Gaussian blur, in OpenCV's fixed point, with a window of three sigma.
 
     Args:
         plane: uint8 or uint16, [h, w] or [h, w, c]. Other types, which OpenCV blurs in float32, are refused.
         sigma: in pixels.
         border: as in `cv2.GaussianBlur`.
+        upright: so many times that sigma from row to row.
     """
     if plane.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"cannot blur {plane.dtype} exactly: give uint8 or uint16")
-    side = 2 * max(1, round(3 * sigma)) + 1
-    return cv2.GaussianBlur(plane, (side, side), sigma, borderType=border)
+    sigmas = sigma, sigma * upright
+    width, height = (2 * max(1, round(3 * each)) + 1 for each in sigmas)
+    return cv2.GaussianBlur(plane, (width, height), sigma, sigmaY=sigmas[1], borderType=border)
 
 
 def box_mean(values: np.ndarray, radius: int, border: int = cv2.BORDER_REFLECT_101) -> np.ndarray:

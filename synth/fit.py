@@ -34,6 +34,8 @@ class SizedFigure:
     """uint8[h, w]; None until `cast_shadow`, and for a person who casts none."""
     foot: tuple[int, int]
     """(x, y) in layer pixels: the middle of the lowest part of the person."""
+    reflection: np.ndarray | None = None
+    """uint8[h, w, 4], straight alpha; None where nothing is mirrored."""
 
     @property
     def mask(self) -> np.ndarray:
@@ -72,6 +74,25 @@ def fit(cutout: Cutout, scale: float, mirrored: bool, *, room_for_shadow: bool) 
         parsing = cv2.copyMakeBorder(parsing, *border, value=0)
         keypoints[keypoints[:, 2] > 0, :2] += pad
     return SizedFigure(rgba, parsing, np.round(keypoints, 2), None, _foot(parsing > 0))
+
+
+def padded(figure: SizedFigure, top: int, bottom: int, left: int, right: int) -> SizedFigure:
+    """The figure on a layer that is so many pixels larger on each side. Whatever is placed by its `foot` stays."""
+    border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
+
+    def wider(plane: np.ndarray | None) -> np.ndarray | None:
+        return None if plane is None else cv2.copyMakeBorder(plane, *border, value=(0, 0, 0, 0))
+
+    keypoints = figure.keypoints.copy()
+    keypoints[keypoints[:, 2] > 0, :2] += np.array([left, top], dtype=np.float32)
+    return SizedFigure(
+        cv2.copyMakeBorder(figure.rgba, *border, value=(0, 0, 0, 0)),
+        cv2.copyMakeBorder(figure.parsing, *border, value=0),
+        keypoints,
+        wider(figure.shadow),
+        (figure.foot[0] + left, figure.foot[1] + top),
+        wider(figure.reflection),
+    )
 
 
 def cast_shadow(figure: SizedFigure, opacity: float) -> SizedFigure:

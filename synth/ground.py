@@ -113,6 +113,27 @@ def in_open_air(segments: Sequence[Segment]) -> bool:
     return bool(segments) and bool(4 * open_air >= segments[0].mask.size)
 
 
+_GLOSSY = frozenset(("floor",))
+"""Words for what is often polished, waxed or tiled. Carpets and rugs have names of their own."""
+FLOOR_SHEEN = 30
+"""Of it, in 255ths: between that of bare wood and that of polished stone, seen at the slant at which people see floors
+some metres away. Nobody annotates gloss."""
+
+
+def panoptic_sheen(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray | None:
+    """uint8[height, width]: the share of the light that a picture's ground mirrors, in 255ths; None where none does.
+
+    Args:
+        segments: of a `SegmentedImage`.
+        shape: (height, width) of the picture.
+    """
+    sheen = np.zeros(shape, dtype=np.uint8)
+    for segment in segments:
+        if not segment.is_thing and _word(segment.category) in _GLOSSY:
+            sheen[segment.mask] = FLOOR_SHEEN
+    return sheen if sheen.any() else None
+
+
 def panoptic_ground(
     segments: Sequence[Segment],
     shape: tuple[int, int],

@@ -16,7 +16,7 @@ import numpy as np
 from mildbench.geometry import Box
 from synth import exact
 from synth.exact_math import cos, power, sin
-from synth.fit import FAINTEST, SizedFigure
+from synth.fit import FAINTEST, SizedFigure, padded
 from synth.gamma import to_display, to_linear
 
 REACH = (1.0, 0.4, 0.25)
@@ -247,26 +247,13 @@ def lay_shadow(figure: SizedFigure, cast: Cast) -> SizedFigure:
         max(0, round(-min(over, 0) + blur) - box.left),
         max(0, round(max(over, 0) + blur) - (mask.shape[1] - box.right)),
     )
-    roomy = _pad(figure, *room)
+    roomy = padded(figure, *room)
     laid = _laid(roomy.mask, cast.across, away)
     shadow = _softened(laid, bottom + room[0], up, height, cast.opacity)
     if roomy.shadow is not None:  # where both fall, what the one lets through the other dims
         through = (255 - shadow.astype(np.int32)) * (255 - roomy.shadow.astype(np.int32))
         shadow = (255 - (through + 127) // 255).astype(np.uint8)
     return replace(roomy, shadow=shadow)
-
-
-def _pad(figure: SizedFigure, top: int, bottom: int, left: int, right: int) -> SizedFigure:
-    border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
-    keypoints = figure.keypoints.copy()
-    keypoints[keypoints[:, 2] > 0, :2] += np.array([left, top], dtype=np.float32)
-    return SizedFigure(
-        cv2.copyMakeBorder(figure.rgba, *border, value=(0, 0, 0, 0)),
-        cv2.copyMakeBorder(figure.parsing, *border, value=0),
-        keypoints,
-        None if figure.shadow is None else cv2.copyMakeBorder(figure.shadow, *border, value=0),
-        (figure.foot[0] + left, figure.foot[1] + top),
-    )
 
 
 def _laid(mask: np.ndarray, across: float, away: float) -> np.ndarray:

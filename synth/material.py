@@ -71,6 +71,8 @@ class PersonRef:
     whole: int | None = None
     """Height in source pixels that all of the person would have, where `height` is of a part."""
 
+    metres: float = ADULT_METRES
+    """How tall the person is in life, as far as known: all adults count as of one height, children as of theirs."""
     area: int | None = None
     """Source pixels of the mask, where the source has seen it already."""
 
@@ -78,6 +80,11 @@ class PersonRef:
     def stature(self) -> int:
         """Height in source pixels of the whole person."""
         return self.whole or self.height
+
+    @property
+    def is_child(self) -> bool:
+        """Whether the person is known to be smaller than adults are."""
+        return self.metres < ADULT_METRES
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +197,9 @@ class Background:
     """The shadows there are, or None when there are none or nothing is known of them."""
     objects: tuple[SeenObject, ...] = ()
     """What is seen in the picture, as far as known."""
+    sheen: np.ndarray | None = None
+    """uint8[H, W]: the share of the light that the ground mirrors towards the camera, in 255ths, or None where none is
+    glossy or nothing is known of it."""
 
 
 @dataclass(frozen=True, eq=False)

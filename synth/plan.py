@@ -20,6 +20,8 @@ class Finish:
     """Opacity of the contact shadow, 0 for none."""
     cast: Cast | None = None
     """The shadow that the sun casts."""
+    reflection: float = 0.0
+    """How strongly the ground mirrors the person, 0 for not at all to 1 for as much as its sheen says."""
     light: float = 0.0
     """How far the colours go to the light at the feet, 0..1."""
     blend: str = "alpha"
@@ -63,6 +65,8 @@ class Plan:
     """Back to front."""
     asked: dict[int, float] = field(default_factory=dict)
     """Person id -> visible ratio that the recipe asked for."""
+    distance_percentile: float | None = None
+    """In a camouflage scene, which share of people placed at random look at least as much like what lies under them."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -29,6 +29,9 @@ PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
 ZoomRange = Annotated[tuple[Zoom, Zoom], AfterValidator(_ordered)]
 """Lower and upper bound of a uniform draw."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+Mix = Literal["anyone", "children", "far", "group"]
 
 
 class Band(BaseModel):
@@ -71,6 +74,12 @@ class Recipe(BaseModel):
     )
     crowd: Annotated[dict[int, Weight], AfterValidator(_sorted)] = Field(
         default={2: 1}, min_length=1, description="people in a scene -> weight"
+    )
+    mix: Annotated[dict[Mix, Weight], AfterValidator(_sorted)] = Field(
+        default={"anyone": 1},
+        min_length=1,
+        description="who is in a scene -> weight: anyone; children (one at least); group (all close together); "
+        "far (nobody taller than a quarter of the frame, where the ground reaches so far)",
     )
     occlude: Share = Field(default=0.9, description="how often a further person is placed to hide somebody")
     visible_ratio: list[Band] = Field(
@@ -117,6 +126,10 @@ class Recipe(BaseModel):
         default=(0.15, 0.4),
         description="opacity of the shadow that the sun casts out of doors, where the source knows none; "
         "[0, 0] for none at all",
+    )
+    reflection: UnitRange = Field(
+        default=(0, 0),
+        description="how strongly glossy ground mirrors people, in 0..1 of what it mirrors; [0, 0] for not at all",
     )
     light: UnitRange = Field(
         default=(0.6, 0.9),

@@ -124,6 +124,7 @@ def _check_weights(recipe: Recipe, where: str) -> None:
         ("families", recipe.families),
         ("splits", recipe.splits),
         ("crowd", recipe.crowd),
+        ("mix", recipe.mix),
         ("blends", recipe.blends),
         ("visible_ratio", bands),
     ):

@@ -7,7 +7,7 @@ that is a place to stand (`_stands_well`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,13 +18,13 @@ from synth.canvas import Canvas, Standing
 from synth.catalogue import PeopleCatalogue
 from synth.exact_math import exp
 from synth.fit import SizedFigure
-from synth.framing import Framing
+from synth.framing import HEIGHTS, Framing
 from synth.harmonise import Harmony
 from synth.light import Cast
-from synth.material import PersonChoice, Rejected, Sunlight
+from synth.material import ADULT_METRES, BackgroundChoice, PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
 from synth.recipe import Band
-from synth.rng import shuffled, weighted
+from synth.rng import generator, shuffled, weighted
 from synth.splits import split_of_sample
 from synth.views import View
 
@@ -43,8 +43,12 @@ ASIDE = 0.15
 frame's width."""
 FRAMINGS_TRIED = 64
 """Framings drawn of one person before any height will do that the ground has room for."""
-HEIGHTS = 64
+STEPS = 64
 """Heights that are tried for whether a background has room for them."""
+FAR = 0.25
+"""Frame heights that people are tall, at most, who are far away."""
+GROUP = 0.2
+"""A group's people stand so far from each other, at most, as a share of the frame's width, where there is room."""
 ALIKE = 0.12
 """People who stand together differ so much in apparent height (standard deviation of the logarithm)."""
 
@@ -92,22 +96,38 @@ class Place:
 class Stage:
     """A background, and the people who stand on it so far.
 
-    Raises `AllRejected` when no background of the scene's split can be read.
+    Args:
+        catalogue: what there is.
+        index: of the scene.
+        rng: the scene's own.
+        backgrounds: those in question and which crop of each; as many are taken as it needs to find one of use.
+        suits: whether one is of use to the family.
+
+    Raises `AllRejected` when no background can be used.
     """
 
-    def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        catalogue: PeopleCatalogue,
+        index: int,
+        rng: np.random.Generator,
+        backgrounds: Iterator[tuple[BackgroundChoice, int]],
+        suits: Callable[[View], bool] = lambda view: True,
+    ) -> None:
         self.catalogue = catalogue
         self.recipe = catalogue.recipe
         self.rng = rng
         self.notes = Notes()
         self.index = index
         self.split = split_of_sample(index, self.recipe.splits)
+        self.mix = weighted(generator(catalogue.seed, "mix", index), self.recipe.mix)
+        """Who is in the scene (`Recipe.mix`)."""
         self.canvas = Canvas(self.recipe.size)
         self.cast: list[Candidate] = []
         """Who stands on the canvas, back to front."""
         self.asked: dict[int, float] = {}
         """Person id -> visible ratio that the recipe asked for."""
-        self.background, self.view = self._background()
+        self.background, self.view = self._background(backgrounds, suits)
         self._sunlight = self._sun()
 
     @property
@@ -115,12 +135,17 @@ class Stage:
         """Back to front."""
         return [standing.person for standing in self.canvas.standing]
 
-    def _background(self) -> tuple[dict[str, Any], View]:
-        for choice, number in self.catalogue.background_of(self.index):
+    def _background(
+        self, backgrounds: Iterator[tuple[BackgroundChoice, int]], suits: Callable[[View], bool]
+    ) -> tuple[dict[str, Any], View]:
+        for choice, number in backgrounds:
             try:
                 view = self.catalogue.view(choice.source, choice.ref.key, number)
             except Rejected as rejected:
                 self.notes.rejections.add(rejected)
+                continue
+            if not suits(view):
+                self.notes.unmet["a background passed over: of no use to the scene's family"] += 1
                 continue
             if not any(self._fits(view, height) for height in self._heights()):
                 self.notes.unmet[
@@ -133,23 +158,26 @@ class Stage:
     def draw_framings(self) -> list[Framing]:
         """How the people of the scene are to be framed, farthest first.
 
-        As in life some stand together, and look about equally tall: as many as are to hide each other.
+        As in life some stand together, and look about equally tall: as many as are to hide each other, and all of a
+        group.
         """
         found: list[Framing] = []
         for _ in range(weighted(self.rng, self.recipe.crowd)):
-            together = bool(found) and self.rng.random() < self.recipe.occlude
+            together = bool(found) and (self.rng.random() < self.recipe.occlude or self.mix == "group")
             found.append(
                 (together and self._beside(found[int(self.rng.integers(len(found)))])) or self.draw_framing()
             )
         return sorted(found, key=lambda framing: framing.height)
 
     def draw_framing(self) -> Framing:
-        """How somebody is to be framed for whom there is room."""
+        """How somebody is to be framed for whom there is room; far away, if that is the mix and there is."""
+        far = self.mix == "far" and any(self._fits(self.view, height) for height in self._heights(FAR))
         for _ in range(FRAMINGS_TRIED):
             framing = self.catalogue.table.draw(self.rng)
-            if self._fits(self.view, framing.height):
+            if framing.height <= (FAR if far else HEIGHTS[1]) and self._fits(self.view, framing.height):
                 return framing
-        heights = [height for height in self._heights() if self._fits(self.view, height)]
+        tallest = FAR if far else self.recipe.stature[1]
+        heights = [height for height in self._heights(tallest) if self._fits(self.view, height)]
         height = heights[int(self.rng.integers(len(heights)))]
         return replace(framing, height=height, head=framing.foot - height)
 
@@ -159,12 +187,14 @@ class Stage:
         if not self._fits(self.view, height):
             return None
         centre = self.catalogue.table.draw(self.rng).centre
+        if self.mix == "group":
+            centre = min(max(other.centre + GROUP * (2 * centre - 1), SIDE), 1 - SIDE)
         return Framing(height, other.foot - height, centre)
 
-    def _heights(self) -> list[float]:
-        """The heights in question, in frame heights."""
+    def _heights(self, tallest: float = HEIGHTS[1]) -> list[float]:
+        """The heights in question, in frame heights, those up to `tallest` alone."""
         low, high = self.recipe.stature
-        return np.linspace(low, high, HEIGHTS).tolist()
+        return [height for height in np.linspace(low, high, STEPS).tolist() if height <= tallest]
 
     def _fits(self, view: View, height: float) -> bool:
         """Whether there is ground for somebody of a height, in frame heights, and they show from the head down."""
@@ -217,10 +247,12 @@ class Stage:
     def _candidate(self, choice: PersonChoice, framing: Framing, least_area: float) -> Candidate:
         """One person brought to size; raises `Unsuitable` or `Rejected`."""
         size, ref = self.recipe.size, choice.ref
-        stature = framing.height * size
+        # Framings are of adults: a child who stands where one would be so tall is smaller.
+        adult = framing.height * size
+        stature = adult * (ref.metres / ADULT_METRES)
         if stature > self.recipe.max_upscale * ref.stature:
             raise Unsuitable  # no cut-out is enlarged too far
-        foot_row = self.view.row(stature)
+        foot_row = self.view.row(adult)
         scale = round(float(stature / ref.stature), 4)
         if ref.cut_at_bottom and foot_row - stature + ref.height * scale < size:
             raise Unsuitable  # the frame has to cut them where their own photo did, or above
@@ -256,12 +288,19 @@ class Stage:
         foreshortening = (foot_row - self.view.perspective.horizon) / self.view.focal
         return Cast.of(sun.azimuth, sun.length, foreshortening, sun.opacity)
 
+    def _reflection(self, foot_row: float) -> float:
+        """How strongly the ground mirrors somebody who stands in a row."""
+        if self.view.sheen is None or foot_row >= self.recipe.size:
+            return 0.0
+        return round(float(self.rng.uniform(*self.recipe.reflection)), 3)
+
     def _finish(self, foot_row: float) -> Finish:
         recipe, rng = self.recipe, self.rng
         shadow = round(float(rng.uniform(*recipe.shadow)), 3)
         return Finish(
             shadow=shadow if foot_row < recipe.size else 0.0,
             cast=self._cast(foot_row),
+            reflection=self._reflection(foot_row),
             light=round(float(rng.uniform(*recipe.light)), 3),
             blend=weighted(rng, recipe.blends),
             harmony=Harmony(
@@ -304,16 +343,22 @@ class Stage:
 
     def places(self, candidate: Candidate) -> Iterator[Origin]:
         """Random places to stand, spread over the frame as people are."""
-        size, (foot_x, foot_y) = self.recipe.size, candidate.figure.foot
-        centres = [candidate.wanted.centre] + [
-            self.catalogue.table.draw(self.rng).centre for _ in range(PLACES_TRIED - 1)
-        ]
-        ground = self.view.ground
-        free = (
-            np.ones(size, dtype=bool)
-            if ground is None
-            else ground[min(candidate.row + foot_y, size - 1)].copy()
-        )
+        foot_x, foot_y = candidate.figure.foot
+        for column in self.columns(candidate.row + foot_y, candidate.wanted.centre):
+            origin = (column - foot_x, candidate.row)
+            if self._acceptable(candidate, origin, None):
+                yield origin
+
+    def columns(self, row: int, wanted: float) -> Iterator[int]:
+        """Columns in which feet in a row stand on ground, spread over the frame as people are.
+
+        Args:
+            row: of the feet; below the frame for those whom it cuts.
+            wanted: the place to try first, as a share of the width.
+        """
+        size, ground = self.recipe.size, self.view.ground
+        centres = [wanted] + [self.catalogue.table.draw(self.rng).centre for _ in range(PLACES_TRIED - 1)]
+        free = np.ones(size, dtype=bool) if ground is None else ground[min(row, size - 1)].copy()
         edge = round(SIDE * size)
         free[:edge] = free[size - edge :] = False
         columns = np.flatnonzero(free)
@@ -321,9 +366,8 @@ class Stage:
             return
         for centre in centres:
             column = int(columns[np.abs(columns - centre * size).argmin()])
-            origin = (column - foot_x, candidate.row)
-            if abs(column - centre * size) <= ASIDE * size and self._acceptable(candidate, origin, None):
-                yield origin
+            if abs(column - centre * size) <= ASIDE * size:
+                yield column
 
     def _acceptable(self, candidate: Candidate, origin: Origin, victim: Standing | None) -> bool:
         """Inside the frame, on the ground, and nobody's visible ratio but the victim's is spoiled."""

@@ -70,10 +70,14 @@ class View(Backdrop):
     """Whether the sun could shine here, for all that is known."""
     sunlight: Sunlight | None
     """The shadows that it casts, where there are any."""
+    sheen: np.ndarray | None
+    """uint8[size, size]: the share of the light that the ground mirrors, in 255ths; None where it mirrors nothing, and
+    where the recipe wants no reflections."""
 
     @property
     def nbytes(self) -> int:
-        return super().nbytes + (0 if self.ground is None else self.ground.nbytes)
+        planes = [plane for plane in (self.ground, self.sheen) if plane is not None]
+        return super().nbytes + sum(plane.nbytes for plane in planes)
 
     def row(self, stature: float) -> float:
         """The row in which an adult stands who appears `stature` pixels tall."""
@@ -156,6 +160,7 @@ class Views:
             None if mask is None else cut.mask(mask),
             background.open_air or setting.ground.known is Known.ESTIMATE,
             sunlight,
+            None if background.sheen is None or not recipe.reflection[1] else cut.image(background.sheen),
         )
 
 
@@ -202,7 +207,7 @@ class Cut:
         return np.s_[self.top : self.top + self.side, self.left : self.left + self.side]
 
     def image(self, picture: np.ndarray) -> np.ndarray:
-        """uint8[size, size, 3]."""
+        """uint8[size, size, ...] of uint8[H, W, ...]."""
         return self._turned(exact.resize(picture[self._window], (self.size, self.size)))
 
     def mask(self, mask: np.ndarray) -> np.ndarray:

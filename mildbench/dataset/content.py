@@ -12,8 +12,11 @@ A sample's digest is the sha256 of canonical JSON (sorted keys) of three things:
 Numbers with a fraction are rounded, so that the last digit of a CPU's arithmetic changes nothing: keypoints to
 hundredths of a pixel, as COCO's are, all others to six decimals.
 
-Left out is what moves no result: where pixels come from (provenance and licences), what they were rendered from (the
-plan), what a recipe asked for. `checksums.txt` covers these.
+Reflections and the percentile of camouflage are left out where they are null: without them, a sample is what it was
+before there were any.
+
+Left out is also what moves no result: where pixels come from (provenance and licences), what they were rendered from
+(the plan), what a recipe asked for. `checksums.txt` covers these.
 
 A data set's fingerprint is the sha256 of its samples' digests in the order of `samples.parquet`. So a folder and its
 copy in tar files have the same one, and so has a copy whose pictures were compressed anew.
@@ -37,6 +40,7 @@ from mildbench.identity import pixels_sha256
 
 _LEFT_OUT = {"content_sha256", "background_provenance", "plan"}
 _LEFT_OUT_OF_PERSONS = {"provenance", "asked_visible_ratio"}
+_LEFT_OUT_IF_NULL = {"distance_percentile", "reflection"}
 _DECIMALS = 6
 _KEYPOINT_DECIMALS = 2
 
@@ -71,15 +75,24 @@ def sample_sha256(
         annotations: its people there, back to front.
     """
     seen = with_files(row, lambda part, name: pixels_sha256(parts[part]))
-    content = {key: _rounded(value) for key, value in seen.items() if key not in _LEFT_OUT | {"persons"}}
+    content = _counted(seen, _LEFT_OUT | {"persons"})
     content["persons"] = seen["persons"] and [_person(person) for person in seen["persons"]]
     record = image and {key: value for key, value in image.items() if key != "file_name"}
     return fingerprint({"row": content, "image": record, "annotations": list(annotations)})
 
 
 def _person(person: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: _rounded(value) for key, value in person.items() if key not in _LEFT_OUT_OF_PERSONS}
+    kept = _counted(person, _LEFT_OUT_OF_PERSONS)
     return kept | {"keypoints": [_rounded(value, _KEYPOINT_DECIMALS) for value in person["keypoints"]]}
+
+
+def _counted(values: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+    """The values that count, rounded."""
+    return {
+        key: _rounded(value)
+        for key, value in values.items()
+        if key not in left_out and not (value is None and key in _LEFT_OUT_IF_NULL)
+    }
 
 
 def _rounded(value: Any, decimals: int = _DECIMALS) -> Any:

@@ -11,12 +11,12 @@ from mildbench.scene import Scene
 
 PLAIN_PARTS = ("composite", "background", "instances", "parsing", "mask", "effect")
 """The columns of a row that name a file."""
-LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow"}
+LAYER_PARTS = {"rgba": "", "labels": ".labels", "shadow": ".shadow", "reflection": ".reflection"}
 """The fields of a person that name a file -> what the part's name ends in."""
 
 
 def layer_part(person: int, field: str) -> str:
-    """What a file of a person's layer is called: `layer-1`, `layer-1.labels`, `layer-1.shadow`."""
+    """What a file of a person's layer is called: `layer-1`, `layer-1.labels`, `layer-1.shadow` and so on."""
     return f"layer-{person}{LAYER_PARTS[field]}"
 
 
@@ -44,7 +44,12 @@ def scene_parts(
         "parsing": parsing,
     }
     for layer in scene.layers:
-        planes = {"rgba": layer.rgba, "labels": layer.person.parsing, "shadow": layer.shadow}
+        planes = {
+            "rgba": layer.rgba,
+            "labels": layer.person.parsing,
+            "shadow": layer.shadow,
+            "reflection": layer.reflection,
+        }
         parts |= {
             layer_part(layer.person.id, field): plane for field, plane in planes.items() if plane is not None
         }

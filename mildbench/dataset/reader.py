@@ -255,8 +255,13 @@ class Dataset:
         rgba = decode_rgba(self.storage.read(row["rgba"]), self._called("layer", row["rgba"]))
         labels = self.labels(row["labels"], "layer labels")
         shadow = None if row["shadow"] is None else self.labels(row["shadow"], "layer shadow")
-        for name, plane in (("labels", labels), ("shadow", shadow)):
-            if plane is not None and plane.shape != rgba.shape[:2]:
+        reflection = None
+        if row["reflection"] is not None:
+            reflection = decode_rgba(
+                self.storage.read(row["reflection"]), self._called("layer reflection", row["reflection"])
+            )
+        for name, plane in (("labels", labels), ("shadow", shadow), ("reflection", reflection)):
+            if plane is not None and plane.shape[:2] != rgba.shape[:2]:
                 raise UserError(
                     f"data set {self.root}: {row[name]} is of another size than {row['rgba']}: rebuild it"
                 )
@@ -269,7 +274,7 @@ class Dataset:
             row["category"],
             tuple(row["carried"]),
         )
-        return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow)
+        return Layer(rgba, (row["origin"][0], row["origin"][1]), person, shadow, reflection)
 
 
 class PairDataset(Dataset):

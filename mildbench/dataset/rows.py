@@ -14,7 +14,9 @@ _NULL_IN_SCENES = {
     "name",
     "group",
     "background_provenance.annotation",
+    "distance_percentile",
     "persons.shadow",
+    "persons.reflection",
     "persons.asked_visible_ratio",
     "persons.provenance.annotation",
 }

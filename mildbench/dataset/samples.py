@@ -35,6 +35,8 @@ class Making:
     """Person id -> visible ratio the recipe asked for."""
     plan: dict[str, Any]
     """What the scene was rendered from; JSON values."""
+    distance_percentile: float | None = None
+    """How near camouflage is to being perfect, among people placed at random; None of other families."""
 
 
 def write_scene(
@@ -106,6 +108,7 @@ def _persons(
                 "rgba": save(layer_part(person.id, "rgba")),
                 "labels": save(layer_part(person.id, "labels")),
                 "shadow": None if layer.shadow is None else save(layer_part(person.id, "shadow")),
+                "reflection": None if layer.reflection is None else save(layer_part(person.id, "reflection")),
                 "keypoints": [float(value) for value in person.keypoints.ravel()],
                 "visible_ratio": float(ratios[k]),
                 "in_frame_ratio": int(np.count_nonzero(people.amodal[k])) / max(int(whole), 1),
@@ -134,6 +137,7 @@ def _row(
         "family": making.family,
         "difficulty": making.difficulty,
         "ground": making.ground,
+        "distance_percentile": making.distance_percentile,
         "width": width,
         "height": height,
         "people": len(persons),

@@ -38,7 +38,7 @@ class SourceInfo(Strict):
 class DatasetInfo(Strict):
     """`dataset.json`."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     name: str
     mildbench_version: str
     source: Literal["scenes", "pairs", "amodal"]
@@ -115,6 +115,7 @@ _PERSON = pa.struct(
         ("rgba", pa.string()),
         ("labels", pa.string()),
         ("shadow", pa.string()),
+        ("reflection", pa.string()),
         ("keypoints", pa.list_(pa.float32(), 51)),
         ("visible_ratio", pa.float64()),
         ("in_frame_ratio", pa.float64()),
@@ -132,6 +133,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("family", pa.string()),
         ("difficulty", pa.float64()),
         ("ground", pa.string()),
+        ("distance_percentile", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("people", pa.int16()),
@@ -160,8 +162,9 @@ or place that it shares with others; all that takes knowing the people is null. 
 mask follows from the layers.
 
 `ground` is how it is known where people can stand in the background: exact (rendered), panoptic, annotator, estimate or
-unknown. `persons` lists the layers back to front; their keypoints are in layer pixels. `asked_visible_ratio` is null
-where the recipe asked for none. `occlusion_depth` is the longest chain of people each hiding the next.
-`plan` is JSON: what `synth` rendered the scene from. `content_sha256` is what `mildbench.dataset.content` says of
-pixels, labels, row and annotations.
+unknown. `distance_percentile` is null but in camouflage scenes: which share of people placed at random look at least as
+much like what lies under them. `persons` lists the layers back to front; their keypoints are in layer pixels.
+`asked_visible_ratio` is null where the recipe asked for none. `occlusion_depth` is the longest chain of people each
+hiding the next. `plan` is JSON: what `synth` rendered the scene from. `content_sha256` is what
+`mildbench.dataset.content` says of pixels, labels, row and annotations.
 """

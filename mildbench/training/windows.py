@@ -55,14 +55,16 @@ class Window:
         x, y = there[1].start, there[0].start
         rgba, labels = layer.rgba[here], layer.person.parsing[here]
         shadow = None if layer.shadow is None else layer.shadow[here]
+        reflection = None if layer.reflection is None else layer.reflection[here]
         if self.side != self.size:
             # On the whole window: only there do the layers' pixels fall together with the background's.
             x = y = 0
-            rgba = _straight(self._scaled(_premultiplied(self._spread(rgba, there))))
+            rgba = self._scaled_rgba(rgba, there)
             labels = cv2.resize(
                 self._spread(labels, there), (self.size, self.size), interpolation=cv2.INTER_NEAREST_EXACT
             )
             shadow = None if shadow is None else self._scaled(self._spread(shadow, there))
+            reflection = None if reflection is None else self._scaled_rgba(reflection, there)
             if not labels.any():
                 return None
         scale = self.size / self.side
@@ -76,13 +78,19 @@ class Window:
         keypoints[:, :2] -= (x, y)
         keypoints[keypoints[:, 2] == 0] = 0
         person = replace(layer.person, keypoints=keypoints, parsing=self._turned(labels))
-        return Layer(self._turned(rgba), (x, y), person, None if shadow is None else self._turned(shadow))
+        shadow, reflection = (
+            None if plane is None else self._turned(plane) for plane in (shadow, reflection)
+        )
+        return Layer(self._turned(rgba), (x, y), person, shadow, reflection)
 
     def _spread(self, pixels: np.ndarray, there: tuple[slice, slice]) -> np.ndarray:
         """[side, side(, C)]: the window with `pixels` at their place, 0 elsewhere."""
         canvas = np.zeros((self.side, self.side, *pixels.shape[2:]), pixels.dtype)
         canvas[there] = pixels
         return canvas
+
+    def _scaled_rgba(self, rgba: np.ndarray, there: tuple[slice, slice]) -> np.ndarray:
+        return _straight(self._scaled(_premultiplied(self._spread(rgba, there))))
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         if self.side == self.size:

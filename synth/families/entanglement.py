@@ -17,6 +17,7 @@ class Entanglement(PeopleFamily):
 
     @classmethod
     def check(cls, catalogue: PeopleCatalogue) -> None:
+        super().check(catalogue)
         recipe = catalogue.recipe
         for split, share in recipe.splits.items():
             if share > 0 and not any(choice.ref.carries for choice in catalogue.people[split]):

@@ -3,20 +3,21 @@
 After MagicEraser (ECCV 2024, arXiv 2410.10207), whose data sets are triplets of object, mask and clean background
 with object and scene from one image. Ours keeps the original object in place and known, moves only whole objects,
 and only to where the whole footprint lies on what the panoptic segmentation calls background: never over another
-object, never across the frame. What stands on the grass stays on the grass: an object keeps the region of the
-background it stands on, and its height in the picture.
+object, never across the frame. People move with what they wear, hold or ride. What stands on the grass stays on the
+grass: an object keeps the region of the background it stands on, and its height in the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 
+from mildbench.belongings import CARRIED, RIDDEN, Belongings, Thing, share_by_touch, union
 from mildbench.errors import UserError
 from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
@@ -35,6 +36,8 @@ from synth.splits import split_of_sample
 from synth.survey import Survey
 from synth.views import Backdrop, Stored, cut_square
 
+PERSON = "person"
+"""The category of people, as COCO calls it."""
 OBJECT_SHARE = (0.004, 0.2)
 """Area of a movable object, as a share of the frame."""
 SOLID = 0.35
@@ -51,11 +54,23 @@ CLIMB = 0.1
 
 
 @dataclass(frozen=True, eq=False)
+class _Object:
+    """What moves as one."""
+
+    id: int
+    """Of its segment; of the person's, where things come along."""
+    category: str
+    carried: tuple[Thing, ...]
+    mask: np.ndarray
+    """bool[H, W], with what comes along."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Picture:
     """A crop of a segmented picture at scene size."""
 
     backdrop: Backdrop
-    objects: tuple[Segment, ...]
+    objects: tuple[_Object, ...]
     """What can be moved: whole, solid things inside the crop that stand on a region of the background."""
     regions: np.ndarray
     """int32[size, size]: the background's region at each pixel, 0 for an object and where nothing is known."""
@@ -108,16 +123,18 @@ class PictureCatalogue:
         """The object as it is in the crop; raises `Rejected`."""
         image_key, view, segment_id = key.rsplit("/", 2)
         picture = self._picture(source, image_key, int(view))
-        segment = next(item for item in picture.objects if item.id == int(segment_id))
-        margin = max(4, round(np.count_nonzero(segment.mask.any(axis=1)) / 20))
-        window = Box.around(segment.mask).grown(margin, segment.mask.shape).place
-        rgba = extend_colours(refine(picture.backdrop.image[window], segment.mask[window]))
+        moved = next(item for item in picture.objects if item.id == int(segment_id))
+        margin = max(4, round(np.count_nonzero(moved.mask.any(axis=1)) / 20))
+        window = Box.around(moved.mask).grown(margin, moved.mask.shape).place
+        rgba = extend_colours(refine(picture.backdrop.image[window], moved.mask[window]))
         parsing = np.where(rgba[..., 3] >= 128, UNLABELLED, 0).astype(np.uint8)
         origin = picture.backdrop.provenance
-        annotation = f"segment {segment.id} ({segment.category})"
+        carried = tuple(thing.name for thing in moved.carried)
+        ids = "+".join([str(moved.id), *(thing.key for thing in moved.carried)])
+        annotation = f"segment {ids} ({', '.join((moved.category, *carried))})"
         provenance = Provenance(origin.source, origin.file, origin.sha256, origin.licence, annotation)
         keypoints = np.zeros((17, 3), np.float32)
-        return Cutout(rgba, parsing, keypoints, provenance, category=segment.category)
+        return Cutout(rgba, parsing, keypoints, provenance, carried, moved.category)
 
     def _read_picture(self, source: int, key: str, number: int) -> _Picture:
         origin = self._sources[source]
@@ -129,11 +146,12 @@ class PictureCatalogue:
         regions = np.zeros(backdrop.image.shape[:2], dtype=np.int32)
         objects = []
         for segment in segmented.segments:
-            mask = cut.mask(segment.mask)
             if not segment.is_thing:
-                regions[mask] = segment.id
-            elif not segment.is_crowd and _movable(mask) and cut.contains(segment.mask):
-                objects.append(Segment(segment.id, segment.category, True, False, mask))
+                regions[cut.mask(segment.mask)] = segment.id
+        for whole in _objects(segmented.segments):
+            mask = cut.mask(whole.mask)
+            if _movable(mask) and cut.contains(whole.mask):
+                objects.append(replace(whole, mask=mask))
         standing = tuple(item for item in objects if _ground(item.mask, regions))
         return _Picture(backdrop, standing, regions)
 
@@ -148,6 +166,31 @@ def _open(text: str) -> SegmentedSource:
             "(mildbench segment makes a folder for coco: of photos)"
         )
     return open_source(text, SEGMENTED)
+
+
+def _objects(segments: Sequence[Segment]) -> list[_Object]:
+    """What can be moved of a picture: its things, and people with those of them that are theirs.
+
+    Nobody who leans on a mount or shares it moves, nor does the mount, of which they may hide a part.
+    """
+    things = [segment for segment in segments if segment.is_thing and not segment.is_crowd]
+    people = [segment for segment in things if segment.category == PERSON]
+    carried = [
+        Thing(str(segment.id), segment.category, segment.mask)
+        for segment in things
+        if segment.category in CARRIED
+    ]
+    owned = share_by_touch({str(segment.id): segment.mask for segment in people}, carried)
+    taken = {thing.key for belongings in owned.values() for thing in belongings.things}
+    in_doubt = any(belongings.lost_ride for belongings in owned.values())
+    found = []
+    for segment in things:
+        belongings = owned.get(str(segment.id), Belongings())
+        is_mount = RIDDEN in CARRIED.get(segment.category, ())
+        if str(segment.id) not in taken and not belongings.lost_ride and not (in_doubt and is_mount):
+            mask = union(segment.mask, belongings.things)
+            found.append(_Object(segment.id, segment.category, tuple(belongings.things), mask))
+    return found
 
 
 def _movable(mask: np.ndarray) -> bool:

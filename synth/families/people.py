@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from mildbench.errors import UserError
 from synth.catalogue import PeopleCatalogue
 from synth.family import Family
 from synth.framing import Framing
@@ -15,9 +16,8 @@ from synth.material import PersonChoice
 from synth.plan import AllRejected, Notes, Plan
 from synth.recipe import Recipe
 from synth.stage import Candidate, Place, Stage
+from synth.views import View
 
-PEOPLE_COMPARED = 4
-"""People of whom the one for the best place is taken."""
 RETRIES = 8
 """Framings tried in vain before a scene is given up."""
 
@@ -29,14 +29,36 @@ class PeopleFamily(Family[PeopleCatalogue]):
 
     hides = True
     """Whether people are placed so that somebody behind keeps a visible ratio that the recipe asks for."""
+    compared = 4
+    """People of whom the one for the best place is taken."""
 
     def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
         super().__init__(catalogue, index, rng)
-        self.stage = Stage(catalogue, index, rng)
+        self._backgrounds = catalogue.background_of(index)
+        self.next_background()
 
     @classmethod
     def problem(cls, recipe: Recipe) -> str | None:
         return None if recipe.people else "people: no source given: name at least one, e.g. mannequin:"
+
+    def next_background(self) -> None:
+        """Begin on the next background, with nobody; raises `AllRejected` when there is none."""
+        self.stage = Stage(self.catalogue, self.index, self.rng, self._backgrounds, self.suits)
+
+    def suits(self, view: View) -> bool:
+        """Whether a background is of use to this family; those that are not are passed over and counted."""
+        return True
+
+    @classmethod
+    def check(cls, catalogue: PeopleCatalogue) -> None:
+        recipe = catalogue.recipe
+        for split, share in recipe.splits.items():
+            people = catalogue.people[split]
+            if share > 0 and recipe.mix.get("children") and not any(choice.ref.is_child for choice in people):
+                raise UserError(
+                    f"recipe {recipe.name}: split {split!r} has no child, which its mix asks for: add a source that "
+                    "tells children by their pose (coco:), use fewer splits, or leave children out of mix"
+                )
 
     @abstractmethod
     def difficulty(self) -> float:
@@ -49,6 +71,17 @@ class PeopleFamily(Family[PeopleCatalogue]):
     def pool(self) -> Sequence[PersonChoice]:
         """Who may be in the scene."""
         return self.catalogue.people[self.stage.split]
+
+    def likely(self, framing: Framing) -> Sequence[PersonChoice]:
+        """Who of them is worth a try where somebody is to be framed so."""
+        return self.pool()
+
+    def _wanted(self, pool: Sequence[PersonChoice]) -> Sequence[PersonChoice]:
+        """Of those who may be in the scene, the children where it is to have one and has none yet."""
+        stage = self.stage
+        if stage.mix != "children" or any(person.choice.ref.is_child for person in stage.cast):
+            return pool
+        return [choice for choice in self.pool() if choice.ref.is_child]
 
     def settle(self, candidates: Iterator[Candidate]) -> tuple[Candidate, Place] | None:
         """One of the people, and a place for them; None if there is none."""
@@ -91,8 +124,8 @@ class PeopleFamily(Family[PeopleCatalogue]):
             if self._hide_somebody(framing):
                 return
             stage.notes.unmet["a visible ratio given up: nobody behind can be hidden so far"] += 1
-        candidates = stage.candidates(self.pool(), framing)
-        if found := self.settle(islice(candidates, PEOPLE_COMPARED)):
+        candidates = stage.candidates(self._wanted(self.likely(framing)), framing)
+        if found := self.settle(islice(candidates, self.compared)):
             stage.put(*found)
 
     def _hide_somebody(self, framing: Framing) -> bool:
@@ -105,7 +138,7 @@ class PeopleFamily(Family[PeopleCatalogue]):
         hidden = min(
             (other.visible_area - ratio * other.amodal_area for other in stage.victims()), default=np.inf
         )
-        for candidate in stage.candidates(self.pool(), framing, least_area=hidden):
+        for candidate in stage.candidates(self._wanted(self.pool()), framing, least_area=hidden):
             if (place := stage.in_front_of_somebody(candidate, ratio)) is not None:
                 stage.put(candidate, place)
                 return True

@@ -19,10 +19,11 @@ import numpy as np
 from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
 from mildbench.errors import UserError
 from mildbench.geometry import Box
-from mildbench.posture import feet, hidden_leg, seated, upright
+from mildbench.posture import childs_metres, feet, hidden_leg, seated, upright
 from mildbench.scene import Provenance
-from synth.ground import in_open_air, panoptic_ground
+from synth.ground import in_open_air, panoptic_ground, panoptic_sheen
 from synth.material import (
+    ADULT_METRES,
     Background,
     BackgroundRef,
     Cutout,
@@ -222,6 +223,7 @@ class CocoPeople(PeopleSource):
             carries=bool(belongings.things),
             whole=None if whole is None else max(round(whole[1]), round(h)),
             area=int(np.count_nonzero(mask)),
+            metres=(None if belongings.rides else childs_metres(points)) or ADULT_METRES,
         )
 
     def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:
@@ -423,6 +425,7 @@ class CocoBackgrounds(BackgroundSource):
             known=segmented.known,
             open_air=in_open_air(picture.segments),
             objects=self._seen(key) if self._by_segments is None else _things(picture.segments),
+            sheen=panoptic_sheen(picture.segments, picture.image.shape[:2]),
         )
 
     def _segmentation_of(self, key: str) -> PanopticImages | None:

@@ -110,6 +110,7 @@ class MannequinBackgrounds(BackgroundSource):
             Known.EXACT,
             scenery.open_air,
             None if scenery.shadow is None else Sunlight(*scenery.shadow),
+            sheen=scenery.sheen,
         )
 
 

@@ -210,5 +210,5 @@ def test_a_data_set_of_an_older_version_says_so(datasets: dict[str, Path], copie
     root = copied(datasets["folder"])
     content = json.loads((root / INFO).read_text())
     (root / INFO).write_text(json.dumps(content | {"schema_version": 1}))
-    with pytest.raises(UserError, match="schema version 1, this mildbench reads 3: build or import it again"):
+    with pytest.raises(UserError, match="schema version 1, this mildbench reads 4: build or import it again"):
         Dataset.open(root)

@@ -8,7 +8,7 @@ from mildbench.scene import Layer, Person, Provenance, Scene
 
 
 def random_layer(rng: np.random.Generator, person: int, size: int, origin: tuple[int, int]) -> Layer:
-    """A layer with an irregular soft shape, parsing, a shadow now and then, and keypoints anywhere."""
+    """A layer with an irregular soft shape, parsing, a shadow and a reflection now and then, and keypoints anywhere."""
     height, width = (int(v) for v in rng.integers(1, size, 2))
     rgba = rng.integers(0, 256, (height, width, 4), dtype=np.uint8)
     rgba[..., 3] = np.where(rng.random((height, width)) < 0.5, 255, rgba[..., 3])
@@ -19,8 +19,9 @@ def random_layer(rng: np.random.Generator, person: int, size: int, origin: tuple
     keypoints[:, 2] = rng.integers(0, 3, 17)
     keypoints[keypoints[:, 2] == 0] = 0
     shadow = rng.integers(0, 256, (height, width), dtype=np.uint8) if rng.random() < 0.5 else None
+    reflection = rng.integers(0, 256, (height, width, 4), dtype=np.uint8) if rng.random() < 0.5 else None
     provenance = Provenance("test", str(person), "0" * 64, "CC0-1.0")
-    return Layer(rgba, origin, Person(person, keypoints, parsing, provenance), shadow)
+    return Layer(rgba, origin, Person(person, keypoints, parsing, provenance), shadow, reflection)
 
 
 def random_scene(seed: int, people: int = 3, size: int = 24) -> Scene:

@@ -1,13 +1,22 @@
-"""Looks of clothes and places: the distances are those of OpenCV, the bins those of a logarithm."""
+"""Looks of clothes and places: the distances are those of OpenCV, the bins those of a logarithm; who is like a place
+is found among many."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from small import draw_person
 
-from synth.families.camouflage import EDGE_BINS, STEEPER, Surroundings, look_of_clothes
+from mildbench.dataset import Dataset
+from mildbench.executors import SerialExecutor
+from synth.build import build
 from synth.fit import SizedFigure
+from synth.looks import EDGE_BINS, STEEPER, Surroundings, likeness, look_of_clothes
+from synth.recipe import Recipe
+from synth.recipe_files import check
 
 SIDE = 80
 EVERYWHERE = np.s_[:SIDE, :SIDE]
@@ -51,3 +60,48 @@ def test_bins_of_texture_are_logarithmic() -> None:
     found = sum((squared >= least).astype(int) for least in STEEPER)
     differing = squared[found != np.minimum(expected, EDGE_BINS - 1)]
     assert len(differing) <= len(STEEPER)  # where a border is not a whole number
+
+
+def test_the_rough_likeness_orders_looks_as_their_distances_do() -> None:
+    everywhere = np.ones((SIDE, SIDE), bool)
+    clothes = [look_of_clothes(figure(picture(seed))) for seed in range(6)]
+    for seed in range(6):
+        place = Surroundings(picture(seed))
+        rough = likeness(clothes, [place.look(everywhere, EVERYWHERE)])[:, 0]
+        exact = [place.distance(one, everywhere, EVERYWHERE) for one in clothes]
+        assert int(rough.argmax()) == int(np.argmin(exact)) == seed
+        assert np.corrcoef(rough, exact)[0, 1] < -0.9
+
+
+def test_whoever_is_dressed_like_the_place_is_found_among_many(tmp_path: Path, recipe: Recipe) -> None:
+    """Twelve of eighty people are as green as the grass; all others are as red as can be."""
+    people = tmp_path / "people"
+    people.mkdir()
+    rng = np.random.default_rng(5)
+    for number in range(80):
+        rgba = draw_person(rng)
+        green = number < 12
+        colours = np.full((*rgba.shape[:2], 3), (39, 149, 120) if green else (170, 255, 230), np.uint8)
+        rgba[..., :3] = cv2.cvtColor(colours, cv2.COLOR_HSV2BGR)
+        cv2.imwrite(str(people / f"{'green' if green else 'other'}-{number}.png"), rgba)
+    changes = {
+        "people": [f"folder:{people}"],
+        "families": {"camouflage": 1},
+        "crowd": {1: 1},
+        "count": 12,
+        "splits": {"test": 1},
+        "stature": (0.1, 0.5),
+        "max_upscale": 4,
+    }
+    hidden = check(recipe.model_dump() | changes, "hidden")
+    build(hidden, 0, tmp_path / "data", SerialExecutor(1), lambda count: None)
+    rows = Dataset.open(tmp_path / "data").samples
+    files = [person["provenance"]["file"] for persons in rows["persons"] for person in persons]
+    assert sum("green" in file for file in files) >= 0.8 * len(files)
+    assert rows["distance_percentile"].between(0, 1).all()
+    assert rows["distance_percentile"].median() <= 0.1
+
+
+def test_other_families_have_no_percentile(tmp_path: Path, recipe: Recipe) -> None:
+    build(recipe.model_copy(update={"count": 2}), 0, tmp_path / "data", SerialExecutor(1), lambda count: None)
+    assert Dataset.open(tmp_path / "data").samples["distance_percentile"].isna().all()

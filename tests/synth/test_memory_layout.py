@@ -14,9 +14,9 @@ import pytest
 
 from synth.blend import BLENDS
 from synth.cutout import refine
-from synth.families.camouflage import Surroundings, look_of_clothes
 from synth.fit import SizedFigure, cast_shadow
 from synth.harmonise import Harmony, harmonise
+from synth.looks import Surroundings, look_of_clothes
 
 OFFSETS = (0, 4, 16, 20, 32, 48)
 

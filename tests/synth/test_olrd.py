@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mildbench.scene import Provenance
-from synth.families.olrd import PictureCatalogue
+from synth.families.olrd import PictureCatalogue, _objects
 from synth.material import BackgroundRef, Rejections, Segment, SegmentedImage
 from synth.plan import Plan
 from synth.planner import Planner
@@ -72,6 +72,59 @@ def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: PictureCatal
         assert layer.person.category == "stone", "a boat left its lake, of which nothing is known"
         origins.add(layer.origin)
     assert len(origins) > 20
+
+
+def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    mask = np.zeros((120, 120), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def moved(*things: tuple[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """What moves as one: categories with all that comes along."""
+    segments = [
+        Segment(number, category, True, False, mask)
+        for number, (category, mask) in enumerate(things, start=1)
+    ]
+    return {
+        f"{item.category} {item.id}": tuple(thing.name for thing in item.carried)
+        for item in _objects(segments)
+    }
+
+
+RIDER, BESIDE = box(40, 10, 60, 70), box(40, 10, 60, 99)
+BICYCLE = box(30, 60, 80, 100)
+
+
+def test_a_rider_and_the_mount_move_as_one() -> None:
+    bicycle = BICYCLE & ~RIDER
+    assert moved(("person", RIDER), ("bicycle", bicycle)) == {"person 1": ("bicycle",)}
+    (whole,) = _objects(
+        [Segment(1, "person", True, False, RIDER), Segment(2, "bicycle", True, False, bicycle)]
+    )
+    assert (whole.mask >= RIDER | bicycle).all()
+
+
+def test_neither_moves_of_whom_it_is_not_known_whether_they_ride() -> None:
+    assert moved(("person", BESIDE), ("bicycle", BICYCLE & ~BESIDE), ("chair", box(100, 80, 110, 100))) == {
+        "chair 3": ()
+    }
+
+
+def test_the_second_on_a_horse_stays() -> None:
+    second = box(62, 12, 78, 66)
+    horse = BICYCLE & ~RIDER & ~second
+    found = moved(("person", RIDER), ("person", second), ("horse", horse))
+    assert len(found) == 1
+    assert next(iter(found.values())) == ("horse",)
+
+
+def test_bags_come_along_and_what_is_merely_near_does_not() -> None:
+    bag, car = box(60, 40, 66, 50), box(60, 20, 119, 100)
+    assert moved(("person", BESIDE), ("handbag", bag)) == {"person 1": ("handbag",)}
+    assert moved(("person", BESIDE), ("car", car)) == {"person 1": (), "car 2": ()}
+    assert moved(("person", BESIDE), ("suitcase", box(60, 20, 110, 99))) == {"person 1": (), "suitcase 2": ()}
+    assert moved(("person", RIDER), ("bicycle", box(90, 60, 119, 100))) == {"person 1": (), "bicycle 2": ()}
 
 
 def test_plans_render_from_json_to_the_same_bytes(catalogue: PictureCatalogue) -> None:

@@ -13,8 +13,8 @@ from scipy.stats import wasserstein_distance
 from mildbench.errors import UserError
 from synth.canvas import Canvas
 from synth.catalogue import PeopleCatalogue
-from synth.families.camouflage import Surroundings, look_of_clothes
 from synth.fit import SizedFigure
+from synth.looks import Surroundings, look_of_clothes
 from synth.material import PersonChoice
 from synth.plan import Plan
 from synth.planner import Planner
@@ -85,6 +85,8 @@ def test_camouflage_chooses_places_that_look_like_the_clothes(recipe: Recipe) ->
         plan, _ = hidden.plan(index)
         assert plan.family == "camouflage"
         assert plan.difficulty == pytest.approx(1 - distance(plan), abs=1e-6)
+        assert plan.distance_percentile is not None
+        assert 0 <= plan.distance_percentile <= 1
         chosen.append(distance(plan))
         random.append(distance(plain.plan(index)[0]))
     assert np.mean(chosen) < np.mean(random) - 0.02

@@ -59,9 +59,9 @@ def task(scene: Scene, targets: frozenset[int], rng: np.random.Generator) -> tup
 
 
 def alone(layer: Layer, height: int, width: int, grey: int) -> np.ndarray:
-    """uint8[height, width, 3]: a whole person on grey, without shadow."""
+    """uint8[height, width, 3]: a whole person on grey, without shadow and reflection."""
     canvas = np.full((height, width, 3), grey, np.uint8)
-    replace(layer, shadow=None).paint(canvas)
+    replace(layer, shadow=None, reflection=None).paint(canvas)
     return canvas
 
 

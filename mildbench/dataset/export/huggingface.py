@@ -33,6 +33,7 @@ _UNKNOWN_IN_PAIRS = {
     "family",
     "difficulty",
     "ground",
+    "distance_percentile",
     "people",
     "min_visible_ratio",
     "occlusion_depth",

@@ -43,7 +43,8 @@ class Scenery:
     image: uint8[H, W, 3] RGB. horizon: the camera's horizon as a fraction of the image height from the top.
     camera_height: metres above the ground; a person of s metres whose feet are at row y is
     (y - horizon * H) * s / camera_height pixels tall. focal: focal length as a multiple of the longer side.
-    ground: bool[H, W], where feet may stand. kind: a key of KINDS. open_air: whether there is a sky.
+    ground: bool[H, W], where feet may stand. sheen: uint8[H, W], the share of the light that the ground mirrors towards
+    the camera, in 255ths; None where no ground is glossy. kind: a key of KINDS. open_air: whether there is a sky.
     shadow: of whoever stands in the open, None where the sun casts none: the direction in which it falls, in turns
     from away from the camera to the right; its length in heights; its opacity on the display, 0..1.
     """
@@ -53,6 +54,7 @@ class Scenery:
     camera_height: float
     focal: float
     ground: NDArray[np.bool_]
+    sheen: NDArray[np.uint8] | None
     kind: str
     open_air: bool
     shadow: tuple[float, float, float] | None
@@ -76,8 +78,11 @@ def render_scenery(seed: int, width: int, height: int) -> Scenery:
     )
     buffers = trace(full, world.solids, world.sprites)
     radiance, gloss = _radiance(buffers, world, (2, 2) if world.sky else (4, 2))
+    sheen = None
     if gloss.max() > 0:
-        _reflect(radiance, gloss, buffers, world)
+        fresnel = _fresnel(gloss, buffers)
+        _reflect(radiance, fresnel, buffers, world)
+        sheen = _ground_sheen(fresnel, buffers)
     _haze(radiance, buffers, world)
     image = _develop(radiance, width, height, rng)
     ground = _standable(buffers, world, width, height)
@@ -87,6 +92,7 @@ def render_scenery(seed: int, width: int, height: int) -> Scenery:
         view.eye[1],
         view.focal,
         ground,
+        sheen,
         world.kind,
         world.sky is not None,
         _shadow(world),
@@ -132,20 +138,33 @@ def _radiance(buffers: Buffers, world: World, strides: tuple[int, int]) -> tuple
     return colour, gloss
 
 
-def _reflect(radiance: F32, gloss: F32, buffers: Buffers, world: World) -> None:
-    """Add the mirrored scene to glossy ground, after Schlick; the mirror image is coarse and blurred
-    upright, as
-    on a floor that is polished but not flat."""
-    factor = 4
-    coarse = buffers.camera.scaled(1 / factor).mirror()
-    seen = trace(coarse, world.solids, world.sprites)
-    mirror, _ = _radiance(seen, world, (2, 2))
-    height, width = gloss.shape
-    mirror = resample(np.minimum(blur(np.minimum(mirror, 16.0), 0.7, 2.2), 4.0), (width, height))
+def _fresnel(gloss: F32, buffers: Buffers) -> F32:
+    """float32[H, W]: the share of the light that level surfaces of some gloss mirror, after Schlick."""
     _, up, _ = buffers.camera.rays()
     cosine = np.abs(up) / np.sqrt(1 + up**2)
     fresnel = gloss + (0.75 * np.sqrt(gloss)) * power(1 - cosine, 5)[:, None]
     fresnel *= gloss > 0
+    return fresnel
+
+
+def _ground_sheen(fresnel: F32, buffers: Buffers) -> NDArray[np.uint8] | None:
+    """`Scenery.sheen`."""
+    seen = (buffers.surface // FACES == 0) & (buffers.surface != NOTHING)
+    middle = np.s_[OVERSAMPLE // 2 :: OVERSAMPLE, OVERSAMPLE // 2 :: OVERSAMPLE]
+    share = np.where(seen[middle], np.minimum(fresnel[middle], f32(1)), f32(0)).astype(np.float64)
+    sheen = np.floor(share * 255 + 0.5).astype(np.uint8)
+    return sheen if sheen.any() else None
+
+
+def _reflect(radiance: F32, fresnel: F32, buffers: Buffers, world: World) -> None:
+    """Add the mirrored scene to glossy ground; the mirror image is coarse and blurred upright, as on a floor that is
+    polished but not flat."""
+    factor = 4
+    coarse = buffers.camera.scaled(1 / factor).mirror()
+    seen = trace(coarse, world.solids, world.sprites)
+    mirror, _ = _radiance(seen, world, (2, 2))
+    height, width = fresnel.shape
+    mirror = resample(np.minimum(blur(np.minimum(mirror, 16.0), 0.7, 2.2), 4.0), (width, height))
     radiance += (mirror - radiance * 0.6) * fresnel[..., None]
 
 
