@@ -65,9 +65,10 @@ class LongWork:
         self._advance: Advance = _nobody_looks
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As bytes: a worker that holds the work already need not unpickle it for each shard.
+        # As bytes: a worker that holds the work already need not unpickle it for each shard, and what goes wrong when
+        # it does is that shard's error, not the engine's.
         whole = pickle.dumps((self._root, self._state, self._identity, self._maker))
-        return _in_this_process, (f"{self._state} {self._identity}", whole)
+        return _Sent, (f"{self._state} {self._identity}", whole)
 
     @property
     def claimant(self) -> str | None:
@@ -91,10 +92,10 @@ class LongWork:
             UserError: of the maker or the engine; other exceptions of the maker as they are.
         """
         self._advance = advance
-        for samples in executor.run(self.do, specs):
+        for samples in executor.run(self, specs):
             advance(samples)
 
-    def do(self, spec: Spec) -> int:
+    def __call__(self, spec: Spec) -> int:
         """Make one shard and its record, unless it is done. Returns how many samples nobody has been told of yet."""
         if self._is_done(spec):
             return int(spec["size"])
@@ -112,20 +113,26 @@ class LongWork:
 
         made = self._maker.make(spec, advance)
         record = {"identity": self._identity, "files": made.files, "result": made.result}
-        write_json(self._record(spec), record, indent=None)
+        write_json(self._record(spec["number"]), record, indent=None)
         return int(spec["size"]) - told
 
-    def records(self, specs: Iterable[Spec]) -> Iterator[Made]:
+    def records(self, numbers: Iterable[int]) -> Iterator[Made]:
         """What was recorded of shards that are done, in order; `UserError` when a record or an output is gone."""
-        for spec in specs:
+        for number in numbers:
             self._hold()
-            path = self._record(spec)
+            path = self._record(number)
             if not path.is_file():
                 raise _deleted(path)
             record = read_json(path, "completion record")
             for name in record["files"]:
                 if not (self._root / name).is_file():
                     raise _deleted(self._root / name)
+            yield Made(record["result"], record["files"])
+
+    def found(self) -> Iterator[Made]:
+        """What is recorded of any shard, whoever's: of those that a killed process has done."""
+        for path in sorted(self._state.glob("[0-9]*.json")):
+            record = read_json(path, "completion record")
             yield Made(record["result"], record["files"])
 
     def remove(self) -> None:
@@ -137,12 +144,12 @@ class LongWork:
         if self.claimant is None:
             self.claim()
 
-    def _record(self, spec: Spec) -> Path:
-        return self._state / f"{spec['number']:08d}.json"
+    def _record(self, number: int) -> Path:
+        return self._state / f"{number:08d}.json"
 
     def _is_done(self, spec: Spec) -> bool:
         """Whether a shard's record is whole and of this work, and its outputs still are what it says."""
-        path = self._record(spec)
+        path = self._record(spec["number"])
         if not path.is_file():
             return False
         try:
@@ -169,8 +176,15 @@ _HELD: dict[str, LongWork] = {}
 """A worker's: the work that it has opened last, over all shards of it that come its way."""
 
 
-def _in_this_process(key: str, whole: bytes) -> LongWork:
-    if key not in _HELD:
-        _HELD.clear()
-        _HELD[key] = LongWork(*pickle.loads(whole))
-    return _HELD[key]
+class _Sent:
+    """Long work on its way to a worker."""
+
+    def __init__(self, key: str, whole: bytes) -> None:
+        self._key = key
+        self._whole = whole
+
+    def __call__(self, spec: Spec) -> int:
+        if self._key not in _HELD:
+            _HELD.clear()
+            _HELD[self._key] = LongWork(*pickle.loads(self._whole))
+        return _HELD[self._key](spec)

@@ -75,7 +75,9 @@ def build(
         (out / INFO).unlink()  # unfinished again: what was lost is made once more
     _claim(out, f"{format} {identity}", work)
     work.run(executor, _specs(job), advance)
-    info = _finish(job, identity, public, out, work.records(_specs(job)), catalogue)
+    info = _finish(
+        job, identity, public, out, work.records(range(0, recipe.count, SCENES[format])), catalogue
+    )
     work.remove()
     return info
 
