@@ -148,9 +148,7 @@ def evaluate(
     ids = every if limit is None else _spread(every, task, limit)
     first = dataset.triplet(task, ids[0], mask=mask)
     effects = first.effect is not None
-    asked, lacking = panels.find(metrics, device)
-    if not first.truth_known:
-        asked, lacking = panels.without_truth(asked, lacking)
+    asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)
     ranked_by = None if headline is None else _headline(headline, asked, task, effects=effects)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
 
@@ -168,7 +166,7 @@ def evaluate(
             dilation=paste_dilation,
         )
         records.append(_predict(run, record, dataset, ids, every, batch_size, executor, progress))
-    panel = panels.load(asked, device, lacking, effects=effects)
+    panel = panels.prepare(metrics, device, truth_known=first.truth_known, effects=effects)
     with ExitStack() as claims:
         for run in sorted(
             runs, key=lambda run: run.folder.path
@@ -183,6 +181,7 @@ def evaluate(
             dilation=paste_dilation,
             batch_size=batch_size,
             device=device,
+            executor=executor,
             show=progress,
         )
         finished = [

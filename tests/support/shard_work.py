@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info
 import synth.build
 from mildbench.errors import UserError
 from mildbench.executors import Spec
-from mildbench.longwork import Made
+from mildbench.files import write_bytes
+from mildbench.longwork import Made, Maker
 from mildbench.progress import Advance
 from synth.build import Scenes
 
@@ -48,6 +49,25 @@ def bug(spec: Spec) -> int:
 def die(spec: Spec) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+class Squares(Maker):
+    """A file a shard with the squares of its numbers; tells of its first sample early."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.opened = 0
+        self.made: list[int] = []
+
+    def open(self) -> None:
+        self.opened += 1
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        self.made.append(spec["number"])
+        advance(1)
+        name = f"{spec['number']}.txt"
+        text = " ".join(str(n * n) for n in spec["items"])
+        return Made({"last": spec["items"][-1]}, {name: write_bytes(self.root / name, text.encode())})
 
 
 class DyingOnce(Scenes):
