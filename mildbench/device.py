@@ -21,7 +21,7 @@ def resolve_device(name: str) -> str:
         raise UserError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         return name
-    count = _gpu_count()
+    count = gpu_count()
     if kind == "auto":
         return "cuda" if count else "cpu"
     if count == 0:
@@ -31,7 +31,8 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def _gpu_count() -> int:
+def gpu_count() -> int:
+    """GPUs that torch can use here; 0 without torch."""
     if importlib.util.find_spec("torch") is None:
         return 0
     import torch

@@ -163,6 +163,8 @@ def evaluate(
     annotations: str | None = None,
     replace_truth: bool = False,
     out: Path | str = "runs",
+    executor: str = "serial",
+    workers: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Run methods on a task of a data set, score and compare them; what is on disk already is not made again.
@@ -186,6 +188,8 @@ def evaluate(
         annotations: name of annotations that guide methods where the truth knows nothing.
         replace_truth: let them guide methods also where it does.
         out: folder of the runs.
+        executor: what runs methods and scores: `serial` is this process; it never changes a result.
+        workers: of the executor; None for the machine's cores, or its GPUs where they are used.
         progress: show bars on stderr.
 
     Returns:
@@ -199,9 +203,12 @@ def evaluate(
 
     specs = _specs(_texts(methods), predictions, backbone)
     extras.require("torch", "scoring")
+    from mildbench.device import resolve_device
     from mildbench.evaluation.corruption import Corruption
     from mildbench.evaluation.runner import evaluate as run
+    from mildbench.executors import engine
 
+    where = resolve_device(device)
     return run(
         source(dataset, split, annotations, replace_truth=replace_truth),
         task,
@@ -210,13 +217,14 @@ def evaluate(
         out=Path(out),
         metrics=_texts(metrics),
         headline=headline,
-        device=device,
+        device=where,
         batch_size=batch_size,
         limit=limit,
         seed=seed,
         paste_dilation=paste_dilation,
         corruption=Corruption.parse(corrupt),
         mask=mask,
+        executor=engine(executor, workers, where),
         progress=progress,
     )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,9 @@ from mildbench.dataset.validate import checksums
 from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
-from mildbench.files import file_sha256, fingerprint, read_json, write_bytes, write_json
+from mildbench.files import fingerprint
+from mildbench.longwork import LongWork, Made, Maker
+from mildbench.progress import Advance
 from synth import framing as framings
 from synth.allocator import keep_freed_memory
 from synth.catalogue import Catalogue, describe
@@ -34,9 +34,6 @@ from synth.survey import Survey
 
 STATE = ".build"
 """Folder of an unfinished data set's completion records."""
-
-Advance = Callable[[int], None]
-"""Called with the number of scenes just done."""
 
 
 def build(
@@ -57,8 +54,6 @@ def build(
         "format": format,
         "survey": catalogue.survey.to_json(),
     }
-    _PLANNERS.clear()  # the sources may have changed since this process last opened them
-    _PLANNERS[_key(job)] = planner
     sources = describe(catalogue)
     public = _public(recipe, sources)
     # Paths are left out and contents are in: a source may move between two runs, but must not change.
@@ -71,17 +66,20 @@ def build(
             "alike": catalogue.survey.alike,
         }
     )
-    claim = f"{format} {identity}"
-    if finished := _finished(out, identity, format):
+    work = LongWork(out, out / STATE, f"{format} {identity}", Scenes(out, job, planner))
+    if finished := _finished(out, identity, format, work):
         if _is_whole(out):
             advance(recipe.count)
             return finished
-        write_bytes(_claim_path(out), claim.encode())
+        work.claim()
         (out / INFO).unlink()  # unfinished again: what was lost is made once more
-    _claim(out, claim)
-    for scenes in executor.run(run_shard, _specs(job, identity, out)):
-        advance(scenes)
-    return _finish(job, identity, public, out, _specs(job, identity, out), catalogue)
+    _claim(out, f"{format} {identity}", work)
+    work.run(executor, _specs(job), advance)
+    info = _finish(
+        job, identity, public, out, work.records(range(0, recipe.count, SCENES[format])), catalogue
+    )
+    work.remove()
+    return info
 
 
 def _public(recipe: Recipe, sources: list[SourceInfo]) -> dict[str, Any]:
@@ -95,7 +93,7 @@ def _public(recipe: Recipe, sources: list[SourceInfo]) -> dict[str, Any]:
     return public
 
 
-def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:
+def _specs(job: dict[str, Any]) -> Iterator[Spec]:
     """The shards. Each is told the numbers of its tar files, one a split, which have no gaps over the shards."""
     count, splits = job["recipe"]["count"], job["recipe"]["splits"]
     made: Counter[str] = Counter()
@@ -103,90 +101,79 @@ def _specs(job: dict[str, Any], identity: str, out: Path) -> Iterator[Spec]:
     for start in range(0, count, size):
         stop = min(start + size, count)
         here = sorted({split_of_sample(index, splits) for index in range(start, stop)})
-        yield {
-            "job": job,
-            "identity": identity,
-            "out": str(out.resolve()),
-            "start": start,
-            "stop": stop,
-            "numbers": {split: made[split] for split in here},
-        }
+        yield {"number": start, "size": stop - start, "tars": {split: made[split] for split in here}}
         made.update(here)
 
 
-def run_shard(spec: Spec) -> int:
-    """Make one shard's scenes and, last, its completion record, unless that is done. Returns how many scenes."""
-    if _is_done(spec):
-        return int(spec["stop"] - spec["start"])
-    _hold_claim(spec)
-    planner = _planner(spec["job"])
-    entries, framed, unmet = [], [], Counter[str]()
-    broken: set[tuple[str, str]] = set()
-    with new_shard(spec["job"]["format"], Path(spec["out"]), spec["numbers"]) as shard:
-        for index in range(spec["start"], spec["stop"]):
-            try:
-                plan, notes = planner.plan(index)
-            except AllRejected as error:
-                raise UserError(f"scene {index}: {error}") from None
-            scene, composite, backdrop = render(plan, planner.catalogue)
-            entries.append(
-                write_scene(
-                    shard,
-                    scene,
-                    index,
-                    Making(
-                        split=plan.split,
-                        family=plan.family,
-                        difficulty=plan.difficulty,
-                        ground=plan.ground,
-                        background_provenance=backdrop.provenance,
-                        asked=plan.asked,
-                        plan=plan.to_json(),
-                        distance_percentile=plan.distance_percentile,
-                    ),
-                    composite=composite,
-                    jpeg=planner.recipe.jpeg_quality(plan.split),
-                    background_file=backdrop.file,
+class Scenes(Maker):
+    """Makes the scenes of a job: `number` is the first of a shard.
+
+    Args:
+        out: the data set's folder.
+        job: recipe, seed, format and what is known of all sources; JSON values.
+        planner: of this job, where there is one already; workers open their own.
+    """
+
+    def __init__(self, out: Path, job: dict[str, Any], planner: Planner | None = None) -> None:
+        self.out = out.absolute()
+        self._job = job
+        self._planner = planner
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_planner": None}
+
+    def open(self) -> None:
+        if self._planner is None:
+            keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
+            recipe = Recipe.model_validate(self._job["recipe"])
+            self._planner = open_planner(recipe, self._job["seed"], Survey(**self._job["survey"]))
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        planner = self._planner
+        assert planner is not None
+        entries, framed, unmet = [], [], Counter[str]()
+        broken: set[tuple[str, str]] = set()
+        with new_shard(self._job["format"], self.out, spec["tars"]) as shard:
+            for index in range(spec["number"], spec["number"] + spec["size"]):
+                try:
+                    plan, notes = planner.plan(index)
+                except AllRejected as error:
+                    raise UserError(f"scene {index}: {error}") from None
+                scene, composite, backdrop = render(plan, planner.catalogue)
+                entries.append(
+                    write_scene(
+                        shard,
+                        scene,
+                        index,
+                        Making(
+                            split=plan.split,
+                            family=plan.family,
+                            difficulty=plan.difficulty,
+                            ground=plan.ground,
+                            background_provenance=backdrop.provenance,
+                            asked=plan.asked,
+                            plan=plan.to_json(),
+                            distance_percentile=plan.distance_percentile,
+                        ),
+                        composite=composite,
+                        jpeg=planner.recipe.jpeg_quality(plan.split),
+                        background_file=backdrop.file,
+                    )
                 )
-            )
-            broken |= notes.rejections.items
-            unmet += notes.unmet
-            framed += [[astuple(wanted), astuple(achieved)] for wanted, achieved in notes.framings]
-    record = {
-        "identity": spec["identity"],
-        "scenes": entries,
-        "files": shard.files,
-        "shared": shard.shared,
-        "broken": sorted(broken),
-        "unmet": dict(unmet),
-        "framings": framed,
-    }
-    write_json(_record_path(spec), record, indent=None)
-    return len(entries)
+                broken |= notes.rejections.items
+                unmet += notes.unmet
+                framed += [[astuple(wanted), astuple(achieved)] for wanted, achieved in notes.framings]
+        result = {
+            "scenes": entries,
+            "shared": shard.shared,
+            "broken": sorted(broken),
+            "unmet": dict(unmet),
+            "framings": framed,
+        }
+        return Made(result, shard.files | shard.shared)
 
 
-_PLANNERS: dict[str, Planner] = {}
-"""That of the last job: sources are opened once per process, however many shards it makes."""
-
-
-def _planner(job: dict[str, Any]) -> Planner:
-    if (key := _key(job)) not in _PLANNERS:
-        keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
-        _PLANNERS.clear()
-        recipe = Recipe.model_validate(job["recipe"])
-        _PLANNERS[key] = open_planner(recipe, job["seed"], Survey(**job["survey"]))
-    return _PLANNERS[key]
-
-
-def _key(job: dict[str, Any]) -> str:
-    return json.dumps(job, sort_keys=True)
-
-
-def _record_path(spec: Spec) -> Path:
-    return Path(spec["out"]) / STATE / f"{spec['start']:08d}.json"
-
-
-def _finished(out: Path, identity: str, format: Format) -> DatasetInfo | None:
+def _finished(out: Path, identity: str, format: Format, work: LongWork) -> DatasetInfo | None:
     """The data set already in `out` if it is the one asked for; `UserError` if it is another."""
     if not (out / INFO).is_file():
         return None
@@ -196,15 +183,14 @@ def _finished(out: Path, identity: str, format: Format) -> DatasetInfo | None:
             f"{out} already holds the data set {info.name!r} of another recipe, count, seed, format or mildbench "
             "version, or its sources have changed since: choose another --out, or delete that folder"
         )
-    shutil.rmtree(out / STATE, ignore_errors=True)  # left behind if we were stopped while tidying up
+    work.remove()  # left behind if we were stopped while tidying up
     return info
 
 
-def _claim(out: Path, what: str) -> None:
+def _claim(out: Path, what: str, work: LongWork) -> None:
     """Make `out` the place of this build, of which `what` tells format and identity; refuse any other folder."""
-    claim = _claim_path(out)
-    if claim.is_file():
-        if claim.read_text() != what:
+    if (claimant := work.claimant) is not None:
+        if claimant != what:
             raise UserError(
                 f"{out} holds an unfinished build of another recipe, count, seed, format or mildbench version, "
                 "or its sources have changed since: choose another --out, or delete that folder"
@@ -216,53 +202,12 @@ def _claim(out: Path, what: str) -> None:
     elif out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: choose another --out")
     else:
-        write_bytes(claim, what.encode())
-
-
-def _hold_claim(spec: Spec) -> None:
-    """Claim the folder anew if somebody has deleted it meanwhile: the same command then goes on in it."""
-    claim = _claim_path(Path(spec["out"]))
-    if not claim.is_file():
-        write_bytes(claim, f"{spec['job']['format']} {spec['identity']}".encode())
-
-
-def _claim_path(out: Path) -> Path:
-    return out / STATE / "identity"
+        work.claim()
 
 
 def _is_whole(out: Path) -> bool:
     """Whether every file of a finished data set is there; `validate` looks at what they hold."""
     return (out / CHECKSUMS).is_file() and all((out / name).is_file() for name, _ in checksums(out))
-
-
-def _is_done(spec: Spec) -> bool:
-    """Whether a shard's record is whole and of this job, and its files still are what it says."""
-    path = _record_path(spec)
-    if not path.is_file():
-        return False
-    try:
-        record = read_json(path, "completion record")
-    except UserError:  # cut off on a file system without atomic renames: make the shard again
-        return False
-    if record.get("identity") != spec["identity"]:
-        return False
-    root = Path(spec["out"])
-    return all(
-        (root / name).is_file() and file_sha256(root / name) == sha256
-        for name, sha256 in {**record["files"], **record["shared"]}.items()
-    )
-
-
-def _record(spec: Spec) -> dict[str, Any]:
-    """A shard's completion record; raises `UserError` when it or one of its files is gone."""
-    root, path = Path(spec["out"]), _record_path(spec)
-    names = [path.relative_to(root).as_posix()]
-    if path.is_file():
-        record = read_json(path, "completion record")
-        names = [*record["files"], *record["shared"]]
-    if lost := [name for name in names if not (root / name).is_file()]:
-        raise UserError(f"{root / lost[0]} was deleted while it was needed: run the same command again")
-    return record
 
 
 def _check_broken(recipe: Recipe, broken: set[tuple[str, str]], used: int) -> None:
@@ -286,7 +231,7 @@ def _finish(
     identity: str,
     public: dict[str, Any],
     out: Path,
-    specs: Iterator[Spec],
+    records: Iterator[Made],
     catalogue: Catalogue,
 ) -> DatasetInfo:
     """Merge the completion records into the index, one at a time."""
@@ -299,9 +244,7 @@ def _finish(
     splits = [name for name, share in recipe.splits.items() if share > 0]
     description = _description(recipe, job, identity, public, splits, catalogue)
     with IndexWriter(out, description, splits) as index:
-        for spec in specs:
-            _hold_claim(spec)
-            record = _record(spec)
+        for record, files in records:
             for entry in record["scenes"]:
                 row = entry["row"]
                 index.add(row)
@@ -313,7 +256,8 @@ def _finish(
                     used.add(_item(person["provenance"]))
                     if person["asked_visible_ratio"] is not None:
                         ratios.add(person["asked_visible_ratio"], person["visible_ratio"])
-            index.add_files(record["files"], record["shared"])
+            shared = record["shared"]
+            index.add_files({name: files[name] for name in files if name not in shared}, shared)
             broken.update((reason, example) for reason, example in record["broken"])
             unmet += Counter(record["unmet"])
             for wanted, achieved in record["framings"]:
@@ -331,7 +275,6 @@ def _finish(
                 "near_duplicates": catalogue.survey.alike,
             }
         )
-    shutil.rmtree(out / STATE)
     return info
 
 

@@ -157,7 +157,7 @@ def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyP
 def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
     recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.build.run_shard", shard_work.build_shard_after_dying_once)
+    monkeypatch.setattr("synth.build.Scenes", shard_work.DyingOnce)
     out = tmp_path / "data"
     build(recipe, 0, out, RayExecutor(2), lambda count: None)
     assert (tmp_path / "died").exists()
@@ -282,7 +282,7 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
 
 
 WAITING = (
-    "import shard_work, synth.build; synth.build.run_shard = shard_work.build_two_shards_and_wait; "
+    "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; "
     "from mildbench.cli import main; main()"
 )
 

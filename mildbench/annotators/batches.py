@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ class Failure:
 
 @dataclass(frozen=True, eq=False)
 class Team:
-    """Who does what, loaded. Annotators of one spec are one object, so that a network is in memory once."""
+    """Who does what, loaded. Annotators of one spec are one object, so that a network is in memory once.
+
+    Pickled, it is what it was created from: whoever unpickles it loads annotators of their own.
+    """
 
     people: Annotator | None
     """None where people are known."""
@@ -38,6 +42,12 @@ class Team:
     parsing: Annotator | None
     segments: Annotator | None
     objects: Annotator | None = None
+    created: Callable[[], Team] | None = field(default=None, repr=False)
+    """Makes the same again; None for annotators that were put together by hand."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        assert self.created is not None, "only what `create` made can be sent to a worker"
+        return self.created, ()
 
     @classmethod
     def create(
@@ -69,6 +79,15 @@ class Team:
             loaded(parsing, "parsing"),
             loaded(segments, "segments"),
             loaded(objects, "objects"),
+            partial(
+                cls.create,
+                people=people,
+                pose=pose,
+                parsing=parsing,
+                segments=segments,
+                objects=objects,
+                device=device,
+            ),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from mildbench.annotators import store
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Picture, boxes_of
 from mildbench.annotators.batches import Annotated, Failure, Team
 from mildbench.annotators.panoptic import encode_ids
-from mildbench.annotators.parts import Parts, Row, annotated
+from mildbench.annotators.parts import OTHER_ANNOTATORS, Row, annotated, numbers, parts
 from mildbench.annotators.store import Record, Source
 from mildbench.dataset import Dataset
 from mildbench.dataset.writers import ShardWriter, new_shard
 from mildbench.errors import UserError
+from mildbench.executors import HERE, Executor, Spec
 from mildbench.files import fingerprint, replacing, write_json
 from mildbench.images import encode_png
+from mildbench.longwork import LongWork, Made, Maker
 from mildbench.progress import Advance
 
 _COLUMNS = ["id", "split", "width", "height", "composite", "instances"]
@@ -42,7 +44,15 @@ class Job:
     split: str
 
 
-def annotate(dataset: Dataset, job: Job, team: Team, *, batch_size: int, advance: Advance) -> Record:
+def annotate(
+    dataset: Dataset,
+    job: Job,
+    team: Team,
+    *,
+    batch_size: int,
+    advance: Advance,
+    executor: Executor = HERE,
+) -> Record:
     """Annotate a split, or finish what was interrupted. The truth is read and never written.
 
     Args:
@@ -51,6 +61,7 @@ def annotate(dataset: Dataset, job: Job, team: Team, *, batch_size: int, advance
         team: loaded annotators.
         batch_size: pictures given to an annotator at once; never changes a result.
         advance: told how many samples are done.
+        executor: what runs it; never changes a result. Workers load annotators of their own.
 
     Raises `UserError` when the folder holds annotations by other models, weights or options, and for a data set
     in which people are unknown where they are needed and `job.people` is None.
@@ -60,17 +71,7 @@ def annotate(dataset: Dataset, job: Job, team: Team, *, batch_size: int, advance
         raise UserError(f"people are unknown in {dataset.root}: say who finds them: --people NAME")
     folder = store.folder_of(dataset.root, job.name)
     total = dataset.info.samples[job.split]
-    record = Record(
-        mildbench_version=mildbench.__version__,
-        dataset=dataset.fingerprint,
-        split=job.split,
-        people=_source(job.people, team.people) or "truth",
-        pose=_source(job.pose, team.pose),
-        parsing=_source(job.parsing, team.parsing),
-        segments=_source(job.segments, team.segments),
-        samples=total,
-        failed=0,
-    )
+    record = _record(dataset, job, team)
     identity = _identity(record)
     taken = UserError(
         f"{folder} holds annotations by another annotator, version, weights or options: "
@@ -82,26 +83,68 @@ def annotate(dataset: Dataset, job: Job, team: Team, *, batch_size: int, advance
             raise taken
         advance(total)
         return finished
-    known = team.people is None
-
-    def read(row: Row) -> tuple[_Sample, Picture | Failure]:
-        return _read(dataset, row, known and not nobody_known)
-
-    def make(number: int, rows: Sequence[Row]) -> list[Row]:
-        with new_shard(dataset.info.format, folder, {job.split: number}) as shard:
-            return [
-                _entry(sample.row, result, sample.ids if known else None, shard)
-                for sample, result in annotated(rows, read, team, batch_size, advance)
-            ]
-
-    parts = Parts(folder / store.PARTS / job.split)
+    work = LongWork(
+        folder,
+        folder / store.PARTS / job.split,
+        identity,
+        _Maker(dataset, job, team, batch_size, folder, identity),
+    )
+    if work.claimant not in (None, identity):
+        raise taken
+    work.claim()
     rows = (row for row in dataset.rows(_COLUMNS) if row["split"] == job.split)
-    parts.complete(identity, taken, rows, make, advance)
-    failed = _merge(store.samples_of(folder, job.split), store.schema_of(record), parts)
+    work.run(executor, parts(rows), advance)
+    entries = (made.result for made in work.records(numbers(total)))
+    failed = _merge(store.samples_of(folder, job.split), store.schema_of(record), entries)
     record = record.model_copy(update={"failed": failed})
     write_json(store.record_of(folder, job.split), record.facts())
-    parts.remove()
+    work.remove()
     return record
+
+
+def _record(dataset: Dataset, job: Job, team: Team) -> Record:
+    """What is to be said of the annotations by this team; nothing has failed yet."""
+    return Record(
+        mildbench_version=mildbench.__version__,
+        dataset=dataset.fingerprint,
+        split=job.split,
+        people=_source(job.people, team.people) or "truth",
+        pose=_source(job.pose, team.pose),
+        parsing=_source(job.parsing, team.parsing),
+        segments=_source(job.segments, team.segments),
+        samples=dataset.info.samples[job.split],
+        failed=0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Maker(Maker):
+    """Annotates parts of a split."""
+
+    dataset: Dataset
+    job: Job
+    team: Team
+    batch_size: int
+    folder: Path
+    identity: str
+
+    def open(self) -> None:
+        if _identity(_record(self.dataset, self.job, self.team)) != self.identity:
+            raise OTHER_ANNOTATORS
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        known = self.team.people is None
+        with_people = known and self.dataset.info.source != "pairs"
+
+        def read(row: Row) -> tuple[_Sample, Picture | Failure]:
+            return _read(self.dataset, row, with_people)
+
+        with new_shard(self.dataset.info.format, self.folder, {self.job.split: spec["number"]}) as shard:
+            entries = [
+                _entry(sample.row, result, sample.ids if known else None, shard)
+                for sample, result in annotated(spec["items"], read, self.team, self.batch_size, advance)
+            ]
+        return Made(entries, shard.files)
 
 
 def _source(spec: AnnotatorSpec | None, annotator: Annotator | None) -> Source | None:
@@ -159,11 +202,11 @@ def _entry(row: Row, result: Annotated | Failure, ids: tuple[int, ...] | None, s
     return entry
 
 
-def _merge(target: Path, schema: pa.Schema, parts: Parts) -> int:
+def _merge(target: Path, schema: pa.Schema, parts: Iterator[list[Row]]) -> int:
     """Put the completion records together as one table; returns how many samples failed."""
     failed = 0
     with replacing(target) as path, pq.ParquetWriter(path, schema) as writer:
-        for entries in parts.entries():
+        for entries in parts:
             failed += sum(entry["error"] is not None for entry in entries)
             writer.write_table(pa.Table.from_pylist(entries, schema=schema))
     return failed

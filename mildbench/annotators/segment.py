@@ -13,7 +13,7 @@ The categories are the model's own, numbered over those that were found; `area` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ import mildbench
 from mildbench.annotators.base import AnnotatorSpec, Picture
 from mildbench.annotators.batches import Annotated, Failure, Team
 from mildbench.annotators.panoptic import encode_ids, segments_info
-from mildbench.annotators.parts import Parts, Row, annotated
+from mildbench.annotators.parts import OTHER_ANNOTATORS, Row, annotated, numbers, parts
 from mildbench.annotators.store import PARTS, Source
 from mildbench.errors import UserError
+from mildbench.executors import HERE, Executor, Spec
 from mildbench.files import fingerprint, read_json, write_bytes, write_json
 from mildbench.identity import bytes_sha256
 from mildbench.images import decode_rgb
 from mildbench.listing import PICTURES, list_pictures
+from mildbench.longwork import LongWork, Made, Maker
 from mildbench.progress import Advance
 
 
@@ -76,6 +78,7 @@ def segment(
     licence: str,
     batch_size: int,
     advance: Advance,
+    executor: Executor = HERE,
 ) -> dict[str, Any]:
     """Segment photos, or finish what was interrupted; a photo that fails is recorded and left out.
 
@@ -88,6 +91,7 @@ def segment(
         licence: of the photos.
         batch_size: photos given to the annotator at once; never changes a result.
         advance: told how many photos are done.
+        executor: what runs it; never changes a result. Workers load an annotator of their own.
 
     Returns:
         The `info` of the annotation file: its `failed` is why each failed photo did, by name.
@@ -98,7 +102,8 @@ def segment(
     """
     _check_split(split)
     assert team.segments is not None
-    content = _head(photos, Source.of(spec, team.segments), licence)
+    source = Source.of(spec, team.segments)
+    content = _head(photos, source, licence)
     identity = fingerprint(content)
     target = out / "annotations" / f"panoptic_{split}.json"
     taken = UserError(
@@ -111,20 +116,70 @@ def segment(
         advance(len(photos))
         return info
 
-    def make(number: int, some: Sequence[Photo]) -> list[Row]:
-        return [
-            _store(photo, data, result, out / split, target.with_suffix(""))
-            for (photo, data), result in annotated(some, _read, team, batch_size, advance)
-        ]
-
-    parts = Parts(out / PARTS / split)
-    parts.complete(identity, taken, photos, make, advance)
-    content["info"]["failed"] = {
-        row["file_name"]: row["error"] for row in _entries(parts) if row["error"] is not None
-    }
-    write_json(target, content | _merged(parts), indent=None)
-    parts.remove()
+    work = LongWork(out, out / PARTS / split, identity, _Maker(out, split, spec, source, team, batch_size))
+    if work.claimant not in (None, identity):
+        raise taken
+    work.claim()
+    items = ({"id": photo.id, "name": photo.name, "path": str(photo.path.absolute())} for photo in photos)
+    work.run(executor, parts(items), advance)
+    entries = [entry for made in work.records(numbers(len(photos))) for entry in made.result]
+    failed = {entry["file_name"]: entry["error"] for entry in entries if entry["error"] is not None}
+    content["info"]["failed"] = failed
+    write_json(target, content | _merged([entry for entry in entries if entry["error"] is None]), indent=None)
+    work.remove()
     return content["info"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Maker(Maker):
+    """Segments parts of the photos."""
+
+    out: Path
+    split: str
+    spec: AnnotatorSpec
+    source: Source
+    team: Team
+    batch_size: int
+
+    def open(self) -> None:
+        assert self.team.segments is not None
+        if Source.of(self.spec, self.team.segments) != self.source:
+            raise OTHER_ANNOTATORS
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        photos = (Photo(item["id"], item["name"], Path(item["path"])) for item in spec["items"])
+        files: dict[str, str] = {}
+        entries = [
+            self._store(photo, data, result, files)
+            for (photo, data), result in annotated(photos, _read, self.team, self.batch_size, advance)
+        ]
+        return Made(entries, files)
+
+    def _store(self, photo: Photo, data: bytes, result: Annotated | Failure, files: dict[str, str]) -> Row:
+        """Write a photo and its segmentation; returns what the annotation file needs to know."""
+        if isinstance(result, Failure):
+            return {"id": photo.id, "file_name": photo.name, "error": result.reason}
+        segments = result.segments
+        assert segments is not None
+        drawn = Path(f"annotations/panoptic_{self.split}", photo.name).with_suffix(".png")
+        files[drawn.as_posix()] = write_bytes(self.out / drawn, encode_ids(segments.labels))
+        place = Path(self.split, photo.name)
+        path = self.out / place
+        if not (path.exists() and path.samefile(photo.path)):
+            files[place.as_posix()] = write_bytes(path, data)
+        found = segments_info(segments)
+        for info in found:
+            label = info.pop("label")
+            info |= {"name": segments.names[label], "isthing": int(segments.things[label])}
+        height, width = segments.labels.shape
+        return {
+            "id": photo.id,
+            "file_name": photo.name,
+            "error": None,
+            "width": width,
+            "height": height,
+            "segments_info": found,
+        }
 
 
 def _check_split(split: str) -> None:
@@ -169,39 +224,8 @@ def _read(photo: Photo) -> tuple[tuple[Photo, bytes], Picture | Failure]:
         return (photo, data), Failure(str(error))
 
 
-def _store(photo: Photo, data: bytes, result: Annotated | Failure, images: Path, drawn: Path) -> Row:
-    """Write a photo and its segmentation; returns what the annotation file needs to know."""
-    if isinstance(result, Failure):
-        return {"id": photo.id, "file_name": photo.name, "error": result.reason}
-    segments = result.segments
-    assert segments is not None
-    write_bytes((drawn / photo.name).with_suffix(".png"), encode_ids(segments.labels))
-    place = images / photo.name
-    if not (place.exists() and place.samefile(photo.path)):
-        write_bytes(place, data)
-    found = segments_info(segments)
-    for info in found:
-        label = info.pop("label")
-        info |= {"name": segments.names[label], "isthing": int(segments.things[label])}
-    height, width = segments.labels.shape
-    return {
-        "id": photo.id,
-        "file_name": photo.name,
-        "error": None,
-        "width": width,
-        "height": height,
-        "segments_info": found,
-    }
-
-
-def _entries(parts: Parts) -> Iterator[Row]:
-    for entries in parts.entries():
-        yield from entries
-
-
-def _merged(parts: Parts) -> dict[str, Any]:
+def _merged(entries: Sequence[Row]) -> dict[str, Any]:
     """Images, annotations and categories; things come first among these, each kind by name."""
-    entries = [entry for entry in _entries(parts) if entry["error"] is None]
     kinds = {(info["name"], info["isthing"]) for entry in entries for info in entry["segments_info"]}
     numbers = {
         kind: number

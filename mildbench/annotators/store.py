@@ -146,6 +146,9 @@ class Annotations:
             self._places.update((name, (group, place)) for place, name in enumerate(names))
         self._group = lru_cache(maxsize=8)(self._read_group)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Annotations.open, (self.folder.absolute(), self.record.split, self.record.dataset)
+
     @classmethod
     def open(cls, folder: Path, split: str, dataset_fingerprint: str) -> Annotations:
         """Raises `UserError` when they are missing, unfinished, damaged, or of another data set."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mildbench.cli.engines import Engine, Workers
+
 if TYPE_CHECKING:
     from mildbench.annotators.store import Annotations
     from mildbench.dataset import Dataset
@@ -39,6 +41,8 @@ def annotate(
     name: Name = None,
     device: Device = "auto",
     batch_size: BatchSize = 4,
+    workers: Workers = None,
+    executor: Engine = "serial",
 ) -> None:
     """Find poses, parsing and panoptic segments in a data set's pictures; they are stored beside its truth, which
     stays as it is.
@@ -58,6 +62,8 @@ def annotate(
         name=name,
         device=device,
         batch_size=batch_size,
+        executor=executor,
+        workers=workers,
     )
     for done in found:
         for line in describe(done):
@@ -75,6 +81,8 @@ def annotations_of(
     name: str | None,
     device: str,
     batch_size: int,
+    executor: str = "serial",
+    workers: int | None = None,
 ) -> list[Annotations]:
     """The annotations of each split, made as far as they are not there. Raises `UserError`, also if all failed."""
     from mildbench.annotators.base import AnnotatorSpec
@@ -84,6 +92,7 @@ def annotations_of(
     from mildbench.annotators.store import Annotations, folder_of
     from mildbench.device import resolve_device
     from mildbench.errors import UserError
+    from mildbench.executors import engine
     from mildbench.progress import tracking
 
     if not (pose or parsing or segments):
@@ -100,11 +109,14 @@ def annotations_of(
     }
     names = [spec.name for spec in specs.values() if spec is not None]
     called = name or "+".join(dict.fromkeys(names))
-    team = Team.create(**specs, device=resolve_device(device))
+    device = resolve_device(device)
+    runs_it = engine(executor, workers, device)
+    team = Team.create(**specs, device=device)
     wanted = splits or list(dataset.info.samples)
     with tracking("pictures", sum(dataset.info.samples[split] for split in wanted), show=True) as advance:
         for split in wanted:
-            run(dataset, Job(called, split=split, **specs), team, batch_size=batch_size, advance=advance)
+            job = Job(called, split=split, **specs)
+            run(dataset, job, team, batch_size=batch_size, advance=advance, executor=runs_it)
     found = [
         Annotations.open(folder_of(dataset.root, called), split, dataset.fingerprint) for split in wanted
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mildbench.cli.engines import Engine, Workers
 
 if TYPE_CHECKING:
     from mildbench.dataset.schema import DatasetInfo
@@ -55,10 +56,8 @@ def build_dataset(
     seed: Annotated[int, typer.Option(help="Another seed makes other scenes.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/RECIPE]")] = None,
     format: Annotated[str, typer.Option(help="folder (loose files) or webdataset (tar files).")] = "folder",
-    workers: Annotated[
-        int | None, typer.Option(help="Shards made at a time. [default: the machine's cores]")
-    ] = None,
-    executor: Annotated[str, typer.Option(help="What runs the shards (mildbench ls executors).")] = "process",
+    workers: Workers = None,
+    executor: Engine = "process",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check recipe and sources, say what would be made.")
     ] = False,
@@ -68,7 +67,7 @@ def build_dataset(
     Without options: the embedded demo, offline. Interrupted, the same command resumes.
     """
     from mildbench.dataset.writers import check_format
-    from mildbench.executors import EXECUTORS
+    from mildbench.executors import engine
     from mildbench.progress import tracking
     from synth import recipe_files as recipes
     from synth.build import build
@@ -92,9 +91,8 @@ def build_dataset(
             typer.echo(line)
         typer.echo(f"would make {chosen.count} scenes of {chosen.size} x {chosen.size} in {target}")
         return
-    engine = EXECUTORS.load(executor)(workers if workers is not None else os.cpu_count() or 1)
     with tracking("scenes", chosen.count, show=True) as advance:
-        info = build(chosen, seed, target, engine, advance, format=layout)
+        info = build(chosen, seed, target, engine(executor, workers), advance, format=layout)
     for line in _account(info, target):
         typer.echo(line)
     if (told := verdict(chosen, info)) is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mildbench.cli.engines import Engine, Workers
+
 if TYPE_CHECKING:
     from mildbench.results.summary import RunSummary
 
@@ -81,6 +83,8 @@ def evaluate(
         bool, typer.Option("--replace-truth", help="Let --annotations guide them also where it does.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    workers: Workers = None,
+    executor: Engine = "serial",
 ) -> None:
     """Run methods on a data set, score them, and print the table.
 
@@ -119,6 +123,8 @@ def evaluate(
             mask=mask,
             corrupt=corrupt or (),
             out=out,
+            executor=executor,
+            workers=workers,
             progress=True,
         )
         console.print(table.build(made.board, console.width))

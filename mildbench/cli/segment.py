@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mildbench.cli.annotate import BatchSize, Device
+from mildbench.cli.engines import Engine, Workers
 
 
 def segment(
@@ -27,6 +28,8 @@ def segment(
     licence: Annotated[str, typer.Option(help="Terms of the photos, for the cards.")] = "not stated",
     device: Device = "auto",
     batch_size: BatchSize = 4,
+    workers: Workers = None,
+    executor: Engine = "serial",
 ) -> None:
     """Segment photos of your own, people, things and background, so that the recipe `olrd` can use them.
 
@@ -39,13 +42,26 @@ def segment(
     from mildbench.annotators.store import Source
     from mildbench.device import resolve_device
     from mildbench.errors import UserError
+    from mildbench.executors import engine
     from mildbench.progress import tracking
 
     found = find_photos(photos, out)
     spec = AnnotatorSpec.parse(annotator)
-    team = Team.create(segments=spec, device=resolve_device(device))
+    device = resolve_device(device)
+    runs_it = engine(executor, workers, device)
+    team = Team.create(segments=spec, device=device)
     with tracking("photos", len(found), show=True) as advance:
-        info = run(found, out, split, spec, team, licence=licence, batch_size=batch_size, advance=advance)
+        info = run(
+            found,
+            out,
+            split,
+            spec,
+            team,
+            licence=licence,
+            batch_size=batch_size,
+            advance=advance,
+            executor=runs_it,
+        )
     failed = info["failed"]
     name, reason = next(iter(failed.items()), ("", ""))
     if len(failed) == len(found):

@@ -80,7 +80,7 @@ class Dataset:
         return kinds[info.source](root, info)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset.open, (self.root,)
+        return Dataset.open, (self.root.absolute(),)
 
     @property
     def name(self) -> str:

@@ -6,8 +6,10 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +24,6 @@ def pixel_sha256(image: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-_FILE = 512
-"""Pictures in a file: 4 MB of Inception features, and what a killed scoring loses at most."""
-
-
 class FeatureStore:
     """One network's features: `FOLDER/<network>/<sha256 of the keys>.npz` of keys (U64[n]), features (float32[n, D]).
 
@@ -33,42 +31,50 @@ class FeatureStore:
     """
 
     def __init__(self, folder: Path, network: str) -> None:
-        self._folder = folder / re.sub(r"[^A-Za-z0-9._-]+", "-", network)
         self._known: dict[str, np.ndarray] = {}
-        self._unsaved: list[str] = []
-        self._files = sorted(self._folder.glob("[0-9a-f]*.npz"))
-        for path in self._files:
-            try:
-                with np.load(path, allow_pickle=False) as archive:
-                    self._known.update(zip(archive["keys"].tolist(), archive["features"], strict=True))
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                raise UserError(
-                    f"features {path} are broken ({error}): delete the file to recompute"
-                ) from None
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._known
-
-    def add(self, key: str, feature: np.ndarray) -> None:
-        """Keep float32[D]; every so many go to disk, the rest at the next `save`."""
-        self._known[key] = feature
-        self._unsaved.append(key)
-        if len(self._unsaved) >= _FILE:
-            self.save()
-
-    def save(self) -> None:
-        """Write what is not on disk yet, atomically."""
-        if not self._unsaved:
-            return
-        # Named by content: two runs that share a folder never write over each other's files.
-        name = hashlib.sha256("\0".join(self._unsaved).encode()).hexdigest()[:16]
-        path = self._folder / f"{name}.npz"
-        buffer = io.BytesIO()
-        np.savez(buffer, keys=np.array(self._unsaved), features=self.stack(self._unsaved))
-        write_bytes(path, buffer.getvalue())
-        self._files.append(path)
-        self._unsaved = []
+        for path in files(folder, network):
+            with _reading(path) as archive:
+                self._known.update(zip(archive["keys"].tolist(), archive["features"], strict=True))
 
     def stack(self, keys: Iterable[str]) -> np.ndarray:
         """float32[n, D], in the order of `keys`; raises KeyError for an unknown one."""
         return np.stack([self._known[key] for key in keys]).astype(np.float32, copy=False)
+
+
+def write(folder: Path, network: str, features: Mapping[str, np.ndarray]) -> tuple[Path, str]:
+    """Add a file of key -> float32[D] to a store; returns it and its sha256."""
+    # Named by content: two that share a folder never write over each other's files.
+    name = hashlib.sha256("\0".join(features).encode()).hexdigest()[:16]
+    path = _folder_of(folder, network) / f"{name}.npz"
+    buffer = io.BytesIO()
+    np.savez(
+        buffer, keys=np.array(list(features)), features=np.stack(list(features.values())).astype(np.float32)
+    )
+    return path, write_bytes(path, buffer.getvalue())
+
+
+def files(folder: Path, network: str) -> list[Path]:
+    """Those of a store, in order."""
+    return sorted(_folder_of(folder, network).glob("[0-9a-f]*.npz"))
+
+
+def keys(paths: Iterable[Path]) -> set[str]:
+    """The keys in some of a store's files."""
+    found: set[str] = set()
+    for path in paths:
+        with _reading(path) as archive:
+            found.update(archive["keys"].tolist())
+    return found
+
+
+def _folder_of(folder: Path, network: str) -> Path:
+    return folder / re.sub(r"[^A-Za-z0-9._-]+", "-", network)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            yield archive
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"features {path} are broken ({error}): delete the file to recompute") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from mildbench import extras, weights
 from mildbench.errors import UserError
@@ -30,21 +32,44 @@ NO_TRUE_PICTURE = "the data set's photos have no true picture: only the masks of
 
 @dataclass(frozen=True, eq=False)
 class LoadedPanel(Panel):
-    """Metrics ready to score."""
+    """Metrics ready to score. Pickled, it is what was asked for: whoever unpickles it loads metrics of their own."""
 
     extractors: tuple[FeatureExtractor, ...] = ()
     """One for each network that `sets` need."""
     unavailable: tuple[Unavailable, ...] = ()
+    again: Callable[[], LoadedPanel] | None = None
+    """Loads the same; None for one that is not sent to workers."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        assert self.again is not None, "only what `prepare` made can be sent to a worker"
+        return _checked, (self.again, self._identities())
+
+    def _identities(self) -> dict[str, Any]:
+        """What decides its numbers."""
+        known = {metric.info.id: metric.identity() for metric in (*self.samples, *self.sets)}
+        return known | {"networks": [extractor.key for extractor in self.extractors]}
 
     def part_for(self, run: Run) -> LoadedPanel:
         """The part of it that is for the run: its method is capable of it, and its task asks for it."""
         able = run.method.info.capabilities
         completes = "layers" in able and task_of(run.config.task).completes
+        return self.part(layers=completes, attention="attention" in able)
+
+    def part(self, *, layers: bool, attention: bool) -> LoadedPanel:
+        """It with or without two kinds of metrics."""
         return replace(
-            self,
-            layers=self.layers if completes else (),
-            attention=self.attention if "attention" in able else (),
+            self, layers=self.layers if layers else (), attention=self.attention if attention else ()
         )
+
+
+def _checked(again: Callable[[], LoadedPanel], identities: dict[str, Any]) -> LoadedPanel:
+    panel = again()
+    if panel._identities() != identities:
+        raise UserError(
+            "a worker has other metrics or weights than the process that started it: install the same mildbench, "
+            "plug-ins and weights on all machines"
+        )
+    return panel
 
 
 def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavailable]]:
@@ -76,6 +101,21 @@ def find(texts: Sequence[str], device: str) -> tuple[list[Metric], list[Unavaila
                 raise
             unavailable.append(Unavailable(name=name, id=None, reason=str(error)))
     return metrics, unavailable
+
+
+def asked_for(
+    texts: Sequence[str], device: str, *, truth_known: bool
+) -> tuple[list[Metric], list[Unavailable]]:
+    """What `find` finds, as far as the data have it."""
+    found = find(texts, device)
+    return found if truth_known else without_truth(*found)
+
+
+def prepare(texts: Sequence[str], device: str, *, truth_known: bool, effects: bool) -> LoadedPanel:
+    """Load what `asked_for` finds, see `load`; the panel can be sent to workers."""
+    metrics, lacking = asked_for(texts, device, truth_known=truth_known)
+    again = partial(prepare, tuple(texts), device, truth_known=truth_known, effects=effects)
+    return replace(load(metrics, device, lacking, effects=effects), again=again)
 
 
 def without_truth(

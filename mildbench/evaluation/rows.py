@@ -1,9 +1,9 @@
-"""The rows of `scores.parquet`: which of those on disk still hold, and how more are added."""
+"""The rows of `scores.parquet`: which of those on disk still hold, and how more are put there."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,11 @@ SCORE_REVISION = 3
 
 Row = dict[str, Any]
 
-
 _KEY = b"mildbench.scoring"
-_PART = 64
-"""Samples that a killed scoring loses at most."""
 
 
 class Rows:
-    """One run's rows, on disk and on their way there.
+    """One run's rows on disk.
 
     Rows that were scored alike (same metrics of the same identities, same dilation) have one key. `scores.parquet`
     holds those of one key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
@@ -38,7 +35,8 @@ class Rows:
         self._run = run
         metrics = {metric.info.id: metric.identity() for metric in panel.samples}
         key = fingerprint({"revision": SCORE_REVISION, "metrics": metrics, "paste_dilation": dilation})
-        self._schema = schema_of(panel).with_metadata({_KEY: key.encode()})
+        self.schema = schema_of(panel).with_metadata({_KEY: key.encode()})
+        """Of its files."""
         self._key = key
         self._rows: dict[str, Row] = {}
         self._held: list[str] = []
@@ -48,13 +46,22 @@ class Rows:
             self._held, self._held_key = table.column("id").to_pylist(), _key(table)
             if self._held_key == key:
                 self._take(run.scores, table)
-        self._parts = _parts(run, key)
-        for path in self._parts:
-            self._take(path, _read(path))
-        self._unsaved: list[Row] = []
+        self._parts: list[Path] = []
+        for path in _parts(run, key):
+            self.take(path)
+
+    def take(self, path: Path) -> None:
+        """Read one more part, of those that `write_part` makes."""
+        self._take(path, _read(path))
+        self._parts.append(path)
+
+    @property
+    def next_part(self) -> int:
+        """The number of the first part that is not there."""
+        return _next_part(self._run, self._key)
 
     def _take(self, path: Path, table: pa.Table) -> None:
-        if not table.schema.equals(self._schema):
+        if not table.schema.equals(self.schema):
             raise UserError(
                 f"scores {path} are broken (other columns or types): delete the file to score again"
             )
@@ -67,24 +74,9 @@ class Rows:
             return None
         return row if inputs.prediction_sha256 is not None or row["error"] == failure else None
 
-    def add(self, row: Row) -> None:
-        """Take a finished row; every so many go to disk."""
-        self._rows[row["id"]] = row
-        self._unsaved.append(row)
-        if len(self._unsaved) >= _PART:
-            self.save()
-
-    def save(self) -> None:
-        """Put what is not on disk yet into a part."""
-        if self._unsaved:
-            path = _next_part(self._run, self._key)
-            self._write(path, self._unsaved)
-            self._parts = [*self._parts, path]
-            self._unsaved = []
-
     def table(self, ids: Sequence[str]) -> pa.Table:
         """The rows of these samples, in order; each must be there."""
-        return pa.Table.from_pylist([self._rows[name] for name in ids], self._schema)
+        return pa.Table.from_pylist([self._rows[name] for name in ids], self.schema)
 
     def merge(self, ids: Sequence[str], every: Sequence[str]) -> None:
         """Write all rows to `scores.parquet`, in the order of `every`, the task's samples, and clear parts away.
@@ -97,24 +89,31 @@ class Rows:
         if other and not set(self._held) <= set(ids):
             return
         if other:
-            moved = _next_part(self._run, self._held_key)
+            moved = _part(self._run, self._held_key, _next_part(self._run, self._held_key))
             moved.parent.mkdir(exist_ok=True)
             self._run.scores.rename(moved)
         order = [name for name in every if name in self._rows]
-        if self._parts or self._unsaved or other or order != self._held:
-            self._write(self._run.scores, [self._rows[name] for name in order])
+        if self._parts or other or order != self._held:
+            _write(self._run.scores, self.schema, [self._rows[name] for name in order])
         # Only now is everything in its new place.
         for path in self._parts:
             path.unlink()
-        self._parts, self._unsaved = [], []
+        self._parts = []
         if self._run.parts.exists() and not any(self._run.parts.iterdir()):
             self._run.parts.rmdir()
 
-    def _write(self, path: Path, rows: Iterable[Row]) -> None:
-        # Through memory, so that a full disk is an OSError of ours, with nothing half written.
-        buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(list(rows), self._schema), buffer)
-        write_bytes(path, buffer.getvalue())
+
+def write_part(run: RunFolder, schema: pa.Schema, number: int, rows: Sequence[Row]) -> tuple[Path, str]:
+    """Put finished rows on disk, as part `number` of those of their key; returns the file and its sha256."""
+    path = _part(run, schema.metadata[_KEY].decode(), number)
+    return path, _write(path, schema, rows)
+
+
+def _write(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> str:
+    # Through memory, so that a full disk is an OSError of ours, with nothing half written.
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), buffer)
+    return write_bytes(path, buffer.getvalue())
 
 
 def _read(path: Path) -> pa.Table:
@@ -136,7 +135,9 @@ def _parts(run: RunFolder, key: str) -> list[Path]:
     return sorted(run.parts.glob(f"{key[:16]}-*.parquet"))
 
 
-def _next_part(run: RunFolder, key: str) -> Path:
-    parts = _parts(run, key)
-    number = int(parts[-1].stem.rpartition("-")[2]) + 1 if parts else 0
+def _part(run: RunFolder, key: str, number: int) -> Path:
     return run.parts / f"{key[:16]}-{number:05d}.parquet"
+
+
+def _next_part(run: RunFolder, key: str) -> int:
+    return max((int(path.stem.rpartition("-")[2]) + 1 for path in _parts(run, key)), default=0)

@@ -24,7 +24,7 @@ stay, in folders of their own."""
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run and where its files are."""
+    """A run and where its files are. Pickled, it is its spec: whoever unpickles it has a method of their own."""
 
     folder: RunFolder
     label: str
@@ -73,6 +73,9 @@ class Run:
         label, name = titles(spec, config, looked_up_in)
         return cls(RunFolder.of(out, dataset.fingerprint, task, name), label, method, spec, config)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.folder.path.absolute(), self.label, self.spec, self.config, self.method.device)
+
     @property
     def copies_files(self) -> bool:
         """True for a method that only looks images up, in a folder that may have changed since last time."""
@@ -112,3 +115,16 @@ class Run:
             paste_dilation=dilation,
             sessions=[],
         )
+
+
+def _again(path: Path, label: str, spec: MethodSpec, config: Config, device: str) -> Run:
+    """The run in a worker; raises `UserError` where its method would make other predictions."""
+    method = spec.create(device)
+    here = config.model_copy(update=identity_of(spec, method)._asdict())
+    if here != config:
+        names = (name for name in type(config).model_fields if getattr(here, name) != getattr(config, name))
+        raise UserError(
+            f"method {spec.name!r} has other {', '.join(names)} in a worker than in the process that started it: "
+            "install the same mildbench, plug-ins and weights on all machines"
+        )
+    return Run(RunFolder(path), label, method, spec, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.predict import pending, predict
 from mildbench.evaluation.run import Run
 from mildbench.evaluation.score import score
+from mildbench.executors import HERE, Executor
 from mildbench.marking import FOOTPRINT, check
 from mildbench.method import MethodSpec
 from mildbench.metrics.base import Metric
@@ -101,6 +102,7 @@ def evaluate(
     paste_dilation: int = 0,
     corruption: Corruption = NO_CORRUPTION,
     mask: str = FOOTPRINT,
+    executor: Executor = HERE,
     progress: bool = False,
 ) -> Evaluation:
     """Run, score and summarise methods; whatever is on disk already and still holds is not made again.
@@ -124,6 +126,7 @@ def evaluate(
         corruption: of what the methods are shown; scores are taken against the true masks all the same.
         mask: what the methods are shown of what is to be erased, one of `mildbench.marking.MARKINGS`. What must
             change, the region `mask`, stays; the pasted variant keeps the input outside the mask that was shown.
+        executor: what runs methods and scores; it never changes a result. Each worker loads what it needs once.
         progress: show bars on stderr.
 
     Raises:
@@ -145,9 +148,7 @@ def evaluate(
     ids = every if limit is None else _spread(every, task, limit)
     first = dataset.triplet(task, ids[0], mask=mask)
     effects = first.effect is not None
-    asked, lacking = panels.find(metrics, device)
-    if not first.truth_known:
-        asked, lacking = panels.without_truth(asked, lacking)
+    asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)
     ranked_by = None if headline is None else _headline(headline, asked, task, effects=effects)
     runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
 
@@ -164,8 +165,8 @@ def evaluate(
             metrics={metric.info.name: metric.info.id for metric in asked},
             dilation=paste_dilation,
         )
-        records.append(_predict(run, record, dataset, ids, every, batch_size, progress))
-    panel = panels.load(asked, device, lacking, effects=effects)
+        records.append(_predict(run, record, dataset, ids, every, batch_size, executor, progress))
+    panel = panels.prepare(metrics, device, truth_known=first.truth_known, effects=effects)
     with ExitStack() as claims:
         for run in sorted(
             runs, key=lambda run: run.folder.path
@@ -180,6 +181,7 @@ def evaluate(
             dilation=paste_dilation,
             batch_size=batch_size,
             device=device,
+            executor=executor,
             show=progress,
         )
         finished = [
@@ -231,6 +233,7 @@ def _predict(
     ids: Sequence[str],
     every: Sequence[str],
     batch_size: int,
+    executor: Executor,
     show: bool,
 ) -> RunRecord:
     """Make the predictions of `ids` that are missing; the method is loaded only if there are any."""
@@ -238,14 +241,13 @@ def _predict(
         return run.folder.write_record(record)
     with run.folder.claimed("predict", _waiting("makes predictions of", run, show)):
         names = pending(run, ids)  # fewer than before, if another process has just done them
-        if names:
-            # An instance of its own, gone afterwards: of several big methods only one is in memory at a time.
-            loaded = replace(run, method=run.spec.create(run.method.device))
-            loaded.method.load()
         record = run.folder.write_record(record)
         if names:
             with tracking(f"predict {run.label}", len(names), show=show) as advance:
-                record = predict(loaded, record, dataset, names, batch_size=batch_size, advance=advance)
+                predict(
+                    run, record, dataset, names, batch_size=batch_size, advance=advance, executor=executor
+                )
+            record = run.folder.read_record() or record
         attention.merge(run.folder, every)
     return record
 

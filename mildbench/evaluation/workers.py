@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -36,8 +35,8 @@ class Workers:
 
 
 @contextmanager
-def workers_for(device: str) -> Iterator[Workers]:
-    """One thread for a GPU, one for each core of a CPU.
+def workers_for(device: str, count: int) -> Iterator[Workers]:
+    """One thread for a GPU, `count` of them on a CPU.
 
     On a CPU a batch has one thread, and batches run side by side. The other way round (torch's default) each
     of many small operations waits for the slower core: beside other work that took ten times as long.
@@ -46,7 +45,7 @@ def workers_for(device: str) -> Iterator[Workers]:
         with ThreadPoolExecutor(1) as pool:
             yield Workers(pool, 1)
         return
-    count, before = os.cpu_count() or 1, torch.get_num_threads()
+    before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield Workers(pool, count)

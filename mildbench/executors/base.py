@@ -6,26 +6,34 @@ restart give the same bytes. An engine only decides where the function runs.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from mildbench.device import gpu_count
 from mildbench.errors import UserError
 from mildbench.registry import Registry
 
 Spec = dict[str, Any]
 """A shard's JSON value: all that its work depends on."""
 Work = Callable[[Spec], Any]
-"""A module-level function, so that it can be pickled by name."""
+"""What is done to a shard; it can be pickled. A worker keeps what it has loaded for one shard until the next."""
 
 
 class Executor(ABC):
-    """An engine. `workers` is how many shards run at a time."""
+    """An engine.
 
-    def __init__(self, workers: int) -> None:
+    Args:
+        workers: how many shards run at a time.
+        gpu: each worker needs a GPU, which torch is to call `cuda`.
+    """
+
+    def __init__(self, workers: int, *, gpu: bool = False) -> None:
         if workers < 1:
             raise UserError(f"--workers {workers} is not positive: give at least 1")
         self.workers = workers
+        self.gpu = gpu
 
     @abstractmethod
     def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
@@ -40,3 +48,27 @@ class Executor(ABC):
 
 
 EXECUTORS: Registry[Executor] = Registry("executor", "executors", Executor)
+
+
+def engine(name: str, workers: int | None = None, device: str = "cpu") -> Executor:
+    """An engine by name.
+
+    Args:
+        name: one of `EXECUTORS`.
+        workers: None for as many as this machine has cores, or GPUs where they are to use these.
+        device: what workers compute on: cpu, cuda or cuda:N.
+
+    Raises:
+        UserError: an unknown name, a missing package, a bad number, and several workers for one GPU by number.
+    """
+    kind = EXECUTORS.load(name)
+    if name == "serial":
+        return kind(1)
+    if ":" in device:
+        raise UserError(
+            f"device {device!r} is one GPU, executor {name!r} has a worker for each: say --device cuda, or "
+            "--executor serial"
+        )
+    gpu = device == "cuda"
+    usual = gpu_count() if gpu else os.cpu_count()
+    return kind(workers if workers is not None else usual or 1, gpu=gpu)

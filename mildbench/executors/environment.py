@@ -9,6 +9,9 @@ from contextlib import contextmanager
 THREADS = "OMP_NUM_THREADS"
 """Read by OpenMP, OpenBLAS and MKL when they are loaded, so before a worker's first line of ours."""
 
+GPUS = "CUDA_VISIBLE_DEVICES"
+"""Read by CUDA when it is first used: the GPUs of this process."""
+
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:

@@ -10,14 +10,15 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import cv2
 
+from mildbench.device import gpu_count
 from mildbench.errors import UserError
 from mildbench.executors.base import Executor, Spec, Work
-from mildbench.executors.environment import one_thread_each
+from mildbench.executors.environment import GPUS, one_thread_each
 
 
 class SerialExecutor(Executor):
@@ -28,12 +29,16 @@ class SerialExecutor(Executor):
 
 
 class ProcessExecutor(Executor):
-    """Worker processes on this machine. Ctrl-C lets the shards in flight finish."""
+    """Worker processes on this machine, dealt out over its GPUs. Ctrl-C lets the shards in flight finish."""
 
     def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
         # Spawned, not forked: OpenCV's and torch's thread pools do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.workers, context, initializer=_start_worker)
+        gpus = context.SimpleQueue() if self.gpu else None
+        if gpus is not None:
+            for gpu in islice(cycle(_visible_gpus()), self.workers):
+                gpus.put(gpu)
+        pool = ProcessPoolExecutor(self.workers, context, _start_worker, (gpus,))
         waiting: set[Future[Any]] = set()
         left = iter(specs)
         try:
@@ -63,7 +68,15 @@ class ProcessExecutor(Executor):
                 raise
 
 
-def _start_worker() -> None:
+def _visible_gpus() -> list[str]:
+    """As CUDA calls them: those that this process may use."""
+    named = os.environ.get(GPUS, "")
+    return [gpu for gpu in named.split(",") if gpu] or [str(number) for number in range(max(gpu_count(), 1))]
+
+
+def _start_worker(gpus: Any) -> None:
+    if gpus is not None:
+        os.environ[GPUS] = gpus.get()  # before torch looks for any
     cv2.setNumThreads(1)  # the processes are the parallelism
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's: it lets shards in flight finish
     threading.Thread(target=_end_with_parent, daemon=True).start()

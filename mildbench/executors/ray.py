@@ -1,4 +1,4 @@
-"""Shards as Ray Core tasks: on this machine, or on the cluster that RAY_ADDRESS names."""
+"""Shards done by Ray actors: on this machine, or on the cluster that RAY_ADDRESS names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,29 +23,32 @@ RETRIES = 3
 
 
 class RayExecutor(Executor):
-    """Ray tasks of one CPU each, at most `workers` in flight. Ctrl-C lets the shards in flight finish.
+    """Ray actors of one CPU each, and one GPU where they need it. Ctrl-C lets the shards in flight finish.
 
     Joins the running cluster that RAY_ADDRESS names (or the one that this process has already joined);
     otherwise starts Ray on this machine, without a dashboard, and stops it at the end. On a cluster, the
     sources and the output folder must lie on a file system that all nodes share.
     """
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, *, gpu: bool = False) -> None:
+        super().__init__(workers, gpu=gpu)
         self._ray = extras.require("ray", "executor 'ray'")
 
     def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
         ray = self._ray
         left = iter(specs)
-        waiting: list[Any] = []
-        with _cluster(ray, self.workers):
-            task = ray.remote(num_cpus=1, max_retries=RETRIES)(_run)
+        busy: dict[Any, Any] = {}
+        with _cluster(ray, self.workers), self._actors() as joining:
             try:
-                waiting = [task.remote(work, spec) for spec in islice(left, self.workers)]
-                while waiting:
-                    (done,), waiting = ray.wait(waiting, num_returns=1)
-                    waiting += [task.remote(work, spec) for spec in islice(left, 1)]
-                    yield ray.get(done)
+                spec = next(left, None)
+                while spec is not None or busy:
+                    (done,), _ = ray.wait([*joining, *busy], num_returns=1)
+                    results = [ray.get(done)] if done in busy else []
+                    actor = busy.pop(done) if done in busy else joining.pop(done)
+                    if spec is not None:
+                        busy[actor.do.remote(work, spec)] = actor
+                        spec = next(left, None)
+                    yield from results
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError as error:
@@ -55,13 +58,40 @@ class RayExecutor(Executor):
                     "run the same command again, with fewer --workers if memory is short"
                 ) from None
             finally:
-                if waiting and ray.is_initialized():
-                    ray.wait(waiting, num_returns=len(waiting))
+                if busy and ray.is_initialized():
+                    ray.wait(list(busy), num_returns=len(busy))
+
+    @contextmanager
+    def _actors(self) -> Iterator[dict[Any, Any]]:
+        """The workers, by what Ray has ready once they run: one that the cluster has no room for gets no shard."""
+        ray = self._ray
+        if self.gpu and not ray.cluster_resources().get("GPU"):
+            raise UserError("executor 'ray': the cluster has no GPU: use --device cpu")
+        kind = ray.remote(num_cpus=1, num_gpus=int(self.gpu), max_restarts=-1, max_task_retries=RETRIES)(
+            _Worker
+        )
+        actors = [kind.remote(Path.cwd()) for _ in range(self.workers)]
+        try:
+            yield {actor.ready.remote(): actor for actor in actors}
+        finally:
+            if ray.is_initialized():
+                for actor in actors:
+                    ray.kill(actor)
 
 
-def _run(work: Work, spec: Spec) -> Any:
-    cv2.setNumThreads(1)  # the tasks are the parallelism
-    return work(spec)
+class _Worker:
+    """An actor. What it has loaded for one shard it keeps until the next."""
+
+    def __init__(self, folder: Path) -> None:
+        cv2.setNumThreads(1)  # the actors are the parallelism
+        if folder.is_dir():
+            os.chdir(folder)  # whoever started it may have named files from there
+
+    def ready(self) -> None:
+        """It runs."""
+
+    def do(self, work: Work, spec: Spec) -> Any:
+        return work(spec)
 
 
 @contextmanager

@@ -48,10 +48,10 @@ class SlurmExecutor(Executor):
     the jobs: shards in flight are lost, all others are kept.
     """
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers)
+    def __init__(self, workers: int, *, gpu: bool = False) -> None:
+        super().__init__(workers, gpu=gpu)
         self._submitit = extras.require("submitit", "executor 'slurm'")
-        options = DEFAULTS | _options(os.environ.get(VARIABLE, ""))
+        options = DEFAULTS | ({"gpus_per_node": 1} if gpu else {}) | _options(os.environ.get(VARIABLE, ""))
         self._cluster = options.pop("cluster", "slurm")
         self._folder = str(options.pop("folder", "slurm-logs"))
         if self._cluster not in POLL:

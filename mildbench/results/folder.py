@@ -14,6 +14,7 @@
       summary.json        aggregates, see `mildbench.results.summary`
       browse/             pictures that `mildbench browse` derives
       .*.lock             see `RunFolder.claimed`
+      .predicting/        while there is such work: its `mildbench.longwork`, and `.scoring/` likewise
 
 Beside the runs lie `truth-features/` and `browse/`, which they share, and `comparison.json`.
 """
@@ -45,6 +46,8 @@ class RunFolder:
         self.scores = path / "scores.parquet"
         self.features = path / "features"
         self.summary = path / "summary.json"
+        self.predicting = path / ".predicting"
+        self.scoring = path / ".scoring"
         # Shared by all runs of the task.
         self.truth_features = path.parent / "truth-features"
         self.comparison = path.parent / "comparison.json"

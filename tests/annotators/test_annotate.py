@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from fake_annotator import FakeAnnotator
+from plug_ins import installed_everywhere
 
-from mildbench.annotators import AnnotatorSpec, parts, store
+from mildbench.annotators import ANNOTATORS, AnnotatorSpec, parts, store
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
 from mildbench.annotators.overlay import AnnotatedDataset, annotated, posed
@@ -23,9 +25,11 @@ from mildbench.dataset import Dataset
 from mildbench.dataset.pairfiles import Folder, find_pairs
 from mildbench.dataset.pairs import About, import_pairs
 from mildbench.dataset.validate import validate
+from mildbench.dataset.writers import Format
 from mildbench.errors import UserError
 from mildbench.evaluation.data import as_batch
 from mildbench.evaluation.runner import evaluate
+from mildbench.executors import HERE, Executor, ProcessExecutor
 from mildbench.images import write_png
 from mildbench.labels import UNLABELLED
 from mildbench.method import MethodSpec
@@ -303,3 +307,45 @@ def test_what_is_without_segments_reads_and_counts_as_before_there_were_any(data
     annotation = found.of(dataset.task_ids("erase-all", "test")[0])
     assert annotation is not None
     assert annotation.segments is None
+
+
+def test_workers_annotate_as_this_process_does(
+    small_sets: dict[Format, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART", 4)
+    monkeypatch.delitem(ANNOTATORS._targets, "fake")
+    spec = AnnotatorSpec("fake")
+    with installed_everywhere(
+        {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}, tmp_path / "site", monkeypatch
+    ):
+        runs: list[tuple[Format, Executor]] = [("folder", HERE)]
+        runs += [(format, ProcessExecutor(2)) for format in small_sets]
+        for format, executor in runs:
+            root = Path(shutil.copytree(small_sets[format], tmp_path / f"{format}-{executor.workers}"))
+            team = Team.create(pose=spec, parsing=spec, segments=spec)
+            told: list[int] = []
+            annotate(
+                Dataset.open(root),
+                Job("mine", None, spec, spec, spec, "test"),
+                team,
+                batch_size=3,
+                advance=told.append,
+                executor=executor,
+            )
+            assert sum(told) == Dataset.open(root).info.samples["test"]
+    alone, shared = (contents(tmp_path / f"folder-{workers}" / "annotations") for workers in (1, 2))
+    assert shared == alone
+    found = {
+        format: Annotations.open(
+            folder_of(tmp_path / f"{format}-2", "mine"),
+            "test",
+            Dataset.open(tmp_path / f"{format}-2").fingerprint,
+        )
+        for format in ("folder", "webdataset")
+    }
+    for name in Dataset.open(tmp_path / "folder-2").task_ids("erase-all", "test"):
+        first, second = (annotations.of(name) for annotations in found.values())
+        assert first is not None
+        assert second is not None
+        np.testing.assert_array_equal(first.keypoints, second.keypoints)
+        np.testing.assert_array_equal(first.parsing, second.parsing)

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_annotator import FakeAnnotator
+from plug_ins import installed_everywhere
 from typer.testing import CliRunner
 
-from mildbench.annotators import AnnotatorSpec, parts
+from mildbench.annotators import ANNOTATORS, AnnotatorSpec, parts
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
 from mildbench.annotators.segment import find_photos, segment
 from mildbench.cli import commands
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
+from mildbench.executors import HERE, Executor, ProcessExecutor
 from mildbench.images import encode_jpeg, read_rgb, write_png
 from synth.sources.panoptic import PanopticImages
 
@@ -38,7 +40,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def do(
-    photos: Path, out: Path, text: str = "fake", *, split: str = "mine", batch_size: int = 3
+    photos: Path,
+    out: Path,
+    text: str = "fake",
+    *,
+    split: str = "mine",
+    batch_size: int = 3,
+    executor: Executor = HERE,
 ) -> dict[str, Any]:
     spec = AnnotatorSpec.parse(text)
     return segment(
@@ -50,6 +58,7 @@ def do(
         licence="CC0-1.0",
         batch_size=batch_size,
         advance=lambda count: None,
+        executor=executor,
     )
 
 
@@ -213,3 +222,30 @@ def test_when_every_photo_fails_the_command_does(photos: Path, tmp_path: Path) -
     )
     assert isinstance(done.exception, UserError)
     assert "nothing could be segmented: 0.jpg cannot be read" in str(done.exception)
+
+
+def test_workers_segment_as_this_process_does(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART", 2)
+    monkeypatch.delitem(ANNOTATORS._targets, "fake")
+    with installed_everywhere(
+        {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}, tmp_path / "site", monkeypatch
+    ):
+        do(photos, tmp_path / "alone")
+        do(photos, tmp_path / "shared", executor=ProcessExecutor(2))
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+
+
+def test_a_worker_with_another_annotator_says_so(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeAnnotator, "weights", lambda self: {"fake.bin": "of this machine"})
+    monkeypatch.delitem(ANNOTATORS._targets, "fake")
+    with (
+        installed_everywhere(
+            {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}, tmp_path / "site", monkeypatch
+        ),
+        pytest.raises(UserError, match="a worker has other versions or weights of the annotators"),
+    ):
+        do(photos, tmp_path / "out", executor=ProcessExecutor(1))

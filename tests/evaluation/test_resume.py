@@ -19,7 +19,7 @@ from evaluation_fakes import Calls, FakeDataset, Noise, folder_of, scores
 
 from mildbench import files
 from mildbench.errors import UserError
-from mildbench.evaluation import predict, rows
+from mildbench.evaluation import predict, rows, score
 from mildbench.method import EraseBatch, EraseResult
 from mildbench.records import read_model
 from mildbench.results.record import RunRecord
@@ -97,7 +97,7 @@ def test_changed_prediction_is_scored_again_alone(run: Run, tmp_path: Path) -> N
 def test_killed_scoring_resumes_from_its_parts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_PART", 2)
+    monkeypatch.setattr(score, "_SHARD", 2)
     with monkeypatch.context() as patch:
         patch.setattr(rows.Rows, "merge", lambda self, *ids: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -119,6 +121,18 @@ class Unweighted(Noise):
     """Needs weights that are not here."""
 
     info = MethodInfo("unweighted", "official", "cannot run", weights=("lama-big",))
+
+
+class Fragile(Noise):
+    """Its process dies at the sample `s003-p1` as long as there is no file where FRAGILE says."""
+
+    info = MethodInfo("fragile", "reimplementation", "dies once", revision=1)
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        if "s003-p1" in batch.sample_ids and not (marker := Path(os.environ["FRAGILE"])).exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().erase(batch)
 
 
 class Watcher(Noise):

@@ -14,7 +14,10 @@ from threadpoolctl import threadpool_info
 import synth.build
 from mildbench.errors import UserError
 from mildbench.executors import Spec
-from synth.build import run_shard
+from mildbench.files import write_bytes
+from mildbench.longwork import Made, Maker
+from mildbench.progress import Advance
+from synth.build import Scenes
 
 FOLDER = str(Path(__file__).parent)
 """Of this module, for PYTHONPATH."""
@@ -48,48 +51,75 @@ def die(spec: Spec) -> int:
     return 0
 
 
-def build_shard_after_dying_once(spec: Spec) -> int:
+class Squares(Maker):
+    """A file a shard with the squares of its numbers; tells of its first sample early."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.opened = 0
+        self.made: list[int] = []
+
+    def open(self) -> None:
+        self.opened += 1
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        self.made.append(spec["number"])
+        advance(1)
+        name = f"{spec['number']}.txt"
+        text = " ".join(str(n * n) for n in spec["items"])
+        return Made({"last": spec["items"][-1]}, {name: write_bytes(self.root / name, text.encode())})
+
+
+class DyingOnce(Scenes):
     """The first worker to get here dies in the middle of its shard's files."""
-    if _first(Path(spec["out"]).parent / "died"):
-        write = Path.write_bytes
 
-        def write_half(self: Path, data: bytes) -> int:
-            write(self, data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-            return 0
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        if _first(self.out.parent / "died"):
+            write = Path.write_bytes
 
-        Path.write_bytes = write_half  # type: ignore[method-assign]
-    return run_shard(spec)
+            def write_half(self: Path, data: bytes) -> int:
+                write(self, data[: len(data) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+                return 0
+
+            Path.write_bytes = write_half  # type: ignore[method-assign]
+        return super().make(spec, advance)
 
 
-def build_all_but_one_shard(spec: Spec) -> int:
+class AllButOneShard(Scenes):
     """The second shard kills its worker, once."""
-    if spec["start"] == 8 and _first(Path(spec["out"]).parent / "died"):
-        die(spec)
-    return run_shard(spec)
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        if spec["number"] == 8 and _first(self.out.parent / "died"):
+            die(spec)
+        return super().make(spec, advance)
 
 
-def build_a_shard_and_a_half(spec: Spec) -> int:
+class AShardAndAHalf(Scenes):
     """Stops for ever in the middle of the second shard, and says so by a file called `half` beside the output."""
-    if spec["start"] == 8:
-        write, scenes = synth.build.write_scene, iter(range(4))
 
-        def write_or_stop(*arguments: Any, **options: Any) -> Any:
-            if next(scenes, None) is None:
-                (Path(spec["out"]).parent / "half").touch()
-                while True:
-                    time.sleep(0.01)
-            return write(*arguments, **options)
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        if spec["number"] == 8:
+            write, scenes = synth.build.write_scene, iter(range(4))
 
-        synth.build.write_scene = write_or_stop  # type: ignore[assignment]
-    return run_shard(spec)
+            def write_or_stop(*arguments: Any, **options: Any) -> Any:
+                if next(scenes, None) is None:
+                    (self.out.parent / "half").touch()
+                    while True:
+                        time.sleep(0.01)
+                return write(*arguments, **options)
+
+            synth.build.write_scene = write_or_stop  # type: ignore[assignment]
+        return super().make(spec, advance)
 
 
-def build_two_shards_and_wait(spec: Spec) -> int:
+class TwoShardsAndWait(Scenes):
     """All but the first two shards wait beside the output for a file called `go`."""
-    while spec["start"] >= 16 and not (Path(spec["out"]).parent / "go").exists():
-        time.sleep(0.01)
-    return run_shard(spec)
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        while spec["number"] >= 16 and not (self.out.parent / "go").exists():
+            time.sleep(0.01)
+        return super().make(spec, advance)
 
 
 def _first(marker: Path) -> bool:
