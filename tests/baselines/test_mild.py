@@ -369,18 +369,6 @@ def test_a_fresh_head_finds_nobody_hidden(method: Mild) -> None:
         assert np.array_equal(layer[..., 3] >= 128, people.instances[0][person])
 
 
-def test_survivors_are_laid_over_the_background_by_depth_inside_the_mask_only() -> None:
-    image, background = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 50, np.uint8)
-    mask = np.zeros((4, 4), bool)
-    mask[1:] = True
-    layers = {}
-    for place, (rows, grey) in enumerate([(slice(0, 3), 100), (slice(2, 3), 200)]):
-        layers[place] = np.zeros((4, 4, 4), np.uint8)
-        layers[place][rows] = (grey, grey, grey, 255)
-    found = composition.compose(image, mask, background, dict(reversed(layers.items())))
-    assert found[:, 0, 0].tolist() == [0, 100, 200, 50]
-
-
 def test_a_survivor_under_a_generous_mask_keeps_what_is_seen_of_them(method: Mild) -> None:
     # The one in front is not hidden by anybody: the mask overlaps them by mistake.
     people = reordered(crowd(1), (0, 2, 1))
