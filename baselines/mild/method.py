@@ -94,7 +94,6 @@ class Mild(DiffusionMethod):
         folder = self.parts_folder()
         self.modules = Modules.fresh(
             self.backbone,
-            self.attention,
             routed=self.lora_routing and not self.single_path,
             guided=bool(self.hmg),
             modulated=self.sma,
@@ -161,7 +160,6 @@ class Mild(DiffusionMethod):
                 self.backbone,
                 replace(conditions.pathways, residuals=residuals),
                 settings,
-                attention=self.attention,
                 modulation=modulated,
                 recorder=recorder,
             )

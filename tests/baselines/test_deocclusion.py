@@ -12,7 +12,7 @@ from people import crowd
 
 from baselines.deocclusion import mask_completion
 from baselines.deocclusion.method import Deocclusion, Parts
-from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.parts import save_part
 from baselines.people import HiddenPerson
 from mildbench.errors import UserError

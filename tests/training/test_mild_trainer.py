@@ -11,8 +11,8 @@ import torch
 from people import crowd
 from training_fakes import FakeScenes, drawn_scene
 
-from baselines.diffusion.backbone import load_backbone
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.training import problems
 from baselines.layers import compose
 from baselines.mild import composition, examples
@@ -117,8 +117,10 @@ def test_only_its_modules_are_trained_and_the_method_reads_them(run: Run, tmp_pa
     still = {name for name, part in state_of(fresh.trained).items() if torch.equal(part, newest.model[name])}
     assert still == set()
     frozen = load_backbone("random:tiny", "cpu", torch.float32)
-    trained = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
-    assert all(torch.equal(part, trained[name]) for name, part in frozen.unet.named_parameters())
+    trained = {
+        name.replace(".base.", "."): part for name, part in trainer.backbone.network.named_parameters()
+    }
+    assert all(torch.equal(part, trained[name]) for name, part in frozen.network.named_parameters())
     for part, before in (("vae", frozen.vae), ("text", frozen.text.models[0])):
         after = trainer.backbone.vae if part == "vae" else trainer.backbone.text.models[0]
         pairs = zip(before.parameters(), after.parameters(), strict=True)
