@@ -23,7 +23,7 @@ import torch
 import yaml
 from PIL import Image
 
-from baselines.diffusion.backbone import find_folder
+from baselines.diffusion.checkpoints import find_folder
 from baselines.diffusion.method import DTYPES, resolved
 from mildbench.errors import UserError, did_you_mean
 from mildbench.files import read_json

@@ -7,6 +7,7 @@ from dataclasses import replace
 from baselines import shipped
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Settings
+from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 
 
@@ -40,7 +41,8 @@ class SdInpaint(DiffusionMethod):
             prompt: what to paint, the same for every picture.
             negative_prompt: what to be guided away from.
             steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
-            guidance: scale of classifier-free guidance; without effect where both prompts are the same.
+            guidance: scale of classifier-free guidance; without effect where both prompts are the same. Or of that
+                which the backbone was distilled with (FLUX-Fill).
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
         """
@@ -48,17 +50,25 @@ class SdInpaint(DiffusionMethod):
         if not self.info.weights:  # a user's own checkpoint, or a retrained one, is not the authors'
             self.info = replace(self.info, provenance="port")
         self.prompt, self.negative_prompt = prompt, negative_prompt
-        # Guidance between equal prompts is no guidance: half the work, the same picture.
-        self.settings = Settings.checked(
-            self.info.name, steps or self.usual_steps, 1.0 if prompt == negative_prompt else guidance
-        )
+        self.settings = Settings.checked(self.info.name, steps or self.usual_steps, guidance)
+
+    def load(self) -> None:
+        """Load the backbone; raises `UserError` where it cannot do what the options ask for."""
+        super().load()
+        if self.negative_prompt and self.backbone.distilled:
+            raise UserError(
+                f"method {self.info.name!r}: the backbone {self.backbone_name} was distilled with guidance, and is not "
+                "guided away from anything: leave negative_prompt out"
+            )
 
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """One pathway a sample."""
+        # Guidance between equal prompts is no guidance: half the work, the same picture.
+        idle = self.prompt == self.negative_prompt and not self.backbone.distilled
         return self.inpaint(
             batch,
             self.canvas(batch),
-            self.settings,
+            replace(self.settings, guidance=1.0) if idle else self.settings,
             prompts=[self.prompt] * len(batch),
             negative=self.negative_prompt,
         )

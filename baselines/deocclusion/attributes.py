@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from baselines.deocclusion.people import HiddenPerson
+from baselines.people import HiddenPerson
 from mildbench.labels import PARSING
 
 PERSON = "a photo of a person"

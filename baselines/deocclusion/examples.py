@@ -8,10 +8,10 @@ import numpy as np
 
 from baselines.deocclusion import mask_completion
 from baselines.deocclusion.mask_completion import SIDE
-from baselines.deocclusion.people import HiddenPerson, hidden_people
 from baselines.deocclusion.rgb_completion import Figure, on_grey
 from baselines.deocclusion.window import GREY
 from baselines.diffusion.training import problems
+from baselines.people import HiddenPerson, hidden_people
 from mildbench.scene import Layer, Scene
 from mildbench.training.examples import Example
 

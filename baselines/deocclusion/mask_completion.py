@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DModel
 from torch import nn
 
-from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.window import Window
-from baselines.people import joint_heatmaps
+from baselines.people import HiddenPerson, joint_heatmaps
 from mildbench.labels import KEYPOINTS
 
 SIDE = 64

@@ -14,15 +14,15 @@ from baselines.deocclusion import mask_completion
 from baselines.deocclusion.attributes import describe
 from baselines.deocclusion.decoder import DecoderSkips
 from baselines.deocclusion.mask_completion import MaskCompletion
-from baselines.deocclusion.people import HiddenPerson, hidden_people
 from baselines.deocclusion.rgb_completion import Figure, paint
 from baselines.diffusion.method import DTYPES, DiffusionMethod
 from baselines.diffusion.parts import load_part, seeded
 from baselines.diffusion.sampler import Settings
+from baselines.layers import compose, staying
+from baselines.people import HiddenPerson, hidden_people
 from mildbench import weights as known_weights
 from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
-from mildbench.scene import over
 
 
 class Parts(NamedTuple):
@@ -42,9 +42,9 @@ class Deocclusion(DiffusionMethod):
 
     Stage 1, mask completion. [paper] A diffusion body prior, heatmaps of the occluded joints and an observability
     mask give the amodal mask. [ours] A small conditional diffusion model on masks of 64 pixels: the noisy mask,
-    RGB, the visible mask, the observability mask (visible pixels of those in front who touch the person, or who
-    are in front of one who does), heatmaps of all known joints, and one channel that flags the hidden ones; ten
-    DDIM steps. The visible mask is added, and nothing outside the observability mask.
+    RGB, the visible mask, the observability mask (see `baselines.people.hidden_people`), heatmaps of all known
+    joints, and one channel that flags the hidden ones; ten DDIM steps. The visible mask is added, and nothing outside
+    the observability mask.
 
     Stage 2, RGB completion. [paper] Stable Diffusion inpaints the amodal mask less the visible one; text on the
     person from a VQA model, encoded by CLIP; a decoder fine-tuned against the loss of visible pixels. [ours] The
@@ -53,11 +53,11 @@ class Deocclusion(DiffusionMethod):
     empty prompt; the fine-tuned part of the decoder is an encoder of the visible pixels that adds to it.
 
     As an eraser. [ours] The background is inpainted inside the erase mask with an empty prompt; every survivor
-    whom an erased person hides is completed and laid over it, back to front, inside the mask and behind whoever
-    is in front. Layers are opaque or empty, without a soft edge: the input's own edges are in the pixels kept.
-    Visible pixels inside the erase mask (soft edges and shadows of the erased) are painted anew. Outside the mask
-    the output is the input. Where people are unknown, only the background is made. Attention is recorded in the
-    background's pathway: the others see one person each, and no other region.
+    whom an erased person hides is completed, and all survivors are laid over it, back to front, inside the mask.
+    Layers are opaque or empty, without a soft edge: the input's own edges are in the pixels kept. Visible pixels
+    inside the erase mask (soft edges and shadows of the erased) are painted anew. Outside the mask the output is
+    the input. Where people are unknown, only the background is made. Attention is recorded in the background's
+    pathway: the others see one person each, and no other region.
     """
 
     info = MethodInfo(
@@ -66,7 +66,7 @@ class Deocclusion(DiffusionMethod):
         "completes the masks, then the pictures of those who were hidden",
         paper="Noh & Chang, Stable Diffusion-based approach for human de-occlusion, ACM MM 2025, arXiv 2508.12663",
         licence="the checkpoint's",
-        revision=1,
+        revision=2,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -137,10 +137,13 @@ class Deocclusion(DiffusionMethod):
         """The background of each sample, then the people, then one over the other."""
         backgrounds = self.inpaint(batch, self.canvas(batch), self.background_settings)
         layers = self._layers(batch)
-        images = np.stack(
-            [_lay(batch, sample, backgrounds.images[sample], layers[sample]) for sample in range(len(batch))]
-        )
-        return EraseResult(images, layers, backgrounds.attention)
+        images = [
+            compose(image, mask, background, staying(batch, sample) | layers[sample])
+            for sample, (image, mask, background) in enumerate(
+                zip(batch.images, batch.masks, backgrounds.images, strict=True)
+            )
+        ]
+        return EraseResult(np.stack(images), layers, backgrounds.attention)
 
     def _layers(self, batch: EraseBatch) -> tuple[dict[int, np.ndarray], ...]:
         """Per sample: person -> uint8[H, W, 4], each hidden survivor whole."""
@@ -166,22 +169,3 @@ class Deocclusion(DiffusionMethod):
         for place, figure in enumerate(figures):
             layers[figure.person.sample][figure.person.index] = figure.layer(painted.get(place))
         return layers
-
-
-def _lay(
-    batch: EraseBatch, sample: int, background: np.ndarray, layers: Mapping[int, np.ndarray]
-) -> np.ndarray:
-    """uint8[H, W, 3]: the completed people over the background, inside the erase mask; the input elsewhere."""
-    canvas = background.copy()
-    mask = batch.masks[sample]
-    for person in sorted(layers):
-        assert batch.instances is not None
-        assert batch.targets is not None
-        staying = [
-            other
-            for other in range(person + 1, len(batch.instances[sample]))
-            if other not in batch.targets[sample]
-        ]
-        free = mask & ~batch.instances[sample][staying].any(axis=0)
-        over(canvas, layers[person][..., :3], np.where(free, layers[person][..., 3], np.uint8(0)))
-    return np.where(mask[..., None], canvas, batch.images[sample])

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from baselines.deocclusion.decoder import DecoderSkips
-from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.window import GREY, Window
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.people import HiddenPerson
 
 MARGIN = 0.1
 """Of the crop, around the whole person."""

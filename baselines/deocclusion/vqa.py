@@ -9,9 +9,9 @@ import torch
 from transformers import BertTokenizer, BlipForQuestionAnswering, BlipImageProcessor
 
 from baselines.deocclusion.attributes import prompt
-from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.rgb_completion import MARGIN, on_grey
 from baselines.deocclusion.window import Window
+from baselines.people import HiddenPerson
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.files import read_json

@@ -32,13 +32,6 @@ class Window:
         size = box.side + 2 * max(1, round(margin * box.side))
         return cls((box.top + box.bottom - size) // 2, (box.left + box.right - size) // 2, size)
 
-    def inside(self, mask: np.ndarray) -> np.ndarray:
-        """bool[H, W]: the part of bool[H, W] within the window."""
-        kept = np.zeros_like(mask)
-        here = self._part(mask.shape[0], mask.shape[1])
-        kept[here] = mask[here]
-        return kept
-
     def picture(self, image: np.ndarray, side: int) -> np.ndarray:
         """uint8[H, W, 3] -> uint8[side, side, 3]."""
         return self._canvas(side).picture(self._cut(image, (GREY, GREY, GREY)))

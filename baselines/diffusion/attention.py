@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -74,35 +74,48 @@ def _append(tensor: torch.Tensor, columns: torch.Tensor, total: int) -> torch.Te
     return torch.cat([tensor, padded[:, None].expand(-1, tensor.shape[1], -1, -1)], dim=-1)
 
 
+class Grid(NamedTuple):
+    """How the attention layers of a network see a picture: latents at most, and perhaps the prompt before them."""
+
+    height: int
+    """Of the latents."""
+    width: int
+    text: int = 0
+    """Tokens of the prompt, which come first where picture and prompt are one stream."""
+
+    def shape(self, tokens: int) -> tuple[int, int]:
+        """Rows and columns of the picture's in a layer of so many tokens; raises ValueError for one there cannot be."""
+        height, width, wanted = self.height, self.width, tokens - self.text
+        while height * width > wanted > 0:
+            height, width = -(-height // 2), -(-width // 2)
+        if height * width != wanted:
+            raise ValueError(f"no level of a network over {self} has {tokens} tokens")
+        return height, width
+
+
 class RegionMaps:
-    """Soft regions of P pathways at every resolution of a UNet.
+    """Soft regions of P pathways at every resolution of a network.
 
     `maps` is float[P, R, h, w] at the latents' resolution or finer, for example the share of each pixel that
-    belongs to each region.
+    belongs to each region. Tokens of the prompt belong to none of them: they are a region of their own, which no bias
+    touches, and which is never counted as background.
     """
 
-    def __init__(self, maps: torch.Tensor, latent_size: tuple[int, int]) -> None:
+    def __init__(self, maps: torch.Tensor, grid: Grid) -> None:
         self._maps = maps
-        self._latent = latent_size
+        self.grid = grid
         self._at: dict[int, torch.Tensor] = {}
 
     def at(self, tokens: int) -> torch.Tensor:
-        """float[P, N, R] for a layer of N tokens; raises ValueError where no level of the UNet has N tokens."""
+        """float[P, N, R] for a layer of N tokens; raises ValueError where no level of the network has N tokens."""
         if tokens not in self._at:
-            averaged = F.adaptive_avg_pool2d(self._maps, self.grid(tokens))
-            self._at[tokens] = self._of(averaged).flatten(2).transpose(1, 2).contiguous()
+            averaged = F.adaptive_avg_pool2d(self._maps, self.grid.shape(tokens))
+            flat = self._of(averaged).flatten(2).transpose(1, 2)
+            self._at[tokens] = F.pad(flat, (0, 0, self.grid.text, 0)).contiguous()
         return self._at[tokens]
 
     def _of(self, averaged: torch.Tensor) -> torch.Tensor:
         return averaged
-
-    def grid(self, tokens: int) -> tuple[int, int]:
-        height, width = self._latent
-        while height * width > tokens:
-            height, width = -(-height // 2), -(-width // 2)
-        if height * width != tokens:
-            raise ValueError(f"no level of a UNet over {self._latent} latents has {tokens} tokens")
-        return height, width
 
 
 class RegionLabels(RegionMaps):
@@ -138,7 +151,7 @@ class Recorder:
 
     Args:
         labels: regions of each sample, float[B, S, h, w] as in `RegionLabels`.
-        latent_size: height and width of the latents.
+        grid: how the layers see the pictures.
         pathways: P pairs of the pathway's sample (a number) and its name.
         people: people in each sample; regions beyond a sample's own are padding.
         shown: float[P, 1, h, w], what each pathway is shown of its input; None: nothing is told of paintings.
@@ -148,21 +161,21 @@ class Recorder:
     def __init__(
         self,
         labels: torch.Tensor,
-        latent_size: tuple[int, int],
+        grid: Grid,
         pathways: Sequence[tuple[int, str]],
         people: Sequence[int],
         shown: torch.Tensor | None = None,
         erased: torch.Tensor | None = None,
     ) -> None:
-        self._labels = RegionLabels(labels, latent_size)
+        self._labels = RegionLabels(labels, grid)
         self._pathways = pathways
         self._samples = torch.tensor([sample for sample, _ in pathways], device=labels.device)
         self._rows = slice(0, len(pathways))
         self._people = people
         self._entries: list[tuple[str, float, torch.Tensor, torch.Tensor]] = []
-        self._latent = latent_size
-        self._shown = None if shown is None else RegionLabels(shown, latent_size)
-        self._unmarked = None if erased is None else RegionLabels(1 - erased, latent_size)
+        self._grid = grid
+        self._shown = None if shown is None else RegionLabels(shown, grid)
+        self._unmarked = None if erased is None else RegionLabels(1 - erased, grid)
         self._looks: dict[str, tuple[int, torch.Tensor]] = {}
 
     def part(self, rows: slice) -> Recorder:
@@ -192,10 +205,13 @@ class Recorder:
         return self._labels.at(tokens)[self._samples[self._rows]]
 
     def add(self, layer: str, time: torch.Tensor, masses: torch.Tensor) -> None:
-        """Take the masses float[P, N, C] of a layer's `columns` at `time`, one for all pathways."""
-        labels = self._regions(masses.shape[1])
+        """Take the masses float[P, N, C] of a layer's `columns` at `time`, one for all pathways.
+
+        Only those of the picture's tokens count, and of these what does not go to the prompt.
+        """
+        labels = self._regions(masses.shape[1])[:, self._grid.text :]
         counts = labels.sum(1)
-        masses = masses.detach().float()
+        masses = masses[:, self._grid.text :].detach().float()
         if self._shown is not None:
             passes, total = self._looks.get(layer, (0, torch.zeros(())))
             self._looks[layer] = passes + 1, total.to(masses.device) + masses[..., labels.shape[-1] :]
@@ -239,16 +255,17 @@ class Recorder:
     def _painting(self, painted: torch.Tensor, boxes: Callable[[int, int], np.ndarray]) -> list[_Look]:
         """What every layer's tokens looked at, layer by layer."""
         assert self._unmarked is not None, "paintings need `erased`"
-        where = RegionLabels(painted, self._latent)
+        where = RegionLabels(painted, self._grid)
         found = []
+        text = self._grid.text
         for layer, (passes, total) in self._looks.items():
-            count = total.shape[1]
+            count = text + total.shape[1]
             known = (self._labels.at(count) * self._unmarked.at(count)).sum(1).int()[self._samples]
             found.append(
                 _Look(
                     layer,
-                    where.at(count)[..., 0].bool().cpu().numpy(),
-                    boxes(*where.grid(count)),
+                    where.at(count)[:, text:, 0].bool().cpu().numpy(),
+                    boxes(*self._grid.shape(count)),
                     (total / passes).cpu().numpy(),
                     known.cpu().numpy(),
                 )
@@ -296,22 +313,14 @@ class _Now:
 
 @dataclass(eq=False)
 class RegionAttention:
-    """Replaces the self-attention of a UNet; without anything to do it computes what the UNet did before."""
+    """Computes the attention of a backbone's layers; without anything to do, what the network did before.
 
-    unet: Any
-    """diffusers' `UNet2DConditionModel`."""
+    A backbone calls it from every layer of self-attention, or of attention over prompt and picture in one stream.
+    """
+
     layers: list[str] = field(default_factory=list)
-    """Names of the self-attention modules."""
+    """Names of the layers' modules."""
     now: _Now | None = None
-
-    def __post_init__(self) -> None:
-        processors = dict(self.unet.attn_processors)
-        for name in processors:
-            layer = name.removesuffix(".processor")
-            if layer.endswith(".attn1"):
-                self.layers.append(layer)
-                processors[name] = _Processor(layer, self)
-        self.unet.set_attn_processor(processors)
 
     @contextmanager
     def during(
@@ -328,35 +337,9 @@ class RegionAttention:
         finally:
             self.now = None
 
-
-class _Processor:
-    """diffusers' attention processor of one self-attention layer."""
-
-    def __init__(self, layer: str, control: RegionAttention) -> None:
-        self._layer = layer
-        self._control = control
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: torch.Tensor,
-        encoder_hidden_states: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        temb: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """float[B, N, C] -> float[B, N, C]."""
-        batch, tokens = hidden_states.shape[:2]
-
-        def heads(projected: torch.Tensor) -> torch.Tensor:
-            return projected.view(batch, tokens, attn.heads, -1).transpose(1, 2)
-
-        query, key, value = (heads(project(hidden_states)) for project in (attn.to_q, attn.to_k, attn.to_v))
-        out = self._attend(query, key, value).transpose(1, 2).reshape(batch, tokens, -1)
-        dropout, projection = attn.to_out[1], attn.to_out[0]
-        return dropout(projection(out))
-
-    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        now = self._control.now
+    def attend(self, layer: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """The output float[B, heads, N, D] of a layer whose query, key and value are of that shape."""
+        now = self.now
         if now is None or (now.modulation is None and now.recorder is None):
             return attend(query, key, value)[0]
         first = len(query) - len(now.time)
@@ -365,10 +348,10 @@ class _Processor:
         if now.modulation is None:
             out, masses = attend(q, k, v, labels=labels)
         else:
-            out, masses = now.modulation.attend(self._layer, now.time, q, k, v, labels)
+            out, masses = now.modulation.attend(layer, now.time, q, k, v, labels)
         if now.recorder is not None:
             assert masses is not None
-            now.recorder.add(self._layer, now.time, masses)
+            now.recorder.add(layer, now.time, masses)
         if first:
             out = torch.cat([attend(query[:first], key[:first], value[:first])[0], out])
         return out

@@ -1,50 +1,190 @@
-"""The backbone: any inpainting checkpoint in diffusers' format, of the SD-1.x, SD-2.x or SDXL family."""
+"""What the diffusion methods ask of a backbone. Each family of networks is a file of its own that answers it."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
-from safetensors import SafetensorError
 
-from baselines import shipped
-from baselines.diffusion.architectures import ARCHITECTURES, architecture, random_models
-from baselines.diffusion.text import TextEncoder
-from mildbench import weights
-from mildbench.errors import UserError
-from mildbench.files import read_json
-from mildbench.progress import no_bars
-
-RANDOM = "random:"
-"""`random:sd-1.5` is that architecture with random weights; its pictures mean nothing."""
+from baselines.diffusion.attention import Grid, RegionAttention
+from baselines.diffusion.text import Text, TextEmbedding
 
 
-@dataclass(eq=False)
-class Backbone:
-    """A latent diffusion model for inpainting, frozen and in evaluation mode."""
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the network is told beside the noisy latents, of B pathways: B is twice P with classifier-free guidance."""
 
-    name: str
-    unet: Any
-    """diffusers' `UNet2DConditionModel` with nine input channels: the latent, the hole, and the latent of the
-    picture with the hole cut out."""
-    vae: Any
-    """diffusers' `AutoencoderKL`."""
-    text: TextEncoder
-    noise_schedule: Any
-    """The checkpoint's own scheduler; `scheduler` gives copies to step with."""
+    known: torch.Tensor
+    """What `Backbone.known` gave."""
+    prompts: TextEmbedding
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    residuals: Sequence[torch.Tensor] | None = None
+    """One float[B, C, h, w] for each of `Backbone.entries`, added there."""
+    guidance: float = 1.0
+    """For a network that was distilled with guidance."""
+
+    def doubled(self, negative: TextEmbedding) -> Inputs:
+        """Everything twice, first with the prompts to be guided away from."""
+        residuals = None if self.residuals is None else [torch.cat([part] * 2) for part in self.residuals]
+        prompts = TextEmbedding.cat([negative, self.prompts])
+        return replace(self, known=torch.cat([self.known] * 2), prompts=prompts, residuals=residuals)
+
+
+@dataclass(frozen=True, eq=False)
+class Noised:
+    """Latents on which a network is trained."""
+
+    latents: torch.Tensor
+    """float[P, C, h, w], noisy."""
+    wanted: torch.Tensor
+    """float[P, C, h, w]: what the network is to predict."""
+    clean: Callable[[torch.Tensor], torch.Tensor]
+    """A prediction -> the latents without noise that follow from it."""
+
+
+class Course:
+    """One sampling run: at which times the network is asked, and how its predictions lead from noise to a picture.
+
+    `scheduler` is diffusers', its steps set; `timesteps` are those that are run.
+    """
+
+    def __init__(self, scheduler: Any, timesteps: torch.Tensor) -> None:
+        if not len(timesteps):
+            raise ValueError("no step is left to be run")
+        self.scheduler = scheduler
+        self.timesteps = timesteps
+        self._draws = "generator" in inspect.signature(scheduler.step).parameters
+
+    def time(self, timestep: torch.Tensor) -> float:
+        """1 is noise, 0 the picture."""
+        return float(timestep) / int(self.scheduler.config.num_train_timesteps)
+
+    def begin(self, start: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
+        """The first latents: noise, or latents to start from with as much noise as the first time has."""
+        if start is None:
+            return noise * self.scheduler.init_noise_sigma
+        return self.noised(start, noise, self.timesteps[0])
+
+    def noised(self, latents: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Latents as they are at a time of the run."""
+        return self.scheduler.add_noise(latents, noise, timestep.repeat(len(latents)))
+
+    def scaled(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """As the network takes them."""
+        return self.scheduler.scale_model_input(latents, timestep)
+
+    def step(
+        self,
+        prediction: torch.Tensor,
+        timestep: torch.Tensor,
+        latents: torch.Tensor,
+        generators: Sequence[torch.Generator],
+    ) -> torch.Tensor:
+        """The latents of the next time. Schedulers that draw noise draw it from the samples' own generators."""
+        extra = {"generator": list(generators)} if self._draws else {}
+        return self.scheduler.step(prediction, timestep, latents, **extra, return_dict=False)[0]
+
+
+class Backbone(ABC):
+    """A latent diffusion model for inpainting, frozen and in evaluation mode.
+
+    Latents are float[P, C, h, w], whatever the network makes of them. Its attention is `attention`'s.
+    """
+
+    part: ClassVar[str]
+    """What diffusers calls the network in a checkpoint, and before the keys of an adapter."""
+    distilled = False
+    """Whether guidance is an input of the network. Then there is no classifier-free guidance."""
+    draws_start = False
+    """Whether the pipeline draws the posterior of a start even where nothing of it is left."""
+    text_tokens = 0
+    """Tokens of the prompt that the attention layers have before those of the picture."""
+
+    def __init__(self, name: str, network: Any, vae: Any, text: Text, noise_schedule: Any) -> None:
+        """Takes the network's attention over.
+
+        Args:
+            name: as `baselines.diffusion.checkpoints.load_backbone` takes it.
+            network: diffusers' model that predicts.
+            vae: diffusers' `AutoencoderKL`.
+            text: the prompts' encoder.
+            noise_schedule: the checkpoint's own scheduler; `course` steps with copies.
+        """
+        self.name = name
+        self.network = network
+        self.vae = vae
+        self.text = text
+        self.noise_schedule = noise_schedule
+        self.attention = RegionAttention()
+        self.attention.layers += self.attend_by(self.attention)
+
+    @abstractmethod
+    def attend_by(self, attention: RegionAttention) -> list[str]:
+        """Let `attention.attend` compute what self-attention, or attention over a joint stream, does in every layer.
+
+        Returns the layers' names.
+        """
+
+    @property
+    @abstractmethod
+    def inpainting_channels(self) -> int:
+        """Input channels of a network of this family that is for inpainting."""
+
+    @property
+    @abstractmethod
+    def multiple(self) -> int:
+        """Height and width in pixels must be multiples of this."""
+
+    @property
+    @abstractmethod
+    def resolution(self) -> int:
+        """Pixels of the side that the checkpoint was trained at."""
+
+    @property
+    @abstractmethod
+    def entries(self) -> list[tuple[int, int]]:
+        """Where residuals enter the network: of each place the channels, and latents to a unit in each direction."""
+
+    @abstractmethod
+    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
+        """A run of the checkpoint's scheduler on pictures of this height and width in pixels.
+
+        `steps` are of the whole schedule; `strength`, 0 to 1, is how much of it is run: it begins later below 1.
+        """
+
+    @abstractmethod
+    def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
+        """What the network is told of the picture in every step.
+
+        Args:
+            holes: float[P, 1, H, W], 1 where the picture is to be made.
+            cut: float[P, C, h, w], the latents of the picture with the hole in grey.
+        """
+
+    @abstractmethod
+    def predict(self, latents: torch.Tensor, timesteps: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        """One pass of the network over float[B, C, h, w], scaled as it takes them; sampling and training go through it.
+
+        `timesteps` are the schedule's, one or B.
+        """
+
+    @abstractmethod
+    def noised(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Noised:
+        """Latents and noise float[P, C, h, w] mixed for training, at int64[P] of the schedule's training times."""
 
     @property
     def device(self) -> torch.device:
-        return self.unet.device
+        return self.network.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.unet.dtype
+        return self.network.dtype
 
     @property
     def factor(self) -> int:
@@ -52,21 +192,19 @@ class Backbone:
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @property
-    def multiple(self) -> int:
-        """Height and width in pixels must be multiples of this."""
-        return self.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
+    def latent_channels(self) -> int:
+        return int(self.vae.config.latent_channels)
 
-    @property
-    def resolution(self) -> int:
-        """Pixels of the side that the checkpoint was trained at."""
-        return int(self.unet.config.sample_size) * self.factor
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """How the attention layers see pictures of this height and width in pixels."""
+        return Grid(size[0] // self.factor, size[1] // self.factor, self.text_tokens)
 
     def scheduler(self) -> Any:
         """A scheduler of its own, since stepping changes it."""
         return copy.deepcopy(self.noise_schedule)
 
     def encode(self, pictures: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """Pictures float[P, 3, H, W] in [-1, 1] -> scaled latents float[P, 4, H/f, W/f], one draw a picture.
+        """Pictures float[P, 3, H, W] in [-1, 1] -> scaled latents float[P, C, H/f, W/f], one draw a picture.
 
         One picture at a time, in the VAE's own precision: memory stays small, and no latent depends on the
         batch.
@@ -75,175 +213,17 @@ class Backbone:
         for picture, generator in zip(pictures, generators, strict=True):
             posterior = self.vae.encode(picture[None].to(self.vae.dtype)).latent_dist
             latents.append(posterior.sample(generator))
-        return (torch.cat(latents) * self.vae.config.scaling_factor).to(self.dtype)
+        return self.scaled(torch.cat(latents)).to(self.dtype)
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents as the VAE makes them -> as the network takes them."""
+        return (latents - self._shift) * self.vae.config.scaling_factor
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Scaled latents float[P, 4, h, w] -> pictures float32[P, 3, H, W] in about [-1, 1]."""
-        unscaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
+        """Scaled latents float[P, C, h, w] -> pictures float32[P, 3, H, W] in about [-1, 1]."""
+        unscaled = (latents / self.vae.config.scaling_factor + self._shift).to(self.vae.dtype)
         return torch.cat([self.vae.decode(latent[None]).sample.float() for latent in unscaled])
 
-
-def untrained(name: str) -> str | None:
-    """What `MethodInfo.untrained` is to name: the backbone, if its weights are random; without loading it."""
-    if name.startswith(RANDOM):
-        return f"backbone {name}"
-    return None
-
-
-def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> Backbone:
-    """Load a checkpoint onto `device`.
-
-    Args:
-        name: the shipped one, `tiny`; `random:ARCHITECTURE`; a name in the weights manifest;
-            a folder in diffusers' format; or a repository's id whose files are already in Hugging Face's cache.
-        device: a torch device.
-        dtype: of the UNet and the text encoders. A VAE that overflows in float16 stays in float32.
-
-    Raises:
-        UserError: an unknown name, a checkpoint that is not here (with the command that gets it), one that is
-            broken, or not for inpainting. Nothing is ever downloaded here.
-    """
-    if untrained(name):
-        unet, vae, text, tokenizer, schedule = random_models(architecture(name.removeprefix(RANDOM)))
-        backbone = Backbone(name, unet, vae, TextEncoder((tokenizer,), (text,)), schedule)
-    else:
-        backbone = _read(name, find_folder(name))
-    channels = backbone.unet.config.in_channels
-    if channels != 9:
-        raise UserError(
-            f"backbone {name}: its UNet has {channels} input channels, an inpainting one has 9: "
-            "give an inpainting checkpoint"
-        )
-    upcast = getattr(backbone.vae.config, "force_upcast", False) and dtype == torch.float16
-    for model in (backbone.unet, backbone.vae, *backbone.text.models):
-        kept = torch.float32 if upcast and model is backbone.vae else dtype
-        # diffusers' own `to` warns of modules to be kept in float32 even where there are none.
-        torch.nn.Module.to(model, device=device, dtype=kept)
-        model.requires_grad_(False).eval()
-    return backbone
-
-
-def find_folder(name: str) -> Path:
-    """The folder of a checkpoint; raises `UserError` where it is not here."""
-    if name == shipped.BACKBONE:
-        return shipped.folder("backbone")
-    if name in weights.checkpoints():
-        return weights.resolve_folder(name)
-    path = Path(name).expanduser()
-    if (path / "model_index.json").is_file():
-        return path
-    if path.is_dir():
-        raise UserError(
-            f"backbone folder {path} has no model_index.json: give a checkpoint in diffusers' format"
-        )
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _in_hub_cache(name)
-    known = ", ".join(
-        [shipped.BACKBONE, *weights.checkpoints(), *(RANDOM + sizes for sizes in ARCHITECTURES)]
-    )
-    raise UserError(f"unknown backbone {name!r}: give one of {known}, a folder, or a repository's id")
-
-
-def _in_hub_cache(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, local_files_only=True))
-    except HFValidationError:
-        raise UserError(
-            f"backbone {repository!r} is no folder here, and no repository can be called so: check the name"
-        ) from None
-    except LocalEntryNotFoundError:
-        raise UserError(
-            f"backbone {repository} is not in Hugging Face's cache: hf download {repository}"
-        ) from None
-
-
-_BROKEN = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-"""What diffusers and transformers raise for files that are missing, cut short, or of something else."""
-_PARTS: dict[str, tuple[str, ...]] = {
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL",),
-    "text_encoder": ("CLIPTextModel",),
-    "text_encoder_2": ("CLIPTextModelWithProjection",),
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-}
-"""Parts that are read, and the only classes that they may be of."""
-
-
-@no_bars()
-def _read(name: str, folder: Path) -> Backbone:
-    """Read the parts one by one: only named classes and safetensors, so that loading executes no code."""
-    import transformers
-
-    index = read_json(folder / "model_index.json", "checkpoint index")
-    if not isinstance(index, dict):
-        raise UserError(f"backbone {name}: {folder / 'model_index.json'} is no index of a checkpoint")
-    present = [part for part in _PARTS if isinstance(index.get(part), list) and index[part][1] is not None]
-    for part in present:
-        if index[part][1] not in _PARTS[part]:
-            raise UserError(
-                f"backbone {name}: its {part} is a {index[part][1]}, which is not of the SD-1.x, SD-2.x or SDXL family"
-            )
-    for part in ("unet", "vae", "text_encoder", "tokenizer"):
-        if part not in present:
-            raise UserError(f"backbone {name}: {folder} has no {part}")
-
-    def model(kind: Any, part: str) -> Any:
-        at = folder / part
-        variant = None if list(at.glob("*[!6].safetensors")) else "fp16"
-        return _complete(kind, at, variant=variant)
-
-    try:
-        encoders = [
-            model(getattr(transformers, _PARTS[part][0]), part)
-            for part in ("text_encoder", "text_encoder_2")
-            if part in present
-        ]
-        tokenizers = [
-            transformers.CLIPTokenizer.from_pretrained(folder / part)
-            for part in ("tokenizer", "tokenizer_2")
-            if part in present
-        ]
-        return Backbone(
-            name,
-            model(UNet2DConditionModel, "unet"),
-            model(AutoencoderKL, "vae"),
-            TextEncoder(tuple(tokenizers), tuple(encoders)),
-            _schedule(folder / "scheduler", index["scheduler"][1]),
-        )
-    except _BROKEN as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"backbone {name}: {folder} cannot be read ({reason}): fetch it again") from error
-
-
-def _complete(kind: Any, folder: Path, **options: Any) -> Any:
-    """A model of which every tensor was read: the libraries give those that are missing random values."""
-    model, report = kind.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
-    )
-    if missing := sorted(report["missing_keys"]):
-        raise ValueError(f"{folder.name} lacks {missing[0]}")
-    return model
-
-
-def read_vae(folder: Path) -> Any:
-    """An autoencoder by itself, from a folder in diffusers' format; raises `UserError` for a broken one."""
-    if not (folder / "config.json").is_file():
-        raise UserError(f"autoencoder not found: {folder} has no config.json")
-    try:
-        return _complete(AutoencoderKL, folder)
-    except _BROKEN as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"autoencoder {folder} cannot be read ({reason}): train it again") from error
-
-
-def _schedule(folder: Path, kind: str) -> Any:
-    import diffusers
-
-    scheduler = getattr(diffusers, kind, None)
-    if not (isinstance(scheduler, type) and issubclass(scheduler, SchedulerMixin)):
-        raise ValueError(f"unknown scheduler {kind}")
-    return scheduler.from_pretrained(folder)
+    @property
+    def _shift(self) -> float:
+        return getattr(self.vae.config, "shift_factor", None) or 0.0

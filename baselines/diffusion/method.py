@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from baselines import shipped
-from baselines.diffusion.attention import Modulation, Recorder, RegionAttention
-from baselines.diffusion.backbone import Backbone, find_folder, load_backbone, untrained
+from baselines.diffusion.attention import Modulation, Recorder
+from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.checkpoints import find_folder, load_backbone, untrained
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
@@ -85,7 +86,6 @@ class DiffusionMethod(EraseMethod):
     def load(self) -> None:
         """Load the backbone. A subclass with parts of its own calls this first."""
         self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
-        self.attention = RegionAttention(self.backbone.unet)
 
     def parts_folder(self, instead: str = "") -> Path | None:
         """The folder of the method's own trained parts; None: random ones.
@@ -160,7 +160,6 @@ class DiffusionMethod(EraseMethod):
             pathways,
             settings,
             negative=self.backbone.text([negative] * len(batch)),
-            attention=self.attention,
             modulation=modulation,
             recorder=recorder,
         )
@@ -217,10 +216,9 @@ class DiffusionMethod(EraseMethod):
             labels[sample, 0] = 1 - labels[sample, 1:].sum(0)
             labels[sample, 0, canvas.scaled[0] :] = 0  # padding belongs to no region
             labels[sample, 0, :, canvas.scaled[1] :] = 0
-        latent = (height // self.backbone.factor, width // self.backbone.factor)
         return Recorder(
             torch.from_numpy(labels).to(self.device),
-            latent,
+            self.backbone.grid((height, width)),
             pathways,
             people,
             self._coverage(canvas, shown),

@@ -1,4 +1,4 @@
-"""LoRA adapters chosen per batch element: K + 1 pathways of two domains are one batched pass of the UNet.
+"""LoRA adapters chosen per batch element: K + 1 pathways of two domains are one batched pass of the network.
 
 Low-rank adaptation after Hu et al., LoRA, ICLR 2022; the routing is MILD's (domain-specific adapters). PEFT's
 own mixed batches are for inference only, and MILD's adapters are trained together.
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from baselines.diffusion.backbone import Backbone
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
@@ -55,27 +56,29 @@ class RoutedLinear(nn.Module):
 
 
 class DomainLora:
-    """The adapters of one UNet. Fresh ones change nothing, since `up` is zero.
+    """The adapters of one backbone. Fresh ones change nothing, since `up` is zero.
 
     Args:
-        unet: its attention projections are replaced in place.
+        backbone: its network's attention projections are replaced in place.
         names: of the adapters; the route counts them in this order.
         rank: of the updates.
     """
 
-    def __init__(self, unet: nn.Module, names: Sequence[str], rank: int = 8) -> None:
+    def __init__(self, backbone: Backbone, names: Sequence[str], rank: int = 8) -> None:
         self.names = tuple(names)
+        self._part = backbone.part
+        network: nn.Module = backbone.network
         self._route = _Route()
         self.layers: dict[str, RoutedLinear] = {}
         wanted = [
             (path, module)
-            for path, module in unet.named_modules()
+            for path, module in network.named_modules()
             if isinstance(module, nn.Linear) and path.endswith(tuple(f".{target}" for target in TARGETS))
         ]
         for path, module in wanted:
             parent, _, name = path.rpartition(".")
             layer = RoutedLinear(module, len(names), rank, self._route)
-            unet.get_submodule(parent).register_module(name, layer)
+            network.get_submodule(parent).register_module(name, layer)
             self.layers[path] = layer
 
     def parameters(self) -> list[nn.Parameter]:
@@ -84,7 +87,7 @@ class DomainLora:
 
     @contextmanager
     def routed(self, adapters: Sequence[int] | None) -> Iterator[None]:
-        """Within it, element i of a batch takes adapter `adapters[i]`; None: the bare UNet.
+        """Within it, element i of a batch takes adapter `adapters[i]`; None: the bare network.
 
         With classifier-free guidance the batch is longer, and both halves are routed alike.
         """
@@ -100,21 +103,27 @@ class DomainLora:
         for number, name in enumerate(self.names):
             state = {}
             for path, layer in self.layers.items():
-                state[f"unet.{path}.lora_A.weight"] = layer.down[number].detach().half().contiguous().cpu()
-                state[f"unet.{path}.lora_B.weight"] = layer.up[number].detach().half().contiguous().cpu()
+                state[f"{self._part}.{path}.lora_A.weight"] = (
+                    layer.down[number].detach().half().contiguous().cpu()
+                )
+                state[f"{self._part}.{path}.lora_B.weight"] = (
+                    layer.up[number].detach().half().contiguous().cpu()
+                )
             write_bytes(folder / f"{name}.safetensors", save(state))
 
     def load(self, folder: Path) -> None:
-        """Read what `save` wrote; raises `UserError` for adapters of another UNet or rank."""
+        """Read what `save` wrote; raises `UserError` for adapters of another network or rank."""
         for number, name in enumerate(self.names):
             path = folder / f"{name}.safetensors"
             state = weights.load_state_dict(path)
             for layer_path, layer in self.layers.items():
                 for key, part in (("lora_A", layer.down), ("lora_B", layer.up)):
-                    found = state.pop(f"unet.{layer_path}.{key}.weight", None)
+                    found = state.pop(f"{self._part}.{layer_path}.{key}.weight", None)
                     if found is None or found.shape != part.shape[1:]:
-                        raise UserError(f"{path} is of another UNet or rank: {layer_path}.{key} does not fit")
+                        raise UserError(
+                            f"{path} is of another network or rank: {layer_path}.{key} does not fit"
+                        )
                     with torch.no_grad():
                         part[number].copy_(found)
             if state:
-                raise UserError(f"{path} is of another UNet: it has {next(iter(state))}")
+                raise UserError(f"{path} is of another network: it has {next(iter(state))}")

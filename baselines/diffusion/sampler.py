@@ -1,22 +1,19 @@
 """One denoising loop for every method: P pathways in one batch.
 
-With one pathway and nothing added it computes what diffusers' `StableDiffusionInpaintPipeline` computes from
-the same weights, scheduler and generator.
+With one pathway and nothing added it computes what diffusers' inpainting pipeline of the backbone's family computes
+from the same weights, scheduler and generator.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from baselines.diffusion.attention import Modulation, Recorder, RegionAttention
-from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.attention import Modulation, Recorder
+from baselines.diffusion.backbone import Backbone, Inputs
 from baselines.diffusion.text import TextEmbedding
 from mildbench.errors import UserError
 
@@ -36,7 +33,7 @@ class Pathways:
     start: torch.Tensor | None = None
     """float[P, 3, H, W] in [-1, 1]: the picture to start from, noised as far as `Settings.strength` says."""
     residuals: Sequence[torch.Tensor] | None = None
-    """What a T2I-Adapter adds to the UNet's down blocks: one float[P, C, h, w] a block."""
+    """What an adapter adds within the network: one float[P, C, h, w] for each of `Backbone.entries`."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -54,7 +51,7 @@ class Settings:
     steps: int = 30
     """Of the whole schedule; with a strength below 1 the first ones are left out."""
     guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 is none, and then the unconditional half is not computed."""
+    """Scale of guidance; with classifier-free guidance 1 is none, and then the unconditional half is not computed."""
     strength: float = 1.0
     """How much of the schedule is run, 0 to 1; below 1 it starts from `Pathways.start`."""
 
@@ -82,155 +79,67 @@ def denoise(
     settings: Settings,
     *,
     negative: TextEmbedding | None = None,
-    attention: RegionAttention | None = None,
     modulation: Modulation | None = None,
     recorder: Recorder | None = None,
 ) -> torch.Tensor:
-    """Denoise all pathways together; returns their scaled latents float[P, 4, h, w].
+    """Denoise all pathways together; returns their scaled latents float[P, C, h, w].
 
     Args:
-        backbone: its UNet may carry adapters and the processors of `attention`.
+        backbone: its network may carry adapters.
         pathways: what to make.
         settings: how.
-        negative: the prompts to be guided away from; needed with guidance.
-        attention: needed with a modulation or a recorder; of the backbone's UNet.
+        negative: P prompts to be guided away from, by classifier-free guidance; needed with guidance, unless the
+            backbone was distilled with it. The same prompts guide away from what is not modulated.
         modulation: changes self-attention.
         recorder: collects attention masses.
     """
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in pathways.seeds]
-    scheduler = backbone.scheduler()
-    timesteps = _timesteps(scheduler, settings, backbone.device)
-    guided = settings.guidance != 1.0
+    course = backbone.course(settings.steps, settings.strength, pathways.size)
+    guided = settings.guidance != 1.0 and not backbone.distilled
     if guided and negative is None:
         raise ValueError("guidance needs negative prompts")
 
-    latents = _first_latents(backbone, pathways, settings, scheduler, timesteps, generators)
-    known = _known(backbone, pathways, generators, latents.shape[2:])
-    halves = 2 if guided else 1
-    known = torch.cat([known] * halves)
-    prompts = TextEmbedding.cat([negative, pathways.prompts]) if negative and guided else pathways.prompts
-    conditions = further_conditions(backbone, prompts, pathways.size)
-    extra = _step_arguments(scheduler, generators)
-    for timestep in timesteps:
-        noisy = scheduler.scale_model_input(torch.cat([latents] * halves), timestep)
-        time = torch.full((len(pathways),), float(timestep) / scheduler.config.num_train_timesteps)
-        prediction = predict(
-            backbone,
-            torch.cat([noisy, known], dim=1),
-            timestep,
-            prompts.tokens,
-            conditions,
-            None
-            if pathways.residuals is None
-            else [torch.cat([part] * halves) for part in pathways.residuals],
-            attention=attention,
-            time=time,
-            modulation=modulation,
-            recorder=recorder,
-        )
+    start, noise = _drawn(backbone, pathways, settings, generators)
+    latents = course.begin(start, noise)
+    cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
+    inputs = Inputs(
+        backbone.known(pathways.holes, cut),
+        pathways.prompts,
+        pathways.size,
+        pathways.residuals,
+        settings.guidance,
+    )
+    if guided and negative is not None:
+        inputs = inputs.doubled(negative)
+    for timestep in course.timesteps:
+        noisy = course.scaled(torch.cat([latents] * (2 if guided else 1)), timestep)
+        time = torch.full((len(pathways),), course.time(timestep))
+        with backbone.attention.during(time, modulation, recorder):
+            prediction = backbone.predict(noisy, timestep, inputs)
         if guided:
             away, towards = prediction.chunk(2)
             prediction = away + settings.guidance * (towards - away)
-        latents = scheduler.step(prediction, timestep, latents, **extra, return_dict=False)[0]
+        latents = course.step(prediction, timestep, latents, generators)
     return latents
 
 
-def predict(
-    backbone: Backbone,
-    inputs: torch.Tensor,
-    timestep: torch.Tensor,
-    prompts: torch.Tensor,
-    conditions: dict[str, torch.Tensor] | None,
-    residuals: Sequence[torch.Tensor] | None,
-    *,
-    attention: RegionAttention | None,
-    time: torch.Tensor,
-    modulation: Modulation | None,
-    recorder: Recorder | None,
-) -> torch.Tensor:
-    """One pass of the UNet over float[B, 9, h, w]; sampling and training both go through it.
+def _drawn(
+    backbone: Backbone, pathways: Pathways, settings: Settings, generators: Sequence[torch.Generator]
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """The latents to start from, if any, and noise; drawn in the pipelines' order."""
+    grid = backbone.grid(pathways.size)
+    shape = (1, backbone.latent_channels, grid.height, grid.width)
 
-    `timestep` is the schedule's, one or B; `time` is the same as float32[P] on the CPU, 1 noise and 0 picture.
-    """
+    def draw() -> torch.Tensor:
+        # On the CPU in float32, so that every device and precision starts from the same noise.
+        drawn = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
+        return drawn.to(device=backbone.device, dtype=backbone.dtype)
 
-    def forward() -> torch.Tensor:
-        return backbone.unet(
-            inputs,
-            timestep,
-            encoder_hidden_states=prompts,
-            added_cond_kwargs=conditions,
-            # The UNet empties the list that it is given.
-            down_intrablock_additional_residuals=None if residuals is None else list(residuals),
-            return_dict=False,
-        )[0]
-
-    if attention is None:
-        if modulation is not None or recorder is not None:
-            raise ValueError("a modulation or a recorder needs `attention`")
-        return forward()
-    with attention.during(time, modulation, recorder):
-        return forward()
-
-
-def _timesteps(scheduler: Any, settings: Settings, device: torch.device) -> torch.Tensor:
-    """The schedule's steps that are run, as diffusers' image-to-image pipelines choose them."""
-    scheduler.set_timesteps(settings.steps, device=device)
-    skipped = max(settings.steps - min(int(settings.steps * settings.strength), settings.steps), 0)
-    first = skipped * scheduler.order
-    if first >= len(scheduler.timesteps):
-        raise ValueError(f"strength {settings.strength} leaves none of {settings.steps} steps")
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(first)
-    return scheduler.timesteps[first:]
-
-
-def _first_latents(
-    backbone: Backbone,
-    pathways: Pathways,
-    settings: Settings,
-    scheduler: Any,
-    timesteps: torch.Tensor,
-    generators: Sequence[torch.Generator],
-) -> torch.Tensor:
-    # Draws come in the pipeline's order: the start's posterior, the noise, the known part's posterior.
     start = None
     if settings.strength < 1:
         if pathways.start is None:
             raise ValueError("a strength below 1 needs a picture to start from")
         start = backbone.encode(pathways.start, generators)
-    height, width = (side // backbone.factor for side in pathways.size)
-    shape = (1, backbone.vae.config.latent_channels, height, width)
-    # On the CPU in float32, so that every device and precision starts from the same noise.
-    drawn = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
-    noise = drawn.to(device=backbone.device, dtype=backbone.dtype)
-    if start is None:
-        return noise * scheduler.init_noise_sigma
-    return scheduler.add_noise(start, noise, timesteps[:1].repeat(len(pathways)))
-
-
-def _known(
-    backbone: Backbone,
-    pathways: Pathways,
-    generators: Sequence[torch.Generator],
-    size: torch.Size,
-) -> torch.Tensor:
-    """The UNet's five constant channels: the hole, and the latent of the picture with the hole in grey."""
-    holes = pathways.holes
-    cut = backbone.encode(pathways.pictures * (1 - holes), generators)
-    return torch.cat([F.interpolate(holes, size=tuple(size)).to(cut.dtype), cut], dim=1)
-
-
-def further_conditions(
-    backbone: Backbone, prompts: TextEmbedding, size: tuple[int, int]
-) -> dict[str, torch.Tensor] | None:
-    """SDXL's further conditions: the pooled prompt, and sizes that say `not cropped`."""
-    if prompts.pooled is None:
-        return None
-    sizes = torch.tensor([[*size, 0, 0, *size]], device=backbone.device, dtype=prompts.pooled.dtype)
-    return {"text_embeds": prompts.pooled, "time_ids": sizes.repeat(len(prompts), 1)}
-
-
-def _step_arguments(scheduler: Any, generators: Sequence[torch.Generator]) -> dict[str, Any]:
-    """Schedulers that draw noise in their steps draw it from the samples' own generators."""
-    known = inspect.signature(scheduler.step).parameters
-    return {"generator": list(generators)} if "generator" in known else {}
+    elif backbone.draws_start:
+        draw()
+    return start, draw()

@@ -1,9 +1,10 @@
-"""Prompts to embeddings, for checkpoints with one text encoder (SD-1.x, SD-2.x) or two (SDXL)."""
+"""Prompts to embeddings; and CLIP's encoders, one (SD-1.x, SD-2.x) or two (SDXL)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from transformers import CLIPTokenizer, PreTrainedModel
@@ -14,9 +15,9 @@ class TextEmbedding:
     """P encoded prompts."""
 
     tokens: torch.Tensor
-    """float[P, L, D]: what the UNet's cross-attention reads."""
+    """float[P, L, D]: what the network's attention reads."""
     pooled: torch.Tensor | None
-    """float[P, D2], SDXL only."""
+    """float[P, D2]; SD-1.x and SD-2.x have none."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -35,9 +36,28 @@ class TextEmbedding:
         )
 
 
+class Text(Protocol):
+    """The tokenizers and text encoders of a checkpoint."""
+
+    tokenizers: tuple[Any, ...]
+    models: tuple[Any, ...]
+    """One for each tokenizer."""
+
+    def __call__(self, prompts: Sequence[str]) -> TextEmbedding:
+        """Encode P prompts."""
+        ...
+
+
+def tokens_of(tokenizer: Any, prompts: Sequence[str], length: int) -> torch.Tensor:
+    """int64[P, length]: filled up, or what exceeds it cut off."""
+    return tokenizer(
+        list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
+
+
 @dataclass(eq=False)
 class TextEncoder:
-    """The tokenizers and text encoders of a checkpoint: one pair, or SDXL's two."""
+    """CLIP's: one pair, or SDXL's two."""
 
     tokenizers: tuple[CLIPTokenizer, ...]
     models: tuple[PreTrainedModel, ...]
@@ -55,13 +75,7 @@ class TextEncoder:
         distinct = list(dict.fromkeys(prompts))
         parts, pooled = [], None
         for tokenizer, model in zip(self.tokenizers, self.models, strict=True):
-            ids = tokenizer(
-                distinct,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            ).input_ids
+            ids = tokens_of(tokenizer, distinct, tokenizer.model_max_length)
             output = model(ids.to(model.device), output_hidden_states=self.two)
             # SDXL reads the last layer but one of both, and the second one's pooled output.
             parts.append(output.hidden_states[-2] if self.two else output.last_hidden_state)

@@ -190,8 +190,8 @@ class MagicEraser(DiffusionMethod):
         for sample, erased in enumerate(batch.masks):
             alike = _survivors(batch, sample) & ~erased
             maps.append(np.stack([canvas.coverage(part) for part in (~(erased | alike), erased, alike)]))
-        height, width = (side // self.backbone.factor for side in canvas.padded)
-        regions = Regions(torch.from_numpy(np.stack(maps)).to(self.device), (height, width))
+        grid = self.backbone.grid(canvas.padded)
+        regions = Regions(torch.from_numpy(np.stack(maps)).to(self.device), grid)
         return Refocusing(form, regions, self.window)
 
 

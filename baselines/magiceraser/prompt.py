@@ -11,7 +11,7 @@ from torch import nn
 from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.parts import load_part, save_part
 from baselines.diffusion.routing import DomainLora
-from baselines.diffusion.text import TextEncoder
+from baselines.diffusion.text import Text
 
 WORD = "<R*>"
 FIRST = "background"
@@ -40,7 +40,7 @@ class LearnedWord(nn.Module):
     contain the word is encoded as before.
     """
 
-    def __init__(self, text: TextEncoder, word: str = WORD) -> None:
+    def __init__(self, text: Text, word: str = WORD) -> None:
         super().__init__()
         self.vectors = nn.ParameterList()
         """One float32[D] for each text encoder."""
@@ -91,7 +91,7 @@ class PromptTuning:
 
     def __init__(self, backbone: Backbone) -> None:
         self.word = LearnedWord(backbone.text)
-        self.lora = DomainLora(backbone.unet, (ADAPTER,))
+        self.lora = DomainLora(backbone, (ADAPTER,))
 
     def parameters(self) -> list[nn.Parameter]:
         """What is to be trained."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from baselines.diffusion.attention import Attended, RegionMaps, attend
+from baselines.diffusion.attention import Attended, Grid, RegionMaps, attend
 
 BACKGROUND, ERASED, LOOK_ALIKE = range(3)
 """The regions: nobody is there, is to be erased, and people who stay, who look like the erased."""
@@ -30,8 +30,8 @@ QUERIES = 256
 class Regions(RegionMaps):
     """The three regions, and which tokens are of the erased one: looked up once a resolution."""
 
-    def __init__(self, maps: torch.Tensor, latent_size: tuple[int, int]) -> None:
-        super().__init__(maps, latent_size)
+    def __init__(self, maps: torch.Tensor, grid: Grid) -> None:
+        super().__init__(maps, grid)
         self._erased: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def erased(self, tokens: int) -> tuple[torch.Tensor, ...]:
@@ -89,7 +89,7 @@ def densediffusion(
         shares, keys, values = (part[pathway].float() for part in (maps, key, value))
         raised, lowered = shares @ signs.clamp(min=0), shares @ -signs.clamp(max=0)
         erased = shares[:, ERASED]
-        parts = amount * (1 - erased.mean()) * erased
+        parts = amount * (1 - erased[regions.grid.text :].mean()) * erased
         for rows in tokens[pathway].split(QUERIES):
             logits = query[pathway, :, rows].float() @ keys.mT * query.shape[-1] ** -0.5
             up = raised * (logits.amax(-1, keepdim=True) - logits)

@@ -48,7 +48,7 @@ class MagicEraserTrainer(DiffusionTrainer):
         super().load(device, seed)
         self.tuning = seeded(lambda: PromptTuning(self.backbone), seed)
         # Of the UNet only the adapter requires a gradient.
-        self.trained = nn.ModuleDict({"word": self.tuning.word, "lora": self.backbone.unet})
+        self.trained = nn.ModuleDict({"word": self.tuning.word, "lora": self.backbone.network})
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         with self.tuning.lora.routed([0] * len(batch["image"])):
@@ -72,4 +72,4 @@ class MagicEraserTrainer(DiffusionTrainer):
 
     def compiled(self) -> list[nn.Module]:
         """The UNet; the word is looked up, not run."""
-        return [self.backbone.unet]
+        return [self.backbone.network]

@@ -8,7 +8,6 @@ ICCV 2023) after it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -102,50 +101,32 @@ def _signed_distance(mask: np.ndarray) -> np.ndarray:
 
 
 class GuidanceEncoder(nn.Module):
-    """Guidance channels to what is added to the UNet's down blocks; a fresh one adds nothing.
+    """Guidance channels to what is added within the network; a fresh one adds nothing.
 
     Args:
-        unet: the configuration of diffusers' `UNet2DConditionModel`.
+        entries: see `Backbone.entries`.
         factor: pixels to a latent, in each direction.
     """
 
-    def __init__(self, unet: Any, factor: int) -> None:
+    def __init__(self, entries: Sequence[tuple[int, int]], factor: int) -> None:
         super().__init__()
-        widths, places = list(unet.block_out_channels), _reductions(unet.down_block_types)
-        side = factor * places[0]
-        self.stem = nn.Sequential(
-            nn.PixelUnshuffle(side), nn.Conv2d(CHANNELS * side**2, widths[0], 3, padding=1)
-        )
+        width, place = entries[0]
+        side = factor * place
+        self.stem = nn.Sequential(nn.PixelUnshuffle(side), nn.Conv2d(CHANNELS * side**2, width, 3, padding=1))
         # T2I-Adapter's own arrangements fit the UNets of SD-1.x and SDXL only.
-        before = [(widths[0], places[0]), *zip(widths, places, strict=True)]
         self.blocks = nn.ModuleList(
             AdapterBlock(into, out, _RESNETS, down=place > last)
-            for (into, last), out, place in zip(before[:-1], widths, places, strict=True)
+            for (into, last), (out, place) in zip([entries[0], *entries[:-1]], entries, strict=True)
         )
-        self.gates = nn.ModuleList(nn.Conv2d(width, width, 1) for width in widths)
+        self.gates = nn.ModuleList(nn.Conv2d(width, width, 1) for width, _ in entries)
         for gate in self.gates:
             for parameter in gate.parameters():
                 nn.init.zeros_(parameter)
 
     def forward(self, guidance: torch.Tensor) -> list[torch.Tensor]:
-        """float[P, CHANNELS, H, W] -> one float[P, C, h, w] a down block."""
+        """float[P, CHANNELS, H, W] -> one float[P, C, h, w] an entry."""
         features, found = self.stem(guidance), []
         for block, gate in zip(self.blocks, self.gates, strict=True):
             features = block(features)
             found.append(gate(features))
         return found
-
-
-def _reductions(blocks: Sequence[str]) -> list[int]:
-    """By how much the latent is reduced where each down block's residual is added.
-
-    diffusers adds it before the downsampling in blocks with attention, and after it in the others; the last block
-    does not downsample.
-    """
-    found: list[int] = []
-    reduction = 1
-    for block in blocks:
-        after = reduction if len(found) == len(blocks) - 1 else 2 * reduction
-        found.append(reduction if "CrossAttn" in block else after)
-        reduction = after
-    return found

@@ -15,7 +15,9 @@ from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.memory import Budget
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import Pathways, Settings, denoise
-from baselines.mild import composition, guidance, modulation
+from baselines.layers import compose, seen_of, staying
+from baselines.mild import guidance, modulation
+from baselines.mild.composition import layer
 from baselines.mild.modules import Conditions, Modules
 from baselines.mild.pathways import Pathway, pathways, single_pathways
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
@@ -48,7 +50,7 @@ class Mild(DiffusionMethod):
         paper="Yu et al., MILD: Multi-layer diffusion strategy for complex and precise multi-IP aware human "
         "erasing, arXiv 2508.06543, 2025",
         licence="the checkpoint's",
-        revision=1,
+        revision=2,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -92,7 +94,6 @@ class Mild(DiffusionMethod):
         folder = self.parts_folder()
         self.modules = Modules.fresh(
             self.backbone,
-            self.attention,
             routed=self.lora_routing and not self.single_path,
             guided=bool(self.hmg),
             modulated=self.sma,
@@ -113,16 +114,16 @@ class Mild(DiffusionMethod):
         mattes = [matte for _, some in parts for matte in some]
         layers = self._layers(batch, split, made, mattes)
         backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.person is None]
-        laid = [self._stay(batch, sample) | layers[sample] for sample in range(len(batch))]
+        # A single pathway makes the whole picture, survivors included.
+        stay = [{} if self.single_path else staying(batch, sample) for sample in range(len(batch))]
+        laid = [seen | completed for seen, completed in zip(stay, layers, strict=True)]
         images = [
-            composition.compose(image, mask, background, stack)
+            compose(image, mask, background, stack)
             for image, mask, background, stack in zip(
                 batch.images, batch.masks, backgrounds, laid, strict=True
             )
         ]
-        painted = [
-            each.mask & composition.seen_of(each.person, laid[each.sample], each.mask.shape) for each in split
-        ]
+        painted = [each.mask & seen_of(each.person, laid[each.sample], each.mask.shape) for each in split]
         return EraseResult(np.stack(images), layers, self.records(recorder, canvas, painted))
 
     def _run_all(
@@ -159,7 +160,6 @@ class Mild(DiffusionMethod):
                 self.backbone,
                 replace(conditions.pathways, residuals=residuals),
                 settings,
-                attention=self.attention,
                 modulation=modulated,
                 recorder=recorder,
             )
@@ -208,15 +208,5 @@ class Mild(DiffusionMethod):
         for each, picture, matte in zip(split, made, mattes, strict=True):
             if each.person is not None and matte is not None:
                 image = batch.images[each.sample]
-                layers[each.sample][each.person] = composition.layer(each, image, picture, matte)
+                layers[each.sample][each.person] = layer(each, image, picture, matte)
         return layers
-
-    def _stay(self, batch: EraseBatch, sample: int) -> dict[int, np.ndarray]:
-        """Survivor -> uint8[H, W, 4], what the input shows of them; nobody with a single pathway."""
-        if self.single_path or batch.instances is None or batch.targets is None:
-            return {}
-        return {
-            person: composition.seen(batch.images[sample], visible)
-            for person, visible in enumerate(batch.instances[sample])
-            if person not in batch.targets[sample]
-        }

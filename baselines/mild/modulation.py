@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from baselines.diffusion.attention import Attended, RegionMaps, attend
+from baselines.diffusion.attention import Attended, Grid, RegionMaps, attend
 from baselines.diffusion.canvas import Canvas
 from baselines.mild.pathways import Pathway
 
@@ -69,9 +69,9 @@ class SpatialModulation(nn.Module):
         scale = 1 + (self.course[domains] * torch.stack([time, time**2], dim=1)).sum(1)
         return scale[:, None, None] * self.matrices[self._places[layer]]
 
-    def over(self, maps: torch.Tensor, latent_size: tuple[int, int], domains: torch.Tensor) -> Modulated:
+    def over(self, maps: torch.Tensor, grid: Grid, domains: torch.Tensor) -> Modulated:
         """The modulation of P pathways with the regions float[P, R, H, W]; see `RegionMaps`."""
-        return Modulated(self, RegionMaps(maps, latent_size), domains)
+        return Modulated(self, RegionMaps(maps, grid), domains)
 
 
 @dataclass(frozen=True, eq=False)

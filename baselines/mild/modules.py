@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from baselines.diffusion.attention import RegionAttention
 from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.parts import load_part, save_part, seeded
 from baselines.diffusion.routing import DomainLora
@@ -46,9 +45,8 @@ class Conditions:
 class Modules:
     """The trained modules; None for one that an ablation leaves out."""
 
+    backbone: Backbone
     lora: DomainLora
-    factor: int
-    """Pixels to a latent, in each direction."""
     guidance: GuidanceEncoder | None
     modulation: SpatialModulation | None
     alpha: AlphaHead | None
@@ -57,7 +55,6 @@ class Modules:
     def fresh(
         cls,
         backbone: Backbone,
-        attention: RegionAttention,
         *,
         routed: bool,
         guided: bool,
@@ -65,14 +62,13 @@ class Modules:
         layered: bool,
         seed: int = 0,
     ) -> Modules:
-        """Untrained modules for this backbone, the same on every machine. Its UNet's projections are replaced.
+        """Untrained modules for this backbone, the same on every machine. Its network's projections are replaced.
 
         The adapters and the guidance change nothing yet, the modulation a little (see `PENALTY`), and the
         alpha head finds nothing hidden.
 
         Args:
             backbone: the modules go to its device; those that work on its tensors take its dtype.
-            attention: of its UNet.
             routed: an adapter for each domain; otherwise one for all.
             guided: with Human Morphology Guidance.
             modulated: with Spatially-Modulated Attention.
@@ -83,12 +79,12 @@ class Modules:
 
         def build() -> Modules:
             return cls(
-                DomainLora(backbone.unet, DOMAINS if routed else SHARED),
-                factor,
-                GuidanceEncoder(backbone.unet.config, factor).to(device, dtype) if guided else None,
+                backbone,
+                DomainLora(backbone, DOMAINS if routed else SHARED),
+                GuidanceEncoder(backbone.entries, factor).to(device, dtype) if guided else None,
                 # In float32: a matrix is tiny, and small steps of training must not be lost.
-                SpatialModulation(attention.layers, len(DOMAINS)).to(device) if modulated else None,
-                AlphaHead(backbone.vae.config.latent_channels, factor).to(device, dtype) if layered else None,
+                SpatialModulation(backbone.attention.layers, len(DOMAINS)).to(device) if modulated else None,
+                AlphaHead(backbone.latent_channels, factor).to(device, dtype) if layered else None,
             )
 
         return seeded(build, seed)
@@ -119,16 +115,15 @@ class Modules:
 
     @contextmanager
     def applied(self, conditions: Conditions) -> Iterator[tuple[list[torch.Tensor] | None, Modulated | None]]:
-        """Within it the UNet takes each pathway's adapter; gives the residuals and the modulation to pass to it.
+        """Within it the network takes each pathway's adapter; gives the residuals and the modulation to pass to it.
 
         Sampling and training both go through it. Gradients reach all modules but the alpha head.
         """
         residuals = None if self.guidance is None else self.guidance(conditions.guidance)
-        height, width = conditions.pathways.size
         modulation = None
         if self.modulation is not None:
-            latent = (height // self.factor, width // self.factor)
-            modulation = self.modulation.over(conditions.regions, latent, conditions.domains)
+            grid = self.backbone.grid(conditions.pathways.size)
+            modulation = self.modulation.over(conditions.regions, grid, conditions.domains)
         # A single adapter is everybody's.
         last = len(self.lora.names) - 1
         with self.lora.routed([min(domain, last) for domain in conditions.domains.tolist()]):
@@ -137,7 +132,7 @@ class Modules:
     def mattes(self, conditions: Conditions, latents: torch.Tensor, rows: list[int]) -> torch.Tensor:
         """Logits of the mattes of some pathways, float[len(rows), 1, H, W]; needs the alpha head.
 
-        `latents`: float[P, 4, h, w] of all pathways.
+        `latents`: float[P, C, h, w] of all pathways.
         """
         if self.alpha is None:
             raise ValueError("a single pathway has no mattes")

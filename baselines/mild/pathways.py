@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from baselines.people import hidden_by, touching
+from baselines.people import HiddenPerson, hidden_people, touching
 from mildbench.labels import UNLABELLED
 from mildbench.method import EraseBatch
 
 GREY = 128
 """Neutral grey: what an instance pathway has around its person, in its condition and in its target."""
-
-REACH = 0.5
-"""How far a body may go on beyond what is known of it, to each side: in longer sides of the known part's box."""
 
 NOBODY = np.zeros((0, 17, 3), np.float32)
 
@@ -39,7 +36,7 @@ class Pathway:
     visible: np.ndarray
     """bool[H, W]: where the input shows what this pathway makes."""
     in_front: np.ndarray
-    """bool[H, W]: the people in front of it who touch it."""
+    """bool[H, W]: the people in front of it, who may hide it."""
     behind: np.ndarray
     """bool[H, W]: the people behind it who touch it."""
     rank: float
@@ -60,21 +57,18 @@ class Pathway:
 def pathways(batch: EraseBatch) -> list[Pathway]:
     """The pathways of all samples: of each its background first, then its people back to front.
 
-    A person has a pathway if they stay and need to be completed: their hole meets the erase mask. An erased
-    person's layer would never be used, so it is not computed. The hole is where they may be hidden: behind the
-    people in front who touch what is seen of them, within reach, which is the box of what is known of them
-    (visible pixels, keypoints) grown by `REACH`. It is also where they are seen under the erase mask of somebody
-    in front, since a soft edge or a shadow of the erased lies there.
+    A person has a pathway if they are to be completed (see `baselines.people.hidden_people`); an erased person's layer
+    would never be used, so it is not computed. The hole is where they may be hidden, and where they are seen under
+    the erase mask, since a soft edge or a shadow of the erased lies there.
 
     The background's hole is all people and the erase mask: survivors are laid over it again. Where people are
     unknown there is only the background, and its hole is the mask.
     """
-    found = []
+    found, hidden = [], hidden_people(batch)
     for sample in range(len(batch)):
         people = _People.of(batch, sample)
         found.append(people.background())
-        instances = [people.instance(person) for person in people.survivors]
-        found += [instance for instance in instances if (instance.hole & instance.mask).any()]
+        found += [people.instance(person) for person in hidden if person.sample == sample]
     return found
 
 
@@ -138,32 +132,27 @@ class _People:
             parsing=self._labels(seen),
         )
 
-    def instance(self, person: int) -> Pathway:
+    def instance(self, hidden: HiddenPerson) -> Pathway:
+        person = hidden.index
         near = np.flatnonzero(self.touching[person])
         near = near[near != person]
-        in_front, behind = (
-            self._union(hidden_by(self.touching, person, through_others=False)),
-            near[near < person],
-        )
-        hole = in_front & self._reach(person)
-        if any(other > person for other in self.erased):
-            hole |= self.visible[person] & self.mask
-        visible = self.visible[person] & ~hole
+        behind = near[near < person]
+        hole = hidden.observability | (hidden.visible & ~hidden.seen)
         others = [other for other in range(len(self.visible)) if other != person]
         return Pathway(
             sample=self.sample,
             name=f"person {person}",
             person=person,
-            picture=np.where(visible[..., None], self.image, np.uint8(GREY)),
+            picture=np.where(hidden.seen[..., None], self.image, np.uint8(GREY)),
             hole=hole,
             mask=self.mask,
-            visible=visible,
-            in_front=in_front,
+            visible=hidden.seen,
+            in_front=hidden.in_front,
             behind=self._union(behind),
             rank=len(behind) / len(near) if len(near) else 0.5,
             others=self._union(others) & ~hole,
             poses=self._poses([person]),
-            parsing=self._labels(visible),
+            parsing=self._labels(hidden.seen),
         )
 
     def together(self) -> Pathway:
@@ -183,21 +172,6 @@ class _People:
             poses=self._poses(self.survivors),
             parsing=self._labels(~self.mask),
         )
-
-    def _reach(self, person: int) -> np.ndarray:
-        """bool[H, W]: where parts of a person may be."""
-        points = np.argwhere(self.visible[person])[:, ::-1]
-        if self.keypoints is not None:
-            pose = self.keypoints[person]
-            points = np.concatenate([points, pose[pose[:, 2] > 0, :2]])
-        reach = np.zeros_like(self.mask)
-        if len(points):
-            first, last = points.min(axis=0), points.max(axis=0)
-            margin = REACH * (last - first).max()
-            left, top = np.maximum(first - margin, 0).astype(int)
-            right, bottom = np.maximum(last + margin + 1, 0).astype(int)
-            reach[top:bottom, left:right] = True
-        return reach
 
     def _union(self, people: Sequence[int] | np.ndarray) -> np.ndarray:
         """bool[H, W]: what is seen of these people."""

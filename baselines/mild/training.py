@@ -10,7 +10,6 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.diffusion.attention import RegionAttention
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.training import base
 from baselines.diffusion.training.base import DiffusionTrainer, to_hole, to_model
@@ -60,10 +59,8 @@ class MildTrainer(DiffusionTrainer):
             parts=self.parts,
             edge=self.backbone.factor,
         )
-        self.attention = RegionAttention(self.backbone.unet)
         self.modules = Modules.fresh(
             self.backbone,
-            self.attention,
             routed=self.lora_routing and not self.single_path,
             guided=bool(self.parts),
             modulated=self.sma,
@@ -71,7 +68,7 @@ class MildTrainer(DiffusionTrainer):
             seed=seed,
         )
         # Of the UNet only the adapters require a gradient.
-        self.trained = nn.ModuleDict({"lora": self.backbone.unet, **self.modules.parts()})
+        self.trained = nn.ModuleDict({"lora": self.backbone.network, **self.modules.parts()})
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         conditions = self._conditions(batch)
@@ -84,7 +81,6 @@ class MildTrainer(DiffusionTrainer):
                 shown.holes,
                 shown.prompts,
                 residuals=residuals,
-                attention=self.attention,
                 modulation=modulated,
             )
         loss = made.losses.mean()
@@ -113,7 +109,6 @@ class MildTrainer(DiffusionTrainer):
                 self.backbone,
                 replace(shown, residuals=residuals),
                 Settings(steps=base.PANEL_STEPS),
-                attention=self.attention,
                 modulation=modulated,
             )
         columns = [shown.pictures * (1 - shown.holes), self.backbone.decode(latents)]

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from baselines import shipped
-from baselines.diffusion.backbone import find_folder
+from baselines.diffusion.checkpoints import find_folder
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.evaluation.data import as_batch

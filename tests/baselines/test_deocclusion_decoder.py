@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from baselines.deocclusion.decoder import DecoderSkips
-from baselines.diffusion.backbone import Backbone, load_backbone
+from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.parts import seeded
 
 

@@ -13,10 +13,10 @@ from transformers import BertTokenizer, BlipConfig, BlipForQuestionAnswering, Bl
 
 from baselines.deocclusion.attributes import COLOURS, HAIR_COLOURS, PERSON, describe, dominant_colour
 from baselines.deocclusion.method import Deocclusion
-from baselines.deocclusion.people import HiddenPerson
 from baselines.deocclusion.vqa import QUESTIONS, Vqa
 from baselines.deocclusion.window import Window
 from baselines.diffusion.parts import seeded
+from baselines.people import HiddenPerson
 from mildbench.errors import UserError
 from mildbench.labels import PARSING
 
@@ -58,7 +58,7 @@ def _dressed() -> HiddenPerson:
         parsing[rows], image[rows] = PARSING.index(label), rgb
     parsing[39, 0] = PARSING.index("left-shoe")
     visible = np.ones((40, 20), dtype=bool)
-    return HiddenPerson(0, 0, image, visible, visible, ~visible, None, parsing)
+    return HiddenPerson(0, 0, image, visible, visible, ~visible, ~visible, None, parsing)
 
 
 def test_people_are_described_by_their_clothes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from baselines.diffusion import backbone as backbone_module
 from baselines.diffusion.architectures import TINY, byte_tokenizer, random_models
-from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench.errors import UserError
 
@@ -85,7 +87,7 @@ def test_a_saved_checkpoint_is_read_back(sd_folder: Path, capfd: pytest.CaptureF
 def test_sdxl_is_its_pipeline(sdxl: StableDiffusionXLInpaintPipeline, tmp_path: Path) -> None:
     sdxl.save_pretrained(tmp_path)
     backbone = load_backbone(str(tmp_path), "cpu", torch.float32)
-    assert backbone.text.two
+    assert len(backbone.text.models) == 2
     pictures, holes = _problem()
     sdxl.set_progress_bar_config(disable=True)
     expected = sdxl(
@@ -177,3 +179,17 @@ def test_unknown_names_are_refused() -> None:
         load_backbone("tinny", "cpu", torch.float32)
     with pytest.raises(UserError, match="unknown architecture 'sd-9'"):
         load_backbone("random:sd-9", "cpu", torch.float32)
+
+
+def test_only_a_family_knows_its_network() -> None:
+    root = Path(backbone_module.__file__).parents[1]
+    families = {root / "diffusion" / "unet.py", root / "diffusion" / "flux.py"}
+    # A network of its own, whole pipelines of diffusers, and the sizes of random UNets.
+    others = {
+        root / place
+        for place in ("deocclusion/mask_completion.py", "pipeline.py", "diffusion/architectures.py")
+    }
+    words = re.compile(r"\.unet\b|\.transformer\b|alphas_cumprod|\.?attn1\b|added_cond_kwargs")
+    for path in set(root.rglob("*.py")) - families - others:
+        code = "\n".join(line for line in path.read_text().splitlines() if "import" not in line)
+        assert not (found := words.search(code)), f"{path.relative_to(root)}: {found}"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from baselines.diffusion.architectures import TINY, random_models
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.routing import DomainLora
 from mildbench.errors import UserError
 
@@ -16,13 +17,13 @@ PROMPTS = torch.randn(2, 77, 128, generator=torch.Generator().manual_seed(1))
 
 
 def _adapted(seed: int | None) -> tuple[torch.nn.Module, DomainLora]:
-    unet = random_models(TINY)[0].eval()
-    lora = DomainLora(unet, ("background", "instance"), rank=4)
+    backbone = load_backbone("random:tiny", "cpu", torch.float32)
+    lora = DomainLora(backbone, ("background", "instance"), rank=4)
     if seed is not None:
         random = torch.Generator().manual_seed(seed)
         for part in lora.parameters():
             part.data = torch.randn(part.shape, generator=random) / 10
-    return unet, lora
+    return backbone.network, lora
 
 
 @torch.no_grad()
@@ -87,6 +88,6 @@ def test_saved_adapters_are_diffusers_loras(tmp_path: Path) -> None:
 
 def test_adapters_of_another_rank_are_refused(tmp_path: Path) -> None:
     _adapted(3)[1].save(tmp_path)
-    other = DomainLora(random_models(TINY)[0], ("background", "instance"), rank=2)
-    with pytest.raises(UserError, match="another UNet or rank"):
+    other = DomainLora(load_backbone("random:tiny", "cpu", torch.float32), ("background", "instance"), rank=2)
+    with pytest.raises(UserError, match="another network or rank"):
         other.load(tmp_path)

@@ -8,8 +8,8 @@ import torch
 from diffusers import EulerAncestralDiscreteScheduler, PNDMScheduler, StableDiffusionInpaintPipeline
 
 from baselines.diffusion.architectures import ddim
-from baselines.diffusion.attention import RegionAttention
-from baselines.diffusion.backbone import Backbone, load_backbone
+from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from mildbench.errors import UserError
 
@@ -18,9 +18,7 @@ SIZE = (64, 128)
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    loaded = load_backbone("random:tiny", "cpu", torch.float32)
-    RegionAttention(loaded.unet)  # as every method has it
-    return loaded
+    return load_backbone("random:tiny", "cpu", torch.float32)
 
 
 def _problem(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,7 +46,7 @@ def test_one_pathway_is_the_stable_diffusion_pipeline(
         vae=backbone.vae,
         text_encoder=backbone.text.models[0],
         tokenizer=backbone.text.tokenizers[0],
-        unet=backbone.unet,
+        unet=backbone.network,
         scheduler=SCHEDULES[schedule],
         safety_checker=None,
         feature_extractor=None,
@@ -115,6 +113,6 @@ def test_random_backbones_are_the_same_whatever_ran_before() -> None:
     state = torch.get_rng_state()
     second = load_backbone("random:tiny", "cpu", torch.float32)
     assert torch.equal(torch.get_rng_state(), state)
-    for name, part in first.unet.state_dict().items():
-        assert torch.equal(part, second.unet.state_dict()[name])
+    for name, part in first.network.state_dict().items():
+        assert torch.equal(part, second.network.state_dict()[name])
     assert np.isclose(first.vae.config.scaling_factor, 0.18215)

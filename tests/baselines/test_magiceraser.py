@@ -12,9 +12,10 @@ from people import crowd
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from baselines.diffusion.architectures import TINY, byte_tokenizer, random_models
-from baselines.diffusion.backbone import Backbone, load_backbone
+from baselines.diffusion.attention import Grid
+from baselines.diffusion.backbone import Backbone, Inputs
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.parts import seeded
-from baselines.diffusion.sampler import predict
 from baselines.diffusion.text import TextEncoder
 from baselines.magiceraser.method import MagicEraser
 from baselines.magiceraser.prompt import WORD, LearnedWord, PromptTuning, describe, in_words
@@ -68,7 +69,7 @@ def _refocus(
     form: str, time: torch.Tensor, *tensors: torch.Tensor, labelled: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     query, key, value, maps = tensors
-    refocusing = Refocusing(FORMS[form], Regions(maps, (SIDE, SIDE)), window=0.7)
+    refocusing = Refocusing(FORMS[form], Regions(maps, Grid(SIDE, SIDE)), window=0.7)
     labels = _labels(maps) if labelled else None
     with torch.no_grad():
         return refocusing.attend("layer", time, query, key, value, labels)
@@ -340,22 +341,15 @@ def _tuned(seed: int) -> tuple[Backbone, PromptTuning]:
 def test_the_noise_loss_trains_the_word_and_the_adapter_alone() -> None:
     backbone, tuning = _tuned(0)
     with tuning.lora.routed([0]):
-        noise = predict(
-            backbone,
-            torch.randn(1, 9, 8, 8, generator=torch.Generator().manual_seed(0)),
-            torch.tensor(500),
-            backbone.text([describe("wall", WORD)]).tokens,
-            None,
-            None,
-            attention=None,
-            time=torch.full((1,), 0.5),
-            modulation=None,
-            recorder=None,
+        latents, known = torch.randn(1, 9, 8, 8, generator=torch.Generator().manual_seed(0)).split(
+            [4, 5], dim=1
         )
+        inputs = Inputs(known, backbone.text([describe("wall", WORD)]), (32, 32))
+        noise = backbone.predict(latents, torch.tensor(500), inputs)
     noise.pow(2).mean().backward()
     wanted = {id(part) for part in tuning.parameters()}
     assert all(part.grad is not None and part.grad.any() for part in tuning.parameters())
-    for model in (backbone.unet, *backbone.text.models):
+    for model in (backbone.network, *backbone.text.models):
         assert all(part.grad is None for part in model.parameters() if id(part) not in wanted)
 
 

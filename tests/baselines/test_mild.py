@@ -13,10 +13,12 @@ from groups import group
 from people import crowd, reordered
 
 from baselines.diffusion import memory
-from baselines.diffusion.architectures import TINY
-from baselines.diffusion.attention import RegionMaps, attend
+from baselines.diffusion.architectures import TINY, random_models
+from baselines.diffusion.attention import Grid, RegionMaps, attend
+from baselines.diffusion.backbone import Inputs
 from baselines.diffusion.canvas import Canvas
-from baselines.diffusion.sampler import predict
+from baselines.diffusion.text import TextEncoder
+from baselines.diffusion.unet import UNetBackbone
 from baselines.mild import composition, guidance, modulation
 from baselines.mild.method import Mild
 from baselines.mild.modules import Conditions
@@ -107,7 +109,7 @@ def test_pictures_without_people_have_one_pathway_with_the_mask_for_a_hole(metho
 @pytest.mark.parametrize("survivors", [2, 3])
 def test_all_pathways_are_one_unet_call_a_step(method: Mild, survivors: int) -> None:
     sizes = []
-    hook = method.backbone.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    hook = method.backbone.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     (outcome,) = method.run(group(survivors))
     hook.remove()
     assert outcome.error is None, outcome.error
@@ -122,7 +124,7 @@ def test_pathways_in_chunks_make_what_they_make_together(
     people = crowd(2)  # three pathways each, so that chunks of two have pathways of both pictures
     together = trained.erase_together(people)
     sizes: list[int] = []
-    trained.backbone.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    trained.backbone.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     monkeypatch.setattr(memory, "_free", lambda _: most)
     monkeypatch.setattr(memory, "SHARE", 1)
     monkeypatch.setattr(memory, "memory_needed", lambda _, trial: int(trial() is None) + 1)
@@ -233,11 +235,16 @@ STRUCTURES = {
 }
 
 
+def _entries(unet: UNet2DConditionModel) -> list[tuple[int, int]]:
+    vae, text, tokenizer, schedule = random_models(TINY)[1:]
+    return UNetBackbone("random", unet, vae, TextEncoder((tokenizer,), (text,)), schedule).entries
+
+
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_guidance_fits_every_family_of_unets(structure: str) -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel(in_channels=9, out_channels=4, **STRUCTURES[structure])
-    encoder = guidance.GuidanceEncoder(unet.config, 8)
+    encoder = guidance.GuidanceEncoder(_entries(unet), 8)
     for gate in encoder.gates:
         torch.nn.init.normal_(gate.weight, std=0.1)
     residuals = encoder(torch.rand(1, guidance.CHANNELS, 128, 64))
@@ -271,8 +278,8 @@ def test_modulation_equals_the_explicit_matrix() -> None:
     regions[:, 2] = 0  # an empty region
     query, key, value = torch.randn(3, 2, 3, 24, 10, generator=random)
     domains, time = torch.tensor([1, 0]), torch.tensor([0.7, 0.2])
-    found, _ = module.over(regions, (4, 6), domains).attend("second", time, query, key, value, None)
-    shares = RegionMaps(regions, (4, 6)).at(24)
+    found, _ = module.over(regions, Grid(4, 6), domains).attend("second", time, query, key, value, None)
+    shares = RegionMaps(regions, Grid(4, 6)).at(24)
     course = 1 + module.course[domains, 0] * time + module.course[domains, 1] * time**2
     bias = torch.einsum("bnr,rs,bms,b->bnm", shares, module.matrices[1], shares, course)
     explicit = (query @ key.mT * 10**-0.5 + bias[:, None]).softmax(-1) @ value
@@ -287,7 +294,7 @@ def test_a_fresh_modulation_is_a_small_penalty_whatever_the_time() -> None:
     query, key, value = torch.randn(3, 1, 1, 4, 8, generator=torch.Generator().manual_seed(0))
     one = torch.zeros(1, 4, 2, 2)
     one[:, 0] = 1  # within one region nothing changes
-    found, _ = module.over(one, (2, 2), torch.tensor([0])).attend(
+    found, _ = module.over(one, Grid(2, 2), torch.tensor([0])).attend(
         "only", torch.ones(1), query, key, value, None
     )
     torch.testing.assert_close(found, attend(query, key, value)[0])
@@ -297,20 +304,11 @@ def test_gradients_reach_every_trained_weight(trained: Mild) -> None:
     conditions = _conditions(trained, crowd(1))
     count = len(conditions.pathways)
     random = torch.Generator().manual_seed(0)
-    inputs = torch.randn(count, 9, 16, 16, generator=random)
+    latents, known = torch.randn(count, 9, 16, 16, generator=random).split([4, 5], dim=1)
     with trained.modules.applied(conditions) as (residuals, modulated):
-        prediction = predict(
-            trained.backbone,
-            inputs,
-            torch.tensor(500),
-            conditions.pathways.prompts.tokens,
-            None,
-            residuals,
-            attention=trained.attention,
-            time=torch.full((count,), 0.5),
-            modulation=modulated,
-            recorder=None,
-        )
+        inputs = Inputs(known, conditions.pathways.prompts, (64, 64), residuals)
+        with trained.backbone.attention.during(torch.full((count,), 0.5), modulated, None):
+            prediction = trained.backbone.predict(latents, torch.tensor(500), inputs)
     logits = trained.modules.mattes(conditions, prediction, [1, 2])
     assert logits.shape == (2, 1, 64, 64)
     (prediction.pow(2).mean() + logits.pow(2).mean()).backward()
@@ -367,18 +365,6 @@ def test_a_fresh_head_finds_nobody_hidden(method: Mild) -> None:
     assert people.instances is not None
     for person, layer in outcome.layers.items():
         assert np.array_equal(layer[..., 3] >= 128, people.instances[0][person])
-
-
-def test_survivors_are_laid_over_the_background_by_depth_inside_the_mask_only() -> None:
-    image, background = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 50, np.uint8)
-    mask = np.zeros((4, 4), bool)
-    mask[1:] = True
-    layers = {}
-    for place, (rows, grey) in enumerate([(slice(0, 3), 100), (slice(2, 3), 200)]):
-        layers[place] = np.zeros((4, 4, 4), np.uint8)
-        layers[place][rows] = (grey, grey, grey, 255)
-    found = composition.compose(image, mask, background, dict(reversed(layers.items())))
-    assert found[:, 0, 0].tolist() == [0, 100, 200, 50]
 
 
 def test_a_survivor_under_a_generous_mask_keeps_what_is_seen_of_them(method: Mild) -> None:

@@ -10,8 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from baselines.diffusion.architectures import TINY, random_models
-from baselines.diffusion.attention import Recorder, RegionAttention, RegionLabels, RegionMaps, attend
+from baselines.diffusion.attention import Grid, Recorder, RegionLabels, RegionMaps, attend
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.checkpoints import load_backbone
+from baselines.diffusion.text import TextEncoder
+from baselines.diffusion.unet import UNetBackbone
 from mildbench.evaluation.painted import pooled
 from mildbench.metrics.attention import CompletionKappa
 
@@ -106,7 +109,7 @@ def test_recorded_gap_is_zero_for_uniform_attention_and_one_for_an_infinite_pena
     labels = torch.zeros(2, 2, 6, 6)
     labels[:, 0, :, :2], labels[:, 1, :, 2:] = 1, 1
     for penalty, gap in ((0.0, 0.0), (1e4, 1.0)):
-        recorder = Recorder(labels, (6, 6), [(0, "background"), (1, "background")], [1, 1])
+        recorder = Recorder(labels, Grid(6, 6), [(0, "background"), (1, "background")], [1, 1])
         tokens = recorder.columns(TOKENS)
         weights = -penalty * (1 - torch.eye(2))
         masses = attend(query, torch.zeros_like(query), value, maps=tokens, weights=weights, labels=tokens)[1]
@@ -122,7 +125,7 @@ def test_recorder_splits_samples_and_drops_their_padding() -> None:
     labels = torch.zeros(2, 3, 6, 6)
     labels[0, 0, :2], labels[0, 1, 2:4], labels[0, 2, 4:] = 1, 1, 1
     labels[1, 0, :3], labels[1, 1, 3:] = 1, 1
-    recorder = Recorder(labels, (6, 6), [(0, "background"), (0, "person 1"), (1, "background")], [2, 1])
+    recorder = Recorder(labels, Grid(6, 6), [(0, "background"), (0, "person 1"), (1, "background")], [2, 1])
     for time in (1.0, 0.5):
         for tokens in (36, 9):
             recorder.add(f"layer{tokens}", torch.full((3,), time), recorder.columns(tokens))
@@ -146,7 +149,7 @@ def test_a_penalty_in_the_network_is_found_in_what_it_painted(penalty: float) ->
     labels[:, 0] -= labels[:, 1:].sum(1)
     erased = torch.zeros(1, 1, 6, 6)
     erased[..., 2:5, :] = 1  # of both people the upper row is behind the mask
-    recorder = Recorder(labels, (6, 6), [(0, "picture")], [2], 1 - erased, erased)
+    recorder = Recorder(labels, Grid(6, 6), [(0, "picture")], [2], 1 - erased, erased)
     known = recorder.columns(TOKENS)[..., 3:]
     answer = torch.zeros(6, 6, dtype=torch.long)
     answer[3:, :2], answer[3:, 4:] = 1, 2
@@ -193,7 +196,7 @@ def test_boxes_of_tokens_lie_where_the_canvas_shows_them() -> None:
 
 def test_maps_follow_the_levels_of_a_unet() -> None:
     maps = torch.rand(1, 2, 40, 24)
-    at = RegionMaps(maps, (5, 3))
+    at = RegionMaps(maps, Grid(5, 3))
     assert at.at(15).shape == (1, 15, 2)
     assert at.at(6).shape == (1, 6, 2)  # 5 x 3 halves to 3 x 2, as a strided convolution does
     torch.testing.assert_close(at.at(15)[0, :, 0].reshape(5, 3), maps[0, 0].reshape(5, 8, 3, 8).mean((1, 3)))
@@ -201,30 +204,30 @@ def test_maps_follow_the_levels_of_a_unet() -> None:
         at.at(7)
     half = torch.zeros(1, 1, 4, 4)
     half[..., :3] = 1
-    assert RegionLabels(half, (4, 2)).at(8).flatten().tolist() == [1, 0] * 4
+    assert RegionLabels(half, Grid(4, 2)).at(8).flatten().tolist() == [1, 0] * 4
 
 
 def test_installed_without_anything_to_do_the_unet_computes_the_same() -> None:
-    unet = random_models(TINY)[0].eval()
+    unet, vae, text, tokenizer, schedule = random_models(TINY)
     random = torch.Generator().manual_seed(0)
     inputs = torch.randn(2, 9, 16, 8, generator=random)
     prompts = torch.randn(2, 77, 128, generator=random)
     with torch.no_grad():
         before = unet(inputs, 500, prompts).sample
-        RegionAttention(unet)
+        UNetBackbone("random", unet, vae, TextEncoder((tokenizer,), (text,)), schedule)
         after = unet(inputs, 500, prompts).sample
     torch.testing.assert_close(after, before, atol=1e-6, rtol=1e-5)
 
 
 def test_only_the_conditional_half_is_modulated_and_recorded() -> None:
-    unet = random_models(TINY)[0].eval()
-    attention = RegionAttention(unet)
+    backbone = load_backbone("random:tiny", "cpu", torch.float32)
+    unet, attention = backbone.network, backbone.attention
     random = torch.Generator().manual_seed(0)
     inputs = torch.randn(1, 9, 16, 16, generator=random).repeat(2, 1, 1, 1)
     prompts = torch.randn(1, 77, 128, generator=random).repeat(2, 1, 1)
     regions = torch.zeros(1, 2, 16, 16)
     regions[:, 0, :8], regions[:, 1, 8:] = 1, 1
-    maps = RegionMaps(regions, (16, 16))
+    maps = RegionMaps(regions, Grid(16, 16))
 
     class Apart:
         def attend(self, layer, time, query, key, value, labels):
@@ -238,7 +241,7 @@ def test_only_the_conditional_half_is_modulated_and_recorded() -> None:
                 labels=labels,
             )
 
-    recorder = Recorder(regions, (16, 16), [(0, "background")], [1])
+    recorder = Recorder(regions, Grid(16, 16), [(0, "background")], [1])
     with torch.no_grad():
         plain = unet(inputs, 500, prompts).sample
         with attention.during(torch.ones(1), Apart(), recorder):

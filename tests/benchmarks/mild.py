@@ -26,8 +26,7 @@ from pathlib import Path
 
 import torch
 
-from baselines.diffusion.attention import RegionAttention
-from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.sampler import denoise
 from baselines.mild.method import Mild
@@ -81,7 +80,6 @@ def together(mild: Mild, conditions: Conditions) -> torch.Tensor:
             mild.backbone,
             replace(conditions.pathways, residuals=residuals),
             mild.settings,
-            attention=mild.attention,
             modulation=modulated,
         )
 
@@ -89,12 +87,11 @@ def together(mild: Mild, conditions: Conditions) -> torch.Tensor:
 def switching(mild: Mild) -> Callable[[Conditions], torch.Tensor]:
     """The same pathways one by one, on a UNet whose adapter PEFT switches in between."""
     backbone = load_backbone(mild.backbone_name, mild.device, mild.backbone.dtype)
-    attention = RegionAttention(backbone.unet)
     with tempfile.TemporaryDirectory() as folder:
         mild.modules.lora.save(Path(folder))
         for name in DOMAINS:
-            backbone.unet.load_lora_adapter(
-                Path(folder) / f"{name}.safetensors", prefix="unet", adapter_name=name
+            backbone.network.load_lora_adapter(
+                Path(folder) / f"{name}.safetensors", prefix=backbone.part, adapter_name=name
             )
     guide, modulation = mild.modules.guidance, mild.modules.modulation
     assert guide is not None
@@ -102,14 +99,13 @@ def switching(mild: Mild) -> Callable[[Conditions], torch.Tensor]:
 
     @torch.no_grad()
     def one(conditions: Conditions) -> torch.Tensor:
-        backbone.unet.set_adapter(DOMAINS[int(conditions.domains[0])])
-        height, width = (side // backbone.factor for side in conditions.pathways.size)
+        backbone.network.set_adapter(DOMAINS[int(conditions.domains[0])])
+        grid = backbone.grid(conditions.pathways.size)
         return denoise(
             backbone,
             replace(conditions.pathways, residuals=guide(conditions.guidance)),
             mild.settings,
-            attention=attention,
-            modulation=modulation.over(conditions.regions, (height, width), conditions.domains),
+            modulation=modulation.over(conditions.regions, grid, conditions.domains),
         )
 
     def all_of(conditions: Conditions) -> torch.Tensor:

@@ -113,7 +113,7 @@ def test_no_more_pathways_than_fit_run_at_once(gpu: Gpu, monkeypatch: pytest.Mon
     method.device = "cuda"
     method.load()
     sizes: list[int] = []
-    method.backbone.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    method.backbone.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     together = run(method, crowd(2))
     assert sizes == [1, 1, 6, 6]  # one was measured, and all fit
     (need,) = method.budget._needs.values()

@@ -31,7 +31,10 @@ from transformers import (
     PreTrainedTokenizerFast,
     T5Config,
     T5EncoderModel,
+    T5Tokenizer,
 )
+
+from baselines.diffusion.architectures import byte_tokenizer
 
 
 def _tokenizer(length: int) -> PreTrainedTokenizerFast:
@@ -62,7 +65,12 @@ def _vae(channels: int) -> AutoencoderKL:
     )
 
 
-def _clip(kind: Any = CLIPTextModel) -> Any:
+def _t5_tokenizer() -> T5Tokenizer:
+    words = ["<pad>", "</s>", "<unk>", "▁", "▁grass", "▁sand"]
+    return T5Tokenizer(vocab=[(word, -1.0) for word in words], extra_ids=0)
+
+
+def _clip(kind: Any = CLIPTextModel, end: int = 1) -> Any:
     return kind(
         CLIPTextConfig(
             hidden_size=32,
@@ -72,7 +80,7 @@ def _clip(kind: Any = CLIPTextModel) -> Any:
             projection_dim=32,
             vocab_size=1000,
             bos_token_id=0,
-            eos_token_id=1,
+            eos_token_id=end,
         )
     )
 
@@ -153,12 +161,12 @@ def _sd3() -> DiffusionPipeline:
 
 def _flux(kind: Any, channels: int) -> DiffusionPipeline:
     return kind(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=_vae(1),
-        text_encoder=_clip(),
-        tokenizer=_tokenizer(77),
+        text_encoder=_clip(end=513),
+        tokenizer=byte_tokenizer(),
         text_encoder_2=_t5(),
-        tokenizer_2=_tokenizer(77),
+        tokenizer_2=_t5_tokenizer(),
         transformer=FluxTransformer2DModel(
             patch_size=1,
             in_channels=channels,

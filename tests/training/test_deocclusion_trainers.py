@@ -14,7 +14,7 @@ from training_fakes import FakeScenes, drawn_scene
 
 from baselines.deocclusion import examples, mask_completion
 from baselines.deocclusion.training import DecoderTrainer, MaskTrainer
-from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.parts import save_part, seeded
 from mildbench.errors import UserError
 from mildbench.images import read_rgb

@@ -12,7 +12,7 @@ from batches import batch
 from people import crowd
 from training_fakes import FakeScenes
 
-from baselines.diffusion.backbone import load_backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.magiceraser.prompt import FIRST
 from baselines.magiceraser.training import MagicEraserTrainer
 from mildbench.errors import UserError
@@ -39,12 +39,12 @@ def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_pat
     assert {name for name in names if name.startswith("word")} == {"word.vectors.0"}
     assert {name.rpartition(".")[2] for name in names if name.startswith("lora")} == {"down", "up"}
     frozen = load_backbone("random:tiny", "cpu", torch.float32)
-    unet = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
+    unet = {name.replace(".base.", "."): part for name, part in trainer.backbone.network.named_parameters()}
     text = {
         name.replace(".table.", "."): part
         for name, part in trainer.backbone.text.models[0].named_parameters()
     }
-    assert all(torch.equal(part, unet[name]) for name, part in frozen.unet.named_parameters())
+    assert all(torch.equal(part, unet[name]) for name, part in frozen.network.named_parameters())
     assert all(torch.equal(part, text[name]) for name, part in frozen.text.models[0].named_parameters())
     first = frozen.text.tokenizers[0](FIRST, add_special_tokens=False, return_tensors="pt").input_ids[0]
     fresh = frozen.text.models[0].get_input_embeddings()(first).mean(0)

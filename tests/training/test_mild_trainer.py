@@ -11,9 +11,10 @@ import torch
 from people import crowd
 from training_fakes import FakeScenes, drawn_scene
 
-from baselines.diffusion.backbone import load_backbone
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.training import problems
+from baselines.layers import compose
 from baselines.mild import composition, examples
 from baselines.mild.method import Mild
 from baselines.mild.pathways import Pathway, pathways
@@ -69,7 +70,7 @@ def test_pathways_that_make_their_targets_compose_to_the_truth() -> None:
     instance = pathways(shown)[1]
     target, matte = example["target"], example["matte"]
     layer = composition.layer(instance, shown.images[0], target[1], np.float32(matte[1]) / 255)  # type: ignore[index, arg-type]
-    made = composition.compose(shown.images[0], shown.masks[0], target[0], {0: layer})  # type: ignore[arg-type]
+    made = compose(shown.images[0], shown.masks[0], target[0], {0: layer})  # type: ignore[arg-type]
     error = np.abs(made.astype(int) - scene.composite(without={front})).max(axis=2)
     assert (error > 4).mean() < 0.01  # soft edges, which belong to no binary mask
     assert behind in {layer.person.id for layer in scene.layers}
@@ -116,8 +117,10 @@ def test_only_its_modules_are_trained_and_the_method_reads_them(run: Run, tmp_pa
     still = {name for name, part in state_of(fresh.trained).items() if torch.equal(part, newest.model[name])}
     assert still == set()
     frozen = load_backbone("random:tiny", "cpu", torch.float32)
-    trained = {name.replace(".base.", "."): part for name, part in trainer.backbone.unet.named_parameters()}
-    assert all(torch.equal(part, trained[name]) for name, part in frozen.unet.named_parameters())
+    trained = {
+        name.replace(".base.", "."): part for name, part in trainer.backbone.network.named_parameters()
+    }
+    assert all(torch.equal(part, trained[name]) for name, part in frozen.network.named_parameters())
     for part, before in (("vae", frozen.vae), ("text", frozen.text.models[0])):
         after = trainer.backbone.vae if part == "vae" else trainer.backbone.text.models[0]
         pairs = zip(before.parameters(), after.parameters(), strict=True)

@@ -13,7 +13,7 @@ from training_fakes import FakeScenes
 
 from baselines.adversarial import PatchCritic, adversarial
 from baselines.diffusion.architectures import TINY, random_models
-from baselines.diffusion.backbone import load_backbone, read_vae
+from baselines.diffusion.checkpoints import load_backbone, read_vae
 from baselines.diffusion.training import noise
 from baselines.diffusion.training.backbone import BackboneTrainer
 from baselines.diffusion.training.sd_inpaint import SdInpaintTrainer
@@ -164,7 +164,7 @@ def test_a_backbone_goes_on_from_trained_weights_of_which_the_autoencoder_stays(
         assert all(part.requires_grad for part in trainer.trained.parameters())
         assert not any(part.requires_grad for part in trainer.backbone.vae.parameters())
     begun = load_backbone("random:tiny", "cpu", torch.float32)
-    assert all(map(torch.equal, going_on.backbone.unet.parameters(), begun.unet.parameters()))
+    assert all(map(torch.equal, going_on.backbone.network.parameters(), begun.network.parameters()))
     assert state_of(going_on.trained).keys() == state_of(fresh.trained).keys()
 
 
@@ -201,7 +201,7 @@ def test_whoever_knows_the_noise_has_no_loss(kind: str, monkeypatch: pytest.Monk
     latents = torch.randn(3, 4, 8, 8)
     monkeypatch.setattr(noise, "encode", lambda _, pictures: torch.cat([latents, torch.zeros_like(latents)]))
     prompts = backbone.text(["", "a person", ""])
-    backbone.unet = Knowing(latents, backbone.noise_schedule.alphas_cumprod, kind)
+    backbone.network = Knowing(latents, backbone.noise_schedule.alphas_cumprod, kind)
     pictures, holes = torch.zeros(3, 3, 64, 64), torch.ones(3, 1, 64, 64)
     made = noise.noise_losses(backbone, pictures, pictures, holes, prompts)
     assert made.losses.shape == (3,)

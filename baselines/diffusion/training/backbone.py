@@ -8,11 +8,13 @@ from typing import Any
 from torch import nn
 
 from baselines.diffusion.architectures import architecture, random_models
-from baselines.diffusion.backbone import Backbone, read_vae
+from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.checkpoints import read_vae
 from baselines.diffusion.saving import save_backbone
 from baselines.diffusion.text import TextEncoder
 from baselines.diffusion.training import problems
 from baselines.diffusion.training.base import DiffusionTrainer
+from baselines.diffusion.unet import UNetBackbone
 from mildbench.errors import UserError
 from mildbench.training.trainer import TrainerInfo
 
@@ -48,7 +50,7 @@ class BackboneTrainer(DiffusionTrainer):
             super().load(device, seed)
         else:
             self.backbone = self._random(self.vae, device, seed)
-        unet, encoders = self.backbone.unet, nn.ModuleList(self.backbone.text.models)
+        unet, encoders = self.backbone.network, nn.ModuleList(self.backbone.text.models)
         for part in (unet, encoders):
             part.to(device).requires_grad_(True)
         self.trained = nn.ModuleDict({"unet": unet, "text": encoders})
@@ -57,7 +59,7 @@ class BackboneTrainer(DiffusionTrainer):
         """Untrained but for the autoencoder."""
         models: tuple[Any, ...] = random_models(architecture(self.architecture), seed)
         unet, _, text, tokenizer, schedule = models
-        return Backbone(
+        return UNetBackbone(
             self.backbone_name,
             unet,
             read_vae(vae).to(device).requires_grad_(False).eval(),

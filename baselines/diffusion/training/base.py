@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.diffusion.backbone import Backbone, load_backbone
+from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.training.noise import noise_losses
 from mildbench.training.panel import pictures, tile

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.diffusion.attention import Modulation, RegionAttention
-from baselines.diffusion.backbone import Backbone
-from baselines.diffusion.sampler import further_conditions, predict
+from baselines.diffusion.attention import Modulation
+from baselines.diffusion.backbone import Backbone, Inputs
 from baselines.diffusion.text import TextEmbedding
 
 HOLE = 0.75
@@ -25,12 +23,12 @@ copying.
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """One pass of the UNet over P pathways at random times."""
+    """One pass of the network over P pathways at random times."""
 
     losses: Tensor
-    """float32[P]: squared error of what the UNet predicts, noise or velocity, as its schedule says; see `HOLE`."""
+    """float32[P]: squared error of what the network predicts, noise or velocity, as its schedule says; see `HOLE`."""
     clean: Tensor
-    """float32[P, 4, h, w]: the scaled latents without noise that follow from the prediction."""
+    """float32[P, C, h, w]: the scaled latents without noise that follow from the prediction."""
     times: Tensor
     """float32[P]: 1 is pure noise, 0 the picture."""
 
@@ -43,10 +41,9 @@ def noise_losses(
     prompts: TextEmbedding,
     *,
     residuals: Sequence[Tensor] | None = None,
-    attention: RegionAttention | None = None,
     modulation: Modulation | None = None,
 ) -> Denoised:
-    """Noise the targets, and let the UNet tell the noise from what is known.
+    """Noise the targets, and let the network tell the noise from what is known.
 
     Args:
         backbone: gradients reach whatever of it is not frozen, but for the VAE.
@@ -55,45 +52,28 @@ def noise_losses(
         holes: float[P, 1, H, W], 1 where the picture is to be made.
         prompts: P prompts.
         residuals: see `Pathways.residuals`.
-        attention: needed with a modulation; of the backbone's UNet.
         modulation: changes self-attention.
     """
     with torch.no_grad():
         latents, cut = encode(backbone, torch.cat([targets, known * (1 - holes)])).chunk(2)
-        schedule = backbone.noise_schedule
         noise = torch.randn_like(latents)
-        count = schedule.config.num_train_timesteps
+        count = backbone.noise_schedule.config.num_train_timesteps
         drawn = torch.randint(count, (len(latents),))  # on the CPU, so that nobody waits for the GPU
-        # Not the scheduler's `add_noise`, which in some of them scales for their own steps.
-        share = schedule.alphas_cumprod[drawn].view(-1, 1, 1, 1).to(latents.device)
-        signal, spread = share.sqrt(), (1 - share).sqrt()
-        noisy = signal * latents + spread * noise
-        small = F.interpolate(holes, size=latents.shape[2:]).to(latents.dtype)
         timesteps = drawn.to(latents.device)
-    prediction = predict(
-        backbone,
-        torch.cat([noisy, small, cut], dim=1),
-        timesteps,
-        prompts.tokens,
-        further_conditions(backbone, prompts, (int(targets.shape[2]), int(targets.shape[3]))),
-        residuals,
-        attention=attention,
-        time=drawn.float() / count,
-        modulation=modulation,
-        recorder=None,
-    ).float()
-    if _kind(schedule) == "epsilon":
-        wanted, clean = noise, (noisy - spread * prediction) / signal
-    else:
-        wanted, clean = signal * noise - spread * latents, signal * noisy - spread * prediction
-    losses = _weighted((prediction - wanted).square().mean(1, keepdim=True), small)
-    return Denoised(losses, clean, timesteps.float() / count)
+        noised = backbone.noised(latents, noise, drawn)
+        small = F.interpolate(holes, size=latents.shape[2:]).to(latents.dtype)
+    size = (int(targets.shape[2]), int(targets.shape[3]))
+    inputs = Inputs(backbone.known(holes, cut), prompts, size, residuals)
+    with backbone.attention.during(drawn.float() / count, modulation, None):
+        prediction = backbone.predict(noised.latents, timesteps, inputs).float()
+    losses = _weighted((prediction - noised.wanted).square().mean(1, keepdim=True), small)
+    return Denoised(losses, noised.clean(prediction), timesteps.float() / count)
 
 
 def encode(backbone: Backbone, pictures: Tensor) -> Tensor:
-    """float[P, 3, H, W] in [-1, 1] -> scaled latents float32[P, 4, h, w], in one batch; drawn from the posterior."""
+    """float[P, 3, H, W] in [-1, 1] -> scaled latents float32[P, C, h, w], in one batch; drawn from the posterior."""
     posterior = backbone.vae.encode(pictures.to(backbone.vae.dtype)).latent_dist
-    return posterior.sample().float() * backbone.vae.config.scaling_factor
+    return backbone.scaled(posterior.sample().float())
 
 
 def _weighted(errors: Tensor, holes: Tensor) -> Tensor:
@@ -104,10 +84,3 @@ def _weighted(errors: Tensor, holes: Tensor) -> Tensor:
     share = HOLE * (holes > 0).any(3).any(2).any(1)
     share = torch.where((holes > 0).all(3).all(2).all(1), 1.0, share)
     return share * inside + (1 - share) * outside
-
-
-def _kind(schedule: Any) -> str:
-    kind = str(schedule.config.prediction_type)
-    if kind not in ("epsilon", "v_prediction"):
-        raise ValueError(f"a noise schedule with prediction type {kind} cannot be trained")
-    return kind

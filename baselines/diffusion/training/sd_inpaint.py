@@ -26,7 +26,7 @@ class SdInpaintTrainer(DiffusionTrainer):
 
     def load(self, device: str, seed: int) -> None:
         super().load(device, seed)
-        self.trained = nn.ModuleDict({"unet": self.backbone.unet.requires_grad_(True)})
+        self.trained = nn.ModuleDict({"unet": self.backbone.network.requires_grad_(True)})
 
     def save(self, folder: Path) -> None:
         save_backbone(self.backbone, folder)
