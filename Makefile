@@ -5,7 +5,7 @@ CONTROLS := --method copy --method oracle --method telea --method navier-stokes 
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method deocclusion --method mild
 
-.PHONY: demo test gpu setup entries table clean
+.PHONY: demo test gpu setup entries table pages clean
 
 demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
@@ -41,6 +41,10 @@ table: $(READY)  ## one page of all controls and methods by all metrics that run
 	$(BIN)/mildbench evaluate $(CONTROLS) --method mean --method visible --method amodal-oracle $(SHIPPED) \
 		--task erase-all --task erase-one --task deocclude --out runs/entries
 	$(BIN)/mildbench report runs/entries --out table.html
+
+pages: $(READY)  ## docs/ as a site, site/index.html; its pages on metrics and commands are written anew from the code
+	$(BIN)/python docs/mkdocs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs/mkdocs.yml
 
 clean:  ## remove the environment and everything that demo made
 	rm -rf .venv data/demo runs

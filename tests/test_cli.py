@@ -129,4 +129,8 @@ def test_listings_and_doctor(tmp_path: Path) -> None:
     doctor = run("doctor", cwd=tmp_path)
     assert doctor.returncode == 0, doctor.stderr
     assert "device: " in doctor.stdout
-    assert "weights lama-big: missing" in doctor.stdout
+    working, missing = doctor.stdout.split("\nmissing")
+    assert "telea" in working
+    assert "weights lama-big" in missing
+    assert "mildbench weights fetch lama-big" in missing
+    assert all(len(line) <= 80 for line in doctor.stdout.splitlines()[2:])

@@ -9,21 +9,22 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pages import ROOT, blocks
 
 from mildbench.method import EraseBatch, EraseMethod
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = ROOT / "README.md"
 
 
 def shown() -> list[str]:
     """The Python that README shows."""
-    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    return [block.text for block in blocks("README.md", "python")]
 
 
 def test_the_lines_in_readme_run(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines, _ = shown()
+    _, lines = shown()
     assert len(lines.splitlines()) == 10
     (tmp_path / "data").mkdir()
     (tmp_path / "data/demo").symlink_to(data)
@@ -41,7 +42,7 @@ def test_the_lines_in_readme_run(
 
 
 def test_the_method_in_readme_runs() -> None:
-    _, code = shown()
+    code, _ = shown()
     assert len(code.splitlines()) < 25
     names: dict[str, type[EraseMethod]] = {}
     exec(code, names)
@@ -57,3 +58,7 @@ def test_the_method_in_readme_runs() -> None:
 def test_readme_shows_pictures_that_are_there() -> None:
     for name in re.findall(r"\]\((docs/[^)]+)\)", README.read_text()):
         assert (README.parent / name).is_file(), name
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) < 180

@@ -45,7 +45,7 @@ def commands() -> typer.Typer:
         name="mildbench",
         help="Build, run and score benchmarks for erasing people from photos, with exact truth.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

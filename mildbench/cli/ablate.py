@@ -46,6 +46,9 @@ def ablate(
 
     Each score stands beside its paired difference from the first row's, with the 95 % interval. Interrupted, the
     same command resumes. Writes STUDY.md, and STUDY.json with the records of all trainings and runs.
+
+    \b
+    mildbench ablate mild --dataset data/train --steps 1000
     """
     from baselines import ablations
     from mildbench import extras

@@ -48,6 +48,9 @@ def annotate(
     stays as it is.
 
     Interrupted, the same command resumes. A picture that fails is recorded and the others go on.
+
+    \b
+    mildbench annotate data/mine --pose litert --parsing transformers
     """
     from mildbench.dataset import Dataset
 

@@ -42,6 +42,10 @@ def browse(
     """Look at runs, or at a data set, in the FiftyOne app; Ctrl-C ends it.
 
     Running it again updates what FiftyOne holds. Samples that you have tagged stay.
+
+    \b
+    mildbench browse runs/*/erase-one
+    mildbench browse data/demo --sort mask_share
     """
     from rich.console import Console
 

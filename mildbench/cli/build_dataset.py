@@ -65,6 +65,10 @@ def build_dataset(
     """Make a data set of scenes: people pasted as layers on clean backgrounds, with exact truth.
 
     Without options: the embedded demo, offline. Interrupted, the same command resumes.
+
+    \b
+    mildbench build-dataset --people folder:cutouts --backgrounds folder:places
+    mildbench build-dataset --recipe crowd --count 100 --out data/crowd
     """
     from mildbench.dataset.writers import check_format
     from mildbench.executors import engine

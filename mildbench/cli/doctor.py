@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mildbench.registry import Registry
 
 CORE = ("numpy", "opencv-python-headless", "pandas", "pyarrow", "pycocotools", "pydantic", "scipy")
 DISTRIBUTION_OF = {
@@ -13,20 +18,46 @@ DISTRIBUTION_OF = {
 """Modules whose distribution has another name."""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something that works here, or does not."""
+
+    kind: str
+    """What it is: a package, weights, a method ..."""
+    name: str
+    lacks: str = ""
+    """What is missing or wrong, and the remedy; empty: it works."""
+
+
 def doctor() -> None:
-    """Say what is installed, which device and weights are here, and what would not work and why."""
+    """Say what works here, then what is missing, and how to get it: packages, device, weights, plug-ins.
+
+    \b
+    mildbench doctor
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     for line in (*_machine(), _device()):
         console.print(line, highlight=False)
-    table = Table("package", "version", "remedy", box=None, pad_edge=False)
-    for row in _packages():
-        table.add_row(*row)
-    console.print(table)
-    for line in (*_weights(), *_annotators(), *_plugins()):
-        console.print(line, markup=False, highlight=False)
+    found = [*_packages(), *_weights(), *_annotators(), *_plugins()]
+    works: dict[str, list[str]] = {}
+    missing = Table("missing", "what to do", box=None, pad_edge=False)
+    for one in found:
+        if one.lacks:
+            missing.add_row(Text(f"{one.kind} {one.name}"), Text(one.lacks, overflow="fold"))
+        else:
+            works.setdefault(one.kind, []).append(one.name)
+    working = Table("works", "", box=None, pad_edge=False)
+    for kind, names in works.items():
+        working.add_row(kind, Text(", ".join(names)))
+    console.print()
+    console.print(working)
+    if missing.row_count:
+        console.print()
+        console.print(missing)
 
 
 def _machine() -> Iterator[str]:
@@ -38,24 +69,6 @@ def _machine() -> Iterator[str]:
 
     python = platform.python_version()
     yield f"mildbench {mildbench.__version__}, Python {python}, {sys.platform}, {os.cpu_count()} cores"
-
-
-def _packages() -> Iterator[tuple[str, str, str]]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    from mildbench.extras import EXTRA_OF
-
-    def found(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    for name in CORE:
-        yield name, found(name) or "missing", "" if found(name) else "pip install mildbench"
-    for module, extra in EXTRA_OF.items():
-        name = DISTRIBUTION_OF.get(module, module)
-        yield name, found(name) or "missing", "" if found(name) else f'pip install "mildbench\\[{extra}]"'
 
 
 def _device() -> str:
@@ -71,16 +84,32 @@ def _device() -> str:
     return f"device: cpu ({torch.get_num_threads()} threads); torch {torch.__version__} sees no GPU"
 
 
-def _weights() -> Iterator[str]:
+def _packages() -> Iterator[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from mildbench.extras import EXTRA_OF
+
+    remedies = dict.fromkeys(CORE, "pip install mildbench")
+    for module, extra in EXTRA_OF.items():
+        remedies[DISTRIBUTION_OF.get(module, module)] = f'pip install "mildbench[{extra}]"'
+    for name, remedy in remedies.items():
+        try:
+            yield Finding("package", f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding("package", name, remedy)
+
+
+def _weights() -> Iterator[Finding]:
     from mildbench import weights
 
     for status in weights.overview():
         name = status.entry.name
-        remedy = "" if status.state == "here" else f": mildbench weights fetch {name}"
-        yield f"weights {name}: {status.problem or status.state}{remedy} ({status.entry.used_for})"
+        wrong = f"{status.problem}: " if status.problem else ""
+        lacks = f"{wrong}mildbench weights fetch {name} ({status.entry.used_for})"
+        yield Finding("weights", name, "" if status.state == "here" else lacks)
 
 
-def _annotators() -> Iterator[str]:
+def _annotators() -> Iterator[Finding]:
     from mildbench.annotators import ANNOTATORS
     from mildbench.errors import UserError
 
@@ -88,30 +117,51 @@ def _annotators() -> Iterator[str]:
         try:
             annotator = ANNOTATORS.load(name)
         except UserError as error:
-            yield f"would not work: {error}"
+            yield Finding("annotator", name, str(error))
             continue
         if lacking := annotator.lacking():
-            yield f"annotator {name}: {lacking}"
+            yield Finding("annotator", name, lacking)
             continue
         for part in sorted(annotator.info.parts):
             try:
                 annotator().check(part)
-                yield f"annotator {name}: {part}: ready"
+                yield Finding("annotator", f"{name} ({part})")
             except UserError as error:
-                yield f"would not work ({part}): {error}"
+                yield Finding(
+                    "annotator", f"{name} ({part})", str(error).removeprefix(f"annotator {name!r}: ")
+                )
 
 
-def _plugins() -> Iterator[str]:
-    from mildbench.errors import UserError
+def _plugins() -> Iterator[Finding]:
     from mildbench.executors import EXECUTORS
     from mildbench.method import METHODS
     from mildbench.metrics.base import METRICS
     from synth.blend import BLENDS
     from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
-    for registry in (METHODS, METRICS, PEOPLE, BACKGROUNDS, SEGMENTED, BLENDS, EXECUTORS):
-        for name in registry.names():
-            try:
-                registry.load(name)
-            except UserError as error:
-                yield f"would not work: {error}"
+    yield from _loaded("method", METHODS, lambda method: method.info.weights)
+    yield from _loaded("metric", METRICS, lambda metric: metric.info.weights)
+    for kind, registry in {
+        "people": PEOPLE,
+        "backgrounds": BACKGROUNDS,
+        "segmented pictures": SEGMENTED,
+        "blend": BLENDS,
+        "executor": EXECUTORS,
+    }.items():
+        yield from _loaded(kind, registry)
+
+
+def _loaded(
+    kind: str, registry: Registry[Any], needs: Callable[[Any], tuple[str, ...]] = lambda plugin: ()
+) -> Iterator[Finding]:
+    """Plug-ins of one kind; `needs` gives the names of weights without which one does nothing."""
+    from mildbench import weights
+    from mildbench.errors import UserError
+
+    states: Mapping[str, str] = {status.entry.name: status.state for status in weights.overview()}
+    for name in registry.names():
+        try:
+            absent = [one for one in needs(registry.load(name)) if states[one] != "here"]
+            yield Finding(kind, name, f"needs weights: {', '.join(absent)}" if absent else "")
+        except UserError as error:
+            yield Finding(kind, name, str(error))

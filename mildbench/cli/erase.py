@@ -60,6 +60,10 @@ def erase(
 
     Everybody goes, or all but --keep. Outside the masks the photo is unchanged, colour profile and EXIF are kept (but
     for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make.
+
+    \b
+    mildbench erase me.jpg --people me-mask.png --method lama:variant=tiny
+    mildbench erase photos/*.jpg --people litert --keep 2
     """
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device

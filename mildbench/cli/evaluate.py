@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mildbench.cli.engines import Engine, Workers
+from mildbench.cli.terminal import Wide, console
 
 if TYPE_CHECKING:
     from mildbench.results.summary import RunSummary
@@ -85,14 +86,17 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     workers: Workers = None,
     executor: Engine = "serial",
+    wide: Wide = False,
 ) -> None:
     """Run methods on a data set, score them, and print the table.
 
     What is on disk already is not made again: interrupted, the same command resumes; other metrics score the
     predictions that are there.
-    """
-    from rich.console import Console
 
+    \b
+    mildbench evaluate --method telea --method lama:variant=tiny --task erase-one
+    mildbench evaluate --dataset data/demo --predictions my-outputs
+    """
     from mildbench import facade
     from mildbench.errors import UserError
     from mildbench.results import table
@@ -101,9 +105,7 @@ def evaluate(
     tasks = list(dict.fromkeys(task or ["erase-all"]))
     for name in tasks:
         opened.task_ids(name, split)  # a typing error in the last task is told before hours of the first
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a log has no width of its own; 80 columns would break the table
+    screen = console(wide=wide)
     lost: list[RunSummary] = []
     for name in tasks:
         made = facade.evaluate(
@@ -127,10 +129,10 @@ def evaluate(
             workers=workers,
             progress=True,
         )
-        console.print(table.build(made.board, console.width))
+        screen.print(table.build(made.board, screen.width, wide=wide))
         lost += [summary for summary in made.summaries if summary.scored == 0]
         for finished in made.runs:
-            console.print(f"{finished.folder}", markup=False, highlight=False, soft_wrap=True)
+            screen.print(f"{finished.folder}", markup=False, highlight=False, soft_wrap=True)
     if lost:
         first = lost[0]
         raise UserError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mildbench.cli.annotate import BatchSize, Device, Name, Parsing, People, Pose
+from mildbench.cli.terminal import Wide, console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,13 +25,15 @@ def evaluate_annotations(
     name: Name = None,
     device: Device = "auto",
     batch_size: BatchSize = 4,
+    wide: Wide = False,
 ) -> None:
     """Measure annotators against a data set's exact truth, by how much of a person is seen.
 
     What is not annotated yet is annotated first. The numbers are stored beside the annotations.
-    """
-    from rich.console import Console
 
+    \b
+    mildbench evaluate-annotations data/demo --pose litert
+    """
     from mildbench.annotators.quality import measure, require_truth
     from mildbench.cli.annotate import annotations_of, describe
     from mildbench.dataset import Dataset
@@ -46,16 +49,20 @@ def evaluate_annotations(
         quality = measure(opened, found, advance)
     target = found.folder / f"quality_{split}.json"
     write_model(target, quality)
-    console = Console()
-    console.print(_table(quality))
+    screen = console(wide=wide)
+    screen.print(_table(quality, wide=wide))
     for line in (*describe(found), f"{target}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(quality: Quality) -> Table:
+_ALL = ("oks_ap", "oks_ap50", "oks", "pck", "pck_seen", "pck_hidden", "miou", "region_miou")
+_FEW = ("oks_ap", "oks", "pck", "pck_hidden", "miou")
+
+
+def _table(quality: Quality, *, wide: bool) -> Table:
     from rich.table import Table
 
-    columns = ("oks_ap", "oks_ap50", "oks", "pck", "pck_seen", "pck_hidden", "miou", "region_miou")
+    columns = _ALL if wide else _FEW
     titles = ("visible ratio", "people", "found", *(column.replace("_", "-") for column in columns))
     table = Table(*titles, box=None, pad_edge=False)
     for title, scores in [*quality.by_visible_ratio.items(), ("all", quality.overall)]:

@@ -31,6 +31,10 @@ def export(
     read back by evaluate --predictions. webdataset: tar files, and still a mildbench data set. huggingface:
     Parquet files and a card, for datasets.load_dataset. coco: pictures with person_keypoints and instances
     annotations.
+
+    \b
+    mildbench export data/demo --to triplets --out given
+    mildbench export data/demo --to huggingface --out hf
     """
     from rich.console import Console
 

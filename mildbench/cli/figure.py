@@ -28,6 +28,9 @@ def figure(
     """Draw samples and what every run made of them, side by side, for a paper.
 
     Samples that nobody picked: without --sample they are taken at equal distances.
+
+    \b
+    mildbench figure runs/*/erase-one --count 6 --out figure.pdf
     """
     from mildbench import extras
 

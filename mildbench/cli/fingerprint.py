@@ -13,6 +13,9 @@ def fingerprint(dataset: Annotated[Path, typer.Argument(help="Folder of the data
 
     It says what a data set holds, not how: a copy whose pictures were compressed anew, or lie in tar files, has the
     same one.
+
+    \b
+    mildbench fingerprint data/demo
     """
     from mildbench.dataset import Dataset
     from mildbench.dataset.content import Fingerprint, contents

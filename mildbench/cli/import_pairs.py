@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mildbench.errors import UserError
-from mildbench.public import COCOA, PUBLIC, PublicSet
+from mildbench.public import COCOA, PUBLIC, PublicSet, Published
 
 if TYPE_CHECKING:
     from mildbench.dataset.pairs import About, Found
@@ -65,6 +65,9 @@ def pairs(
     """Import a benchmark that comes as folders of inputs, masks and true answers with the same names.
 
     People are unknown in it: evaluate it with --task erase-all.
+
+    \b
+    mildbench import pairs --images set/input --masks set/mask --truth set/gt
     """
     from mildbench.dataset.pairfiles import Folder, find_pairs
     from mildbench.dataset.pairs import About
@@ -135,11 +138,16 @@ def _command(known: PublicSet) -> Callable[..., None]:
     return command
 
 
+def _help(known: Published) -> str:
+    """With an example, as every command has one."""
+    return f"{known.summary} Layout: {known.layout}.\n\n\b\nmildbench import {known.name} /data/{known.name}"
+
+
 for _known in PUBLIC.values():
-    app.command(_known.name, help=f"{_known.summary} Layout: {_known.layout}.")(_command(_known))
+    app.command(_known.name, help=_help(_known))(_command(_known))
 
 
-@app.command(COCOA.name, help=f"{COCOA.summary} Layout: {COCOA.layout}.")
+@app.command(COCOA.name, help=_help(COCOA))
 def cocoa(
     folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
     out: Out = None,

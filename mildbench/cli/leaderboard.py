@@ -54,7 +54,11 @@ def add(
         ),
     ] = None,
 ) -> None:
-    """Make entries of runs. A run that does not add up becomes none, and replaces none."""
+    """Make entries of runs. A run that does not add up becomes none, and replaces none.
+
+    \b
+    mildbench leaderboard add runs/*/erase-one/mild*
+    """
     _require_packages()
     from leaderboard import consistency, store
     from mildbench.errors import UserError
@@ -79,7 +83,11 @@ def build(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("leaderboard.html"),
     headline: Headline = None,
 ) -> None:
-    """Write the leaderboard as one HTML page that needs no network; entries that do not add up stand apart."""
+    """Write the leaderboard as one HTML page that needs no network; entries that do not add up stand apart.
+
+    \b
+    mildbench leaderboard build --out leaderboard.html
+    """
     from leaderboard import site, store
 
     reviewed, refused = _review(entries)
@@ -94,7 +102,11 @@ def readme(
     dataset: Annotated[str, typer.Option(help="Name of the data set whose results are shown.")] = "demo",
     headline: Headline = None,
 ) -> None:
-    """Write the results as a table between the marks <!-- leaderboard --> and <!-- /leaderboard -->."""
+    """Write the results as a table between the marks <!-- leaderboard --> and <!-- /leaderboard -->.
+
+    \b
+    mildbench leaderboard readme README.md
+    """
     from leaderboard import markdown
 
     reviewed, _ = _review(entries)
@@ -135,6 +147,10 @@ def verify(
     metrics is what is registered. --predictions scores pictures again; --rerun runs the methods.
 
     Exit code 1 where anything differs, or could not be done.
+
+    \b
+    mildbench leaderboard verify
+    mildbench leaderboard verify --rerun
     """
     _require_packages()
     from leaderboard import store

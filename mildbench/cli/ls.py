@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
+from mildbench.cli.terminal import Wide, console
 from mildbench.inventory import Rows, rows_of
+
+WIDE = {"metrics": ("id",), "annotators": ("packages",), "imports": ("layout held against",)}
+"""Columns that are shown when asked for."""
 
 
 def ls(
@@ -18,9 +22,14 @@ def ls(
             show_default=False,
         ),
     ],
+    wide: Wide = False,
 ) -> None:
-    """List what is installed, plug-ins included."""
-    from rich.console import Console
+    """List what is installed, plug-ins included.
+
+    \b
+    mildbench ls methods
+    mildbench ls metrics --wide
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -44,10 +53,14 @@ def ls(
 
         raise UserError(f"nothing called {what!r} to list: {did_you_mean(what, listings)}")
     header, *rows = listings[what]()
-    table = Table(*header, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: an id's square brackets are not markup
-    Console().print(table)
+    left_out = () if wide else WIDE.get(what, ())
+    shown = [place for place, title in enumerate(header) if title not in left_out]
+    table = Table(*(header[place] for place in shown), box=None, pad_edge=False)
+    for row in rows:  # one that cannot be loaded has fewer cells
+        table.add_row(
+            *(Text(row[place]) for place in shown if place < len(row))
+        )  # an id's brackets are no markup
+    console(wide=wide).print(table)
 
 
 def _summary(plugin: type) -> tuple[str]:

@@ -28,6 +28,9 @@ def report(
     """Write one HTML page of runs: tables, plots, and the worst cases side by side.
 
     It needs no network and no other file: send it to a colleague.
+
+    \b
+    mildbench report runs --out report.html
     """
     from mildbench import extras
 

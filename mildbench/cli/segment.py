@@ -34,6 +34,9 @@ def segment(
     """Segment photos of your own, people, things and background, so that the recipe `olrd` can use them.
 
     Interrupted, the same command resumes. A photo that fails is recorded and the others go on.
+
+    \b
+    mildbench segment photos/ --with transformers --out data/segmented
     """
     from mildbench.annotators.base import AnnotatorSpec
     from mildbench.annotators.batches import Team

@@ -40,6 +40,9 @@ def make(
     """Write a page that shows raters blind pairs of outputs, and the key that tells which method is which.
 
     Send the page, keep the key. The page needs no network; each rater saves their answers as a file and sends it back.
+
+    \b
+    mildbench study make runs/*/erase-one --pairs 100
     """
     from mildbench.study.make import make as make_study
 
@@ -73,6 +76,9 @@ def score(
     """Say what raters prefer, how far they agree, and how far each metric agrees with them.
 
     Raters who failed the attention checks are left out and counted. People and models are never pooled.
+
+    \b
+    mildbench study score study answers-*.json
     """
     from rich.console import Console
 

@@ -79,6 +79,9 @@ def train(
 
     Interrupted, the same command resumes to the same losses. Writes log.csv, curves.png, panels, checkpoints, and
     at the end weights/ with a model card.
+
+    \b
+    mildbench train lama --dataset data/train --steps 20000
     """
     from mildbench import extras
     from mildbench.errors import UserError

@@ -11,7 +11,11 @@ SHOWN = 20
 
 
 def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")]) -> None:
-    """Check a data set: checksums, fingerprint, recomposition, truth, annotations, splits without shared sources."""
+    """Check a data set: checksums, fingerprint, recomposition, truth, annotations, splits without shared sources.
+
+    \b
+    mildbench validate data/demo
+    """
     from rich.console import Console
 
     from mildbench.dataset import Dataset

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mildbench.cli.terminal import Wide, console
+
 if TYPE_CHECKING:
     from mildbench.weights import AnyEntry, Status
 
@@ -20,11 +22,15 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_() -> None:
-    """Show all known weights, whether they are here (sizes only; `verify` hashes), and what they are held to."""
+def list_(wide: Wide = False) -> None:
+    """Show all known weights, whether they are here (sizes only; `verify` hashes), and what they are held to.
+
+    \b
+    mildbench weights list --wide
+    """
     from mildbench import weights
 
-    _print_table(f"weights in {weights.cache_dir()}", weights.overview())
+    _print_table(f"weights in {weights.cache_dir()}", weights.overview(), wide=wide)
 
 
 @app.command()
@@ -34,7 +40,11 @@ def fetch(
     ],
     offline: Annotated[bool, typer.Option("--offline", help="fail rather than use the network")] = False,
 ) -> None:
-    """Download weights into the cache, verified; what is already there is kept."""
+    """Download weights into the cache, verified; what is already there is kept.
+
+    \b
+    mildbench weights fetch lpips-alex inception-tf
+    """
     from mildbench import weights
 
     for name in names:
@@ -54,7 +64,11 @@ def add(
         Path, typer.Argument(metavar="PATH", help="the file, or a checkpoint's folder, downloaded elsewhere")
     ],
 ) -> None:
-    """Put weights that you have into the cache, after checking them: for machines without a network."""
+    """Put weights that you have into the cache, after checking them: for machines without a network.
+
+    \b
+    mildbench weights add lama-big downloads/big-lama.pt
+    """
     from mildbench import weights
 
     with _progress(name) as progress:
@@ -67,35 +81,37 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME...]", help="all when none is given")
     ] = None,
+    wide: Wide = False,
 ) -> None:
-    """Hash what is in the cache and compare; exits with 2 if something is wrong or a named one is missing."""
+    """Hash what is in the cache and compare; exits with 2 if something is wrong or a named one is missing.
+
+    \b
+    mildbench weights verify
+    """
     from mildbench import weights
     from mildbench.errors import UserError
 
     states = weights.verify(names or ())
-    _print_table(f"weights in {weights.cache_dir()}, hashed", states)
+    _print_table(f"weights in {weights.cache_dir()}, hashed", states, wide=wide)
     bad = [s.entry.name for s in states if s.state == "wrong" or (names and s.state == "missing")]
     if bad:
         raise UserError(f"weights missing or wrong: mildbench weights fetch {' '.join(bad)}")
 
 
-def _print_table(title: str, states: Iterable[Status]) -> None:
-    from rich.console import Console
+def _print_table(title: str, states: Iterable[Status], *, wide: bool) -> None:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
-    table.add_column("name", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table = Table("name", "state", title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("MB", justify="right", no_wrap=True)
-    table.add_column("held to")
-    table.add_column("used for")
-    table.add_column("licence")
+    for heading in ("used for", *(("held to", "licence") if wide else ())):
+        table.add_column(heading)
     for status in states:
         state = status.state if status.problem is None else f"wrong: {status.problem}"
         entry = status.entry
         size = f"{entry.size / 1e6:,.1f}" if entry.size else "?"
-        table.add_row(entry.name, state, size, _held_to(entry), entry.used_for, entry.licence)
-    Console().print(table)
+        more = (_held_to(entry), entry.licence) if wide else ()
+        table.add_row(entry.name, state, size, entry.used_for, *more)
+    console(wide=wide).print(table)
 
 
 def _held_to(entry: AnyEntry) -> str:

@@ -27,10 +27,11 @@ class _Column:
         return max(map(len, lines))
 
 
-def build(board: Board[Any], width: int) -> Group:
+def build(board: Board[Any], width: int, *, wide: bool = False) -> Group:
     """The table of one invocation: sorted by the headline column, controls marked, footnotes below.
 
-    A table that is wider than `width` characters goes on below itself, whole columns at a time.
+    It has the columns that `width` characters have room for, those it is ranked by first, and says how many it leaves
+    out. If `wide` it has all, and goes on below itself, whole columns at a time.
     """
     summaries = board.summaries
     first = summaries[0]
@@ -40,7 +41,7 @@ def build(board: Board[Any], width: int) -> Group:
     ]
     scores = [
         _Column(_header(board, column), [_estimate(board, row, column) for row in summaries])
-        for column in board.columns
+        for column in dict.fromkeys([*board.headlines, *board.columns])
     ]
     for name, variant in board.sets:
         header = f"{name.upper()}\nfull\n{variant} {wording.arrow(board.metrics[name])}"
@@ -50,13 +51,19 @@ def build(board: Board[Any], width: int) -> Group:
     for lacking in first.unavailable:
         nothing = [Text(wording.NOT_POSSIBLE, style="dim") for _ in summaries]
         scores.append(_Column(lacking.name.upper(), nothing))
-    seconds = [Text(wording.seconds_text(row.seconds_per_image)) for row in summaries]
-    scores.append(_Column("s/image", seconds))
+    seconds = _Column("s/image", [Text(wording.seconds_text(row.seconds_per_image)) for row in summaries])
+    room = width - _taken(start)
+    if wide:
+        parts, left_out = _fitting([*scores, seconds], room), 0
+    else:
+        first_part, *others = _fitting(scores, room - _taken([seconds]))
+        parts, left_out = [[*first_part, seconds]], sum(map(len, others))
 
     limited = "" if first.limit is None else ": --limit"
     title = f"{first.task} on {first.dataset} ({first.split}, {wording.extent(first.samples, board.scenes)}{limited})"
-    tables = [_table([*start, *part]) for part in _fitting(scores, width - _taken(start))]
-    notes = Text("\n".join(board.footnotes), style="dim")
+    tables = [_table([*start, *part]) for part in parts]
+    more = [f"{left_out} more column{'' if left_out == 1 else 's'}: --wide"] if left_out else []
+    notes = Text("\n".join([*more, *board.footnotes]), style="dim")
     return Group(Text(title, style="bold"), *tables, notes)
 
 

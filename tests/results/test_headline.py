@@ -95,7 +95,7 @@ def test_a_headline_that_will_not_be_there_is_told_before_any_work(run: Run, tex
 
 
 def test_the_command_ranks_by_it(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    shared = ("--method", "copy", "--method", "noise", "--metric", "psnr", "--metric", "lpips")
+    shared = ("--method", "copy", "--method", "noise", "--metric", "psnr", "--metric", "lpips", "--wide")
     assert command(*shared, "--headline", "psnr") == 0
     assert "ranked by PSNR (mask, pasted):" in capsys.readouterr().out
     assert command(*shared) == 0

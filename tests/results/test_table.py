@@ -20,10 +20,10 @@ from mildbench.results.summary import Estimate, RunSummary
 Run = Callable[..., list[RunSummary]]
 
 
-def printed(root: Path, summaries: list[RunSummary], width: int) -> str:
+def printed(root: Path, summaries: list[RunSummary], width: int, *, wide: bool = True) -> str:
     runs = [finished.read(next(root.glob(f"*/*/{summary.run}"))) for summary in summaries]
     stream = io.StringIO()
-    Console(file=stream, width=width).print(table.build(board_of(runs), width))
+    Console(file=stream, width=width).print(table.build(board_of(runs), width, wide=wide))
     return stream.getvalue()
 
 
@@ -47,6 +47,25 @@ def test_no_number_is_cut_in_a_narrow_terminal(run: Run, tmp_path: Path, width: 
     text = printed(tmp_path, summaries, width)
     assert "…" not in text
     assert f"{summaries[1].estimate('ssim.mask.pasted').value:.4f}" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_has_the_headline_and_the_columns_that_fit_and_counts_the_others(
+    run: Run, tmp_path: Path, width: int
+) -> None:
+    metrics = ["psnr", "ssim", "difference", "shift"]
+    summaries = run("copy", "noise", metrics=metrics)
+    text = printed(tmp_path, summaries, width, wide=False)
+    rows, notes = text.split("s/image")[1].split(" --wide")
+    assert text.count("noise") == text.count("copy") == 1
+    assert all(len(line) <= width for line in rows.splitlines())
+    assert summaries[1].estimate("psnr.mask.pasted").value is not None
+    assert f"{summaries[1].estimate('psnr.mask.pasted').value:.2f}" in rows
+    everything = printed(tmp_path, summaries, 1000).partition("s/image")[0]
+    shown = text.partition("s/image")[0]
+    left_out = int(rows.splitlines()[-1].split()[0])
+    assert everything.count("↑") + everything.count("↓") == shown.count("↑") + shown.count("↓") + left_out
+    assert notes
 
 
 def test_runs_of_one_label_are_told_apart(run: Run, tmp_path: Path) -> None:

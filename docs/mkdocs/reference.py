@@ -1,0 +1,108 @@
+"""Writes the pages that follow from the code: `python docs/mkdocs/reference.py`, or `make pages`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from mildbench.cli import commands as command_line
+from mildbench.metrics.base import METRICS
+
+DOCS = Path(__file__).resolve().parents[1]
+WRITTEN = "<!-- Written by `make pages` from the code: change it there. -->"
+
+
+def metrics() -> str:
+    """Every metric: the id, what is computed, and how to read it."""
+    lines = [
+        "# Metrics",
+        WRITTEN,
+        "The exact definitions. A number is comparable with another of the same id, region and variant. "
+        "[Read the table](table.md) says what each metric rewards.",
+    ]
+    for name in METRICS.names():
+        info = METRICS.load(name).info
+        facts = {
+            "id": f"`{info.id}`",
+            "better": f"{'higher' if info.higher_is_better else 'lower'}{f', in {info.unit}' if info.unit else ''}",
+            "regions": ", ".join(f"`{region}`" for region in info.regions),
+            "where no metric is named": info.unasked,
+            "weights": ", ".join(f"`{weights}`" for weights in info.weights),
+            "note": info.note,
+            "the truth need not come first": info.blind,
+        }
+        lines += [f"## {name}", info.definition, "\n".join(f"- {k}: {v}" for k, v in facts.items() if v)]
+    return "\n\n".join(lines) + "\n"
+
+
+def commands() -> str:
+    """Every command: what it does, an example, its arguments and options."""
+    lines = [
+        "# Command line",
+        WRITTEN,
+        "`mildbench COMMAND --help` shows the same in the terminal. Every command that takes long can be "
+        "interrupted; the same command goes on where it stopped. A mistake is one line, with exit code 2.",
+    ]
+    for name, command in leaves(typer.main.get_command(command_line()), "mildbench"):
+        lines += [f"## {name}", *_paragraphs(command.help)]
+        rows = [
+            f"| {_written(param)} | {_escaped(param.help or '')}{_default(param)} |"
+            for param in command.params
+            if "--help" not in param.opts
+        ]
+        if rows:
+            lines.append("\n".join(["| | |", "| --- | --- |", *rows]))
+    return "\n\n".join(lines) + "\n"
+
+
+def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The commands that do something, each with all its words."""
+    groups = getattr(command, "commands", None)
+    if groups is None:
+        yield name, command
+        return
+    for word, below in groups.items():
+        yield from leaves(below, f"{name} {word}")
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """A help text; what is not to be wrapped, an example, as code."""
+    for paragraph in text.split("\n\n"):
+        if paragraph.startswith("\b\n"):
+            yield f"```text\n{paragraph[2:]}\n```"
+        else:
+            yield _escaped(" ".join(paragraph.split()))
+
+
+def _escaped(text: str) -> str:
+    """Text as Markdown that says just that, in a table too; what stands between backticks is code already."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = [re.sub(r"([*_\\])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
+    return "".join(parts).replace("|", "\\|")
+
+
+def _written(param: Any) -> str:
+    if param.param_type_name == "argument":
+        return f"`{param.metavar or param.name.upper()}`"
+    return ", ".join(f"`{text}`" for text in (*param.opts, *param.secondary_opts))
+
+
+def _default(param: Any) -> str:
+    if param.required:
+        return " **Required.**" if param.param_type_name == "option" else ""
+    shown = param.default is not None and not isinstance(param.default, bool | list) and param.default != ""
+    return f" [default: {param.default}]" if shown else ""
+
+
+def main() -> None:
+    """Write both pages."""
+    (DOCS / "metrics.md").write_text(metrics())
+    (DOCS / "commands.md").write_text(commands())
+
+
+if __name__ == "__main__":
+    main()
