@@ -92,7 +92,7 @@ def hidden_people(batch: EraseBatch) -> list[HiddenPerson]:
                 continue
             hiding = hidden_by(touch, index)
             keypoints = None if batch.keypoints is None else batch.keypoints[sample][index]
-            in_front: np.ndarray = instances[hiding].any(axis=0)
+            in_front: np.ndarray = np.any(instances[hiding], axis=0)
             observability = in_front & _reach(visible, keypoints)
             uncovered = set(hiding).intersection(targets) and (observability & mask).any()
             if uncovered or (max(targets, default=-1) > index and (visible & mask).any()):

@@ -115,7 +115,7 @@ class FluxFillBackbone(Backbone):
         height, width = latents.shape[2] // PATCH, latents.shape[3] // PATCH
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         places = torch.stack([torch.zeros_like(rows), rows, columns], dim=-1).flatten(0, 1)
-        shared = {"device": latents.device, "dtype": latents.dtype}
+        shared: dict[str, Any] = {"device": latents.device, "dtype": latents.dtype}
         guidance = None
         if self.network.config.guidance_embeds:
             guidance = torch.full((len(latents),), inputs.guidance, device=latents.device)
@@ -162,7 +162,7 @@ class _JointProcessor:
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+        image_rotary_emb: Any = None,
     ) -> Any:
         """float[B, N, C], and float[B, T, C] where the prompt is a stream of its own -> the same."""
 
@@ -182,7 +182,8 @@ class _JointProcessor:
             key = torch.cat([attn.norm_added_k(words[1]), key], dim=2)
             value = torch.cat([words[2], value], dim=2)
         if image_rotary_emb is not None:
-            query, key = (apply_rotary_emb(each, image_rotary_emb) for each in (query, key))
+            turned: Any = [apply_rotary_emb(each, image_rotary_emb) for each in (query, key)]
+            query, key = turned  # tensors, whatever diffusers' annotation says
         out = self._attention.attend(self._layer, query, key, value).transpose(1, 2).flatten(2)
         if encoder_hidden_states is None:
             return out

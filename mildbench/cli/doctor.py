@@ -141,13 +141,14 @@ def _plugins() -> Iterator[Finding]:
 
     yield from _loaded("method", METHODS, lambda method: method.info.weights)
     yield from _loaded("metric", METRICS, lambda metric: metric.info.weights)
-    for kind, registry in {
+    kinds: dict[str, Registry[Any]] = {
         "people": PEOPLE,
         "backgrounds": BACKGROUNDS,
         "segmented pictures": SEGMENTED,
         "blend": BLENDS,
         "executor": EXECUTORS,
-    }.items():
+    }
+    for kind, registry in kinds.items():
         yield from _loaded(kind, registry)
 
 
