@@ -58,6 +58,9 @@ ASTRIDE = 0.5
 """So much of a rider's width is above, before or behind the mount."""
 HANDY = 0.25
 """Area of a thing that is held, at most, as a share of the person's, where no wrist is annotated."""
+SADDLE = 0.012
+"""Radius of the widest hole that is closed between a person and a thing, as a share of the person's height: outlines
+leave out the saddle between them, which is 4 cm thick. What is seen between an arm and a handlebar is wider."""
 LEG_REACH = 0.1
 """How far from a hip, knee or ankle a ridden or stood-on thing may be, as a share of the person's height."""
 
@@ -196,13 +199,33 @@ def _fits(rule: Rule, body: Body, thing: Thing) -> bool:
 
 
 def union(mask: np.ndarray, things: Sequence[Thing]) -> np.ndarray:
-    """bool[H, W]: the person and the things, with the slit between their outlines closed."""
+    """bool[H, W]: the person and the things, with what is narrow between their outlines closed."""
     whole = mask.copy()
     disc = _disc(TOUCH)
     around = cv2.dilate(mask.astype(np.uint8), disc) > 0
     for thing in things:
         whole |= thing.mask | (around & (cv2.dilate(thing.mask.astype(np.uint8), disc) > 0))
+    box = Box.around(whole)
+    parts = [plane[box.place] for plane in (mask, *(thing.mask for thing in things))]
+    narrow = max(TOUCH - 1, SADDLE * Box.around(mask).height)
+    # What the person or a thing goes around alone was drawn so; wide holes show what is behind.
+    drawn = np.any([_holes(part) > 0 for part in parts], axis=0)
+    holes = _holes(whole[box.place])
+    depth = cv2.distanceTransform((holes > 0).view(np.uint8), cv2.DIST_L2, 5)
+    deepest = np.zeros(holes.max() + 1, np.float32)
+    np.maximum.at(deepest, holes, depth)
+    closed = deepest <= narrow
+    closed[holes[drawn]] = False
+    closed[0] = False
+    whole[box.place] |= closed[holes]
     return whole
+
+
+def _holes(mask: np.ndarray) -> np.ndarray:
+    """int32[H, W]: 1 and more in each piece of what is not marked that the mask goes around, else 0."""
+    _, pieces = cv2.connectedComponents(np.pad(~mask, 1, constant_values=True).view(np.uint8), connectivity=4)
+    pieces[pieces == pieces[0, 0]] = 0
+    return pieces[1:-1, 1:-1]
 
 
 def _disc(radius: int) -> np.ndarray:

@@ -59,8 +59,8 @@ class AnnotatedDataset:
     @property
     def fingerprint(self) -> str:
         """64 hex digits: of the data set, the annotations and how they are used."""
-        records = [found.record.facts() for found in self._annotations.values()]
-        return fingerprint([self._dataset.fingerprint, records, self.replaces_truth])
+        used = [[found.record.facts(), found.content_sha256] for found in self._annotations.values()]
+        return fingerprint([self._dataset.fingerprint, used, self.replaces_truth])
 
     def task_ids(self, task: str, split: str) -> list[str]:
         """As the data set has them."""

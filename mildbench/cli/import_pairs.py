@@ -57,7 +57,9 @@ def pairs(
             help="Pattern of a sample's name whose * is its camera or place, e.g. '*_F#'; intervals resample groups."
         ),
     ] = None,
-    invert: Annotated[bool, typer.Option("--invert", help="The masks mark what stays.")] = False,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="The masks, and the effect masks, mark what stays.")
+    ] = False,
     skip_incomplete: Annotated[
         bool, typer.Option("--skip-incomplete", help="Leave out what lacks a partner or has an empty mask.")
     ] = False,

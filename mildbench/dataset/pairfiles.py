@@ -135,7 +135,6 @@ def find_pairs(
             called = name if len(numbers) == 1 else f"{name}_{number}"
             shared = _group(called, group) if group else (name if len(numbers) > 1 else None)
             pairs.append(_pair(called, shared, image, mask, answer, effect))
-    _check_ids(pairs)
     return Found(pairs, skipped)
 
 
@@ -168,15 +167,6 @@ def _group(name: str, pattern: str) -> str:
             f"the sample {name!r} does not fit --group {pattern!r}: its * is the group, # are digits"
         )
     return fit["shared"]
-
-
-def _check_ids(pairs: Sequence[Pair]) -> None:
-    names: dict[str, str] = {}
-    for pair in pairs:
-        if names.setdefault(pair.id, pair.name) != pair.name:
-            raise UserError(
-                f"the samples {names[pair.id]!r} and {pair.name!r} would both be called {pair.id!r}: rename one"
-            )
 
 
 def _pair(name: str, group: str | None, image: Path, mask: Path, truth: Path, effect: Path | None) -> Pair:

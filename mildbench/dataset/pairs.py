@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +117,13 @@ def import_pairs(
         found: the samples.
         out: folder to make; it must not exist, or be empty.
         about: the set.
-        invert: the files mark what stays.
+        invert: the files of masks, and of effect masks, mark what stays.
         skip_empty: leave samples out whose mask marks nothing, instead of refusing them.
         advance: called with the number of pairs just done.
 
     Raises `UserError` naming the first pair that cannot be used and how many there are; nothing is left behind.
     """
+    _check_ids(found.pairs)
     description = about.dataset("pairs")
     tally = _Tally(found, about, invert)
     with (
@@ -132,7 +133,7 @@ def import_pairs(
     ):
         for pair in found.pairs:
             try:
-                planes = pair.read()
+                planes = _turned_round(pair.read()) if invert else pair.read()
                 mask = _checked(pair, planes, invert)
             except _Empty as error:
                 tally.empty(error, skip=skip_empty)
@@ -154,6 +155,19 @@ def import_pairs(
         description["sources"] = [source.model_dump()]
         index.add_files(shard.files, shard.shared)
         return index.finish(tally.report())
+
+
+def _check_ids(pairs: Sequence[Pair]) -> None:
+    names: dict[str, str] = {}
+    for pair in pairs:
+        other = names.get(pair.id)
+        names[pair.id] = pair.name
+        if other == pair.name:
+            raise UserError(f"two samples are called {other!r}: keep one; nothing was imported")
+        if other is not None:
+            raise UserError(
+                f"the samples {other!r} and {pair.name!r} would both be called {pair.id!r}: rename one"
+            )
 
 
 class _Tally:
@@ -219,16 +233,32 @@ class _Tally:
 
 def _checked(pair: Pair, planes: Planes, invert: bool) -> np.ndarray:
     """bool[H, W], what is to be erased; raises `UserError`, where it is inverted too."""
-    mask = ~planes.mask.marked if invert else planes.mask.marked
+    mask = planes.mask.marked
     if not mask.any():
         raise _Empty(f"the mask of {pair.name} marks nothing ({planes.mask.rule})")
     if looks_inverted(planes.image, planes.truth, mask):
-        remedy = "use mildbench import pairs, without --invert" if invert else "give --invert"
-        raise UserError(
-            f"the mask of {pair.name} looks inverted: input and truth agree inside it and differ outside of it: "
-            f"if all are so, {remedy}"
-        )
+        raise _inverted(f"the mask of {pair.name}", invert)
+    if planes.effect is not None and looks_inverted(planes.image, planes.truth, mask | planes.effect.marked):
+        raise _inverted(f"the effect mask of {pair.name}", invert)
     return mask
+
+
+def _inverted(which: str, invert: bool) -> UserError:
+    return UserError(
+        f"{which} looks inverted: input and truth agree inside it and differ outside of it: if all are so, use "
+        f"mildbench import pairs, {'without' if invert else 'with'} --invert"
+    )
+
+
+def _turned_round(planes: Planes) -> Planes:
+    """With masks that mark what the files do not."""
+
+    def turned(mask: Mask) -> Mask:
+        return replace(mask, marked=~mask.marked, numbers=(~mask.marked).astype(np.uint8))
+
+    return replace(
+        planes, mask=turned(planes.mask), effect=None if planes.effect is None else turned(planes.effect)
+    )
 
 
 def looks_inverted(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> bool:

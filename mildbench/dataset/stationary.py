@@ -145,7 +145,11 @@ def _frame(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def _masks_of(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"mask folder not found: {folder}")
-    return {stem_of(path): path for path in list_pictures(folder).pictures}
+    found: dict[str, Path] = {}
+    for path in list_pictures(folder).pictures:
+        if (other := found.setdefault(stem_of(path), path)) != path:
+            raise UserError(f"mask folder {folder}: {other.name} and {path.name} are of one frame: keep one")
+    return found
 
 
 def _bound(path: Path, plate: Plate, given: Path | None) -> Callable[[], Planes]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fake_annotator import FakeAnnotator
@@ -249,6 +250,26 @@ def test_annotations_fill_only_what_the_truth_does_not_know(dataset_folder: Path
         unknown = before.people.parsing == UNLABELLED
         assert (after.people.parsing[unknown] == 5).all()
         np.testing.assert_array_equal(after.people.parsing[~unknown], before.people.parsing[~unknown])
+
+
+@pytest.mark.parametrize("part", ["pose", "parsing", "segments"])
+def test_annotations_that_were_mended_by_hand_are_others(dataset_folder: Path, part: str) -> None:
+    dataset = Dataset.open(dataset_folder)
+    found = do(dataset_folder)
+    before = AnnotatedDataset(dataset, [found]).fingerprint
+    if part == "pose":
+        path = store.samples_of(found.folder, "test")
+        rows = pq.read_table(path).to_pylist()
+        rows[-1]["persons"][0]["keypoints"][0] += 1.0
+        pq.write_table(pa.Table.from_pylist(rows, schema=store.schema_of(found.record)), path)
+    else:
+        maps = sorted(found.folder.rglob("*.png")) or sorted(found.folder.rglob("*.tar"))
+        path = next(path for path in maps if path.suffix == ".tar" or path.parent.name == part)
+        data = bytearray(path.read_bytes())
+        data[data.index(b"IDAT") + 8] ^= 1
+        path.write_bytes(data)
+    again = Annotations.open(found.folder, "test", dataset.fingerprint)
+    assert AnnotatedDataset(dataset, [again]).fingerprint != before
 
 
 def test_methods_are_told_what_the_background_around_the_mask_is(dataset_folder: Path) -> None:

@@ -241,7 +241,7 @@ def test_the_wrong_polarity_is_refused_with_the_remedy(tmp_path: Path) -> None:
     assert isinstance(done.exception, UserError)
     assert "3 of 3 pairs cannot be used" in str(done.exception)
     assert "looks inverted" in str(done.exception)
-    assert "give --invert" in str(done.exception)
+    assert "mildbench import pairs, with --invert" in str(done.exception)
     assert not (tmp_path / "out").exists()
     done = CliRunner().invoke(root, [*command, "--invert"])
     assert done.exit_code == 0, done.output
@@ -274,6 +274,48 @@ def test_a_static_camera_s_plate_is_its_background_and_its_masks_what_moves(tmp_
         root, ["import", "static-camera", str(tmp_path / "set"), "--out", str(tmp_path / "o")]
     )
     assert "needs 5 or more" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("twin", "message"),
+    [
+        ("set/f01.jpg", "two samples are called 'f01'"),
+        ("masks/f01.jpg", "f01.jpg and f01.png are of one frame"),
+        ("", ""),
+    ],
+)
+def test_no_two_frames_and_no_two_masks_have_one_name(tmp_path: Path, twin: str, message: str) -> None:
+    for number in range(6):
+        frame = np.full((60, 80, 3), 90, np.uint8)
+        frame[20:40, 10 * number : 10 * number + 12] = 250
+        for kind, pixels in (("set", frame), ("masks", (frame[..., 0] > 200).astype(np.uint8))):
+            put(tmp_path / kind / f"f{number:02}.png", pixels)
+    if twin:
+        put(tmp_path / twin, frame)
+    folders = [str(tmp_path / "set"), "--masks", str(tmp_path / "masks"), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(root, ["import", "static-camera", *folders])
+    assert (done.exit_code == 0) == (not twin)
+    assert message in str(done.exception)
+    assert (tmp_path / "o").exists() == (not twin)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_inverted_effect_mask_is_refused_and_turned_round_with_the_masks(
+    tmp_path: Path, invert: bool
+) -> None:
+    image, truth, mask, effect = triple(1)
+    for folder, pixels in (("a", image), ("b", truth), ("m", ~mask if invert else mask), ("e", ~effect)):
+        put(tmp_path / folder / "p.png", pixels)
+    folders = {"--images": "a", "--truth": "b", "--masks": "m", "--effect-masks": "e"}
+    command = ["import", "pairs", "--name", "x", "--out", str(tmp_path / "out")]
+    command += [part for option, folder in folders.items() for part in (option, str(tmp_path / folder))]
+    done = CliRunner().invoke(root, [*command, "--invert"] if invert else command)
+    if not invert:
+        assert "the effect mask of p looks inverted" in str(done.exception)
+        return
+    triplet = Dataset.open(tmp_path / "out").triplet("erase-all", "p")
+    assert np.array_equal(triplet.mask, mask)
+    assert np.array_equal(triplet.effect, effect & ~mask)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -202,6 +202,24 @@ def test_sharing_out_gives_each_thing_to_one_body_whatever_the_order() -> None:
     assert all(rules and set(rules) <= set(Rule) for rules in CARRIED.values())
 
 
+def test_a_saddle_between_outlines_is_closed_and_what_is_seen_through_is_not() -> None:
+    """A rider, 400 pixels tall, astride a bicycle; their outlines leave out a saddle 7 pixels thick."""
+    rider, bicycle = np.zeros((2, 600, 400), bool)
+    rider[20:420, 100:180] = True
+    rider[120:140, 180:300] = True  # an arm to the handlebar
+    rider[50:54, 130:134] = False  # drawn so: sky behind a curl
+    bicycle[420:560, 60:340] = True
+    bicycle[120:420, 300:320] = True
+    bicycle[460:520, 160:300] = False  # through the frame
+    saddle = np.zeros_like(rider)
+    saddle[417:424, 110:140] = True
+    whole = union(rider & ~saddle, [Thing("b", "bicycle", bicycle & ~saddle)])
+    assert whole[saddle].all()
+    assert not whole[51:53, 131:133].any()
+    assert not whole[465:515, 165:295].any()
+    assert not whole[150:410, 190:290].any()
+
+
 def test_real_people_with_what_they_carry(testdata: Path) -> None:
     carried = {}
     for folder in ("coco_mini", "tiny_coco"):
