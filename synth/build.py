@@ -30,6 +30,7 @@ from synth.ratios import VisibleRatios
 from synth.recipe import Recipe
 from synth.render import render
 from synth.splits import split_of_sample
+from synth.store import Store
 from synth.survey import Survey
 
 STATE = ".build"
@@ -58,7 +59,7 @@ def build(
         "survey": catalogue.survey.to_json(),
     }
     _PLANNERS.clear()  # the sources may have changed since this process last opened them
-    _PLANNERS[_key(job)] = planner
+    _PLANNERS[_key(job, out.resolve())] = planner
     sources = describe(catalogue)
     public = _public(recipe, sources)
     # Paths are left out and contents are in: a source may move between two runs, but must not change.
@@ -79,6 +80,7 @@ def build(
         write_bytes(_claim_path(out), claim.encode())
         (out / INFO).unlink()  # unfinished again: what was lost is made once more
     _claim(out, claim)
+    catalogue.share(_store(out))
     for scenes in executor.run(run_shard, _specs(job, identity, out)):
         advance(scenes)
     return _finish(job, identity, public, out, _specs(job, identity, out), catalogue)
@@ -119,7 +121,7 @@ def run_shard(spec: Spec) -> int:
     if _is_done(spec):
         return int(spec["stop"] - spec["start"])
     _hold_claim(spec)
-    planner = _planner(spec["job"])
+    planner = _planner(spec["job"], Path(spec["out"]))
     entries, framed, unmet = [], [], Counter[str]()
     broken: set[tuple[str, str]] = set()
     with new_shard(spec["job"]["format"], Path(spec["out"]), spec["numbers"]) as shard:
@@ -169,17 +171,21 @@ _PLANNERS: dict[str, Planner] = {}
 """That of the last job: sources are opened once per process, however many shards it makes."""
 
 
-def _planner(job: dict[str, Any]) -> Planner:
-    if (key := _key(job)) not in _PLANNERS:
+def _store(out: Path) -> Store:
+    return Store(out / STATE / "shared")
+
+
+def _planner(job: dict[str, Any], out: Path) -> Planner:
+    if (key := _key(job, out)) not in _PLANNERS:
         keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
         _PLANNERS.clear()
         recipe = Recipe.model_validate(job["recipe"])
-        _PLANNERS[key] = open_planner(recipe, job["seed"], Survey(**job["survey"]))
+        _PLANNERS[key] = open_planner(recipe, job["seed"], Survey(**job["survey"]), _store(out))
     return _PLANNERS[key]
 
 
-def _key(job: dict[str, Any]) -> str:
-    return json.dumps(job, sort_keys=True)
+def _key(job: dict[str, Any], out: Path) -> str:
+    return json.dumps([job, str(out)], sort_keys=True)
 
 
 def _record_path(spec: Spec) -> Path:
