@@ -30,6 +30,7 @@ from synth.ratios import VisibleRatios
 from synth.recipe import Recipe
 from synth.render import render
 from synth.splits import split_of_sample
+from synth.store import Store
 from synth.survey import Survey
 
 STATE = ".build"
@@ -74,6 +75,7 @@ def build(
         work.claim()
         (out / INFO).unlink()  # unfinished again: what was lost is made once more
     _claim(out, f"{format} {identity}", work)
+    catalogue.share(_store(out))
     work.run(executor, _specs(job), advance)
     info = _finish(
         job, identity, public, out, work.records(range(0, recipe.count, SCENES[format])), catalogue
@@ -126,7 +128,8 @@ class Scenes(Maker):
         if self._planner is None:
             keep_freed_memory()  # a worker's process: that of `build` has its planner, and is the caller's
             recipe = Recipe.model_validate(self._job["recipe"])
-            self._planner = open_planner(recipe, self._job["seed"], Survey(**self._job["survey"]))
+            survey = Survey(**self._job["survey"])
+            self._planner = open_planner(recipe, self._job["seed"], survey, _store(self.out))
 
     def make(self, spec: Spec, advance: Advance) -> Made:
         planner = self._planner
@@ -171,6 +174,10 @@ class Scenes(Maker):
             "framings": framed,
         }
         return Made(result, shard.files | shard.shared)
+
+
+def _store(out: Path) -> Store:
+    return Store(out / STATE / "shared")
 
 
 def _finished(out: Path, identity: str, format: Format, work: LongWork) -> DatasetInfo | None:

@@ -20,9 +20,10 @@ from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
 from synth.setting import ground_in, refusal
-from synth.sources.base import BACKGROUNDS, PEOPLE, BackgroundSource, open_source
+from synth.sources.base import BACKGROUNDS, PEOPLE, BackgroundSource, PeopleSource, open_source
 from synth.sources.unpeopled import UnpeopledBackgrounds
 from synth.splits import Places, split_of_sample
+from synth.store import SharedBackgrounds, SharedPeople, Store
 from synth.survey import Survey
 from synth.views import Backdrop, View, Views
 
@@ -41,10 +42,15 @@ class Catalogue(Protocol):
     survey: Survey
     """Of the sources' pictures."""
 
-    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None: ...
+    def __init__(
+        self, recipe: Recipe, seed: int, survey: Survey | None = None, store: Store | None = None
+    ) -> None: ...
 
     def pools(self) -> Sequence[Pool]:
         """What there is of each role."""
+
+    def share(self, store: Store) -> None:
+        """Leave in a store what others would take long to find out who open the same."""
 
     def view(self, source: int, key: str, number: int) -> Backdrop:
         """Crop `number` of a background; raises `Rejected`."""
@@ -68,18 +74,22 @@ class PeopleCatalogue:
         recipe: what is asked for.
         seed: of the data set.
         survey: of the sources' pictures, where somebody has looked at them already.
+        store: where it is shared with others what takes long to make.
     """
 
-    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, seed: int, survey: Survey | None = None, store: Store | None = None
+    ) -> None:
         self.recipe = recipe
         self.seed = seed
-        posers = [open_source(text, PEOPLE) for text in recipe.people]
-        places = [_open_background(text, recipe.check_people) for text in recipe.backgrounds]
+        posers = [_open_people(text, store) for text in recipe.people]
+        places = [_open_background(text, recipe.check_people, store) for text in recipe.backgrounds]
         people = [PersonChoice(i, ref) for i, source in enumerate(posers) for ref in source.people()]
         backgrounds = [
             BackgroundChoice(i, ref) for i, source in enumerate(places) for ref in source.backgrounds()
         ]
         self._places = places
+        self._listed = people
         self._people = Pool("people", posers, people)
         self._backgrounds = Pool("backgrounds", places, backgrounds, self._refusal)
         self.survey = share_out(recipe, seed, survey, self._people, self._backgrounds)
@@ -105,6 +115,13 @@ class PeopleCatalogue:
 
     def pools(self) -> Sequence[Pool]:
         return self._people, self._backgrounds
+
+    def share(self, store: Store) -> None:
+        """Leave in a store what workers would take long to find out."""
+        for number, (text, source) in enumerate(zip(self.recipe.people, self._people.sources, strict=True)):
+            if source.slow_to_list:
+                listed = [choice.ref for choice in self._listed if choice.source == number]
+                store.list_people(text, listed)
 
     @cached_property
     def table(self) -> framing.Table:
@@ -204,6 +221,13 @@ def _shown(ref: PersonRef) -> float:
     return ref.height / ref.stature if ref.cut_at_bottom else np.inf
 
 
-def _open_background(text: str, check_people: str | None) -> BackgroundSource:
+def _open_people(text: str, store: Store | None) -> PeopleSource:
+    source = open_source(text, PEOPLE)
+    return source if store is None else SharedPeople(source, text, store)
+
+
+def _open_background(text: str, check_people: str | None, store: Store | None) -> BackgroundSource:
     source = open_source(text, BACKGROUNDS)
+    if store is not None:
+        source = SharedBackgrounds(source, text, store)
     return source if check_people is None else UnpeopledBackgrounds(source, check_people)

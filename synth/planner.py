@@ -7,6 +7,7 @@ from synth.family import FAMILIES
 from synth.plan import Notes, Plan
 from synth.recipe import Recipe
 from synth.rng import generator, weighted
+from synth.store import Store
 from synth.survey import Survey
 
 
@@ -34,10 +35,12 @@ class Planner:
         return family(self.catalogue, index, rng).plan()
 
 
-def open_planner(recipe: Recipe, seed: int, survey: Survey | None = None) -> Planner:
+def open_planner(
+    recipe: Recipe, seed: int, survey: Survey | None = None, store: Store | None = None
+) -> Planner:
     """Open a recipe's sources and divide them over its splits; raises `UserError` when they do not suffice.
 
-    Looks at every picture, unless given the `survey` of somebody who has.
+    Looks at every picture, unless given the `survey` of somebody who has. The workers of one build share a `store`.
     """
     family = FAMILIES.load(next(iter(recipe.families)))  # all of a recipe open the same
-    return Planner(family.opens(recipe, seed, survey))
+    return Planner(family.opens(recipe, seed, survey, store))

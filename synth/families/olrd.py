@@ -33,6 +33,7 @@ from synth.recipe import Recipe
 from synth.rng import generator
 from synth.sources.base import BACKGROUNDS, SEGMENTED, SegmentedSource, open_source
 from synth.splits import split_of_sample
+from synth.store import Store
 from synth.survey import Survey
 from synth.views import Backdrop, Stored, cut_square
 
@@ -83,9 +84,12 @@ class PictureCatalogue:
         recipe: what is asked for.
         seed: of the data set.
         survey: of the pictures, where somebody has looked at them already.
+        store: not used: a crop is kept by whoever makes its scene, and nobody else wants it.
     """
 
-    def __init__(self, recipe: Recipe, seed: int, survey: Survey | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, seed: int, survey: Survey | None = None, store: Store | None = None
+    ) -> None:
         self.recipe = recipe
         self.seed = seed
         self._sources = [_open(text) for text in recipe.backgrounds]
@@ -104,6 +108,9 @@ class PictureCatalogue:
 
     def pools(self) -> Sequence[Pool]:
         return (self._pictures,)
+
+    def share(self, store: Store) -> None:
+        return
 
     def view(self, source: int, key: str, number: int) -> Backdrop:
         return self._picture(source, key, number).backdrop

@@ -66,6 +66,11 @@ class Source(ABC):
 class PeopleSource(Source):
     """Segmented people."""
 
+    rendered = False
+    """Whether people are drawn rather than read, which takes longer than reading them from the drawn."""
+    slow_to_list = False
+    """Whether `people` looks at every mask. `cutout` then works without it: of many workers, one asks for the list."""
+
     @abstractmethod
     def people(self) -> Sequence[PersonRef]:
         """All usable people, in a stable order. Raises `UserError` when the source cannot be read."""

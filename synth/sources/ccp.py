@@ -39,6 +39,8 @@ class CcpPeople(PeopleSource):
         min_height: smallest person taken, in pixels.
     """
 
+    slow_to_list = True
+
     def __init__(self, path: str, min_height: int = 96) -> None:
         self.root = Path(path)
         self.name = "ccp"

@@ -74,6 +74,8 @@ class CocoPeople(PeopleSource):
         label: the category of people, in any case.
     """
 
+    slow_to_list = True
+
     def __init__(
         self,
         path: str,

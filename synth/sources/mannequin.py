@@ -43,6 +43,8 @@ class MannequinPeople(PeopleSource):
         carrying: share of the people who carry something, 0..1.
     """
 
+    rendered = True
+
     def __init__(self, path: str, count: int = 96, seed: int = 0, carrying: float = 0.0) -> None:
         if not 0 <= carrying <= 1:
             raise UserError(

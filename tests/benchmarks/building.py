@@ -35,6 +35,7 @@ from synth import build as building
 from synth.catalogue import PeopleCatalogue
 from synth.recipe import Recipe
 from synth.recipe_files import check, load
+from synth.store import Store
 from synth.survey import Survey
 
 
@@ -68,14 +69,15 @@ def build(recipe: Recipe, out: Path, workers: int) -> None:
 
 def open_sources(spec: Spec) -> None:
     """What a worker does before its first scene."""
-    PeopleCatalogue(Recipe.model_validate(spec["recipe"]), 0, Survey())
+    PeopleCatalogue(Recipe.model_validate(spec["recipe"]), 0, Survey(), Store(Path(spec["store"])))
 
 
-def start_up(recipe: Recipe, workers: int) -> None:
+def start_up(recipe: Recipe, workers: int, shared: Path) -> None:
     """What a build does before its first scene: workers start, everybody opens the sources."""
-    spec: Spec = {"recipe": recipe.model_dump(mode="json")}
-    PeopleCatalogue(recipe, 0)
+    spec: Spec = {"recipe": recipe.model_dump(mode="json"), "store": str(shared)}
+    catalogue = PeopleCatalogue(recipe, 0)
     if workers > 1:
+        catalogue.share(Store(shared))
         list(ProcessExecutor(workers).run(open_sources, [spec] * workers))
 
 
@@ -140,11 +142,11 @@ def main() -> None:
         build(recipe, folder / "first", 1)  # sources come into the file cache
         floor = Floor(recipe, folder / "first")
         for _ in range(repeats):
-            measure("start 1", lambda: start_up(recipe, 1))
+            measure("start 1", lambda: start_up(recipe, 1, folder / "shared"))
             measure("build 1", lambda: build(recipe, folder / "one", 1))
             measure("floor", lambda: floor.run(folder / "floor", encode_png))
             measure("floor, OpenCV", lambda: floor.run(folder / "opencv", encode_by_opencv))
-            measure("start 2", lambda: start_up(recipe, 2))
+            measure("start 2", lambda: start_up(recipe, 2, folder / "shared"))
             measure("build 2", lambda: build(recipe, folder / "two", 2))
             for name in ("one", "floor", "opencv", "two"):
                 shutil.rmtree(folder / name)
