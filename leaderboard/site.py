@@ -16,6 +16,7 @@ from mildbench.report import html, tables
 from mildbench.report.html import Cell
 from mildbench.results import wording
 from mildbench.results.board import Board
+from mildbench.results.conclusions import conclusions
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -59,7 +60,7 @@ def _board(board: Board[Placed], number: int) -> dict[str, Any]:
         "dataset": first.dataset,
         "fingerprint": first.config.dataset,
         "extent": wording.extent(board.samples, board.scenes),
-        "notes": wording.few(board.scenes),
+        "conclusions": conclusions(board),
         "by": ", and beside it by ".join(map(wording.column_text, board.headlines)),
         "rewards": wording.rewards(board.headlines),
         "ranks": tables.rank_columns(board),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import errno
 import sys
 from functools import cache
+from typing import Any
 
 import typer
 
 from mildbench.cli.terminal import spell_what_cannot_be_shown
 from mildbench.errors import UserError
 
+_HELP = """Build, run and score benchmarks for erasing people from photos, with exact truth.
+
+Two commands to start with; each has --help with an example:
+
+\b
+mildbench build-dataset
+mildbench evaluate --method telea --method lama:variant=tiny
+"""
 INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl-C, as shells have it."""
 
@@ -43,32 +52,43 @@ def commands() -> typer.Typer:
 
     app = typer.Typer(
         name="mildbench",
-        help="Build, run and score benchmarks for erasing people from photos, with exact truth.",
+        help=_HELP,
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.command("build-dataset")(build_dataset.build_dataset)
-    app.command("annotate")(annotate.annotate)
-    app.command("evaluate-annotations")(evaluate_annotations.evaluate_annotations)
-    app.command("segment")(segment.segment)
-    app.command("validate")(validate.validate)
-    app.command("fingerprint")(fingerprint.fingerprint)
-    app.command("export")(export.export)
-    app.add_typer(import_pairs.app, name="import")
-    app.command("erase")(erase.erase)
-    app.command("evaluate")(evaluate.evaluate)
-    app.command("browse")(browse.browse)
-    app.command("report")(report.report)
-    app.command("figure")(figure.figure)
-    app.add_typer(leaderboard.app, name="leaderboard")
-    app.add_typer(study.app, name="study")
-    app.command("train")(train.train)
-    app.command("ablate")(ablate.ablate)
-    app.command("ls")(ls.ls)
-    app.add_typer(weights.app, name="weights")
-    app.command("doctor")(doctor.doctor)
+    listed: tuple[tuple[str, Any, str], ...] = (
+        ("build-dataset", build_dataset.build_dataset, "Make a data set of scenes with exact truth."),
+        ("import", import_pairs.app, "Make a data set of pictures that others made."),
+        ("validate", validate.validate, "Check that a data set is what it says."),
+        ("fingerprint", fingerprint.fingerprint, "Compute a data set's identity from its pixels."),
+        ("export", export.export, "Write a data set as other tools read it."),
+        ("annotate", annotate.annotate, "Find poses, parsing and segments in its pictures."),
+        (
+            "evaluate-annotations",
+            evaluate_annotations.evaluate_annotations,
+            "Measure annotators by the truth.",
+        ),
+        ("segment", segment.segment, "Segment photos of your own, for backgrounds."),
+        ("erase", erase.erase, "Erase people from your own photos."),
+        ("evaluate", evaluate.evaluate, "Run methods, score them, print the table."),
+        ("report", report.report, "Write one page of runs: tables, plots, pictures."),
+        ("figure", figure.figure, "Draw what runs made of samples, for a paper."),
+        ("browse", browse.browse, "Look at runs or a data set in the FiftyOne app."),
+        ("leaderboard", leaderboard.app, "Publish results, and check published ones."),
+        ("study", study.app, "Ask people which outputs they prefer."),
+        ("train", train.train, "Train a method's weights."),
+        ("ablate", ablate.ablate, "Train the variants of a method and compare them."),
+        ("ls", ls.ls, "List methods, metrics, sources and so on."),
+        ("weights", weights.app, "List, fetch and verify published weights."),
+        ("doctor", doctor.doctor, "Say what works here, and what is missing."),
+    )
+    for name, command, short in listed:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, short_help=short)
+        else:
+            app.command(name, short_help=short)(command)
     return app
 
 

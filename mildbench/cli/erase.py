@@ -70,6 +70,7 @@ def erase(
     from mildbench.erasing import Eraser
     from mildbench.listing import PICTURES
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
+    from mildbench.progress import tracking
 
     kept = _numbers(keep)
     kind = kind_of(format)
@@ -89,13 +90,15 @@ def erase(
         shadows=with_shadow,
     )
     eraser = Eraser.create(method, where, census, size=size, seed=seed)
-    for path, result, beside in zip(photo, results, panels, strict=True):
-        file = PhotoFile.read(path)
-        known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
-        erased = eraser.erase(path.stem, file.pixels, known, kept)
-        file.write(result, erased.pixels)
-        write_panel(beside, erased.panel)
-        typer.echo(f"{result}: {len(erased.people)} people found, {len(erased.targets)} erased")
+    with tracking("photos", len(photo), show=len(photo) > 1) as advance:
+        for path, result, beside in zip(photo, results, panels, strict=True):
+            file = PhotoFile.read(path)
+            known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
+            erased = eraser.erase(path.stem, file.pixels, known, kept)
+            file.write(result, erased.pixels)
+            write_panel(beside, erased.panel)
+            typer.echo(f"{result}: {len(erased.people)} people found, {len(erased.targets)} erased")
+            advance(1)
 
 
 def _numbers(text: str | None) -> set[int]:

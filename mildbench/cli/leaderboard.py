@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fnmatch
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -117,7 +118,8 @@ def readme(
 @app.command()
 def verify(
     entry: Annotated[
-        list[str] | None, typer.Argument(metavar="[ENTRY]...", help="Names, or files. [default: all]")
+        list[str] | None,
+        typer.Argument(metavar="[ENTRY]...", help="Names, patterns of names, or files. [default: all]"),
     ] = None,
     entries: Entries = None,
     predictions: Annotated[
@@ -150,7 +152,7 @@ def verify(
 
     \b
     mildbench leaderboard verify
-    mildbench leaderboard verify --rerun
+    mildbench leaderboard verify '*-erase-one-telea-*' --rerun
     """
     _require_packages()
     from leaderboard import store
@@ -158,6 +160,7 @@ def verify(
     from leaderboard.schema import LEVELS
     from mildbench.dataset import Dataset
     from mildbench.errors import UserError
+    from mildbench.progress import tracking
 
     if predictions is not None and (rerun or len(entry or []) != 1):
         raise UserError("--predictions are of one entry: name it, and leave --rerun out")
@@ -178,7 +181,12 @@ def verify(
             step = partial(verification.samples, known=verification.Samples(data))
     else:
         typer.echo(f"note: samples are not compared: no data set at {DATASET} (mildbench build-dataset)")
-    reached = Counter(level for path in paths if (level := _check(path, step, record)) is not None)
+    reached: Counter[Level] = Counter()
+    with tracking("entries", len(paths), show=again) as advance:
+        for path in paths:
+            if (level := _check(path, step, record)) is not None:
+                reached[level] += 1
+            advance(1)
     if reached.total() < len(paths):
         bad = len(paths) - reached.total()
         typer.echo(
@@ -186,9 +194,9 @@ def verify(
             err=True,
         )
         raise typer.Exit(1)
-    typer.echo(
-        f"{len(paths)} entries: {', '.join(f'{reached[level]} {level}' for level in LEVELS if reached[level])}"
-    )
+    noun = "entry" if len(paths) == 1 else "entries"
+    counts = ", ".join(f"{reached[level]} {level}" for level in LEVELS if reached[level])
+    typer.echo(f"{len(paths)} {noun}: {counts}")
 
 
 def _check(path: Path, step: Callable[[Stored], Checked] | None, record: bool) -> Level | None:
@@ -243,7 +251,7 @@ def _review(entries: Path | None) -> tuple[list[Reviewed], list[Refused]]:
 
 
 def _paths(names: list[str], folder: Path) -> list[Path]:
-    """The entries' files, by names or paths; all of the folder when none are given."""
+    """The entries' files, by names, patterns of names or paths; all of the folder when none are given."""
     from leaderboard import store
     from mildbench.errors import UserError, did_you_mean
 
@@ -252,9 +260,12 @@ def _paths(names: list[str], folder: Path) -> list[Path]:
         if not known:
             raise UserError(f"no entries in {folder}: add one with mildbench leaderboard add RUN")
         return list(known.values())
-    found = []
+    found: list[Path] = []
     for name in names:
-        path = known.get(name, Path(name))
+        if matching := fnmatch.filter(known, name):
+            found += [known[one] for one in matching]
+            continue
+        path = Path(name)
         if not path.is_file():
             raise UserError(f"no entry {name!r} in {folder}: {did_you_mean(name, known)}")
         found.append(path)

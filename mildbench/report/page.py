@@ -15,6 +15,7 @@ from mildbench.report import cases, html, plots, tables
 from mildbench.report.html import Cell, Column
 from mildbench.results import controls, wording
 from mildbench.results.board import Board, boards
+from mildbench.results.conclusions import conclusions
 from mildbench.results.finished import FinishedRun, reopen
 from mildbench.results.scores import STRATIFIED
 from mildbench.results.summary import RunSummary
@@ -83,6 +84,7 @@ def _part(
         "title": board.title,
         "extent": wording.extent(first.samples, board.scenes),
         "fingerprint": first.config.dataset,
+        "conclusions": conclusions(board),
         "legend": [(name, looks[name]) for name in board.names.values()],
         "ranks": tables.rank_columns(board),
         "columns": [Column("method", "", ""), *tables.columns(board)],
