@@ -19,8 +19,8 @@ from baselines.diffusion.text import Text, TextEmbedding
 class Inputs:
     """What the network is told beside the noisy latents, of B pathways: B is twice P with classifier-free guidance."""
 
-    known: torch.Tensor
-    """What `Backbone.known` gave."""
+    known: torch.Tensor | None
+    """What `Backbone.known` gave; None for a network that is not for inpainting."""
     prompts: TextEmbedding
     size: tuple[int, int]
     """Height and width in pixels."""
@@ -33,7 +33,8 @@ class Inputs:
         """Everything twice, first with the prompts to be guided away from."""
         residuals = None if self.residuals is None else [torch.cat([part] * 2) for part in self.residuals]
         prompts = TextEmbedding.cat([negative, self.prompts])
-        return replace(self, known=torch.cat([self.known] * 2), prompts=prompts, residuals=residuals)
+        known = None if self.known is None else torch.cat([self.known] * 2)
+        return replace(self, known=known, prompts=prompts, residuals=residuals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class Course:
 
 
 class Backbone(ABC):
-    """A latent diffusion model for inpainting, frozen and in evaluation mode.
+    """A latent diffusion model, frozen and in evaluation mode; for inpainting, or one that paints whole pictures.
 
     Latents are float[P, C, h, w], whatever the network makes of them. Its attention is `attention`'s.
     """
@@ -138,6 +139,16 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
+    def painting_channels(self) -> int:
+        """Input channels of one that paints whole pictures."""
+
+    @property
+    @abstractmethod
+    def composing(self) -> frozenset[str]:
+        """The layers of `attention` in which the network puts its answer together: the second half, roughly."""
+
+    @property
+    @abstractmethod
     def multiple(self) -> int:
         """Height and width in pixels must be multiples of this."""
 
@@ -177,6 +188,11 @@ class Backbone(ABC):
     @abstractmethod
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Noised:
         """Latents and noise float[P, C, h, w] mixed for training, at int64[P] of the schedule's training times."""
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether the network is told of the picture. If not, what is known is put back after every step."""
+        return bool(self.network.config.in_channels == self.inpainting_channels)
 
     @property
     def device(self) -> torch.device:

@@ -78,6 +78,15 @@ class FluxFillBackbone(Backbone):
         return PATCH**2 * (2 * self.latent_channels + self.factor**2)
 
     @property
+    def painting_channels(self) -> int:
+        return PATCH**2 * self.latent_channels
+
+    @property
+    def composing(self) -> frozenset[str]:
+        """Those where prompt and picture are one stream."""
+        return frozenset(layer for layer in self.attention.layers if layer.startswith("single_"))
+
+    @property
     def multiple(self) -> int:
         return self.factor * PATCH
 
@@ -119,9 +128,9 @@ class FluxFillBackbone(Backbone):
         guidance = None
         if self.network.config.guidance_embeds:
             guidance = torch.full((len(latents),), inputs.guidance, device=latents.device)
-        residuals = inputs.residuals
+        packed, residuals = _packed(latents), inputs.residuals
         made = self.network(
-            torch.cat([_packed(latents), inputs.known], dim=2),
+            packed if inputs.known is None else torch.cat([packed, inputs.known], dim=2),
             encoder_hidden_states=inputs.prompts.tokens,
             pooled_projections=inputs.prompts.pooled,
             timestep=timesteps.expand(len(latents)).to(latents.dtype)

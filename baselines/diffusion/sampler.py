@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from baselines.diffusion.attention import Modulation, Recorder
 from baselines.diffusion.backbone import Backbone, Inputs
@@ -31,7 +32,8 @@ class Pathways:
     seeds: Sequence[int]
     """P seeds: of the noise, and of whatever else is drawn. Equal seeds start from equal noise."""
     start: torch.Tensor | None = None
-    """float[P, 3, H, W] in [-1, 1]: the picture to start from, noised as far as `Settings.strength` says."""
+    """float[P, 3, H, W] in [-1, 1]: the picture to start from, noised as far as `Settings.strength` says; of a network
+    that does not inpaint also the picture that stays outside the holes."""
     residuals: Sequence[torch.Tensor] | None = None
     """What an adapter adds within the network: one float[P, C, h, w] for each of `Backbone.entries`."""
 
@@ -100,10 +102,13 @@ def denoise(
         raise ValueError("guidance needs negative prompts")
 
     start, noise = _drawn(backbone, pathways, settings, generators)
-    latents = course.begin(start, noise)
-    cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
+    latents = course.begin(start if settings.strength < 1 else None, noise)
+    known = None
+    if backbone.inpaints:
+        cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
+        known = backbone.known(pathways.holes, cut)
     inputs = Inputs(
-        backbone.known(pathways.holes, cut),
+        known,
         pathways.prompts,
         pathways.size,
         pathways.residuals,
@@ -111,7 +116,7 @@ def denoise(
     )
     if guided and negative is not None:
         inputs = inputs.doubled(negative)
-    for timestep in course.timesteps:
+    for place, timestep in enumerate(course.timesteps):
         noisy = course.scaled(torch.cat([latents] * (2 if guided else 1)), timestep)
         time = torch.full((len(pathways),), course.time(timestep))
         with backbone.attention.during(time, modulation, recorder):
@@ -120,6 +125,11 @@ def denoise(
             away, towards = prediction.chunk(2)
             prediction = away + settings.guidance * (towards - away)
         latents = course.step(prediction, timestep, latents, generators)
+        if not backbone.inpaints and start is not None:
+            # What is known is put back, as noisy as the rest.
+            later = course.timesteps[place + 1 :]
+            seen = course.noised(start, noise, later[0]) if len(later) else start
+            latents = torch.where(F.interpolate(pathways.holes, size=latents.shape[2:]) > 0, latents, seen)
     return latents
 
 
@@ -136,9 +146,11 @@ def _drawn(
         return drawn.to(device=backbone.device, dtype=backbone.dtype)
 
     start = None
-    if settings.strength < 1:
+    if settings.strength < 1 or not backbone.inpaints:
         if pathways.start is None:
-            raise ValueError("a strength below 1 needs a picture to start from")
+            raise ValueError(
+                "a strength below 1, or a network that does not inpaint, needs a picture to start from"
+            )
         start = backbone.encode(pathways.start, generators)
     elif backbone.draws_start:
         draw()

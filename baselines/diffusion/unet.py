@@ -1,4 +1,4 @@
-"""Backbones with a UNet: inpainting checkpoints of the SD-1.x, SD-2.x and SDXL family."""
+"""Backbones with a UNet: checkpoints of the SD-1.x, SD-2.x and SDXL family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.diffusion.backbone import Backbone, Course, Inputs, Noised
 
 class UNetBackbone(Backbone):
     """diffusers' `UNet2DConditionModel` with nine input channels: the latent, the hole, and the latent of the picture
-    with the hole cut out."""
+    with the hole cut out; or with four, which paints whole pictures."""
 
     part = "unet"
 
@@ -31,6 +31,15 @@ class UNetBackbone(Backbone):
     @property
     def inpainting_channels(self) -> int:
         return 2 * self.latent_channels + 1
+
+    @property
+    def painting_channels(self) -> int:
+        return self.latent_channels
+
+    @property
+    def composing(self) -> frozenset[str]:
+        """Those of the up blocks."""
+        return frozenset(layer for layer in self.attention.layers if layer.startswith("up_blocks."))
 
     @property
     def multiple(self) -> int:
@@ -78,7 +87,7 @@ class UNetBackbone(Backbone):
             )
             conditions = {"text_embeds": pooled, "time_ids": sizes.repeat(len(pooled), 1)}
         return self.network(
-            torch.cat([latents, inputs.known], dim=1),
+            latents if inputs.known is None else torch.cat([latents, inputs.known], dim=1),
             timesteps,
             encoder_hidden_states=inputs.prompts.tokens,
             added_cond_kwargs=conditions,
