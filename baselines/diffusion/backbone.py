@@ -52,19 +52,20 @@ class Noised:
 class Course:
     """One sampling run: at which times the network is asked, and how its predictions lead from noise to a picture.
 
-    `scheduler` is diffusers', its steps set; `timesteps` are those that are run.
+    `scheduler` is diffusers', its steps set; `timesteps` are those that are run, of `count` that there are.
     """
 
-    def __init__(self, scheduler: Any, timesteps: torch.Tensor) -> None:
+    def __init__(self, scheduler: Any, timesteps: torch.Tensor, count: int) -> None:
         if not len(timesteps):
             raise ValueError("no step is left to be run")
         self.scheduler = scheduler
         self.timesteps = timesteps
+        self._count = count
         self._draws = "generator" in inspect.signature(scheduler.step).parameters
 
     def time(self, timestep: torch.Tensor) -> float:
         """1 is noise, 0 the picture."""
-        return float(timestep) / int(self.scheduler.config.num_train_timesteps)
+        return float(timestep) / self._count
 
     def begin(self, start: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
         """The first latents: noise, or latents to start from with as much noise as the first time has."""
@@ -163,10 +164,11 @@ class Backbone(ABC):
         """Where residuals enter the network: of each place the channels, and latents to a unit in each direction."""
 
     @abstractmethod
-    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
+    def course(self, steps: int, strength: float, size: tuple[int, int], *, exact: bool = False) -> Course:
         """A run of the checkpoint's scheduler on pictures of this height and width in pixels.
 
-        `steps` are of the whole schedule; `strength`, 0 to 1, is how much of it is run: it begins later below 1.
+        `steps` are of the whole schedule, and `strength`, 0 to 1, is how much of it is run: the first are left out
+        below 1. If `exact`, all are run, and the first is at the time `strength`.
         """
 
     @abstractmethod

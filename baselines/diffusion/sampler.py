@@ -51,14 +51,18 @@ class Settings:
     """How to sample."""
 
     steps: int = 30
-    """Of the whole schedule; with a strength below 1 the first ones are left out."""
+    """Of the whole schedule; with a strength below 1 the first ones are left out, unless `exact`."""
     guidance: float = 1.0
     """Scale of guidance; with classifier-free guidance 1 is none, and then the unconditional half is not computed."""
     strength: float = 1.0
     """How much of the schedule is run, 0 to 1; below 1 it starts from `Pathways.start`."""
+    exact: bool = False
+    """Whether the first of the steps is at the time `strength` itself, and all are run."""
 
     @classmethod
-    def checked(cls, method: str, steps: int, guidance: float = 1.0, strength: float = 1.0) -> Settings:
+    def checked(
+        cls, method: str, steps: int, guidance: float = 1.0, strength: float = 1.0, *, exact: bool = False
+    ) -> Settings:
         """Settings from a method's options; raises `UserError` for one out of range."""
         if steps < 1:
             raise UserError(f"method {method!r}: steps={steps}: give 1 or more")
@@ -66,12 +70,12 @@ class Settings:
             raise UserError(
                 f"method {method!r}: guidance={guidance}: give a number of at least 1 (1 is none)"
             )
-        if not 0 < strength <= 1 or int(steps * strength) < 1:
+        if not 0 < strength <= 1 or (int(steps * strength) < 1 and not exact):
             raise UserError(
                 f"method {method!r}: strength={strength} with steps={steps} leaves nothing to do: "
                 "give a strength above 0 and up to 1, and more steps"
             )
-        return cls(steps, guidance, strength)
+        return cls(steps, guidance, strength, exact)
 
 
 @torch.no_grad()
@@ -96,7 +100,7 @@ def denoise(
         recorder: collects attention masses.
     """
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in pathways.seeds]
-    course = backbone.course(settings.steps, settings.strength, pathways.size)
+    course = backbone.course(settings.steps, settings.strength, pathways.size, exact=settings.exact)
     guided = settings.guidance != 1.0 and not backbone.distilled
     if guided and negative is None:
         raise ValueError("guidance needs negative prompts")

@@ -65,14 +65,30 @@ class UNetBackbone(Backbone):
             reduction = after
         return found
 
-    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
-        """As diffusers' image-to-image pipelines choose the steps."""
+    def course(self, steps: int, strength: float, size: tuple[int, int], *, exact: bool = False) -> Course:
+        """As diffusers' image-to-image pipelines choose the steps, unless `exact`."""
+        count = int(self.noise_schedule.config.num_train_timesteps)
+        if exact and strength < 1:
+            scheduler = self._cut(max(1, round(strength * count)))
+            scheduler.set_timesteps(steps, device=self.device)
+            return Course(scheduler, scheduler.timesteps, count)
         scheduler = self.scheduler()
         scheduler.set_timesteps(steps, device=self.device)
         first = (steps - min(int(steps * strength), steps)) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
-        return Course(scheduler, scheduler.timesteps[first:])
+        return Course(scheduler, scheduler.timesteps[first:], count)
+
+    def _cut(self, last: int) -> Any:
+        """The schedule as if noise went no further than the time `last`."""
+        schedule = self.noise_schedule
+        return type(schedule).from_config(
+            schedule.config,
+            trained_betas=schedule.betas[:last].tolist(),
+            num_train_timesteps=last,
+            rescale_betas_zero_snr=False,  # the betas already are
+            timestep_spacing="trailing",  # the first step is at the last time
+        )
 
     def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
         """The five constant channels: float[P, 5, h, w]."""
