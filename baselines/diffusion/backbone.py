@@ -19,8 +19,8 @@ from baselines.diffusion.text import Text, TextEmbedding
 class Inputs:
     """What the network is told beside the noisy latents, of B pathways: B is twice P with classifier-free guidance."""
 
-    known: torch.Tensor
-    """What `Backbone.known` gave."""
+    known: torch.Tensor | None
+    """What `Backbone.known` gave; None for a network that is not for inpainting."""
     prompts: TextEmbedding
     size: tuple[int, int]
     """Height and width in pixels."""
@@ -33,7 +33,8 @@ class Inputs:
         """Everything twice, first with the prompts to be guided away from."""
         residuals = None if self.residuals is None else [torch.cat([part] * 2) for part in self.residuals]
         prompts = TextEmbedding.cat([negative, self.prompts])
-        return replace(self, known=torch.cat([self.known] * 2), prompts=prompts, residuals=residuals)
+        known = None if self.known is None else torch.cat([self.known] * 2)
+        return replace(self, known=known, prompts=prompts, residuals=residuals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +52,20 @@ class Noised:
 class Course:
     """One sampling run: at which times the network is asked, and how its predictions lead from noise to a picture.
 
-    `scheduler` is diffusers', its steps set; `timesteps` are those that are run.
+    `scheduler` is diffusers', its steps set; `timesteps` are those that are run, of `count` that there are.
     """
 
-    def __init__(self, scheduler: Any, timesteps: torch.Tensor) -> None:
+    def __init__(self, scheduler: Any, timesteps: torch.Tensor, count: int) -> None:
         if not len(timesteps):
             raise ValueError("no step is left to be run")
         self.scheduler = scheduler
         self.timesteps = timesteps
+        self._count = count
         self._draws = "generator" in inspect.signature(scheduler.step).parameters
 
     def time(self, timestep: torch.Tensor) -> float:
         """1 is noise, 0 the picture."""
-        return float(timestep) / int(self.scheduler.config.num_train_timesteps)
+        return float(timestep) / self._count
 
     def begin(self, start: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
         """The first latents: noise, or latents to start from with as much noise as the first time has."""
@@ -92,7 +94,7 @@ class Course:
 
 
 class Backbone(ABC):
-    """A latent diffusion model for inpainting, frozen and in evaluation mode.
+    """A latent diffusion model, frozen and in evaluation mode; for inpainting, or one that paints whole pictures.
 
     Latents are float[P, C, h, w], whatever the network makes of them. Its attention is `attention`'s.
     """
@@ -138,6 +140,16 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
+    def painting_channels(self) -> int:
+        """Input channels of one that paints whole pictures."""
+
+    @property
+    @abstractmethod
+    def composing(self) -> frozenset[str]:
+        """The layers of `attention` in which the network puts its answer together: the second half, roughly."""
+
+    @property
+    @abstractmethod
     def multiple(self) -> int:
         """Height and width in pixels must be multiples of this."""
 
@@ -152,10 +164,11 @@ class Backbone(ABC):
         """Where residuals enter the network: of each place the channels, and latents to a unit in each direction."""
 
     @abstractmethod
-    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
+    def course(self, steps: int, strength: float, size: tuple[int, int], *, exact: bool = False) -> Course:
         """A run of the checkpoint's scheduler on pictures of this height and width in pixels.
 
-        `steps` are of the whole schedule; `strength`, 0 to 1, is how much of it is run: it begins later below 1.
+        `steps` are of the whole schedule, and `strength`, 0 to 1, is how much of it is run: the first are left out
+        below 1. If `exact`, all are run, and the first is at the time `strength`.
         """
 
     @abstractmethod
@@ -177,6 +190,11 @@ class Backbone(ABC):
     @abstractmethod
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> Noised:
         """Latents and noise float[P, C, h, w] mixed for training, at int64[P] of the schedule's training times."""
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether the network is told of the picture. If not, what is known is put back after every step."""
+        return bool(self.network.config.in_channels == self.inpainting_channels)
 
     @property
     def device(self) -> torch.device:

@@ -34,7 +34,9 @@ def untrained(name: str) -> str | None:
     return None
 
 
-def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> Backbone:
+def load_backbone(
+    name: str, device: str | torch.device, dtype: torch.dtype, *, inpainting: bool = True
+) -> Backbone:
     """Load a checkpoint onto `device`.
 
     Args:
@@ -42,6 +44,7 @@ def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> 
             a folder in diffusers' format; or a repository's id whose files are already in Hugging Face's cache.
         device: a torch device.
         dtype: of the network and the text encoders. A VAE that overflows in float16 stays in float32.
+        inpainting: whether it must be for inpainting; otherwise one that paints whole pictures will do as well.
 
     Raises:
         UserError: an unknown name, a checkpoint that is not here (with the command that gets it), one that is
@@ -52,11 +55,11 @@ def load_backbone(name: str, device: str | torch.device, dtype: torch.dtype) -> 
         backbone: Backbone = UNetBackbone(name, unet, vae, TextEncoder((tokenizer,), (text,)), schedule)
     else:
         backbone = _read(name, find_folder(name))
-    channels, wanted = backbone.network.config.in_channels, backbone.inpainting_channels
-    if channels != wanted:
+    channels = backbone.network.config.in_channels
+    if not backbone.inpaints and (inpainting or channels != backbone.painting_channels):
         raise UserError(
-            f"backbone {name}: its {backbone.part} has {channels} input channels, an inpainting one has {wanted}: "
-            "give an inpainting checkpoint"
+            f"backbone {name}: its {backbone.part} has {channels} input channels, an inpainting one has "
+            f"{backbone.inpainting_channels}: give an inpainting checkpoint"
         )
     upcast = getattr(backbone.vae.config, "force_upcast", False) and dtype == torch.float16
     for model in (backbone.network, backbone.vae, *backbone.text.models):

@@ -78,6 +78,15 @@ class FluxFillBackbone(Backbone):
         return PATCH**2 * (2 * self.latent_channels + self.factor**2)
 
     @property
+    def painting_channels(self) -> int:
+        return PATCH**2 * self.latent_channels
+
+    @property
+    def composing(self) -> frozenset[str]:
+        """Those where prompt and picture are one stream."""
+        return frozenset(layer for layer in self.attention.layers if layer.startswith("single_"))
+
+    @property
     def multiple(self) -> int:
         return self.factor * PATCH
 
@@ -90,21 +99,25 @@ class FluxFillBackbone(Backbone):
         """After each block of two streams, where ControlNets enter."""
         return [(int(self.network.inner_dim), PATCH)] * len(self.network.transformer_blocks)
 
-    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
-        """As the pipeline chooses the steps: shifted towards noise the more tokens there are."""
+    def course(self, steps: int, strength: float, size: tuple[int, int], *, exact: bool = False) -> Course:
+        """As the pipeline chooses the steps, shifted towards noise the more tokens there are; unless `exact`."""
         scheduler = self.scheduler()
         config = scheduler.config
         tokens = size[0] // self.multiple * (size[1] // self.multiple)
         fewest, most = config.base_image_seq_len, config.max_image_seq_len
         slope = (config.max_shift - config.base_shift) / (most - fewest)
-        scheduler.set_timesteps(
-            sigmas=np.linspace(1.0, 1 / steps, steps),
-            device=self.device,
-            mu=tokens * slope + config.base_shift - slope * fewest,
-        )
-        first = int(max(steps - min(steps * strength, steps), 0))
+        shift = tokens * slope + config.base_shift - slope * fewest
+        count = int(config.num_train_timesteps)
+        begin = 1.0
+        if exact and strength < 1:
+            # What is shifted to `strength`: looked up among all times.
+            plain = np.linspace(1.0, 1 / count, count)
+            scheduler.set_timesteps(sigmas=plain, mu=shift)
+            begin = float(np.interp(strength, scheduler.sigmas[:-1].numpy()[::-1], plain[::-1]))
+        scheduler.set_timesteps(sigmas=np.linspace(begin, begin / steps, steps), device=self.device, mu=shift)
+        first = 0 if exact else int(max(steps - min(steps * strength, steps), 0))
         scheduler.set_begin_index(first)
-        return FlowCourse(scheduler, scheduler.timesteps[first:])
+        return FlowCourse(scheduler, scheduler.timesteps[first:], count)
 
     def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
         """Tokens float[P, N, (C + f f) 4]: latents, and the f x f pixels of the hole in each, as channels."""
@@ -119,9 +132,9 @@ class FluxFillBackbone(Backbone):
         guidance = None
         if self.network.config.guidance_embeds:
             guidance = torch.full((len(latents),), inputs.guidance, device=latents.device)
-        residuals = inputs.residuals
+        packed, residuals = _packed(latents), inputs.residuals
         made = self.network(
-            torch.cat([_packed(latents), inputs.known], dim=2),
+            packed if inputs.known is None else torch.cat([packed, inputs.known], dim=2),
             encoder_hidden_states=inputs.prompts.tokens,
             pooled_projections=inputs.prompts.pooled,
             timestep=timesteps.expand(len(latents)).to(latents.dtype)

@@ -39,6 +39,9 @@ class DiffusionMethod(EraseMethod):
     share a batch, start from the same noise, and may differ from a batch of one in the last bits.
     """
 
+    inpainting = True
+    """Whether the backbone must be for inpainting."""
+
     def __init__(self, backbone: str, resolution: int, dtype: str, weights: str | None = None) -> None:
         """Raises `UserError` for an unknown dtype or a bad resolution.
 
@@ -85,7 +88,9 @@ class DiffusionMethod(EraseMethod):
 
     def load(self) -> None:
         """Load the backbone. A subclass with parts of its own calls this first."""
-        self.backbone: Backbone = load_backbone(self.backbone_name, self.device, DTYPES[self.dtype])
+        self.backbone: Backbone = load_backbone(
+            self.backbone_name, self.device, DTYPES[self.dtype], inpainting=self.inpainting
+        )
 
     def parts_folder(self, instead: str = "") -> Path | None:
         """The folder of the method's own trained parts; None: random ones.
@@ -136,6 +141,7 @@ class DiffusionMethod(EraseMethod):
         canvas: Canvas,
         settings: Settings,
         *,
+        holes: torch.Tensor | None = None,
         prompts: Sequence[str] | None = None,
         negative: str = "",
         start: torch.Tensor | None = None,
@@ -143,12 +149,13 @@ class DiffusionMethod(EraseMethod):
     ) -> EraseResult:
         """Inpaint the masks: a pathway a sample, named `picture`.
 
-        `prompts` are one a sample, empty ones if None; `negative` is the same for all of them. `start` is
-        `Pathways.start`; `modulation` changes self-attention.
+        `holes` are float[B, 1, h, w] on the canvas where they are not the masks. `prompts` are one a sample, empty
+        ones if None; `negative` is the same for all of them. `start` is `Pathways.start`; `modulation` changes
+        self-attention.
         """
         pathways = Pathways(
             self.to_model([canvas.picture(image) for image in batch.images]),
-            self.holes([canvas.hole(mask) for mask in batch.masks]),
+            self.holes([canvas.hole(mask) for mask in batch.masks]) if holes is None else holes,
             self.backbone.text(prompts or [""] * len(batch)),
             batch.seeds,
             start,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from baselines.diffusion.attention import Modulation, Recorder
 from baselines.diffusion.backbone import Backbone, Inputs
@@ -31,7 +32,8 @@ class Pathways:
     seeds: Sequence[int]
     """P seeds: of the noise, and of whatever else is drawn. Equal seeds start from equal noise."""
     start: torch.Tensor | None = None
-    """float[P, 3, H, W] in [-1, 1]: the picture to start from, noised as far as `Settings.strength` says."""
+    """float[P, 3, H, W] in [-1, 1]: the picture to start from, noised as far as `Settings.strength` says; of a network
+    that does not inpaint also the picture that stays outside the holes."""
     residuals: Sequence[torch.Tensor] | None = None
     """What an adapter adds within the network: one float[P, C, h, w] for each of `Backbone.entries`."""
 
@@ -49,14 +51,18 @@ class Settings:
     """How to sample."""
 
     steps: int = 30
-    """Of the whole schedule; with a strength below 1 the first ones are left out."""
+    """Of the whole schedule; with a strength below 1 the first ones are left out, unless `exact`."""
     guidance: float = 1.0
     """Scale of guidance; with classifier-free guidance 1 is none, and then the unconditional half is not computed."""
     strength: float = 1.0
     """How much of the schedule is run, 0 to 1; below 1 it starts from `Pathways.start`."""
+    exact: bool = False
+    """Whether the first of the steps is at the time `strength` itself, and all are run."""
 
     @classmethod
-    def checked(cls, method: str, steps: int, guidance: float = 1.0, strength: float = 1.0) -> Settings:
+    def checked(
+        cls, method: str, steps: int, guidance: float = 1.0, strength: float = 1.0, *, exact: bool = False
+    ) -> Settings:
         """Settings from a method's options; raises `UserError` for one out of range."""
         if steps < 1:
             raise UserError(f"method {method!r}: steps={steps}: give 1 or more")
@@ -64,12 +70,12 @@ class Settings:
             raise UserError(
                 f"method {method!r}: guidance={guidance}: give a number of at least 1 (1 is none)"
             )
-        if not 0 < strength <= 1 or int(steps * strength) < 1:
+        if not 0 < strength <= 1 or (int(steps * strength) < 1 and not exact):
             raise UserError(
                 f"method {method!r}: strength={strength} with steps={steps} leaves nothing to do: "
                 "give a strength above 0 and up to 1, and more steps"
             )
-        return cls(steps, guidance, strength)
+        return cls(steps, guidance, strength, exact)
 
 
 @torch.no_grad()
@@ -94,16 +100,19 @@ def denoise(
         recorder: collects attention masses.
     """
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in pathways.seeds]
-    course = backbone.course(settings.steps, settings.strength, pathways.size)
+    course = backbone.course(settings.steps, settings.strength, pathways.size, exact=settings.exact)
     guided = settings.guidance != 1.0 and not backbone.distilled
     if guided and negative is None:
         raise ValueError("guidance needs negative prompts")
 
     start, noise = _drawn(backbone, pathways, settings, generators)
-    latents = course.begin(start, noise)
-    cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
+    latents = course.begin(start if settings.strength < 1 else None, noise)
+    known = None
+    if backbone.inpaints:
+        cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
+        known = backbone.known(pathways.holes, cut)
     inputs = Inputs(
-        backbone.known(pathways.holes, cut),
+        known,
         pathways.prompts,
         pathways.size,
         pathways.residuals,
@@ -111,7 +120,7 @@ def denoise(
     )
     if guided and negative is not None:
         inputs = inputs.doubled(negative)
-    for timestep in course.timesteps:
+    for place, timestep in enumerate(course.timesteps):
         noisy = course.scaled(torch.cat([latents] * (2 if guided else 1)), timestep)
         time = torch.full((len(pathways),), course.time(timestep))
         with backbone.attention.during(time, modulation, recorder):
@@ -120,6 +129,11 @@ def denoise(
             away, towards = prediction.chunk(2)
             prediction = away + settings.guidance * (towards - away)
         latents = course.step(prediction, timestep, latents, generators)
+        if not backbone.inpaints and start is not None:
+            # What is known is put back, as noisy as the rest.
+            later = course.timesteps[place + 1 :]
+            seen = course.noised(start, noise, later[0]) if len(later) else start
+            latents = torch.where(F.interpolate(pathways.holes, size=latents.shape[2:]) > 0, latents, seen)
     return latents
 
 
@@ -136,9 +150,11 @@ def _drawn(
         return drawn.to(device=backbone.device, dtype=backbone.dtype)
 
     start = None
-    if settings.strength < 1:
+    if settings.strength < 1 or not backbone.inpaints:
         if pathways.start is None:
-            raise ValueError("a strength below 1 needs a picture to start from")
+            raise ValueError(
+                "a strength below 1, or a network that does not inpaint, needs a picture to start from"
+            )
         start = backbone.encode(pathways.start, generators)
     elif backbone.draws_start:
         draw()

@@ -1,4 +1,4 @@
-"""Backbones with a UNet: inpainting checkpoints of the SD-1.x, SD-2.x and SDXL family."""
+"""Backbones with a UNet: checkpoints of the SD-1.x, SD-2.x and SDXL family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from baselines.diffusion.backbone import Backbone, Course, Inputs, Noised
 
 class UNetBackbone(Backbone):
     """diffusers' `UNet2DConditionModel` with nine input channels: the latent, the hole, and the latent of the picture
-    with the hole cut out."""
+    with the hole cut out; or with four, which paints whole pictures."""
 
     part = "unet"
 
@@ -31,6 +31,15 @@ class UNetBackbone(Backbone):
     @property
     def inpainting_channels(self) -> int:
         return 2 * self.latent_channels + 1
+
+    @property
+    def painting_channels(self) -> int:
+        return self.latent_channels
+
+    @property
+    def composing(self) -> frozenset[str]:
+        """Those of the up blocks."""
+        return frozenset(layer for layer in self.attention.layers if layer.startswith("up_blocks."))
 
     @property
     def multiple(self) -> int:
@@ -56,14 +65,30 @@ class UNetBackbone(Backbone):
             reduction = after
         return found
 
-    def course(self, steps: int, strength: float, size: tuple[int, int]) -> Course:
-        """As diffusers' image-to-image pipelines choose the steps."""
+    def course(self, steps: int, strength: float, size: tuple[int, int], *, exact: bool = False) -> Course:
+        """As diffusers' image-to-image pipelines choose the steps, unless `exact`."""
+        count = int(self.noise_schedule.config.num_train_timesteps)
+        if exact and strength < 1:
+            scheduler = self._cut(max(1, round(strength * count)))
+            scheduler.set_timesteps(steps, device=self.device)
+            return Course(scheduler, scheduler.timesteps, count)
         scheduler = self.scheduler()
         scheduler.set_timesteps(steps, device=self.device)
         first = (steps - min(int(steps * strength), steps)) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)
-        return Course(scheduler, scheduler.timesteps[first:])
+        return Course(scheduler, scheduler.timesteps[first:], count)
+
+    def _cut(self, last: int) -> Any:
+        """The schedule as if noise went no further than the time `last`."""
+        schedule = self.noise_schedule
+        return type(schedule).from_config(
+            schedule.config,
+            trained_betas=schedule.betas[:last].tolist(),
+            num_train_timesteps=last,
+            rescale_betas_zero_snr=False,  # the betas already are
+            timestep_spacing="trailing",  # the first step is at the last time
+        )
 
     def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
         """The five constant channels: float[P, 5, h, w]."""
@@ -78,7 +103,7 @@ class UNetBackbone(Backbone):
             )
             conditions = {"text_embeds": pooled, "time_ids": sizes.repeat(len(pooled), 1)}
         return self.network(
-            torch.cat([latents, inputs.known], dim=1),
+            latents if inputs.known is None else torch.cat([latents, inputs.known], dim=1),
             timesteps,
             encoder_hidden_states=inputs.prompts.tokens,
             added_cond_kwargs=conditions,

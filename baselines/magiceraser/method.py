@@ -21,8 +21,6 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
 from mildbench.regions import paste
 
-FEWEST = 2
-"""Steps, of which `strength` can leave one out."""
 AUTO = "auto"
 """The tag that says: each picture's own."""
 
@@ -31,7 +29,7 @@ class MagicEraser(DiffusionMethod):
     """MagicEraser (Li et al., ECCV 2024), reimplemented from its public description.
 
     - Content initialisation [paper]: LaMa's fill, as a VAE latent noised at strength 0.9, is what denoising
-      starts from. Any other method can take LaMa's place [ours].
+      starts from, at the time 0.9 whatever the number of steps. Any other method can take LaMa's place [ours].
     - Prompt tuning [paper]: a learned word R* and a UNet LoRA; the prompt is "a photo of R* <background tag>".
       The tag comes from a panoptic segmentation: the background that covers most of what lies around the hole
       [ours: the paper does not say which of a picture's]. It is "background" where nobody has segmented the
@@ -48,7 +46,7 @@ class MagicEraser(DiffusionMethod):
         "a filled-in start, a learned prompt, attention refocused on the background",
         paper="Li et al., MagicEraser: erasing any objects via semantics-aware control, ECCV 2024",
         licence="the checkpoint's",
-        revision=1,
+        revision=2,
         capabilities=frozenset({"device", "attention"}),
     )
 
@@ -82,8 +80,8 @@ class MagicEraser(DiffusionMethod):
                 nothing is known.
             refocus: a key of `FORMS`, or `none`.
             window: refocused from t = 1 down to this time.
-            steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out; 0 for the
-                usual number, see `DiffusionMethod`.
+            steps: of the checkpoint's own scheduler, the first at the time `strength`; 0 for the usual number, see
+                `DiffusionMethod`.
             guidance: scale of classifier-free guidance, away from the empty prompt.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
@@ -98,7 +96,7 @@ class MagicEraser(DiffusionMethod):
             raise UserError(
                 f"method {name!r}: window={window}: give a time from 0 (the picture) to 1 (noise)"
             )
-        self.settings = Settings.checked(name, steps or max(FEWEST, self.usual_steps), guidance, strength)
+        self.settings = Settings.checked(name, steps or self.usual_steps, guidance, strength, exact=True)
         self.prompt_tuning = prompt_tuning
         self.tag = tag
         self.form = FORMS.get(refocus)
@@ -140,8 +138,12 @@ class MagicEraser(DiffusionMethod):
         return self._runs
 
     def load(self) -> None:
-        """Load the backbone, the method that starts, and what prompt tuning has trained."""
+        """Load the backbone, the method that starts, and what prompt tuning has trained.
+
+        Raises `UserError` also where refocusing would do nothing: where no step is in its window.
+        """
         super().load()
+        self._check_window()
         if self.init is not None:
             self.init.device = self.device
             self.init.load()
@@ -151,6 +153,16 @@ class MagicEraser(DiffusionMethod):
             self.tuning = seeded(lambda: PromptTuning(self.backbone))
             if folder is not None:
                 self.tuning.load(folder)
+
+    def _check_window(self) -> None:
+        settings, side = self.settings, self.backbone.resolution
+        course = self.backbone.course(settings.steps, settings.strength, (side, side), exact=settings.exact)
+        first = max(course.time(timestep) for timestep in course.timesteps)
+        if self.form is not None and first < self.window:
+            raise UserError(
+                f"method {self.info.name!r}: refocusing ends at window={self.window}, and the first step is at "
+                f"{first:.3f}: give a smaller window, a greater strength, or refocus=none"
+            )
 
     @torch.no_grad()
     def erase_together(self, batch: EraseBatch) -> EraseResult:

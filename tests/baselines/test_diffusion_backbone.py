@@ -112,6 +112,44 @@ def test_sdxl_is_its_pipeline(sdxl: StableDiffusionXLInpaintPipeline, tmp_path: 
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_one_that_paints_whole_pictures_keeps_what_is_known_as_its_pipeline_does(
+    sd_folder: Path, tmp_path: Path, strength: float
+) -> None:
+    folder = tmp_path / "painter"
+    shutil.copytree(sd_folder, folder)
+    torch.manual_seed(1)
+    UNet2DConditionModel(in_channels=4, out_channels=4, **TINY.unet).save_pretrained(folder / "unet")
+    backbone = load_backbone(str(folder), "cpu", torch.float32, inpainting=False)
+    assert not backbone.inpaints
+    pipeline = StableDiffusionInpaintPipeline.from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    pictures, holes = _problem()
+    expected = pipeline(
+        prompt=["a wall"],
+        negative_prompt=[""],
+        image=pictures,
+        mask_image=holes,
+        height=SIZE[0],
+        width=SIZE[1],
+        num_inference_steps=5,
+        guidance_scale=3.0,
+        strength=strength,
+        generator=[torch.Generator().manual_seed(7)],
+        output_type="latent",
+    ).images
+    found = denoise(
+        backbone,
+        Pathways(pictures, holes, backbone.text(["a wall"]), (7,), start=pictures),
+        Settings(5, guidance=3.0, strength=strength),
+        negative=backbone.text([""]),
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    outside = torch.nn.functional.interpolate(holes, size=found.shape[2:]) == 0
+    start = backbone.encode(pictures, [torch.Generator().manual_seed(7)])
+    assert torch.equal(found[outside.expand_as(found)], start[outside.expand_as(found)])
+
+
 def test_half_precision_files_are_found(sd_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "half"
     shutil.copytree(sd_folder, folder)

@@ -13,6 +13,7 @@ from mildbench.method import EraseMethod, MethodSpec
 from mildbench.regions import paste
 
 METHODS = {
+    "attentive-eraser": "attentive-eraser:backbone=random:tiny,steps=4,resolution=64",
     "deocclusion": "deocclusion:backbone=random:tiny,steps=2,mask_steps=2,resolution=64",
     "magiceraser": "magiceraser:backbone=random:tiny,init=telea,steps=10,resolution=64",
     "magiceraser, densediffusion": (

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerAncestralDiscreteScheduler, PNDMScheduler, StableDiffusionInpaintPipeline
+from diffusers import (
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionInpaintPipeline,
+)
 
 from baselines.diffusion.architectures import ddim
 from baselines.diffusion.backbone import Backbone
@@ -100,10 +105,47 @@ def test_pathways_do_not_touch_each_other(backbone: Backbone) -> None:
         torch.testing.assert_close(alone[0], together[one], atol=1e-5, rtol=1e-4)
 
 
+TRAILING = {
+    "ddim": ddim(timestep_spacing="trailing"),
+    "without signal at the end": ddim(
+        timestep_spacing="trailing", rescale_betas_zero_snr=True, prediction_type="v_prediction"
+    ),
+    "euler": EulerDiscreteScheduler.from_config(ddim().config, timestep_spacing="trailing"),
+}
+
+
+@pytest.mark.parametrize("schedule", TRAILING)
+def test_an_exact_start_begins_at_its_time_whatever_the_number_of_steps(
+    backbone: Backbone, schedule: str
+) -> None:
+    backbone.noise_schedule = TRAILING[schedule]
+    whole = TRAILING[schedule].alphas_cumprod
+    for steps, strength in ((1, 0.9), (2, 0.9), (7, 0.55), (30, 0.2)):
+        course = backbone.course(steps, strength, SIZE, exact=True)
+        assert len(course.timesteps) == steps
+        first = round(float(course.timesteps[0]))
+        assert first == round(1000 * strength) - 1
+        assert course.time(course.timesteps[0]) == pytest.approx(strength, abs=2e-3)
+        torch.testing.assert_close(course.scheduler.alphas_cumprod[first], whole[first])
+
+
+@pytest.mark.parametrize("schedule", TRAILING)
+def test_an_exact_start_is_the_end_of_a_longer_run_where_that_has_its_steps(
+    backbone: Backbone, schedule: str
+) -> None:
+    backbone.noise_schedule = TRAILING[schedule]
+    pictures, holes = _problem(1)
+    pathways = Pathways(pictures, holes, backbone.text([""]), (7,), start=pictures)
+    longer = denoise(backbone, pathways, Settings(10, strength=0.7))
+    exact = denoise(backbone, pathways, Settings(7, strength=0.7, exact=True))
+    torch.testing.assert_close(exact, longer, atol=1e-4, rtol=1e-4)
+
+
 def test_settings_out_of_range_are_refused() -> None:
     for arguments in ((0, 1.0, 1.0), (5, 0.5, 1.0), (5, float("nan"), 1.0), (5, 1.0, 0.0), (5, 1.0, 0.1)):
         with pytest.raises(UserError, match="method 'x'"):
             Settings.checked("x", *arguments)
+    assert Settings.checked("x", 1, strength=0.1, exact=True).steps == 1
 
 
 def test_random_backbones_are_the_same_whatever_ran_before() -> None:

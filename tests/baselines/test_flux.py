@@ -101,6 +101,15 @@ def test_a_negative_prompt_is_refused(folder: Path) -> None:
         method.load()
 
 
+@pytest.mark.parametrize("steps", [1, 5])
+def test_an_exact_start_begins_at_its_time(backbone: FluxFillBackbone, steps: int) -> None:
+    course = backbone.course(steps, 0.7, (512, 512), exact=True)
+    assert len(course.timesteps) == steps
+    assert course.time(course.timesteps[0]) == pytest.approx(0.7, abs=2e-3)
+    whole = backbone.course(steps, 1.0, (512, 512), exact=True)
+    assert course.time(course.timesteps[-1]) <= whole.time(whole.timesteps[-1]) + 1e-6
+
+
 # --- attention over prompt and picture in one stream
 
 GRID = Grid(6, 8, text=5)

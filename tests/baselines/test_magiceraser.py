@@ -157,8 +157,19 @@ def test_both_forms_change_the_picture_and_what_is_measured() -> None:
     pictures = {form: _erased(crowd(1), refocus=form, strength="1") for form in ("none", *FORMS)}
     assert not np.array_equal(pictures["none"], pictures["constant"])
     assert not np.array_equal(pictures["none"], pictures["densediffusion"])
-    never = _erased(crowd(1), window="1", strength="1")  # t starts just below 1
-    assert np.array_equal(pictures["none"], never)
+
+
+def test_refocusing_acts_in_the_first_of_however_few_steps() -> None:
+    plain, refocused = (_erased(crowd(1), refocus=form, steps="1") for form in ("none", "constant"))
+    assert not np.array_equal(plain, refocused)
+
+
+def test_a_window_that_no_step_enters_is_refused() -> None:
+    options = {"backbone": "random:tiny", "resolution": 64, "steps": 4, "window": 0.95}
+    with pytest.raises(UserError, match=r"window=0\.95, and the first step is at 0\.899"):
+        MagicEraser(**options).load()
+    MagicEraser(**options, refocus="none").load()
+    MagicEraser(**options, strength=1.0).load()
 
 
 def test_a_run_measures_that_erased_tokens_look_away_from_who_stays() -> None:
@@ -404,7 +415,7 @@ def test_categories_are_said_in_words() -> None:
 def test_a_trained_backbone_needs_trained_parts_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "baselines.diffusion.method.load_backbone",
-        lambda name, device, dtype: load_backbone("random:tiny", device, dtype),
+        lambda _, device, dtype, **options: load_backbone("random:tiny", device, dtype, **options),
     )
     with pytest.raises(UserError, match=r"weights=FOLDER, or magiceraser:prompt_tuning=false"):
         MagicEraser("sd-1.5-inpainting", init="telea").load()

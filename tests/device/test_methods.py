@@ -22,6 +22,7 @@ from mildbench.results.summary import RunSummary
 pytestmark = pytest.mark.slow
 
 CASES = {
+    "attentive-eraser": "attentive-eraser:backbone=random:tiny,steps=3,resolution=32",
     "deocclusion": "deocclusion:backbone=random:tiny,steps=1,mask_steps=1,resolution=32",
     "lama": "lama:variant=tiny",
     "magiceraser": "magiceraser:backbone=random:tiny,init=telea,strength=1,steps=2,resolution=32",

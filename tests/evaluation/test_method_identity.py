@@ -187,7 +187,7 @@ def test_shipped_weights_count_by_content_and_the_start_of_magiceraser_too(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = of("magiceraser")
-    assert before.versions == {"magiceraser": "revision 1", "lama": "revision 1"}
+    assert before.versions == {"magiceraser": "revision 2", "lama": "revision 1"}
     (here / "own").mkdir()
     (here / "own" / "x.safetensors").write_bytes(b"trained on")
     folder = shipped.folder

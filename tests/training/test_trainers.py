@@ -101,7 +101,7 @@ def test_a_retrained_backbone_is_one(run: Run, create: Callable[[str], Trainer],
     assert method.run(batch(1, 64, 64))[0].error is None
     fresh = load_backbone("random:tiny", "cpu", torch.float32)
     saved = load_backbone(str(tmp_path / "run/weights"), "cpu", torch.float32)
-    for part, changes in (("unet", True), ("vae", False)):
+    for part, changes in (("network", True), ("vae", False)):
         before, after = (getattr(model, part).state_dict() for model in (fresh, saved))
         assert before.keys() == after.keys()
         different = [name for name in before if not torch.equal(before[name].half(), after[name].half())]
