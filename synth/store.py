@@ -76,7 +76,8 @@ class Store:
 
 
 def _packed(value: Cutout | Background) -> bytes:
-    arrays, words = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    words: dict[str, Any] = {}
     for field in fields(value):
         content = getattr(value, field.name)
         if isinstance(content, np.ndarray):
