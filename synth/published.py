@@ -1,7 +1,8 @@
 """Benchmarks by name and version, as `multi-ip@1`: whether what was built is what everybody else has.
 
 A versioned recipe is a shipped file that is never edited. `published.json` lists its editions: by the sources it is
-built of and the seed, the fingerprint of the data set; null until somebody has built it and written it there.
+built of and the seed, the fingerprint of the data set, and that of its first scenes alone, which a build of any count
+has too; each null until somebody has built it and written it there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from mildbench.records import Strict
 from synth.recipe import Recipe
 from synth.recipe_files import load
 
+FIRST = 8
+"""Scenes whose fingerprint is enough to see that another machine, or another version of the code, makes the same."""
+
 
 class Edition(Strict):
     """A benchmark made of certain sources."""
@@ -26,6 +30,8 @@ class Edition(Strict):
     seed: int
     fingerprint: str | None
     """64 hex digits, or null while nobody has built it."""
+    first: str | None
+    """The same of its first `FIRST` scenes: of a build with that count."""
 
 
 @lru_cache(maxsize=1)
@@ -40,7 +46,9 @@ def verdict(recipe: Recipe, info: DatasetInfo) -> str | None:
     if recipe.name not in editions():
         return None
     sources = {"people", "backgrounds"}
-    if recipe.model_dump(exclude=sources) != load(recipe.name).model_dump(exclude=sources):
+    begun = recipe.count == FIRST
+    settings = load(recipe.name).model_copy(update={"count": FIRST} if begun else {})
+    if recipe.model_dump(exclude=sources) != settings.model_dump(exclude=sources):
         return f"not the published {recipe.name}: built with other settings than the recipe's"
     made = {role: [source.name for source in info.sources if source.role == role] for role in sources}
     for edition in editions()[recipe.name]:
@@ -49,9 +57,11 @@ def verdict(recipe: Recipe, info: DatasetInfo) -> str | None:
             made["backgrounds"],
             info.seed,
         ):
-            if edition.fingerprint is None:
+            known = edition.first if begun else edition.fingerprint
+            whose = f"the first {FIRST} scenes of the published" if begun else "the published"
+            if known is None:
                 return f"{recipe.name}: nobody has published the fingerprint of this edition yet"
-            if edition.fingerprint == info.fingerprint:
-                return f"this is the published {recipe.name}"
-            return f"NOT the published {recipe.name}, whose fingerprint is {edition.fingerprint[:12]}"
+            if known == info.fingerprint:
+                return f"{'these are' if begun else 'this is'} {whose} {recipe.name}"
+            return f"NOT {whose} {recipe.name}, whose fingerprint is {known[:12]}"
     return f"not a published edition of {recipe.name}: built of other sources or with another seed"

@@ -11,9 +11,9 @@ from mildbench.dataset.schema import DatasetInfo
 from mildbench.executors import SerialExecutor
 from synth import published
 from synth.build import build
-from synth.published import Edition, editions, verdict
+from synth.published import FIRST, Edition, editions, verdict
 from synth.recipe import Recipe
-from synth.recipe_files import load, names
+from synth.recipe_files import load, load_with, names
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def publish(built: tuple[Recipe, DatasetInfo], monkeypatch: pytest.MonkeyPatch) 
     sources = {role: [s.name for s in info.sources if s.role == role] for role in ("people", "backgrounds")}
     monkeypatch.setattr(published, "load", lambda name: recipe)
 
-    def edit(fingerprint: str | None, people: list[str] | None = None) -> None:
+    def edit(fingerprint: str | None, people: list[str] | None = None, first: str | None = None) -> None:
         found = sources | ({} if people is None else {"people": people})
-        edition = Edition(**found, seed=0, fingerprint=fingerprint)
+        edition = Edition(**found, seed=0, fingerprint=fingerprint, first=first)
         monkeypatch.setattr(published, "editions", lambda: {"small@1": [edition]})
 
     return edit
@@ -57,3 +57,22 @@ def test_the_verdict_follows_fingerprint_sources_and_settings(
     publish("0" * 64, ["somebody else"])
     assert "other sources" in str(verdict(recipe, info))
     assert "other settings" in str(verdict(recipe.model_copy(update={"count": 3}), info))
+
+
+def test_the_first_scenes_alone_tell(built: tuple[Recipe, DatasetInfo], publish: Callable[..., None]) -> None:
+    recipe, info = built
+    begun = recipe.model_copy(update={"count": FIRST})
+    publish("0" * 64, first=info.fingerprint)
+    assert verdict(begun, info) == f"these are the first {FIRST} scenes of the published small@1"
+    publish(info.fingerprint, first="0" * 64)
+    assert str(verdict(begun, info)).startswith(f"NOT the first {FIRST} scenes of the published small@1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", editions())
+def test_the_embedded_editions_begin_as_published(name: str, tmp_path: Path) -> None:
+    """A change of pixels or labels needs another version of the recipe."""
+    recipe = load_with(name, {"count": FIRST})
+    info = build(recipe, 0, tmp_path / "data", SerialExecutor(1), lambda count: None)
+    assert editions()[name][0].first is not None
+    assert verdict(recipe, info) == f"these are the first {FIRST} scenes of the published {name}"
