@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mildbench.errors import UserError
+from mildbench.files import fan_out
 from mildbench.images import read_rgb
 from mildbench.listing import list_pictures, sample_id, stem_of
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
@@ -68,7 +69,10 @@ def _by_id(folder: Path) -> dict[str, list[Path]]:
     """Sample id -> the files that are named like it, the best first; files below the folder are named by their path."""
     found: dict[str, list[Path]] = {}
     for path in list_pictures(folder, deep=True).pictures:
-        name = (path.parent.relative_to(folder) / stem_of(path)).as_posix()
+        below = path.parent.relative_to(folder)
+        if below.name == fan_out(stem_of(path)):  # a large run's predictions
+            below = below.parent
+        name = (below / stem_of(path)).as_posix()
         found.setdefault(sample_id(name), []).append(path)
     return {name: sorted(paths, key=lambda path: _rank(path, name)) for name, paths in found.items()}
 

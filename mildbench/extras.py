@@ -25,6 +25,8 @@ EXTRA_OF: dict[str, str] = {
     "ray": "ray",
     "submitit": "slurm",
     "patchmatch_cython": "classic",
+    "upath": "s3",
+    "s3fs": "s3",
 }
 """Top-level module -> the extra of this distribution that installs it."""
 

@@ -43,7 +43,7 @@ methods = _Methods()
 
 
 def open(path: Path | str) -> Dataset:
-    """Open a data set's folder.
+    """Open a data set's folder, or that at an address such as `s3://bucket/folder`.
 
     It is a sequence of the triplets of `erase-all`; `triplets(task, split)` gives those of other tasks,
     `torch_dataset(task, split)` the same as tensors, `samples` one row a sample as a data frame, `scene(id)` a scene's
@@ -52,9 +52,10 @@ def open(path: Path | str) -> Dataset:
     Raises:
         UserError: it is missing, unfinished or of another version.
     """
+    from mildbench.addresses import place
     from mildbench.dataset import Dataset
 
-    if not Path(path).exists():
+    if not place(path).exists():
         raise UserError(f"data set not found: {path}: make it with: mildbench build-dataset --out {path}")
     return Dataset.open(path)
 
@@ -170,7 +171,7 @@ def evaluate(
     """Run methods on a task of a data set, score and compare them; what is on disk already is not made again.
 
     Args:
-        dataset: a data set, or its folder.
+        dataset: a data set, its folder or its address.
         methods: to run.
         task: a name in `mildbench.tasks.TASKS`.
         split: of the data set.
@@ -203,18 +204,19 @@ def evaluate(
 
     specs = _specs(_texts(methods), predictions, backbone)
     extras.require("torch", "scoring")
+    from mildbench.addresses import folder
     from mildbench.device import resolve_device
     from mildbench.evaluation.corruption import Corruption
     from mildbench.evaluation.runner import evaluate as run
     from mildbench.executors import engine
 
-    where = resolve_device(device)
+    where, runs = resolve_device(device), folder(out, "runs")
     return run(
         source(dataset, split, annotations, replace_truth=replace_truth),
         task,
         split,
         specs,
-        out=Path(out),
+        out=runs,
         metrics=_texts(metrics),
         headline=headline,
         device=where,

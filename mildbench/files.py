@@ -6,9 +6,11 @@ import fcntl
 import hashlib
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mildbench.errors import UserError
@@ -20,6 +22,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader never sees half a file: neither after a crash nor on a full disk.
     """
+    if _is_remote(path):  # a store shows a file when all of it has been put there
+        with TemporaryDirectory() as folder:
+            yield (temporary := Path(folder) / path.name)
+            _store(path).put_file(str(temporary), path.path)  # type: ignore[attr-defined]
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # Unique over threads, processes and the machines that share a file system.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
@@ -50,8 +57,11 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
 
 def write_bytes(path: Path, data: bytes) -> str:
     """Write atomically; returns the sha256 of the data."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    if _is_remote(path):
+        path.write_bytes(data)
+    else:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -76,10 +86,33 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def fan_out(name: str) -> str:
+    """Two hex digits that share names out evenly over 256 folders."""
+    return hashlib.sha256(name.encode()).hexdigest()[:2]
+
+
 def file_sha256(path: Path) -> str:
     """sha256 (hex) of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all that is in it, if it is there."""
+    if not _is_remote(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        _store(path).rm(path.path, recursive=True)  # type: ignore[attr-defined]
+
+
+def _is_remote(path: Path) -> bool:
+    """Whether it is of `mildbench.addresses`."""
+    return not isinstance(path, Path)
+
+
+def _store(path: Path) -> Any:
+    """The fsspec file system of an address."""
+    return path.fs  # type: ignore[attr-defined]
 
 
 def inside(root: Path, relative: str, what: str) -> Path:

@@ -9,7 +9,6 @@ What a shard makes depends on the work and on the shard alone, never on who make
 from __future__ import annotations
 
 import pickle
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
-from mildbench.files import file_sha256, read_json, write_bytes, write_json
+from mildbench.files import file_sha256, read_json, remove_folder, write_bytes, write_json
 from mildbench.progress import Advance
 
 
@@ -137,7 +136,7 @@ class LongWork:
 
     def remove(self) -> None:
         """Forget claim and records: what they tell is elsewhere, or of no use any more."""
-        shutil.rmtree(self._state, ignore_errors=True)
+        remove_folder(self._state)
 
     def _hold(self) -> None:
         """Claim the folder anew if somebody has deleted it meanwhile: the same command then goes on in it."""

@@ -22,6 +22,7 @@ from small import draw_sources, small_recipe
 
 from mildbench.errors import UserError
 from mildbench.executors import Executor, ProcessExecutor, SerialExecutor, Spec
+from mildbench.executors import engine as engine_named
 from mildbench.executors.ray import RayExecutor
 from mildbench.executors.slurm import VARIABLE, SlurmExecutor
 from synth.build import STATE, build
@@ -132,6 +133,41 @@ def test_a_worker_computes_in_one_thread(engine: Engine, monkeypatch: pytest.Mon
     (found,) = engine(1).run(shard_work.threads, [{}])
     assert set(found) == {1}
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_workers_of_this_machine_are_dealt_out_over_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert set(ProcessExecutor(2, gpu=True).run(shard_work.gpus, specs(4))) == {"4", "7"}
+    assert set(ProcessExecutor(1).run(shard_work.gpus, specs(1))) == {"4,7"}
+
+
+@without("ray")
+@pytest.mark.slow
+def test_each_ray_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    with pytest.raises(UserError, match="the cluster has no GPU: use --device cpu"):
+        list(RayExecutor(1, gpu=True).run(shard_work.gpus, specs(1)))
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        assert set(RayExecutor(2, gpu=True).run(shard_work.gpus, specs(6))) == {"0", "1"}
+    finally:
+        ray.shutdown()
+
+
+def test_an_engine_by_name_knows_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mildbench.executors.base.gpu_count", lambda: 3)
+    assert engine_named("serial", 8).workers == 1
+    assert engine_named("process").workers == os.cpu_count()
+    assert (engine_named("process", None, "cuda").workers, engine_named("process", None, "cuda").gpu) == (
+        3,
+        True,
+    )
+    assert engine_named("process", 5, "cuda").workers == 5
+    with pytest.raises(UserError, match="'cuda:1' is one GPU"):
+        engine_named("process", 2, "cuda:1")
+    with pytest.raises(UserError, match="unknown executor"):
+        engine_named("proces")
 
 
 @without("submitit")

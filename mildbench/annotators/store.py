@@ -23,12 +23,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pycocotools import mask as coco_mask
 
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Segments
 from mildbench.annotators.panoptic import segment_ids
-from mildbench.dataset.storage import Storage
+from mildbench.dataset.storage import Storage, open_table
 from mildbench.errors import UserError
 from mildbench.images import decode_labels, decode_rgb
 from mildbench.records import Strict, read_model
@@ -138,7 +137,7 @@ class Annotations:
         self.folder = folder
         self.record = record
         self._storage = Storage(folder)
-        self._table = pq.ParquetFile(samples_of(folder, record.split))
+        self._table = open_table(samples_of(folder, record.split))
         if not self._table.schema_arrow.equals(schema_of(record)):
             raise pa.ArrowInvalid("other columns than this mildbench reads")
         self._lock = threading.Lock()

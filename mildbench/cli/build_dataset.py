@@ -54,7 +54,12 @@ def build_dataset(
         typer.Option(help="Store the split train as JPEG of this quality. [default: the recipe's]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes other scenes.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/RECIPE]")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of the data set, or an address, e.g. s3://bucket/folder. [default: data/RECIPE]"
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(help="folder (loose files) or webdataset (tar files).")] = "folder",
     workers: Workers = None,
     executor: Engine = "process",
@@ -70,6 +75,7 @@ def build_dataset(
     mildbench build-dataset --people folder:cutouts --backgrounds folder:places
     mildbench build-dataset --recipe crowd --count 100 --out data/crowd
     """
+    from mildbench.addresses import place
     from mildbench.dataset.writers import check_format
     from mildbench.executors import engine
     from mildbench.progress import tracking
@@ -89,7 +95,7 @@ def build_dataset(
         "train_jpeg": train_jpeg,
     }
     chosen = recipes.load_with(wanted, changes)
-    target = out or Path("data") / chosen.name
+    target = place(out) if out is not None else Path("data") / chosen.name
     if dry_run:
         for line in _preview(chosen, seed):
             typer.echo(line)

@@ -14,6 +14,7 @@ DISTRIBUTION_OF = {
     "torch_fidelity": "torch-fidelity",
     "skimage": "scikit-image",
     "ai_edge_litert": "ai-edge-litert",
+    "upath": "universal-pathlib",
 }
 """Modules whose distribution has another name."""
 

@@ -26,7 +26,9 @@ def evaluate(
             "or a folder."
         ),
     ] = None,
-    dataset: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("data/demo"),
+    dataset: Annotated[
+        str, typer.Option(help="Folder of the data set, or its address, e.g. s3://bucket/folder.")
+    ] = "data/demo",
     task: Annotated[
         list[str] | None,
         typer.Option(help="mildbench ls tasks; repeatable. [default: erase-all]"),
@@ -83,7 +85,7 @@ def evaluate(
     replace_truth: Annotated[
         bool, typer.Option("--replace-truth", help="Let --annotations guide them also where it does.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    out: Annotated[str, typer.Option(help="Folder of the runs.")] = "runs",
     workers: Workers = None,
     executor: Engine = "serial",
     wide: Wide = False,

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mildbench import extras, notebook
+from mildbench.addresses import place
 from mildbench.dataset.rows import check_rows
 from mildbench.dataset.schema import SAMPLE_SCHEMA, SAMPLES, DatasetInfo, read_info
-from mildbench.dataset.storage import Storage
+from mildbench.dataset.storage import Storage, open_table
 from mildbench.dataset.triplets import Triplets
 from mildbench.errors import UserError
 from mildbench.images import decode_labels, decode_rgb, decode_rgba
@@ -73,8 +74,11 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path | str) -> Dataset:
-        """Open a data set's folder; raises `UserError` when it is missing, unfinished or of another version."""
-        root = Path(path)
+        """Open a data set's folder, or that at an address (`mildbench.addresses`).
+
+        Raises `UserError` when it is missing, unfinished or of another version.
+        """
+        root = place(path)
         info = read_info(root)
         kinds = {"scenes": Dataset, "pairs": PairDataset, "amodal": AmodalDataset}
         return kinds[info.source](root, info)
@@ -371,7 +375,7 @@ def _open_table(root: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise UserError(f"data set {root} has no {SAMPLES}: rebuild it")
     try:
-        table = pq.ParquetFile(path)
+        table = open_table(path)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} cannot be read ({error}): restore or rebuild it") from None
     if not table.schema_arrow.equals(SAMPLE_SCHEMA):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from mildbench.dataset.tarfiles import Index, read_index
 from mildbench.errors import UserError
 from mildbench.files import inside
@@ -13,6 +15,11 @@ MEMBER = "!"
 """`train/train-000003.tar!00000012.composite.png` is a member of a tar file."""
 _INDEXES = 64
 """Tar files whose index is kept: some 10^5 names."""
+
+
+def open_table(path: Path) -> pq.ParquetFile:
+    """A table to read row groups of; raises what pyarrow does for a broken one."""
+    return pq.ParquetFile(path if isinstance(path, Path) else path.open("rb"))
 
 
 class Storage:

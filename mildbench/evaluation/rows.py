@@ -22,10 +22,11 @@ SCORE_REVISION = 3
 Row = dict[str, Any]
 
 _KEY = b"mildbench.scoring"
+_DECIDE = ["error", *Inputs._fields, "raw_sha256", "pasted_sha256", "truth_sha256"]
 
 
 class Rows:
-    """One run's rows on disk.
+    """One run's rows on disk; in memory they are columns, for there may be many.
 
     Rows that were scored alike (same metrics of the same identities, same dilation) have one key. `scores.parquet`
     holds those of one key; `parts/` those of a scoring that was stopped, and those of other keys, to be taken up again.
@@ -38,7 +39,8 @@ class Rows:
         self.schema = schema_of(panel).with_metadata({_KEY: key.encode()})
         """Of its files."""
         self._key = key
-        self._rows: dict[str, Row] = {}
+        self._tables = [self.schema.empty_table()]
+        self._places: dict[str, int] = {}
         self._held: list[str] = []
         self._held_key = key
         if run.scores.exists():
@@ -65,18 +67,33 @@ class Rows:
             raise UserError(
                 f"scores {path} are broken (other columns or types): delete the file to score again"
             )
-        self._rows.update((row["id"], row) for row in table.to_pylist())
+        first = sum(map(len, self._tables))
+        self._tables.append(table)
+        self._places.update(
+            (name, first + place) for place, name in enumerate(table.column("id").to_pylist())
+        )
 
     def holding(self, sample_id: str, inputs: Inputs, failure: str | None) -> Row | None:
-        """The sample's row if it still holds: scored by these metrics, from the very files that are there."""
-        row = self._rows.get(sample_id)
-        if row is None or any(row[name] != value for name, value in inputs._asdict().items()):
+        """The sample's row if it still holds: scored by these metrics, from the very files that are there.
+
+        Of its columns, what says what it was scored from.
+        """
+        if sample_id not in self._places:
+            return None
+        row = self._all().select(_DECIDE).slice(self._places[sample_id], 1).to_pylist()[0]
+        if any(row[name] != value for name, value in inputs._asdict().items()):
             return None
         return row if inputs.prediction_sha256 is not None or row["error"] == failure else None
 
     def table(self, ids: Sequence[str]) -> pa.Table:
         """The rows of these samples, in order; each must be there."""
-        return pa.Table.from_pylist([self._rows[name] for name in ids], self.schema)
+        places = pa.array([self._places[name] for name in ids], pa.int64())
+        return self._all().take(places).combine_chunks()
+
+    def _all(self) -> pa.Table:
+        if len(self._tables) > 1:
+            self._tables = [pa.concat_tables(self._tables).combine_chunks()]
+        return self._tables[0]
 
     def merge(self, ids: Sequence[str], every: Sequence[str]) -> None:
         """Write all rows to `scores.parquet`, in the order of `every`, the task's samples, and clear parts away.
@@ -92,9 +109,9 @@ class Rows:
             moved = _part(self._run, self._held_key, _next_part(self._run, self._held_key))
             moved.parent.mkdir(exist_ok=True)
             self._run.scores.rename(moved)
-        order = [name for name in every if name in self._rows]
+        order = [name for name in every if name in self._places]
         if self._parts or other or order != self._held:
-            _write(self._run.scores, self.schema, [self._rows[name] for name in order])
+            _write(self._run.scores, self.table(order))
         # Only now is everything in its new place.
         for path in self._parts:
             path.unlink()
@@ -106,13 +123,13 @@ class Rows:
 def write_part(run: RunFolder, schema: pa.Schema, number: int, rows: Sequence[Row]) -> tuple[Path, str]:
     """Put finished rows on disk, as part `number` of those of their key; returns the file and its sha256."""
     path = _part(run, schema.metadata[_KEY].decode(), number)
-    return path, _write(path, schema, rows)
+    return path, _write(path, pa.Table.from_pylist(list(rows), schema))
 
 
-def _write(path: Path, schema: pa.Schema, rows: Sequence[Row]) -> str:
+def _write(path: Path, table: pa.Table) -> str:
     # Through memory, so that a full disk is an OSError of ours, with nothing half written.
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema), buffer)
+    pq.write_table(table, buffer)
     return write_bytes(path, buffer.getvalue())
 
 

@@ -46,8 +46,9 @@ class Run:
         device: str,
         corruption: Corruption,
         mask: str = FOOTPRINT,
+        samples: int = 0,
     ) -> Run:
-        """The run of `spec`; creates the method but loads nothing and writes nothing.
+        """The run of `spec`, on a task of so many samples; creates the method but loads nothing and writes nothing.
 
         Raises `UserError` for an unknown method, option or weights name, and for pictures made elsewhere, whose
         inputs cannot be corrupted any more.
@@ -71,10 +72,11 @@ class Run:
             )
         looked_up_in = config.options["directory"] if copies and "directory" in spec.options else None
         label, name = titles(spec, config, looked_up_in)
-        return cls(RunFolder.of(out, dataset.fingerprint, task, name), label, method, spec, config)
+        folder = RunFolder.of(out, dataset.fingerprint, task, name, samples)
+        return cls(folder, label, method, spec, config)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.folder.path.absolute(), self.label, self.spec, self.config, self.method.device)
+        return _again, (self.folder, self.label, self.spec, self.config, self.method.device)
 
     @property
     def copies_files(self) -> bool:
@@ -98,7 +100,7 @@ class Run:
             dataset=DatasetRecord(
                 name=dataset.name,
                 fingerprint=dataset.fingerprint,
-                path=None if root is None else str(Path(root).resolve()),
+                path=None if root is None else str(root.resolve()),
                 annotations=getattr(dataset, "annotations", None),
                 replace_truth=getattr(dataset, "replaces_truth", False),
             ),
@@ -117,7 +119,7 @@ class Run:
         )
 
 
-def _again(path: Path, label: str, spec: MethodSpec, config: Config, device: str) -> Run:
+def _again(folder: RunFolder, label: str, spec: MethodSpec, config: Config, device: str) -> Run:
     """The run in a worker; raises `UserError` where its method would make other predictions."""
     method = spec.create(device)
     here = config.model_copy(update=identity_of(spec, method)._asdict())
@@ -127,4 +129,4 @@ def _again(path: Path, label: str, spec: MethodSpec, config: Config, device: str
             f"method {spec.name!r} has other {', '.join(names)} in a worker than in the process that started it: "
             "install the same mildbench, plug-ins and weights on all machines"
         )
-    return Run(RunFolder(path), label, method, spec, config)
+    return Run(folder, label, method, spec, config)

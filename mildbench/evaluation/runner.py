@@ -150,7 +150,7 @@ def evaluate(
     effects = first.effect is not None
     asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)
     ranked_by = None if headline is None else _headline(headline, asked, task, effects=effects)
-    runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask)
+    runs = _runs(out, dataset, task, split, specs, seed, device, corruption, mask, len(every))
 
     # The last method's missing weights are told before the first one's hours.
     for run in (run for run in runs if pending(run, ids)):
@@ -216,11 +216,21 @@ def _runs(
     device: str,
     corruption: Corruption,
     mask: str,
+    samples: int,
 ) -> list[Run]:
     runs: dict[Path, Run] = {}
     for spec in specs:
         run = Run.of(
-            out, dataset, task, split, spec, seed=seed, device=device, corruption=corruption, mask=mask
+            out,
+            dataset,
+            task,
+            split,
+            spec,
+            seed=seed,
+            device=device,
+            corruption=corruption,
+            mask=mask,
+            samples=samples,
         )
         runs.setdefault(run.folder.path, run)
     return list(runs.values())

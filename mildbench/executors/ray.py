@@ -48,6 +48,8 @@ class RayExecutor(Executor):
                     if spec is not None:
                         busy[actor.do.remote(work, spec)] = actor
                         spec = next(left, None)
+                    else:  # its place is free for one whose node was lost
+                        ray.kill(actor)
                     yield from results
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None

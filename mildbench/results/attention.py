@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -172,9 +173,7 @@ def merge(run: RunFolder, every: Sequence[str]) -> None:
         for name in index:
             writer.write_table(pq.read_table(parts[name]) if name in parts else earlier.rows(name))
     # Only now is everything in its new place.
-    for path in list(run.attention_parts.iterdir()):
-        path.unlink()
-    run.attention_parts.rmdir()
+    shutil.rmtree(run.attention_parts)
 
 
 def _flat(table: pa.Table, column: str) -> np.ndarray:

@@ -16,6 +16,9 @@
       .*.lock             see `RunFolder.claimed`
       .predicting/        while there is such work: its `mildbench.longwork`, and `.scoring/` likewise
 
+In a run of more than `FLAT` samples `predictions/`, `layers/` and `attention-parts/` have 256 folders between, called
+`mildbench.files.fan_out(sample id)`: 100,000 files in one folder are slow to list, and too many for some file systems.
+
 Beside the runs lie `truth-features/` and `browse/`, which they share, and `comparison.json`.
 """
 
@@ -25,16 +28,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mildbench.files import inside, locked, read_json, write_json
+from mildbench.files import fan_out, inside, locked, read_json, write_json
 from mildbench.records import read_model, write_model
 from mildbench.results.record import RunRecord, Session
 
+FLAT = 10_000
+"""Samples of a task whose files lie beside each other."""
+
 
 class RunFolder:
-    """Where a run's files are, and its small ones read and written. Nothing of it need exist."""
+    """Where a run's files are, and its small ones read and written. Nothing of it need exist.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        samples: of the task, where files are to be made: it decides how they are laid out. Files that are there are
+            found wherever they are.
+    """
+
+    def __init__(self, path: Path, samples: int = 0) -> None:
         self.path = path
+        self._fanned = samples > FLAT
         self.name = path.name
         self.record = path / "run.json"
         self.predictions = path / "predictions"
@@ -53,24 +66,30 @@ class RunFolder:
         self.comparison = path.parent / "comparison.json"
 
     @classmethod
-    def of(cls, out: Path, fingerprint: str, task: str, name: str) -> RunFolder:
+    def of(cls, out: Path, fingerprint: str, task: str, name: str, samples: int = 0) -> RunFolder:
         """The folder of the run called `name` on a task of the data set with this fingerprint."""
-        return cls(out / fingerprint[:12] / task / name)
+        return cls(out / fingerprint[:12] / task / name, samples)
 
     def __str__(self) -> str:
         return str(self.path)
 
     def prediction(self, sample_id: str) -> Path:
         """Where the sample's output lies; raises `UserError` for an id that would leave the folder."""
-        return inside(self.predictions, f"{sample_id}.png", "sample id")
+        return self._place(self.predictions, sample_id, ".png")
 
     def layers(self, sample_id: str) -> Path:
         """The folder of the sample's completed layers; raises `UserError` like `prediction`."""
-        return inside(self.path / "layers", sample_id, "sample id")
+        return self._place(self.path / "layers", sample_id, "")
 
     def attention_part(self, sample_id: str) -> Path:
         """Where the sample's attention record lies at first; raises `UserError` like `prediction`."""
-        return inside(self.attention_parts, f"{sample_id}.parquet", "sample id")
+        return self._place(self.attention_parts, sample_id, ".parquet")
+
+    def _place(self, folder: Path, sample_id: str, suffix: str) -> Path:
+        flat = inside(folder, f"{sample_id}{suffix}", "sample id")
+        fanned = folder / fan_out(sample_id) / f"{sample_id}{suffix}"
+        usual, other = (fanned, flat) if self._fanned else (flat, fanned)
+        return other if not usual.exists() and other.exists() else usual
 
     def read_failures(self) -> dict[str, str]:
         """Sample id -> why there is no prediction."""

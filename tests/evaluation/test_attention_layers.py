@@ -16,7 +16,7 @@ import pytest
 from evaluation_fakes import Attentive, Calls, FakeDataset, folder_of, made_up_record, scores
 
 from mildbench.errors import UserError
-from mildbench.evaluation import predict, rows
+from mildbench.evaluation import predict, score
 from mildbench.evaluation.painted import pooled
 from mildbench.images import read_rgba, write_png
 from mildbench.method import AttentionRecord, EraseBatch, EraseResult, Painting, sample_seed
@@ -350,7 +350,7 @@ def test_a_wrong_record_or_layer_fails_its_sample_alone(run: Run, monkeypatch: p
 def test_parts_of_rows_survive_with_attention(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows, "_PART", 2)
+    monkeypatch.setattr(score, "_SHARD", 2)
     (summary,) = run("attentive", metrics=["cag"])
     assert not math.isnan(summary.estimate("cag.attention.raw").value)
     assert len(scores(tmp_path, "attentive")) == 6

@@ -22,6 +22,7 @@ from mildbench.errors import UserError
 from mildbench.evaluation import predict, rows, score
 from mildbench.method import EraseBatch, EraseResult
 from mildbench.records import read_model
+from mildbench.results import folder
 from mildbench.results.record import RunRecord
 from mildbench.results.summary import RunSummary
 from mildbench.weights import WeightsMissing
@@ -356,3 +357,34 @@ def test_scores_of_another_type_are_told(run: Run, tmp_path: Path, column: str) 
     pq.write_table(table.set_column(place, column, values), path)
     with pytest.raises(UserError, match=r"scores .* are broken .*: delete the file to score again"):
         run("noise", metrics=["psnr"])
+
+
+def test_a_large_run_has_no_large_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"task": "erase-one", "metrics": ["psnr", "cag"]}
+    monkeypatch.setattr(folder, "FLAT", 11)  # of twelve samples
+    run("attentive", out=tmp_path / "large", **asked)
+    large = folder_of(tmp_path / "large", "attentive")
+    for place, count in (("predictions", 12), ("layers", 12)):
+        names = [path.name for path in (large / place).iterdir()]
+        assert all(len(name) == 2 for name in names)
+        assert len(list((large / place).rglob("*.png"))) == count
+    monkeypatch.setattr(folder, "FLAT", 12)
+    run("attentive", out=tmp_path / "small", **asked)
+    pd.testing.assert_frame_equal(
+        scores(tmp_path / "large", "attentive"), scores(tmp_path / "small", "attentive")
+    )
+
+    # Runs that are there are gone on with as they are.
+    Calls.clear()
+    run("attentive", out=tmp_path / "large", **asked)
+    monkeypatch.setattr(folder, "FLAT", 11)
+    run("attentive", out=tmp_path / "small", **asked)
+    assert Calls.erased == []
+    (folder_of(tmp_path / "small", "attentive") / "predictions" / "s003-p1.png").unlink()
+    run("attentive", out=tmp_path / "small", **asked)
+    assert Calls.erased == ["s003-p1"]
+
+    # And a folder of pictures may be one of theirs.
+    spec = f"precomputed:directory={large / 'predictions'}"
+    (summary,) = run(spec, out=tmp_path / "again", task="erase-one", metrics=["psnr"])
+    assert summary.scored == 12
