@@ -22,7 +22,7 @@ from mildbench.dataset.schema import SAMPLE_SCHEMA, DatasetInfo, SourceInfo
 from mildbench.dataset.writers import FolderShard, ShardWriter
 from mildbench.errors import UserError
 from mildbench.images import encode_png
-from mildbench.masks import Mask, oddity
+from mildbench.masks import Mask, marks_around, oddity
 from mildbench.scene import Provenance
 
 SPLIT = "test"
@@ -238,9 +238,15 @@ def _checked(pair: Pair, planes: Planes, invert: bool) -> np.ndarray:
         raise _Empty(f"the mask of {pair.name} marks nothing ({planes.mask.rule})")
     if looks_inverted(planes.image, planes.truth, mask):
         raise _inverted(f"the mask of {pair.name}", invert)
-    if planes.effect is not None and looks_inverted(planes.image, planes.truth, mask | planes.effect.marked):
+    if planes.effect is not None and _effect_inverted(planes, mask, planes.effect.marked):
         raise _inverted(f"the effect mask of {pair.name}", invert)
     return mask
+
+
+def _effect_inverted(planes: Planes, mask: np.ndarray, effect: np.ndarray) -> bool:
+    """Whether the effect mask, bool[H, W], marks what stays: it goes around the mask, or leaves out what changes."""
+    around = marks_around(effect) and np.count_nonzero(effect & mask) < np.count_nonzero(mask) / 2
+    return around or looks_inverted(planes.image, planes.truth, mask | effect)
 
 
 def _inverted(which: str, invert: bool) -> UserError:

@@ -299,11 +299,14 @@ def test_no_two_frames_and_no_two_masks_have_one_name(tmp_path: Path, twin: str,
     assert (tmp_path / "o").exists() == (not twin)
 
 
+@pytest.mark.parametrize("shadow", [False, True])
 @pytest.mark.parametrize("invert", [False, True])
 def test_an_inverted_effect_mask_is_refused_and_turned_round_with_the_masks(
-    tmp_path: Path, invert: bool
+    tmp_path: Path, invert: bool, shadow: bool
 ) -> None:
     image, truth, mask, effect = triple(1)
+    if not shadow:
+        image[effect & ~mask], effect = truth[effect & ~mask], mask
     for folder, pixels in (("a", image), ("b", truth), ("m", ~mask if invert else mask), ("e", ~effect)):
         put(tmp_path / folder / "p.png", pixels)
     folders = {"--images": "a", "--truth": "b", "--masks": "m", "--effect-masks": "e"}
