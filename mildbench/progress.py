@@ -20,7 +20,12 @@ _LOG_EVERY = 30.0
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+        return Text("" if task.speed is None else _pace(task.speed))
+
+
+def _pace(rate: float) -> str:
+    """So many a second; of what takes longer, the seconds for each."""
+    return f"{rate:.1f}/s" if rate >= 1 or not rate else f"{1 / rate:.1f} s each"
 
 
 def tell(line: str, *, show: bool) -> None:
@@ -65,7 +70,7 @@ class _Log:
         rate = (self._done - self._told_done) / max(now - self._told, 1e-9)
         self._told, self._told_done = now, self._done
         left = f"{(self._total - self._done) / rate:.0f} s left" if rate else "waiting"
-        self._print(f"{rate:.1f}/s, {left}")
+        self._print(f"{_pace(rate)}, {left}")
 
     def end(self) -> None:
         """What was done, and in what time."""

@@ -17,6 +17,7 @@ from processes import PATIENCE, started
 from rich.console import Console
 from rich.table import Table
 
+from mildbench.cli.ls import WIDE
 from mildbench.cli.terminal import spell_what_cannot_be_shown
 
 LISTINGS = (
@@ -58,6 +59,20 @@ def test_listings_are_shown_by_an_ascii_terminal(what: str) -> None:
     with ascii_terminal() as shown:
         assert invoke("ls", what) == 0
         assert shown.getvalue().count(b"\n") > 3
+
+
+@pytest.mark.parametrize("what", LISTINGS)
+def test_a_listing_fits_80_characters_and_has_all_columns_when_asked(
+    what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert invoke("ls", what) == 0
+    few = capsys.readouterr().out
+    assert max(map(len, few.splitlines())) <= 80
+    assert "…" not in few
+    assert invoke("ls", what, "--wide") == 0
+    heading = capsys.readouterr().out.splitlines()[0]
+    assert all(title in heading for title in (*few.splitlines()[0].split(), *WIDE.get(what, ())))
 
 
 def test_the_command_itself_under_lang_c(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def commands() -> str:
             if "--help" not in param.opts
         ]
         if rows:
-            lines.append("\n".join(["| | |", "| --- | --- |", *rows]))
+            lines.append("\n".join(["| argument or option | what it does |", "| --- | --- |", *rows]))
     return "\n\n".join(lines) + "\n"
 
 

@@ -267,7 +267,9 @@ def _paths(names: list[str], folder: Path) -> list[Path]:
             continue
         path = Path(name)
         if not path.is_file():
-            raise UserError(f"no entry {name!r} in {folder}: {did_you_mean(name, known)}")
+            having = sum(name in one for one in known)
+            remedy = f"'*{name}*' are {having} of them" if having else did_you_mean(name, known)
+            raise UserError(f"no entry {name!r} in {folder}: {remedy}")
         found.append(path)
     return found
 

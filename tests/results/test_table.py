@@ -12,6 +12,7 @@ import pytest
 from evaluation_fakes import Calls, FakeDataset
 from rich.console import Console
 
+from mildbench import progress
 from mildbench.progress import tracking
 from mildbench.results import finished, table, wording
 from mildbench.results.board import board_of
@@ -76,6 +77,13 @@ def test_runs_of_one_label_are_told_apart(run: Run, tmp_path: Path) -> None:
     text = printed(tmp_path / "runs", summaries, 120)
     for summary in summaries:
         assert f"mine@{summary.run[-8:]}" in text
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"), [(25.04, "25.0/s"), (1.0, "1.0/s"), (0.5, "2.0 s each"), (0.0, "0.0/s")]
+)
+def test_a_rate_is_told_where_one_takes_seconds(rate: float, shown: str) -> None:
+    assert progress._pace(rate) == shown
 
 
 def test_progress_in_a_log_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
