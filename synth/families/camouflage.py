@@ -18,7 +18,7 @@ from synth.rng import generator, shuffled
 from synth.splits import split_of_sample
 from synth.stage import Candidate, Place, Stage
 
-SEARCHED = 96
+SEARCHED = 48
 """People whose clothes are looked at for a scene;"""
 BLOCK = 64
 """so many scenes share them, for whoever is looked at has to be cut out first."""
@@ -30,7 +30,7 @@ NEAR = 0.1
 """Percentile up to which a scene will do: further, and the next background is tried."""
 BACKGROUNDS_TRIED = 4
 """Then the best of them is taken."""
-RANDOM_SCENES, RANDOM_PEOPLE = 48, 2
+RANDOM_SCENES, RANDOM_PEOPLE = 12, 8
 """Scenes and people in each, placed at random, that a split's distances are held against."""
 
 
