@@ -61,13 +61,15 @@ class LongWork:
         self._identity = identity
         self._maker = maker
         self._opened = False
+        self._whole = b""
         self._advance: Advance = _nobody_looks
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As bytes: a worker that holds the work already need not unpickle it for each shard, and what goes wrong when
-        # it does is that shard's error, not the engine's.
-        whole = pickle.dumps((self._root, self._state, self._identity, self._maker))
-        return _Sent, (f"{self._state} {self._identity}", whole)
+        # As bytes, made once: a worker that holds the work already need not unpickle it for each shard, and what goes
+        # wrong when it does is that shard's error, not the engine's.
+        if not self._whole:
+            self._whole = pickle.dumps((self._root, self._state, self._identity, self._maker))
+        return _Sent, (f"{self._state} {self._identity}", self._whole)
 
     @property
     def claimant(self) -> str | None:
@@ -131,8 +133,8 @@ class LongWork:
     def found(self) -> Iterator[Made]:
         """What is recorded of any shard, whoever's: of those that a killed process has done."""
         for path in sorted(self._state.glob("[0-9]*.json")):
-            record = read_json(path, "completion record")
-            yield Made(record["result"], record["files"])
+            if (record := _whole_record(path)) is not None:
+                yield Made(record["result"], record["files"])
 
     def remove(self) -> None:
         """Forget claim and records: what they tell is elsewhere, or of no use any more."""
@@ -148,19 +150,22 @@ class LongWork:
 
     def _is_done(self, spec: Spec) -> bool:
         """Whether a shard's record is whole and of this work, and its outputs still are what it says."""
-        path = self._record(spec["number"])
-        if not path.is_file():
-            return False
-        try:
-            record = read_json(path, "completion record")
-        except UserError:  # cut off on a file system without atomic renames: make the shard again
-            return False
-        if record.get("identity") != self._identity:
+        record = _whole_record(self._record(spec["number"]))
+        if record is None or record["identity"] != self._identity:
             return False
         return all(
             (self._root / name).is_file() and file_sha256(self._root / name) == sha256
             for name, sha256 in record["files"].items()
         )
+
+
+def _whole_record(path: Path) -> dict[str, Any] | None:
+    """None where there is none, half of one (not every file system renames atomically), or something else."""
+    try:
+        record = read_json(path, "completion record") if path.is_file() else None
+    except UserError:
+        return None
+    return record if isinstance(record, dict) and record.keys() >= {"identity", "files", "result"} else None
 
 
 def _nobody_looks(samples: int) -> None:

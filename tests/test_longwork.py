@@ -59,9 +59,11 @@ def test_what_is_damaged_or_of_other_work_is_made_again(squares: Squares) -> Non
     (squares.root / "0.txt").write_text("0 1")
     (squares.root / "1.txt").unlink()
     (state / "00000002.json").write_text('{"identity"')
+    (state / "00000003.json").write_text("[]")
+    assert [made.result["last"] for made in work(squares).found()] == [2, 5]
     again = Squares(squares.root)
     run(again)
-    assert again.made == [0, 1, 2]
+    assert again.made == [0, 1, 2, 3]
     assert json.loads((state / "00000002.json").read_text())["identity"] == "squares"
     other = Squares(squares.root)
     run(other, identity="cubes")

@@ -15,6 +15,8 @@ Workers = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        "--executor", help="What runs the work (mildbench ls executors); it never changes a result."
+        "--executor",
+        help="What runs the work (mildbench ls executors); it never changes a result. On a CPU methods and metrics "
+        "compute in one thread a worker, so that results do not depend on the cores: more workers use more of them.",
     ),
 ]

@@ -60,6 +60,7 @@ class Stages:
         return timed
 
     def show(self) -> None:
+        """`start` is the first."""
         for name in dict.fromkeys(name for name, _ in self.seconds):
             one, two = (
                 [statistics.median(column) for column in zip(*self.seconds[name, workers], strict=True)]
@@ -69,6 +70,12 @@ class Stages:
                 f"{name:<8} one worker {one[0]:7.1f} s (CPU {one[1]:7.1f}), two {two[0]:7.1f} s (CPU {two[1]:7.1f}): "
                 f"{one[0] / two[0]:.2f} times as fast"
             )
+            if name == "start":
+                starts = one[0], two[0]
+            else:
+                print(
+                    f"{'':<8} without the start {(one[0] - starts[0]) / (two[0] - starts[1]):.2f} times as fast"
+                )
 
 
 def main() -> None:

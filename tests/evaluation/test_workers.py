@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from evaluation_fakes import Calls, FakeDataset, folder_of
 from plug_ins import installed_everywhere
 
@@ -21,6 +22,7 @@ from mildbench.evaluation.runner import Evaluation, evaluate
 from mildbench.executors import HERE, Executor, ProcessExecutor
 from mildbench.executors.ray import RayExecutor
 from mildbench.executors.slurm import VARIABLE, SlurmExecutor
+from mildbench.images import read_rgb
 from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
 
@@ -47,7 +49,9 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setattr(score, "_SHARD", 5)
     Calls.clear()
     points = {
-        METHODS: {name.lower(): f"evaluation_fakes:{name}" for name in ("Attentive", "Fragile", "Noise")},
+        METHODS: {
+            name.lower(): f"evaluation_fakes:{name}" for name in ("Attentive", "Fragile", "Noise", "Threads")
+        },
         METRICS: {name.lower(): f"evaluation_fakes:{name}" for name in ("Difference", "Shift")},
     }
     with installed_everywhere(points, tmp_path / "site", monkeypatch):
@@ -98,6 +102,18 @@ def test_every_engine_gives_the_same_predictions_and_scores(
     assert {"scores.parquet", "attention.parquet", "failures.json", "comparison.json", "s011-p2.png"} <= names
     assert sum(session.images for session in shared.runs[0].record.sessions) == 24
     assert all(session.ended for session in shared.runs[0].record.sessions)
+
+
+def test_methods_compute_in_one_thread_whatever_the_machine_has(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run(tmp_path, HERE, "threads")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    for path in (folder_of(tmp_path, "threads") / "predictions").iterdir():
+        assert (read_rgb(path) == 1).all()
 
 
 def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:

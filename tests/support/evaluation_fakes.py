@@ -135,6 +135,15 @@ class Fragile(Noise):
         return super().erase(batch)
 
 
+class Threads(EraseMethod):
+    """Says in grey levels how many threads torch has."""
+
+    info = MethodInfo("threads", "reimplementation", "torch's threads", revision=1)
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        return EraseResult(np.full_like(batch.images, torch.get_num_threads()))
+
+
 class Watcher(Noise):
     """Keeps what it was shown."""
 
