@@ -88,6 +88,7 @@ class PeopleCatalogue:
         backgrounds = [
             BackgroundChoice(i, ref) for i, source in enumerate(places) for ref in source.backgrounds()
         ]
+        self._posers = posers
         self._places = places
         self._listed = people
         self._people = Pool("people", posers, people)
@@ -118,7 +119,7 @@ class PeopleCatalogue:
 
     def share(self, store: Store) -> None:
         """Leave in a store what workers would take long to find out."""
-        for number, (text, source) in enumerate(zip(self.recipe.people, self._people.sources, strict=True)):
+        for number, (text, source) in enumerate(zip(self.recipe.people, self._posers, strict=True)):
             if source.slow_to_list:
                 listed = [choice.ref for choice in self._listed if choice.source == number]
                 store.list_people(text, listed)

@@ -245,7 +245,7 @@ def _checked(pair: Pair, planes: Planes, invert: bool) -> np.ndarray:
 
 def _effect_inverted(planes: Planes, mask: np.ndarray, effect: np.ndarray) -> bool:
     """Whether the effect mask, bool[H, W], marks what stays: it goes around the mask, or leaves out what changes."""
-    around = marks_around(effect) and np.count_nonzero(effect & mask) < np.count_nonzero(mask) / 2
+    around = marks_around(effect) and bool((effect & mask).sum() < mask.sum() / 2)
     return around or looks_inverted(planes.image, planes.truth, mask | effect)
 
 

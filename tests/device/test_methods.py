@@ -31,6 +31,7 @@ CASES = {
     ),
     "mild": "mild:backbone=random:tiny,steps=2,resolution=32",
     "pipeline": f"pipeline:checkpoint={shipped.folder('backbone')},prompt=a wall,num_inference_steps=1",
+    "powerpaint": "powerpaint:backbone=random:tiny,steps=2,resolution=32",
     "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=32",
 }
 """What to call it -> a method with small, fast options."""
