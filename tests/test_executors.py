@@ -64,6 +64,15 @@ def expected(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return tree(out)
 
 
+@pytest.fixture(scope="module")
+def long(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, dict[str, bytes]]:
+    """A recipe of six shards, and what becomes of it."""
+    longer = recipe.model_copy(update={"count": 48})
+    out = tmp_path_factory.mktemp("long") / "data"
+    build(longer, 0, out, SerialExecutor(1), lambda count: None)
+    return longer, tree(out)
+
+
 @pytest.fixture(autouse=True)
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit's jobs are processes on this machine; logs go to the test's folder; workers find `shard_work`."""
@@ -73,7 +82,47 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
-@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM])
+@pytest.fixture(scope="module", autouse=True)
+def ray_ends() -> Iterator[None]:
+    yield
+    _shut_down_ray()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """An engine. Ray, which takes seconds to start, is started for the first test that asks for it."""
+    if request.param is RayExecutor:
+        import ray
+
+        if not ray.is_initialized():
+            with (
+                pytest.MonkeyPatch.context() as patch
+            ):  # its workers are begun in this folder, long after this test
+                patch.chdir(tmp_path_factory.mktemp("ray"))
+                patch.delenv("OMP_NUM_THREADS", raising=False)
+                ray.init(
+                    address="local",
+                    num_cpus=2,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="error",
+                )
+    made: Engine = request.param
+    return made
+
+
+@pytest.fixture
+def without_cluster() -> None:
+    """This process has joined none."""
+    _shut_down_ray()
+
+
+def _shut_down_ray() -> None:
+    if (ray := sys.modules.get("ray")) is not None:
+        ray.shutdown()
+
+
+@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM], indirect=True)
 def test_every_engine_makes_the_same_files_and_counts_every_scene_once(
     engine: Engine, recipe: Recipe, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -92,7 +141,7 @@ def test_submitit_in_this_process_makes_the_same_files(
     assert tree(tmp_path / "data") == expected
 
 
-@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY])
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY], indirect=True)
 def test_specs_are_drawn_as_they_are_needed(engine: Engine) -> None:
     """A hundred thousand shards must not be in memory, nor in Ray's, before the first has run."""
     drawn = 0
@@ -109,25 +158,25 @@ def test_specs_are_drawn_as_they_are_needed(engine: Engine) -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM])
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM], indirect=True)
 def test_no_shards_is_no_work(engine: Engine) -> None:
     assert list(engine(2).run(shard_work.square, [])) == []
 
 
-@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM])
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY, SLURM], indirect=True)
 def test_a_users_mistake_in_a_shard_stays_one_line(engine: Engine) -> None:
     with pytest.raises(UserError) as caught:
         list(engine(2).run(shard_work.mistake, specs(3)))
     assert str(caught.value) == "shard 3: the folder /x is missing: give another"
 
 
-@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY])
+@pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY], indirect=True)
 def test_a_bug_in_a_shard_is_raised_as_it_is(engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError, match="two\nlines"):
         list(engine(2).run(shard_work.bug, specs(3)))
 
 
-@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM])
+@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM], indirect=True)
 def test_a_worker_computes_in_one_thread(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     (found,) = engine(1).run(shard_work.threads, [{}])
@@ -141,6 +190,7 @@ def test_workers_of_this_machine_are_dealt_out_over_its_gpus(monkeypatch: pytest
     assert set(ProcessExecutor(1).run(shard_work.gpus, specs(1))) == {"4,7"}
 
 
+@pytest.mark.usefixtures("without_cluster")
 @without("ray")
 @pytest.mark.slow
 def test_each_ray_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +238,7 @@ def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyP
         list(SlurmExecutor(1).run(shard_work.die, specs(1)))
 
 
+@pytest.mark.usefixtures("without_cluster")
 @without("ray")
 @pytest.mark.slow
 def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
@@ -203,13 +254,13 @@ def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
     assert {name: data for name, data in made.items() if name not in left_over} == expected
 
 
-@without("ray")
-@pytest.mark.slow
-def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line() -> None:
+@pytest.mark.parametrize("engine", [RAY], indirect=True)
+def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line(engine: Engine) -> None:
     with pytest.raises(UserError, match=r"after 3 retries.*what is done is kept"):
-        list(RayExecutor(1).run(shard_work.die, specs(1)))
+        list(engine(1).run(shard_work.die, specs(1)))
 
 
+@pytest.mark.usefixtures("without_cluster")
 @without("ray")
 @pytest.mark.slow
 def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +284,7 @@ def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.Mo
         ray.shutdown()
 
 
+@pytest.mark.usefixtures("without_cluster")
 @without("ray")
 def test_a_ray_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
@@ -323,23 +375,23 @@ WAITING = (
 )
 
 
-@pytest.mark.parametrize("engine", ["process", "ray", "slurm"])
+@pytest.mark.parametrize("name", ["process", "ray", "slurm"])
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(
-    engine: str, recipe: Recipe, tmp_path: Path
+    name: str, long: tuple[Recipe, dict[str, bytes]], tmp_path: Path
 ) -> None:
-    module = {"process": "cv2", "ray": "ray", "slurm": "submitit"}[engine]
+    module = {"process": "cv2", "ray": "ray", "slurm": "submitit"}[name]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"the package {module!r} is not installed")
     from mildbench.executors import EXECUTORS
 
-    if engine not in EXECUTORS.names():
-        pytest.skip(f"the executor {engine!r} is not registered: reinstall the package")
-    long = recipe.model_copy(update={"count": 160})
+    if name not in EXECUTORS.names():
+        pytest.skip(f"the executor {name!r} is not registered: reinstall the package")
+    recipe, expected = long
     file, out = tmp_path / "recipe.yaml", tmp_path / "data"
-    file.write_text(yaml.safe_dump(long.model_dump(mode="json")))
+    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     command = [sys.executable, "-c", WAITING, "build-dataset", "--recipe", str(file), "--out", str(out)]
-    command += ["--executor", engine, "--workers", "2"]
+    command += ["--executor", name, "--workers", "2"]
 
     def done() -> int:
         return len(list((out / STATE).glob("[0-9]*.json")))
@@ -347,14 +399,13 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(
     with started(command, stderr=subprocess.PIPE, text=True) as process:
         until(done, "a shard is done", alive=process)
         os.killpg(process.pid, signal.SIGINT)
-        if engine != "slurm":  # whose shards in flight are lost; the others' finish
+        if name != "slurm":  # whose shards in flight are lost; the others' finish
             (tmp_path / "go").touch()
         _, stderr = process.communicate(timeout=PATIENCE)
         until(lambda: not running(process.pid), "everything that was started ends")
     assert process.returncode == 130, stderr
     assert stderr.splitlines()[-1] == "mildbench: interrupted: the same command resumes where it stopped"
     assert "Traceback" not in stderr
-    assert 0 < done() < 20
-    build(long, 0, out, SerialExecutor(1), lambda count: None)
-    build(long, 0, tmp_path / "whole", SerialExecutor(1), lambda count: None)
-    assert tree(out) == tree(tmp_path / "whole")
+    assert 0 < done() < 6
+    build(recipe, 0, out, SerialExecutor(1), lambda count: None)
+    assert tree(out) == expected
