@@ -376,7 +376,7 @@ def _open_table(root: Path) -> pq.ParquetFile:
         raise UserError(f"data set {root} has no {SAMPLES}: rebuild it")
     try:
         table = open_table(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): restore or rebuild it") from None
     if not table.schema_arrow.equals(SAMPLE_SCHEMA):
         raise UserError(f"{path} has other columns than this mildbench reads: rebuild it")
