@@ -21,6 +21,9 @@ from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
 from mildbench.regions import paste
 
+GUIDANCE, SHIPPED_GUIDANCE = 7.5, 2.0
+"""The usual scale, and that of a shipped backbone: as only the conditional half is refocused, guidance enlarges what
+refocusing does, more than so small a network bears."""
 AUTO = "auto"
 """The tag that says: each picture's own."""
 
@@ -37,7 +40,7 @@ class MagicEraser(DiffusionMethod):
     - Attention refocusing [paper]: see `baselines.magiceraser.refocusing`. Its strengths, the share of every
       token that is of a region, and that only the conditional half of classifier-free guidance is refocused
       are [ours]; so is that look-alikes are the people who stay.
-    - Steps and guidance are Stable Diffusion's usual ones [ours].
+    - Steps and guidance are Stable Diffusion's usual ones [ours], but for a shipped backbone's.
     """
 
     info = MethodInfo(
@@ -61,7 +64,7 @@ class MagicEraser(DiffusionMethod):
         refocus: str = "constant",
         window: float = 0.7,
         steps: int = 0,
-        guidance: float = 7.5,
+        guidance: float = 0.0,
         resolution: int = 0,
         dtype: str = "auto",
     ) -> None:
@@ -82,7 +85,8 @@ class MagicEraser(DiffusionMethod):
             window: refocused from t = 1 down to this time.
             steps: of the checkpoint's own scheduler, the first at the time `strength`; 0 for the usual number, see
                 `DiffusionMethod`.
-            guidance: scale of classifier-free guidance, away from the empty prompt.
+            guidance: scale of classifier-free guidance, away from the empty prompt; 0 for 7.5, or 2 on a shipped
+                backbone.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
         """
@@ -96,7 +100,10 @@ class MagicEraser(DiffusionMethod):
             raise UserError(
                 f"method {name!r}: window={window}: give a time from 0 (the picture) to 1 (noise)"
             )
-        self.settings = Settings.checked(name, steps or self.usual_steps, guidance, strength, exact=True)
+        usual = SHIPPED_GUIDANCE if backbone == shipped.BACKBONE else GUIDANCE
+        self.settings = Settings.checked(
+            name, steps or self.usual_steps, guidance or usual, strength, exact=True
+        )
         self.prompt_tuning = prompt_tuning
         self.tag = tag
         self.form = FORMS.get(refocus)
