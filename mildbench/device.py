@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -38,6 +39,24 @@ def gpu_count() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """Within it torch, where it is in use, computes in one thread on a CPU, as in a worker beside others.
+
+    Sums that are split over threads differ in their last bits, and so would what a method or an annotator makes.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None or device != "cpu":
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe(device: str) -> dict[str, str]:

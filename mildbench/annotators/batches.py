@@ -42,6 +42,7 @@ class Team:
     parsing: Annotator | None
     segments: Annotator | None
     objects: Annotator | None = None
+    device: str = "cpu"
     created: Callable[[], Team] | None = field(default=None, repr=False)
     """Makes the same again; None for annotators that were put together by hand."""
 
@@ -79,6 +80,7 @@ class Team:
             loaded(parsing, "parsing"),
             loaded(segments, "segments"),
             loaded(objects, "objects"),
+            device,
             partial(
                 cls.create,
                 people=people,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
+from mildbench.device import one_thread
 from mildbench.errors import UserError
 from mildbench.executors import Spec
 from mildbench.prefetch import read_ahead
@@ -46,7 +47,7 @@ def annotated(
     advance: Advance,
 ) -> Iterator[tuple[Context, Annotated | Failure]]:
     """Read pictures ahead and annotate them in batches; what `read` says of each, and its result, in order."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool, one_thread(team.device):
         for batch in _batches(read_ahead(pool, read, items, 2 * batch_size), batch_size):
             pictures = [picture for _, picture in batch if isinstance(picture, Picture)]
             results = iter(annotate_batch(team, pictures))

@@ -23,7 +23,6 @@ from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import Buckets, as_batch
 from mildbench.evaluation.painted import kept
 from mildbench.evaluation.run import Run
-from mildbench.evaluation.workers import one_thread
 from mildbench.executors import HERE, Executor, Spec
 from mildbench.images import write_png
 from mildbench.longwork import LongWork, Made, Maker
@@ -133,7 +132,7 @@ class _Maker(Maker):
         buckets = Buckets(self._batch_size)
         # What an earlier try at this shard has made, if a worker was lost, is there.
         ids = spec["ids"] if run.copies_files else pending(run, spec["ids"])
-        with one_thread(run.method.device), ThreadPoolExecutor(_THREADS) as pool:
+        with device.one_thread(run.method.device), ThreadPoolExecutor(_THREADS) as pool:
             try:
                 for sample in read_ahead(pool, read, ids, depth=2 * self._batch_size):
                     if batch := buckets.add(sample.kind, sample):

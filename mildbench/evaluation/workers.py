@@ -1,4 +1,4 @@
-"""In how many threads work is done: its last bits must not depend on the machine's cores, nor on the executor."""
+"""Who scores batches: threads, each with a batch of its own."""
 
 from __future__ import annotations
 
@@ -32,20 +32,6 @@ class Workers:
         """Wait for every batch."""
         while self._waiting:
             self._waiting.popleft().result()()
-
-
-@contextmanager
-def one_thread(device: str) -> Iterator[None]:
-    """Within it torch computes in one thread on a CPU, as in a worker beside others: sums split otherwise differ."""
-    if device != "cpu":
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

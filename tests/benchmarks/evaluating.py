@@ -1,10 +1,10 @@
 """How two workers scale over one, for a method's predictions and for scores.
 
-    python tests/benchmarks/evaluating.py --dataset data/demo --method mild --limit 64
+    python tests/benchmarks/evaluating.py --dataset data/demo --method sd-inpaint --limit 256
 
 One worker and two take turns, each in a folder of its own, and medians are shown: other load on the machine then falls
-on both. Workers' start (Python, torch, the method) is part of the time on the clock, and shown beside it. CPU seconds
-say what was computed; where they differ much between one and two, the machine was not idle.
+on both. Samples per second count from the first shard that is done to the last: starting Python, torch and the method
+is paid once. CPU seconds, start included, say what was computed; on a busy machine the clock says little.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import mildbench as mb
 from mildbench.evaluation import runner
-from mildbench.executors import ProcessExecutor, Spec
-from mildbench.method import MethodSpec
+from mildbench.executors import Executor, Spec
+from mildbench.longwork import LongWork
+from mildbench.progress import Advance
 
 WORKERS = (1, 2)
 
@@ -32,50 +33,48 @@ def cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def start(spec: Spec) -> None:
-    """What a worker does before its first sample."""
-    MethodSpec.parse(spec["method"]).create("cpu").load()
-
-
-def start_all(specs: list[Spec]) -> None:
-    """As many workers as there are specs."""
-    list(ProcessExecutor(len(specs)).run(start, specs))
-
-
 class Stages:
-    """Clock and CPU seconds of each stage, by its name and the number of workers."""
+    """Of each stage, by its name and the number of workers: samples per second, clock and CPU seconds."""
 
     def __init__(self) -> None:
-        self.seconds: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        self.found: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
         self.workers = 1
+        self._ticks: list[tuple[float, int]] = []
+        self._run = LongWork.run
 
     def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **options: Any) -> Any:
             began, used = time.perf_counter(), cpu()
             result = work(*arguments, **options)
-            spent = (time.perf_counter() - began, cpu() - used)
-            self.seconds.setdefault((name, self.workers), []).append(spent)
+            (first, _), *others = self._ticks
+            rate = sum(samples for _, samples in others) / (others[-1][0] - first)
+            spent = (rate, time.perf_counter() - began, cpu() - used)
+            self.found.setdefault((name, self.workers), []).append(spent)
             return result
 
         return timed
 
+    def run(self, work: LongWork, executor: Executor, specs: Iterable[Spec], advance: Advance) -> None:
+        """In place of `LongWork.run`: notes when shards are done."""
+        self._ticks = []
+
+        def tick(samples: int) -> None:
+            self._ticks.append((time.perf_counter(), samples))
+            advance(samples)
+
+        self._run(work, executor, specs, tick)
+
     def show(self) -> None:
-        """`start` is the first."""
-        for name in dict.fromkeys(name for name, _ in self.seconds):
-            one, two = (
-                [statistics.median(column) for column in zip(*self.seconds[name, workers], strict=True)]
+        for name in dict.fromkeys(name for name, _ in self.found):
+            medians = [
+                [statistics.median(column) for column in zip(*self.found[name, workers], strict=True)]
                 for workers in WORKERS
-            )
-            print(
-                f"{name:<8} one worker {one[0]:7.1f} s (CPU {one[1]:7.1f}), two {two[0]:7.1f} s (CPU {two[1]:7.1f}): "
-                f"{one[0] / two[0]:.2f} times as fast"
-            )
-            if name == "start":
-                starts = one[0], two[0]
-            else:
+            ]
+            for workers, (rate, clock, used) in zip(WORKERS, medians, strict=True):
                 print(
-                    f"{'':<8} without the start {(one[0] - starts[0]) / (two[0] - starts[1]):.2f} times as fast"
+                    f"{name:<8} {workers} worker(s): {rate:6.2f} samples/s, {clock:.1f} s, CPU {used:.1f} s"
                 )
+            print(f"{name:<8} two are {medians[1][0] / medians[0][0]:.2f} times as fast as one")
 
 
 def main() -> None:
@@ -83,19 +82,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--method", default="mild", help="NAME or NAME:OPTION=VALUE,...")
+    parser.add_argument("--method", default="sd-inpaint", help="NAME or NAME:OPTION=VALUE,...")
     parser.add_argument("--metric", action="append", help="repeatable; default: psnr and ssim")
     parser.add_argument("--task", default="erase-one")
-    parser.add_argument("--limit", type=int, default=64)
+    parser.add_argument("--limit", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     stages = Stages()
+
+    def run(work: LongWork, executor: Executor, specs: Iterable[Spec], advance: Advance) -> None:
+        stages.run(work, executor, specs, advance)
+
+    LongWork.run = run  # type: ignore[method-assign]
     runner.predict = stages.timed("predict", runner.predict)
     runner.score = stages.timed("score", runner.score)
     for _ in range(arguments.repeats):
         for stages.workers in WORKERS:
-            specs = [{"method": arguments.method}] * stages.workers
-            stages.timed("start", start_all)(specs)
             with tempfile.TemporaryDirectory() as folder:
                 mb.evaluate(
                     Path(arguments.dataset),
