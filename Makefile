@@ -3,7 +3,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 CONTROLS := --method copy --method oracle --method telea --method navier-stokes --method blur --method patchmatch
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
-	--method magiceraser --method deocclusion --method mild
+	--method magiceraser --method attentive-eraser --method deocclusion --method mild
 
 .PHONY: demo test gpu setup entries table pages clean
 
