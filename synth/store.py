@@ -12,14 +12,14 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from mildbench.files import fingerprint, write_bytes, write_json
 from mildbench.scene import Provenance
 from synth.material import Background, BackgroundRef, Cutout, Known, PersonRef, SeenObject, Sunlight
-from synth.sources.base import BackgroundSource, PeopleSource
+from synth.sources.base import BackgroundSource, PeopleSource, Source
 
 MOST = 512
 """Items of a source, up to which they are shared: of many more, few are asked for twice, and files would pile up."""
@@ -101,8 +101,11 @@ def _unpacked(kind: type[T], data: bytes) -> T:
     return kind(**arrays, **made)
 
 
-class SharedPeople(PeopleSource):
-    """A source's people, listed once for all workers of a build, and drawn once where they are rendered.
+S = TypeVar("S", bound=Source)
+
+
+class _Shared(Source, Generic[S]):
+    """A source of which a store keeps what takes long.
 
     Args:
         source: any.
@@ -110,17 +113,11 @@ class SharedPeople(PeopleSource):
         store: of the build.
     """
 
-    def __init__(self, source: PeopleSource, text: str, store: Store) -> None:
+    def __init__(self, source: S, text: str, store: Store) -> None:
         self._source, self._text, self._store = source, text, store
         self.name, self.licence, self.rejections = source.name, source.licence, source.rejections
         self.left_out = source.left_out
         self._count = 0
-
-    def people(self) -> Sequence[PersonRef]:
-        listed = self._store.people(self._text) if self._source.slow_to_list else None
-        people = self._source.people() if listed is None else listed
-        self._count = len(people)
-        return people
 
     def photo(self, key: str) -> Path | None:
         return self._source.photo(key)
@@ -130,6 +127,16 @@ class SharedPeople(PeopleSource):
 
     def annotation(self, key: str) -> Any:
         return self._source.annotation(key)
+
+
+class SharedPeople(_Shared[PeopleSource], PeopleSource):
+    """A source's people, listed once for all workers of a build, and drawn once where they are rendered."""
+
+    def people(self) -> Sequence[PersonRef]:
+        listed = self._store.people(self._text) if self._source.slow_to_list else None
+        people = self._source.people() if listed is None else listed
+        self._count = len(people)
+        return people
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         if not self._source.rendered or self._count > MOST:
@@ -138,35 +145,17 @@ class SharedPeople(PeopleSource):
         return self._store.get(Cutout, self._text, named, lambda: self._source.cutout(key, scale))
 
 
-class SharedBackgrounds(BackgroundSource):
-    """Rendered backgrounds, each drawn once for all workers of a build.
-
-    Args:
-        source: any.
-        text: as the recipe writes it.
-        store: of the build.
-    """
+class SharedBackgrounds(_Shared[BackgroundSource], BackgroundSource):
+    """Rendered backgrounds, each drawn once for all workers of a build."""
 
     def __init__(self, source: BackgroundSource, text: str, store: Store) -> None:
-        self._source, self._text, self._store = source, text, store
-        self.name, self.licence, self.rejections = source.name, source.licence, source.rejections
-        self.left_out = source.left_out
+        super().__init__(source, text, store)
         self.rendered = source.rendered
-        self._count = 0
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         backgrounds = self._source.backgrounds()
         self._count = len(backgrounds)
         return backgrounds
-
-    def photo(self, key: str) -> Path | None:
-        return self._source.photo(key)
-
-    def files(self, key: str) -> Sequence[Path]:
-        return self._source.files(key)
-
-    def annotation(self, key: str) -> Any:
-        return self._source.annotation(key)
 
     def background(self, key: str) -> Background:
         if not self.rendered or self._count > MOST:

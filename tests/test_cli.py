@@ -61,6 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["build-dataset", "--workers", "0"], "not positive"),
         (["build-dataset", "--count", "0"], "count"),
         (["validate", "nowhere"], "data set not found: nowhere"),
+        (["erase", "nowhere.jpg", "--people", "litert:models=nowhere"], "photo not found: nowhere.jpg"),
         (["validate", "empty"], "is not a finished data set"),
         (
             ["segment", "nowhere", "--with", "transformers", "--out", "x"],

@@ -68,6 +68,7 @@ def erase(
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device
     from mildbench.erasing import Eraser
+    from mildbench.errors import UserError
     from mildbench.listing import PICTURES
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
     from mildbench.progress import tracking
@@ -79,7 +80,10 @@ def erase(
     mask_file = Path(people) if is_mask else None
     panels = [out / f"{path.stem}.panel.png" for path in photo]
     results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]
-    check_outputs([*results, *panels], [*photo, *([mask_file] if mask_file else [])])
+    given = [*photo, *([mask_file] if mask_file else [])]
+    if missing := [path for path in given if not path.exists()]:  # told before anything is loaded
+        raise UserError(f"{'photo' if missing[0] in photo else 'mask'} not found: {missing[0]}")
+    check_outputs([*results, *panels], given)
     where = resolve_device(device)
     census = Census.create(
         None if mask_file else people,
