@@ -68,7 +68,7 @@ class Redirection:
             key,
             value,
             maps=torch.cat([picture - inside, inside], dim=-1),
-            weights=inside.new_tensor([[0.0, -NEVER], [0.0, -NEVER]]),
+            weights=torch.tensor([[0.0, -NEVER]] * 2, dtype=inside.dtype, device=inside.device),
             labels=labels,
         )
 

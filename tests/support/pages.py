@@ -43,4 +43,8 @@ def blocks(page: str, language: str) -> list[Block]:
 
 def words(command: str) -> list[str]:
     """A command as its program gets it: names that a pattern stands for are put in its place, as a shell does."""
-    return [name for word in shlex.split(command) for name in sorted(map(str, Path().glob(word))) or [word]]
+    return [name for word in shlex.split(command) for name in _matching(word)]
+
+
+def _matching(word: str) -> list[str]:
+    return (sorted(map(str, Path().glob(word))) if "*" in word else []) or [word]

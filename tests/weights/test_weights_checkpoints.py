@@ -294,7 +294,7 @@ def test_the_command_line(hub, small, tmp_path, monkeypatch):
 
     assert "missing" in run("list")
     assert str(weights.cache_dir() / "small") in run("fetch", "small")
-    assert "sha256 of 1 of 3 files; the others to what was fetched first" in run("list")
+    assert "sha256 of 1 of 3 files; the others to what was fetched first" in run("list", "--wide")
     assert "here" in run("verify", "small")
     assert "small" in run("add", "small", str(write(tmp_path / "theirs", REPOSITORY)))
 
