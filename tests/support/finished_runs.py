@@ -30,6 +30,8 @@ FAKES = {
         "cag-kappa": "mildbench.metrics.attention:CagKappa",
         "kept-kappa": "mildbench.metrics.attention:KeptKappa",
         "kept-logodds": "mildbench.metrics.attention:KeptLogOdds",
+        "comp-kappa": "mildbench.metrics.attention:CompletionKappa",
+        "foreign": "mildbench.metrics.attention:Foreign",
         "lacking": "evaluation_fakes:Lacking",
         "leak": "mildbench.metrics.attention:Leak",
         "psnr": "mildbench.metrics.psnr:Psnr",
