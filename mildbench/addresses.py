@@ -25,8 +25,10 @@ def place(text: Path | str) -> Path:
 
     Raises `UserError` for an address whose package is not installed or which nobody answers at.
     """
-    if not isinstance(text, str) or _ADDRESS.fullmatch(text) is None:
-        return Path(text) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    if not is_address(text):
+        return Path(text)
     upath = extras.require("upath", f"the address {text}")
     if text.startswith("s3:"):
         extras.require("s3fs", f"the address {text}")

@@ -55,9 +55,10 @@ def open(path: Path | str) -> Dataset:
     from mildbench.addresses import place
     from mildbench.dataset import Dataset
 
-    if not place(path).exists():
+    root = place(path)
+    if not root.exists():
         raise UserError(f"data set not found: {path}: make it with: mildbench build-dataset --out {path}")
-    return Dataset.open(path)
+    return Dataset.open(root)
 
 
 def erase(

@@ -168,6 +168,14 @@ def _whole_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and record.keys() >= {"identity", "files", "result"} else None
 
 
+def other_here(what: str) -> UserError:
+    """What a maker raises in a worker where it would make something else than in the process that started it."""
+    return UserError(
+        f"a worker has other {what} than the process that started it: install the same mildbench, plug-ins and weights "
+        "on all machines"
+    )
+
+
 def _nobody_looks(samples: int) -> None:
     """In a worker: whoever started it is told when the shard is done."""
 

@@ -47,7 +47,7 @@ class MagicEraserTrainer(DiffusionTrainer):
     def load(self, device: str, seed: int) -> None:
         super().load(device, seed)
         self.tuning = seeded(lambda: PromptTuning(self.backbone), seed)
-        # Of the UNet only the adapter requires a gradient.
+        # Of the network only the adapter requires a gradient.
         self.trained = nn.ModuleDict({"word": self.tuning.word, "lora": self.backbone.network})
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
@@ -71,5 +71,5 @@ class MagicEraserTrainer(DiffusionTrainer):
         )
 
     def compiled(self) -> list[nn.Module]:
-        """The UNet; the word is looked up, not run."""
+        """The network; the word is looked up, not run."""
         return [self.backbone.network]

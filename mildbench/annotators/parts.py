@@ -10,17 +10,12 @@ from typing import Any, TypeVar
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
 from mildbench.device import one_thread
-from mildbench.errors import UserError
 from mildbench.executors import Spec
 from mildbench.prefetch import read_ahead
 from mildbench.progress import Advance
 
 PART = 64
 """Pictures between two completion records: what an interruption costs at most."""
-OTHER_ANNOTATORS = UserError(
-    "a worker has other versions or weights of the annotators than the process that started it: install the same ones "
-    "on all machines"
-)
 _THREADS = 2
 
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ from mildbench.annotators import store
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Picture, boxes_of
 from mildbench.annotators.batches import Annotated, Failure, Team
 from mildbench.annotators.panoptic import encode_ids
-from mildbench.annotators.parts import OTHER_ANNOTATORS, Row, annotated, numbers, parts
+from mildbench.annotators.parts import Row, annotated, numbers, parts
 from mildbench.annotators.store import Record, Source
 from mildbench.dataset import Dataset
 from mildbench.dataset.writers import ShardWriter, new_shard
@@ -23,7 +23,7 @@ from mildbench.errors import UserError
 from mildbench.executors import HERE, Executor, Spec
 from mildbench.files import fingerprint, replacing, write_json
 from mildbench.images import encode_png
-from mildbench.longwork import LongWork, Made, Maker
+from mildbench.longwork import LongWork, Made, Maker, other_here
 from mildbench.progress import Advance
 
 _COLUMNS = ["id", "split", "width", "height", "composite", "instances"]
@@ -130,7 +130,7 @@ class _Maker(Maker):
 
     def open(self) -> None:
         if _identity(_record(self.dataset, self.job, self.team)) != self.identity:
-            raise OTHER_ANNOTATORS
+            raise other_here("versions or weights of the annotators")
 
     def make(self, spec: Spec, advance: Advance) -> Made:
         known = self.team.people is None

@@ -22,7 +22,7 @@ import mildbench
 from mildbench.annotators.base import AnnotatorSpec, Picture
 from mildbench.annotators.batches import Annotated, Failure, Team
 from mildbench.annotators.panoptic import encode_ids, segments_info
-from mildbench.annotators.parts import OTHER_ANNOTATORS, Row, annotated, numbers, parts
+from mildbench.annotators.parts import Row, annotated, numbers, parts
 from mildbench.annotators.store import PARTS, Source
 from mildbench.errors import UserError
 from mildbench.executors import HERE, Executor, Spec
@@ -30,7 +30,7 @@ from mildbench.files import fingerprint, read_json, write_bytes, write_json
 from mildbench.identity import bytes_sha256
 from mildbench.images import decode_rgb
 from mildbench.listing import PICTURES, list_pictures
-from mildbench.longwork import LongWork, Made, Maker
+from mildbench.longwork import LongWork, Made, Maker, other_here
 from mildbench.progress import Advance
 
 
@@ -144,7 +144,7 @@ class _Maker(Maker):
     def open(self) -> None:
         assert self.team.segments is not None
         if Source.of(self.spec, self.team.segments) != self.source:
-            raise OTHER_ANNOTATORS
+            raise other_here("versions or weights of the annotators")
 
     def make(self, spec: Spec, advance: Advance) -> Made:
         photos = (Photo(item["id"], item["name"], Path(item["path"])) for item in spec["items"])

@@ -82,7 +82,7 @@ def _device() -> str:
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         return f"device: cuda ({torch.cuda.get_device_name(0)}, {memory:.0f} GiB)"
-    return f"device: cpu ({torch.get_num_threads()} threads); torch {torch.__version__} sees no GPU"
+    return f"device: cpu; torch {torch.__version__} sees no GPU"
 
 
 def _packages() -> Iterator[Finding]:

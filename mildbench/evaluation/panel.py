@@ -10,6 +10,7 @@ from typing import Any
 from mildbench import extras, weights
 from mildbench.errors import UserError
 from mildbench.evaluation.run import Run
+from mildbench.longwork import other_here
 from mildbench.metrics.base import (
     METRICS,
     AttentionMetric,
@@ -65,10 +66,7 @@ class LoadedPanel(Panel):
 def _checked(again: Callable[[], LoadedPanel], identities: dict[str, Any]) -> LoadedPanel:
     panel = again()
     if panel._identities() != identities:
-        raise UserError(
-            "a worker has other metrics or weights than the process that started it: install the same mildbench, "
-            "plug-ins and weights on all machines"
-        )
+        raise other_here("metrics or weights")
     return panel
 
 

@@ -12,6 +12,7 @@ from mildbench.device import describe
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.identity import identity_of
+from mildbench.longwork import other_here
 from mildbench.marking import FOOTPRINT
 from mildbench.method import EraseMethod, MethodSpec
 from mildbench.results.folder import RunFolder
@@ -125,8 +126,5 @@ def _again(folder: RunFolder, label: str, spec: MethodSpec, config: Config, devi
     here = config.model_copy(update=identity_of(spec, method)._asdict())
     if here != config:
         names = (name for name in type(config).model_fields if getattr(here, name) != getattr(config, name))
-        raise UserError(
-            f"method {spec.name!r} has other {', '.join(names)} in a worker than in the process that started it: "
-            "install the same mildbench, plug-ins and weights on all machines"
-        )
+        raise other_here(f"{', '.join(names)} of method {spec.name!r}")
     return Run(folder, label, method, spec, config)

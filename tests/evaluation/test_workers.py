@@ -151,5 +151,5 @@ def test_a_worker_with_other_weights_says_so(tmp_path: Path) -> None:
     assert (again.config, again.label) == (made_here.config, made_here.label)
     assert os.fspath(again.folder.path) == os.fspath(made_here.folder.path)
     weights.write_bytes(b"second")
-    with pytest.raises(UserError, match="method 'noise' has other files in a worker"):
+    with pytest.raises(UserError, match="a worker has other files of method 'noise'"):
         pickle.loads(sent)
