@@ -12,6 +12,7 @@ import numpy as np
 
 from mildbench.geometry import Box
 from mildbench.posture import ANKLES, ELBOWS, HIPS, KNEES, WRISTS, distance_to
+from mildbench.regions import near
 
 
 class Rule(Enum):
@@ -207,17 +208,12 @@ def union(mask: np.ndarray, things: Sequence[Thing]) -> np.ndarray:
         whole |= thing.mask | (around & (cv2.dilate(thing.mask.astype(np.uint8), disc) > 0))
     box = Box.around(whole)
     parts = [plane[box.place] for plane in (mask, *(thing.mask for thing in things))]
-    narrow = max(TOUCH - 1, SADDLE * Box.around(mask).height)
+    narrow = max(TOUCH - 1, round(SADDLE * Box.around(mask).height))
     # What the person or a thing goes around alone was drawn so; wide holes show what is behind.
     drawn = np.any([_holes(part) > 0 for part in parts], axis=0)
     holes = _holes(whole[box.place])
-    depth = cv2.distanceTransform((holes > 0).view(np.uint8), cv2.DIST_L2, 5)
-    deepest = np.zeros(holes.max() + 1, np.float32)
-    np.maximum.at(deepest, holes, depth)
-    closed = deepest <= narrow
-    closed[holes[drawn]] = False
-    closed[0] = False
-    whole[box.place] |= closed[holes]
+    wide = ~near(holes == 0, narrow)
+    whole[box.place] |= (holes > 0) & ~np.isin(holes, holes[drawn | wide])
     return whole
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import cv2
@@ -95,8 +96,9 @@ def childs_metres(points: np.ndarray) -> float | None:
     torso, thigh, shin = (lower[1] - upper[1] for upper, lower in pairwise((shoulders, hips, knees, ankles)))
     if thigh + shin < LEAST_LEG * torso or thigh < LEAST_THIGH * shin:
         return None
-    ear, other = points[list(EARS_AT), :2]
-    metres = HEAD + EARS * float(ankles[1] - shoulders[1]) / max(float(np.hypot(*(ear - other))), 1e-6)
+    across, down = (float(part) for part in points[EARS_AT[0], :2] - points[EARS_AT[1], :2])
+    apart = math.sqrt(across * across + down * down)  # unlike hypot, rounded alike on every CPU
+    metres = HEAD + EARS * float(ankles[1] - shoulders[1]) / max(apart, 1e-6)
     return max(metres, SMALLEST_CHILD) if metres <= TALLEST_CHILD else None
 
 
