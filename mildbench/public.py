@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mildbench.errors import UserError, did_you_mean
+from mildbench.errors import UserError
 
 if TYPE_CHECKING:
     from mildbench.dataset.pairs import About, Found
@@ -252,10 +252,3 @@ COCOA = Published(
     ),
 )
 """Whole people instead of true pictures (`mildbench.dataset.amodal`)."""
-
-
-def public_set(name: str) -> PublicSet:
-    """The set of this name; raises `UserError` for an unknown one."""
-    if name not in PUBLIC:
-        raise UserError(f"unknown public set {name!r}: {did_you_mean(name, PUBLIC)}")
-    return PUBLIC[name]
