@@ -13,6 +13,7 @@ from mildbench import extras
 from mildbench.errors import UserError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://(.+)")
+_STROKE = re.compile(r"^([a-z][a-z0-9+.-]+):/(?=[^/])")
 
 
 def is_address(text: Path | str) -> bool:
@@ -46,8 +47,10 @@ def place(text: Path | str) -> Path:
     return cast("Path", address)
 
 
-def folder(text: Path | str, what: str) -> Path:
-    """A folder of this machine; raises `UserError` for an address, where `what` cannot be."""
+def folder(given: Path | str, what: str) -> Path:
+    """A place on this machine; raises `UserError` for an address, where `what` cannot be."""
+    # A `Path` of an address has lost one of its strokes.
+    text = _STROKE.sub(r"\1://", str(given)) if isinstance(given, Path) else given
     if is_address(text):
-        raise UserError(f"{text}: {what} cannot be at an address: give a folder that all workers see")
-    return Path(text)
+        raise UserError(f"{text}: {what} cannot be at an address: give a place on this machine")
+    return Path(given)

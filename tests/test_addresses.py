@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import importlib.util
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from command_line import invoke
+from plug_ins import installed
 from small import draw_sources, small_recipe
 
 import mildbench as mb
 from mildbench.addresses import is_address, place
+from mildbench.annotators import ANNOTATORS
 from mildbench.dataset import Dataset
 from mildbench.dataset.validate import validate
 from mildbench.dataset.writers import SCENES, Format
 from mildbench.errors import UserError
 from mildbench.executors import HERE, ProcessExecutor
+from mildbench.records import read_model
+from mildbench.results.finished import reopen
+from mildbench.results.record import RunRecord
 from synth.build import STATE, build
 from synth.recipe import Recipe
 
@@ -113,7 +119,7 @@ def test_an_interrupted_build_goes_on_in_the_store(
 
 
 def test_the_commands_take_addresses(
-    recipe: Recipe, local: dict[Format, Path], bucket: str, tmp_path: Path
+    recipe: Recipe, local: dict[Format, Path], bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
@@ -132,7 +138,41 @@ def test_the_commands_take_addresses(
     }
     assert scores["far"] == scores["near"]
     (run,) = (tmp_path / "far").rglob("run.json")
-    assert f'"path": "{bucket}/data"' in run.read_text()
+    again, _ = reopen(read_model(RunRecord, run, "run"))
+    assert str(again.root) == f"{bucket}/data"
+
+    near = tmp_path / "data"
+    shutil.copytree(local["folder"], near)
+    with installed(ANNOTATORS, "fake", "fake_annotator:FakeAnnotator", tmp_path / "site", monkeypatch):
+        for dataset in (f"{bucket}/data", near):
+            assert invoke("annotate", dataset, "--pose", "fake", "--parsing", "fake") == 0
+    assert tree(place(f"{bucket}/data/annotations/fake")) == tree(near / "annotations" / "fake")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["segment", "s3://b/photos", "--with", "fake", "--out", "here"], "photos"),
+        (["segment", "photos", "--with", "fake", "--out", "s3://b/out"], "out"),
+        (["evaluate", "--method", "telea", "--out", "s3://b/runs"], "out"),
+        (["browse", "s3://b/runs"], "folders"),
+        (["leaderboard", "build", "--out", "s3://b/page.html"], "out"),
+        (["export", "data", "--to", "coco", "--out", "s3://b/coco"], "out"),
+    ],
+)
+def test_what_cannot_be_at_an_address_is_one_line_and_leaves_nothing(
+    arguments: list[str],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke(*arguments) == 2
+    address = next(argument for argument in arguments if is_address(argument))
+    message = f"mildbench: {address}: {what} cannot be at an address: give a place on this machine\n"
+    assert capsys.readouterr().err == message
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_wrong_with_an_address_is_one_line(

@@ -17,6 +17,7 @@ import pytest
 import shard_work
 import slurm_fakes
 import yaml
+from packages import needs
 from processes import PATIENCE, is_running, running, started, until
 from small import draw_sources, small_recipe
 
@@ -28,14 +29,8 @@ from mildbench.executors.slurm import VARIABLE, SlurmExecutor
 from synth.build import STATE, build
 from synth.recipe import Recipe
 
-
-def without(module: str) -> pytest.MarkDecorator:
-    missing = importlib.util.find_spec(module) is None
-    return pytest.mark.skipif(missing, reason=f"the package {module!r} is not installed")
-
-
-RAY = pytest.param(RayExecutor, marks=[without("ray"), pytest.mark.slow], id="ray")
-SLURM = pytest.param(SlurmExecutor, marks=without("submitit"), id="slurm")
+RAY = pytest.param(RayExecutor, marks=[needs("ray"), pytest.mark.slow], id="ray")
+SLURM = pytest.param(SlurmExecutor, marks=needs("submitit"), id="slurm")
 PROCESS = pytest.param(ProcessExecutor, id="process")
 SERIAL = pytest.param(SerialExecutor, id="serial")
 
@@ -132,7 +127,7 @@ def test_every_engine_makes_the_same_files_and_counts_every_scene_once(
     assert sorted(advances) == [4, 8, 8]
 
 
-@without("submitit")
+@needs("submitit")
 def test_submitit_in_this_process_makes_the_same_files(
     recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +186,7 @@ def test_workers_of_this_machine_are_dealt_out_over_its_gpus(monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("without_cluster")
-@without("ray")
+@needs("ray")
 @pytest.mark.slow
 def test_each_ray_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
@@ -220,7 +215,7 @@ def test_an_engine_by_name_knows_how_many_workers(monkeypatch: pytest.MonkeyPatc
         engine_named("proces")
 
 
-@without("submitit")
+@needs("submitit")
 def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError) as caught:
         list(SlurmExecutor(1).run(shard_work.bug, specs(3)))
@@ -239,7 +234,7 @@ def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("without_cluster")
-@without("ray")
+@needs("ray")
 @pytest.mark.slow
 def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
     recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -261,7 +256,7 @@ def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line(engine: Engi
 
 
 @pytest.mark.usefixtures("without_cluster")
-@without("ray")
+@needs("ray")
 @pytest.mark.slow
 def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
@@ -285,14 +280,14 @@ def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("without_cluster")
-@without("ray")
+@needs("ray")
 def test_a_ray_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(UserError, match=r"RAY_ADDRESS=127\.0\.0\.1:9 cannot be reached.*refused"):
         list(RayExecutor(1).run(shard_work.square, specs(1)))
 
 
-@without("submitit")
+@needs("submitit")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -314,7 +309,7 @@ def test_bad_slurm_parameters_are_told_before_anything_runs(
     assert "\n" not in str(caught.value)
 
 
-@without("submitit")
+@needs("submitit")
 def test_slurm_gets_arrays_with_the_users_parameters(
     recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,7 +329,7 @@ def test_slurm_gets_arrays_with_the_users_parameters(
         list(SlurmExecutor(2).run(shard_work.mistake, specs(9)))
 
 
-@without("submitit")
+@needs("submitit")
 def test_a_preempted_slurm_job_goes_on_where_it_was() -> None:
     from mildbench.executors.slurm import _Chunk
 
@@ -396,7 +391,8 @@ def test_ctrl_c_leaves_a_state_that_the_same_command_resumes(
         until(done, "a shard is done", alive=process)
         os.killpg(process.pid, signal.SIGINT)
         if name != "slurm":  # whose shards in flight are lost; the others' finish
-            (tmp_path / "go").touch()
+            (tmp_path / "gate").mkdir(exist_ok=True)
+            (tmp_path / "gate" / "open").touch()
         _, stderr = process.communicate(timeout=PATIENCE)
         until(lambda: not running(process.pid), "everything that was started ends")
     assert process.returncode == 130, stderr

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packages import needs
 from plug_ins import installed_everywhere
 from processes import started, until
 from small import draw_sources, small_recipe
 
 from mildbench.annotators import ANNOTATORS
-from synth.build import STATE
 from synth.recipe import Recipe
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the package 'ray' is not installed"),
+    needs("ray"),
 ]
 
 ALONE = ["--num-cpus=1", "--object-store-memory=100000000", "--min-worker-port=0", "--max-worker-port=0"]
@@ -38,17 +38,22 @@ ray.init(log_to_driver=False, logging_level="error")
 while ray.cluster_resources().get("CPU") != 2:
     time.sleep(0.1)
 found = set(RayExecutor(2).run(shard_work.node, [{"n": n} for n in range(20)]))
-assert found == {node["NodeID"] for node in ray.nodes()}, found
+assert found == {node["NodeID"] for node in ray.nodes() if node["Alive"]}, found
 """
 MAIN = "from mildbench.cli import main; main()"
-WAITING = "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; "
+WAITING = {
+    "build-dataset": "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; ",
+    "evaluate": "import evaluation_fakes; evaluation_fakes.predict._Maker = evaluation_fakes.OneShardAndWait; ",
+}
+"""All but the first shards wait at a gate."""
+Join = Callable[[], subprocess.Popen[Any]]
 
 
 @pytest.fixture
-def nodes(
+def join(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[subprocess.Popen[Any]]]:
-    """Two nodes of one CPU each, the head first; the environment says where they are."""
+) -> Iterator[Join]:
+    """A cluster of one node, which the environment names; a call starts the second one. Each has one CPU."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,10 +71,14 @@ def nodes(
         quiet: dict[str, Any] = {"stdout": log, "stderr": log}
         first = stack.enter_context(started([*start, *head], **quiet))
         until(lambda: _listens(port), "the head listens", alive=first)
-        second = stack.enter_context(started([*start, f"--address=127.0.0.1:{port}"], **quiet))
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-        subprocess.run([sys.executable, "-c", NODES], check=True)
-        yield [first, second]
+
+        def join() -> subprocess.Popen[Any]:
+            second = stack.enter_context(started([*start, f"--address=127.0.0.1:{port}"], **quiet))
+            subprocess.run([sys.executable, "-c", NODES], check=True)
+            return second
+
+        yield join
 
 
 def _listens(port: int) -> bool:
@@ -89,55 +98,51 @@ def tree(root: Path) -> dict[str, bytes]:
     }
 
 
-def commands(recipe: Path, root: Path, engine: str) -> list[list[str]]:
-    """Build, annotate and evaluate."""
-    data = str(root / "data")
-    how = ["--executor", engine, "--workers", "2"]
-    return [
-        ["build-dataset", "--recipe", str(recipe), "--out", data, *how],
-        ["annotate", data, "--pose", "fake", "--parsing", "fake", "--split", "test", *how],
-        [
-            "evaluate",
-            "--dataset",
-            data,
+def commands(drawn: Path, recipe: Path, root: Path, engine: str) -> dict[str, list[str]]:
+    """Build, annotate, segment and evaluate."""
+    data = ["--dataset", str(root / "data")]
+    arguments = {
+        "build-dataset": ["--recipe", str(recipe), "--out", str(root / "data")],
+        "annotate": [str(root / "data"), "--pose", "fake", "--parsing", "fake", "--split", "test"],
+        "segment": [str(drawn / "backgrounds"), "--with", "fake", "--out", str(root / "segmented")],
+        # Shards of four predictions.
+        "evaluate": [
+            *data,
             "--method",
             "telea",
             "--metric",
             "psnr",
+            "--batch-size",
+            "1",
             "--out",
             str(root / "runs"),
-            *how,
         ],
-    ]
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """Of five shards."""
-    made: Recipe = small_recipe(*draw_sources(tmp_path / "drawn")).model_copy(update={"count": 40})
-    file = tmp_path / "recipe.yaml"
-    file.write_text(yaml.safe_dump(made.model_dump(mode="json")))
-    return file
-
-
-def test_two_nodes_do_all_long_work_and_one_may_be_killed(
-    nodes: list[subprocess.Popen[Any]], recipe: Path, tmp_path: Path
-) -> None:
-    for where, engine in (("cluster", "ray"), ("alone", "serial")):
-        for arguments in commands(recipe, tmp_path / where, engine):
-            subprocess.run([sys.executable, "-c", MAIN, *arguments], check=True)
-    assert tree(tmp_path / "cluster") == tree(tmp_path / "alone")
-
-    # All but the first two shards wait for a file: the second node is killed with one of them under way.
-    out = tmp_path / "again" / "data"
-    (build, *_) = commands(recipe, tmp_path / "again", "ray")
-    with started([sys.executable, "-c", WAITING + MAIN, *build]) as process:
-        until(lambda: len(list((out / STATE).glob("[0-9]*.json"))) == 2, "two shards are done", alive=process)
-        os.killpg(nodes[1].pid, signal.SIGKILL)
-        (out.parent / "go").touch()
-        assert process.wait() == 0
-    assert tree(out) == {
-        name.removeprefix("data/"): data
-        for name, data in tree(tmp_path / "alone").items()
-        if name.startswith("data/") and not name.startswith("data/annotations/fake")
     }
+    how = ["--executor", engine, "--workers", "2"]
+    return {name: [name, *rest, *how] for name, rest in arguments.items()}
+
+
+def test_two_nodes_do_all_long_work_and_one_may_be_killed(join: Join, tmp_path: Path) -> None:
+    drawn, recipe, shared = tmp_path / "drawn", tmp_path / "recipe.yaml", tmp_path / "cluster"
+    made: Recipe = small_recipe(*draw_sources(drawn)).model_copy(update={"count": 40})  # five shards
+    recipe.write_text(yaml.safe_dump(made.model_dump(mode="json")))
+    asked = commands(drawn, recipe, shared, "ray")
+
+    def with_a_node_killed(name: str, node: subprocess.Popen[Any]) -> None:
+        """While each node has a shard under way."""
+        gate = shared / "gate"
+        with started([sys.executable, "-c", WAITING[name] + MAIN, *asked[name]]) as process:
+            until(lambda: len(list(gate.glob("[0-9]*"))) == 2, "two shards are under way", alive=process)
+            os.killpg(node.pid, signal.SIGKILL)
+            (gate / "open").touch()
+            assert process.wait() == 0
+        shutil.rmtree(gate)
+
+    with_a_node_killed("build-dataset", join())
+    node = join()
+    for name in ("annotate", "segment"):
+        subprocess.run([sys.executable, "-c", MAIN, *asked[name]], check=True)
+    with_a_node_killed("evaluate", node)
+    for arguments in commands(drawn, recipe, tmp_path / "alone", "serial").values():
+        subprocess.run([sys.executable, "-c", MAIN, *arguments], check=True)
+    assert tree(shared) == tree(tmp_path / "alone")

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from mildbench.cli.local import local
 from mildbench.cli.terminal import spell_what_cannot_be_shown
 from mildbench.errors import UserError
 
@@ -87,8 +88,11 @@ def commands() -> typer.Typer:
     for name, command, short in listed:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, short_help=short)
+            for inner in command.registered_commands:
+                assert inner.callback is not None
+                inner.callback = local(inner.callback)
         else:
-            app.command(name, short_help=short)(command)
+            app.command(name, short_help=short)(local(command))
     return app
 
 

@@ -11,7 +11,7 @@ COMMAND = "mildbench browse"
 
 
 def browse(
-    what: Annotated[
+    folders: Annotated[
         list[Path],
         typer.Argument(
             metavar="RUN ...|DATASET", help="Folders of runs of one task, or the folder of a data set."
@@ -60,7 +60,7 @@ def browse(
     def tell(text: str) -> None:
         Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
-    gallery = Gallery.open(what, dataset)
+    gallery = Gallery.open(folders, dataset)
     if export_tags is not None:
         check_target(export_tags)
         count = write_tags(connect(COMMAND), gallery, export_tags)

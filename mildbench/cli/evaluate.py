@@ -85,7 +85,7 @@ def evaluate(
     replace_truth: Annotated[
         bool, typer.Option("--replace-truth", help="Let --annotations guide them also where it does.")
     ] = False,
-    out: Annotated[str, typer.Option(help="Folder of the runs.")] = "runs",
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     workers: Workers = None,
     executor: Engine = "serial",
     wide: Wide = False,

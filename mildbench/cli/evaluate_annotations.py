@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def evaluate_annotations(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Argument(help="Folder of the data set, or its address.", show_default=False)
+    ],
     pose: Pose = None,
     parsing: Parsing = None,
     people: People = None,

@@ -10,7 +10,7 @@ import typer
 
 
 def export(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    dataset: Annotated[str, typer.Argument(help="Folder of the data set, or its address.")],
     to: Annotated[str, typer.Option(help="triplets, webdataset, huggingface or coco.")],
     out: Annotated[Path, typer.Option(help="Folder to make; it must not exist, or be empty.")],
     task: Annotated[
@@ -56,7 +56,7 @@ def export(
                 raise UserError(f"{option} is of --to {triplets.NAME}: leave it out")
         run = exporter(to)
         samples = sum(opened.info.samples.values())
-    with tracking("files checked", 1 + sum(1 for _ in checksums(dataset)), show=True) as advance:
+    with tracking("files checked", 1 + sum(1 for _ in checksums(opened.root)), show=True) as advance:
         for problems in check_files(opened):
             if problems:
                 raise UserError(

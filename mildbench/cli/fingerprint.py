@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def fingerprint(dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")]) -> None:
+def fingerprint(
+    dataset: Annotated[str, typer.Argument(help="Folder of the data set, or its address.")],
+) -> None:
     """Compute a data set's fingerprint anew from its pixels, labels, rows and annotations, and print it.
 
     It says what a data set holds, not how: a copy whose pictures were compressed anew, or lie in tar files, has the

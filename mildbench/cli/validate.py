@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 SHOWN = 20
 
 
-def validate(dataset: Annotated[Path, typer.Argument(help="Folder of the data set.")]) -> None:
+def validate(dataset: Annotated[str, typer.Argument(help="Folder of the data set, or its address.")]) -> None:
     """Check a data set: checksums, fingerprint, recomposition, truth, annotations, splits without shared sources.
 
     \b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pyarrow as pa
 import mildbench
 from mildbench import statistics
 from mildbench.errors import UserError
-from mildbench.evaluation.features import FeatureStore
+from mildbench.evaluation import features
 from mildbench.evaluation.panel import LoadedPanel, record_of
 from mildbench.evaluation.run import Run
 from mildbench.files import read_json
+from mildbench.metrics.base import FeatureExtractor, SetMetric, SetResult
 from mildbench.records import write_model
 from mildbench.results import attention_plot
 from mildbench.results.finished import FinishedRun
@@ -105,27 +107,25 @@ def _order(by: str) -> Any:
 
 
 def _sets(run: RunFolder, panel: LoadedPanel, scores: Scores) -> list[SetEstimate]:
-    networks = {type(extractor): extractor.key for extractor in panel.extractors}
-    outputs = {kind: FeatureStore(run.features, name) for kind, name in networks.items()}
-    truths = {kind: FeatureStore(run.truth_features, name) for kind, name in networks.items()}
     rows = np.flatnonzero(scores.scored)
-    keys = {side: scores.column(f"{side}_sha256") for side in (*VARIANTS, "truth")}
-    found: list[SetEstimate] = []
-    for metric in panel.sets:
-        kind = metric.extractor
-        for variant in VARIANTS:
-            shared: dict[str, Any] = {"metric": metric.info.name, "variant": variant}
-            if not len(rows):
-                nothing: dict[str, Any] = {"value": None, "spread": None, "n": 0}
-                nothing["note"] = "no sample was scored"
-                found.append(SetEstimate(**shared, **nothing))
-            else:
-                result = metric.compute(
-                    outputs[kind].stack(keys[variant][row] for row in rows),
-                    truths[kind].stack(keys["truth"][row] for row in rows),
-                )
-                found.append(SetEstimate(**shared, **vars(result)))
-    return found
+    networks = {type(extractor): extractor.key for extractor in panel.extractors}
+
+    @cache
+    def stacked(kind: type[FeatureExtractor], side: str) -> np.ndarray:
+        folder = run.truth_features if side == "truth" else run.features
+        keys = scores.column(f"{side}_sha256")
+        return features.stack(folder, networks[kind], (keys[row] for row in rows))
+
+    def result(metric: SetMetric, variant: str) -> SetResult:
+        if not len(rows):
+            return SetResult(None, None, 0, "no sample was scored")
+        return metric.compute(stacked(metric.extractor, variant), stacked(metric.extractor, "truth"))
+
+    return [
+        SetEstimate(metric=metric.info.name, variant=variant, **vars(result(metric, variant)))
+        for metric in panel.sets
+        for variant in VARIANTS
+    ]
 
 
 def _timing(run: Run, sessions: Sequence[Session]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
-"""Features of pictures, kept by the pictures' content: several runs, and several metrics, share one pass."""
+"""Features of pictures, kept by the pictures' content: several runs, and several metrics, share one pass.
+
+A store has one network's: `FOLDER/<network>/<sha256 of the keys>.npz` of keys (U64[n]) and features (float32[n, D]).
+Files are only ever added. A key is the picture's `pixel_sha256`, so nothing in here can go stale.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,23 +27,6 @@ def pixel_sha256(image: np.ndarray) -> str:
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
-
-
-class FeatureStore:
-    """One network's features: `FOLDER/<network>/<sha256 of the keys>.npz` of keys (U64[n]), features (float32[n, D]).
-
-    Files are only ever added. A key is the picture's `pixel_sha256`, so nothing in here can go stale.
-    """
-
-    def __init__(self, folder: Path, network: str) -> None:
-        self._known: dict[str, np.ndarray] = {}
-        for path in files(folder, network):
-            with _reading(path) as archive:
-                self._known.update(zip(archive["keys"].tolist(), archive["features"], strict=True))
-
-    def stack(self, keys: Iterable[str]) -> np.ndarray:
-        """float32[n, D], in the order of `keys`; raises KeyError for an unknown one."""
-        return np.stack([self._known[key] for key in keys]).astype(np.float32, copy=False)
 
 
 def write(folder: Path, network: str, features: Mapping[str, np.ndarray]) -> tuple[Path, str]:
@@ -65,6 +53,30 @@ def keys(paths: Iterable[Path]) -> set[str]:
         with _reading(path) as archive:
             found.update(archive["keys"].tolist())
     return found
+
+
+def stack(folder: Path, network: str, keys: Iterable[str]) -> np.ndarray:
+    """float32[n, D] of a store's features, in the order of `keys`, at least one; KeyError for one that is not there.
+
+    It lies in a file without a name, for those of 100,000 pictures are many.
+    """
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    missing, width = set(places), 0
+    with tempfile.TemporaryFile(dir=_folder_of(folder, network)) as file:
+        for path in files(folder, network):
+            with _reading(path) as archive:
+                for key, feature in zip(archive["keys"].tolist(), archive["features"], strict=True):
+                    width = len(feature)
+                    for place in places.get(key, ()):
+                        file.seek(place * feature.nbytes)
+                        file.write(feature)
+                    missing.discard(key)
+        if missing:
+            raise KeyError(min(missing))
+        file.flush()
+        return np.asarray(np.memmap(file, np.float32, "r").reshape(-1, width))
 
 
 def _folder_of(folder: Path, network: str) -> Path:

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from mildbench.executors.base import Executor, Spec, Work
 STARTS = 3
 """How often Ray is started on this machine: it gives up after half a minute, which a busy machine may need."""
 RETRIES = 3
-"""How often Ray runs a shard again whose worker or node was lost. An exception of the shard is never retried."""
+"""How often a shard is run again whose worker or node was lost. An exception of the shard is never retried."""
 
 
 class RayExecutor(Executor):
@@ -36,18 +37,31 @@ class RayExecutor(Executor):
 
     def run(self, work: Work, specs: Iterable[Spec]) -> Iterator[Any]:
         ray = self._ray
-        left = iter(specs)
-        busy: dict[Any, Any] = {}
+        left = ((spec, RETRIES) for spec in specs)
+        waiting: list[tuple[Spec, int]] = []
+        busy: dict[Any, tuple[Any, Spec, int]] = {}
         with _cluster(ray, self.workers), self._actors() as joining:
             try:
-                spec = next(left, None)
-                while spec is not None or busy:
+                while (waiting := waiting or list(islice(left, 1))) or busy:
                     (done,), _ = ray.wait([*joining, *busy], num_returns=1)
-                    results = [ray.get(done)] if done in busy else []
-                    actor = busy.pop(done) if done in busy else joining.pop(done)
-                    if spec is not None:
-                        busy[actor.do.remote(work, spec)] = actor
-                        spec = next(left, None)
+                    results = []
+                    if done in joining:
+                        actor = joining.pop(done)
+                    else:
+                        actor, spec, retries = busy.pop(done)
+                        try:
+                            results = [ray.get(done)]
+                        except ray.exceptions.RayError as error:
+                            if isinstance(error, ray.exceptions.RayTaskError) or not retries:
+                                raise
+                            waiting.append((spec, retries - 1))
+                            joining[actor.ready.remote()] = actor  # when Ray has started it again
+                            continue
+                    if waiting:
+                        spec, retries = waiting.pop()
+                        # Ray's own retries are over before it knows that a node is lost.
+                        shard = actor.do.options(max_task_retries=0).remote(work, spec)
+                        busy[shard] = actor, spec, retries
                     else:  # its place is free for one whose node was lost
                         ray.kill(actor)
                     yield from results
@@ -69,9 +83,7 @@ class RayExecutor(Executor):
         ray = self._ray
         if self.gpu and not ray.cluster_resources().get("GPU"):
             raise UserError("executor 'ray': the cluster has no GPU: use --device cpu")
-        kind = ray.remote(num_cpus=1, num_gpus=int(self.gpu), max_restarts=-1, max_task_retries=RETRIES)(
-            _Worker
-        )
+        kind = ray.remote(num_cpus=1, num_gpus=int(self.gpu), max_restarts=-1, max_task_retries=-1)(_Worker)
         actors = [kind.remote(Path.cwd()) for _ in range(self.workers)]
         try:
             yield {actor.ready.remote(): actor for actor in actors}

@@ -220,7 +220,8 @@ class SetMetric(Metric):
     def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
         """From float[N, D] and float[M, D] of the extractor; refuses (value None, a note) when they are few.
 
-        An evaluation gives N = M, and rows with one number are of one sample.
+        An evaluation gives N = M, and rows with one number are of one sample. They may be more than memory holds, in
+        a mapped file: take some rows at a time, in a fixed order.
 
         Raises ValueError for features that are not finite or whose D differ.
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import linalg
 
@@ -12,42 +14,53 @@ RECOMMENDED = 10_000
 """Pictures below which FID's authors warn of bias (README of their repository, bioinf-jku/TTUR)."""
 
 
+_ROWS = 1024
+"""Features in memory at a time, as float64."""
+
+
+def chunks(features: np.ndarray) -> Iterator[np.ndarray]:
+    """float64[n, D] of a few rows after the others; `features` may be a mapped file."""
+    for start in range(0, len(features), _ROWS):
+        yield features[start : start + _ROWS].astype(np.float64)
+
+
 def check_features(outputs: np.ndarray, truths: np.ndarray) -> None:
     """Raises ValueError unless both are finite, two-dimensional, and of one width."""
     if outputs.ndim != 2 or truths.ndim != 2 or outputs.shape[1] != truths.shape[1]:
         raise ValueError(
             f"features of shapes {list(outputs.shape)} and {list(truths.shape)} cannot be compared"
         )
-    if not (np.isfinite(outputs).all() and np.isfinite(truths).all()):
+    if not all(np.isfinite(chunk).all() for features in (outputs, truths) for chunk in chunks(features)):
         raise ValueError("features are not finite")
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Squared Frechet distance of the Gaussians fitted to float[N, D] and float[M, D]; N and M at least 2.
+    """Squared Frechet distance of the Gaussians fitted to float[N, D] and float[M, D]; N and M greater than D.
 
-    |m1 - m2|^2 + tr S1 + tr S2 - 2 tr sqrt(S1 S2), in float64. With A and B the centred samples over
-    sqrt(n - 1), the last trace is the sum of the singular values of A B^T: never NaN, never imaginary.
+    |m1 - m2|^2 + tr S1 + tr S2 - 2 tr sqrt(S1 S2), in float64. The last trace is that of the root of the symmetric
+    sqrt(S1) S2 sqrt(S1): never NaN, never imaginary.
     """
-    shift = first.mean(axis=0, dtype=np.float64) - second.mean(axis=0, dtype=np.float64)
-    a, b = _centred(first), _centred(second)
-    distance = shift @ shift + np.sum(a * a) + np.sum(b * b) - 2 * _root_trace(a, b)
+    (mean, covariance), (other_mean, other) = _moments(first), _moments(second)
+    shift = mean - other_mean
+    values, vectors = linalg.eigh(covariance)
+    root = vectors * np.sqrt(values.clip(min=0))
+    product = linalg.eigvalsh(root.T @ other @ root)
+    distance = shift @ shift + np.trace(covariance) + np.trace(other) - 2 * np.sqrt(product.clip(min=0)).sum()
     return max(float(distance), 0.0)  # rounding can leave equal sets a hair below zero
 
 
-def _centred(samples: np.ndarray) -> np.ndarray:
-    wide = samples.astype(np.float64)
-    return (wide - wide.mean(axis=0)) / np.sqrt(len(wide) - 1)
-
-
-def _root_trace(a: np.ndarray, b: np.ndarray) -> float:
-    """tr sqrt(S1 S2) for S1 = a^T a and S2 = b^T b."""
-    if max(len(a), len(b)) <= a.shape[1]:
-        return float(linalg.svdvals(a @ b.T).sum())
-    # The same singular values, squared, are the eigenvalues of the symmetric D x D product below.
-    values, vectors = linalg.eigh(a.T @ a)
-    root = vectors * np.sqrt(values.clip(min=0))
-    inner = b @ root
-    return float(np.sqrt(linalg.eigvalsh(inner.T @ inner).clip(min=0)).sum())
+def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean float64[D] and covariance float64[D, D] over the rows, which are read twice and never all in memory."""
+    width = features.shape[1]
+    mean = np.zeros(width)
+    for chunk in chunks(features):
+        mean += chunk.sum(axis=0)
+    mean /= len(features)
+    covariance = np.zeros((width, width))
+    for chunk in chunks(features):
+        chunk -= mean
+        covariance += chunk.T @ chunk
+    return mean, covariance / (len(features) - 1)
 
 
 class Fid(SetMetric):

@@ -58,25 +58,26 @@ class Kid(SetMetric):
     def compute(self, features_outputs: np.ndarray, features_truths: np.ndarray) -> SetResult:
         """From float[N, D] and float[M, D], where N = M row by row of the same samples; refused below 2 pictures."""
         check_features(features_outputs, features_truths)
-        outputs, truths = features_outputs.astype(np.float64), features_truths.astype(np.float64)
-        n, fewest = len(outputs), min(len(outputs), len(truths))
-        paired = len(outputs) == len(truths)
+        n, others = len(features_outputs), len(features_truths)
+        fewest, paired = min(n, others), n == others
+
+        def distance(rows: np.ndarray, other_rows: np.ndarray) -> float:
+            outputs, truths = features_outputs[rows], features_truths[other_rows]
+            return squared_mmd(outputs.astype(np.float64), truths.astype(np.float64), paired=paired)
+
         if fewest < 2:
             return SetResult(None, None, n, f"n={fewest}: KID needs at least 2 pictures")
-        if max(len(outputs), len(truths)) <= SUBSET_SIZE:
+        if max(n, others) <= SUBSET_SIZE:
             # Every subset would be the whole.
-            return SetResult(
-                squared_mmd(outputs, truths, paired=paired),
-                None,
-                n,
-                "one subset of all pictures, so no spread",
-            )
+            value = distance(np.arange(n), np.arange(others))
+            return SetResult(value, None, n, "one subset of all pictures, so no spread")
         size = min(fewest, SUBSET_SIZE)
         generator = np.random.RandomState(SEED)  # torch-fidelity's generator, for its very subsets
         distances = []
         for _ in range(SUBSETS):
-            chosen = generator.choice(len(outputs), size, replace=False)
-            others = chosen if paired else generator.choice(len(truths), size, replace=False)
-            distances.append(squared_mmd(outputs[chosen], truths[others], paired=paired))
+            chosen = generator.choice(n, size, replace=False)
+            distances.append(
+                distance(chosen, chosen if paired else generator.choice(others, size, replace=False))
+            )
         note = f"subsets of {size}" if size < SUBSET_SIZE else None
         return SetResult(float(np.mean(distances)), float(np.std(distances)), n, note)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mildbench.addresses import place
 from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
 from mildbench.dataset.source import TripletSource
@@ -115,7 +116,7 @@ def reopen(record: RunRecord, given: Path | None = None) -> tuple[Dataset, Tripl
         UserError: it is not there, is another one, or its annotations are gone.
     """
     known = record.dataset
-    path = Path(known.path) if given is None and known.path is not None else given
+    path = place(known.path) if given is None and known.path is not None else given
     if path is None:
         raise UserError("these runs are of a data set that never was a folder")
     if not path.exists():

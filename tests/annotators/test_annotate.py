@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fake_annotator import FakeAnnotator
+from packages import needs
 from plug_ins import installed_everywhere
 
 from mildbench.annotators import ANNOTATORS, AnnotatorSpec, parts, store
@@ -31,6 +32,7 @@ from mildbench.errors import UserError
 from mildbench.evaluation.data import as_batch
 from mildbench.evaluation.runner import evaluate
 from mildbench.executors import HERE, Executor, ProcessExecutor
+from mildbench.executors.slurm import VARIABLE, SlurmExecutor
 from mildbench.images import write_png
 from mildbench.labels import UNLABELLED
 from mildbench.method import MethodSpec
@@ -330,9 +332,11 @@ def test_what_is_without_segments_reads_and_counts_as_before_there_were_any(data
     assert annotation.segments is None
 
 
+@needs("submitit")
 def test_workers_annotate_as_this_process_does(
     small_sets: dict[Format, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(VARIABLE, f"cluster=local,folder={tmp_path / 'slurm'}")
     monkeypatch.setattr(parts, "PART", 4)
     monkeypatch.delitem(ANNOTATORS._targets, "fake")
     spec = AnnotatorSpec("fake")
@@ -340,7 +344,7 @@ def test_workers_annotate_as_this_process_does(
         {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}, tmp_path / "site", monkeypatch
     ):
         runs: list[tuple[Format, Executor]] = [("folder", HERE)]
-        runs += [(format, ProcessExecutor(2)) for format in small_sets]
+        runs += [("folder", ProcessExecutor(2)), ("webdataset", SlurmExecutor(2))]
         for format, executor in runs:
             root = Path(shutil.copytree(small_sets[format], tmp_path / f"{format}-{executor.workers}"))
             team = Team.create(pose=spec, parsing=spec, segments=spec)

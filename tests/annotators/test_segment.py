@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fake_annotator import FakeAnnotator
+from packages import needs
 from plug_ins import installed_everywhere
 from typer.testing import CliRunner
 
@@ -21,6 +23,7 @@ from mildbench.cli import commands
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.executors import HERE, Executor, ProcessExecutor
+from mildbench.executors.slurm import VARIABLE, SlurmExecutor
 from mildbench.images import encode_jpeg, read_rgb, write_png
 from synth.sources.panoptic import PanopticImages
 
@@ -224,16 +227,24 @@ def test_when_every_photo_fails_the_command_does(photos: Path, tmp_path: Path) -
     assert "nothing could be segmented: 0.jpg cannot be read" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(ProcessExecutor, id="process"),
+        pytest.param(SlurmExecutor, id="slurm", marks=needs("submitit")),
+    ],
+)
 def test_workers_segment_as_this_process_does(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Callable[[int], Executor], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(VARIABLE, f"cluster=local,folder={tmp_path / 'slurm'}")
     monkeypatch.setattr(parts, "PART", 2)
     monkeypatch.delitem(ANNOTATORS._targets, "fake")
     with installed_everywhere(
         {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}, tmp_path / "site", monkeypatch
     ):
         do(photos, tmp_path / "alone")
-        do(photos, tmp_path / "shared", executor=ProcessExecutor(2))
+        do(photos, tmp_path / "shared", executor=engine(2))
     assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
 
 

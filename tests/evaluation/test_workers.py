@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from evaluation_fakes import Calls, FakeDataset, folder_of
+from packages import needs
 from plug_ins import installed_everywhere
 
 from mildbench.errors import UserError
@@ -29,13 +29,8 @@ from mildbench.metrics.base import METRICS
 TIMES = {"seconds_per_image", "device"}
 
 
-def without(module: str) -> pytest.MarkDecorator:
-    missing = importlib.util.find_spec(module) is None
-    return pytest.mark.skipif(missing, reason=f"the package {module!r} is not installed")
-
-
-RAY = pytest.param(RayExecutor, marks=[without("ray"), pytest.mark.slow], id="ray")
-SLURM = pytest.param(SlurmExecutor, marks=[without("submitit"), pytest.mark.slow], id="slurm")
+RAY = pytest.param(RayExecutor, marks=[needs("ray"), pytest.mark.slow], id="ray")
+SLURM = pytest.param(SlurmExecutor, marks=[needs("submitit"), pytest.mark.slow], id="slurm")
 PROCESS = pytest.param(ProcessExecutor, id="process")
 
 
@@ -130,7 +125,7 @@ def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@without("ray")
+@needs("ray")
 def test_ray_replaces_a_worker_that_is_killed(tmp_path: Path) -> None:
     run(tmp_path / "killed", RayExecutor(2), "fragile")
     assert (tmp_path / "died").exists()

@@ -11,12 +11,17 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from processes import wait
 
 from mildbench.errors import UserError
+from mildbench.evaluation import predict
+from mildbench.executors import Spec
 from mildbench.files import fingerprint
+from mildbench.longwork import Made
 from mildbench.marking import FOOTPRINT, marked
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.metrics.base import FeatureExtractor, MetricInfo, PairMetric, Pairs, SetMetric, SetResult
+from mildbench.progress import Advance
 from mildbench.scene import Layer, Person, Provenance, Scene, Triplet
 from mildbench.tasks import task_of
 from mildbench.weights import WeightsMissing
@@ -310,3 +315,12 @@ def folder_of(root: Path, method: str) -> Path:
 def scores(root: Path, method: str) -> pd.DataFrame:
     """Its rows."""
     return pd.read_parquet(folder_of(root, method) / "scores.parquet")
+
+
+class OneShardAndWait(predict._Maker):
+    """All predictions but the first shard's wait at the gate beside the runs."""
+
+    def make(self, spec: Spec, advance: Advance) -> Made:
+        if spec["number"] >= 1:
+            wait(self._run.folder.path.parents[3] / "gate", spec["number"])
+        return super().make(spec, advance)

@@ -24,6 +24,14 @@ def until(condition: Callable[[], object], what: str, *, alive: subprocess.Popen
         time.sleep(0.01)
 
 
+def wait(gate: Path, number: int) -> None:
+    """In a worker: say by a file in the folder that a shard is under way, and wait there for a file called `open`."""
+    gate.mkdir(exist_ok=True)
+    (gate / str(number)).touch()
+    while not (gate / "open").exists():
+        time.sleep(0.01)
+
+
 @contextmanager
 def started(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """A process in a session of its own; whatever of the session is left at the end is killed."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from processes import wait
 from threadpoolctl import threadpool_info
 
 import synth.build
@@ -128,11 +129,11 @@ class AShardAndAHalf(Scenes):
 
 
 class TwoShardsAndWait(Scenes):
-    """All but the first two shards wait beside the output for a file called `go`."""
+    """All but the first two shards wait at the gate beside the output."""
 
     def make(self, spec: Spec, advance: Advance) -> Made:
-        while spec["number"] >= 16 and not (self.out.parent / "go").exists():
-            time.sleep(0.01)
+        if spec["number"] >= 16:
+            wait(self.out.parent / "gate", spec["number"])
         return super().make(spec, advance)
 
 
