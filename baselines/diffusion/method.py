@@ -16,6 +16,7 @@ from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.checkpoints import find_folder, load_backbone, untrained
 from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.diffusion.text import TextEmbedding
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
 from mildbench.weights import checkpoints
@@ -142,31 +143,35 @@ class DiffusionMethod(EraseMethod):
         settings: Settings,
         *,
         holes: torch.Tensor | None = None,
-        prompts: Sequence[str] | None = None,
-        negative: str = "",
+        prompts: TextEmbedding | None = None,
+        negative: TextEmbedding | None = None,
         start: torch.Tensor | None = None,
+        cut: bool = True,
         modulation: Modulation | None = None,
     ) -> EraseResult:
         """Inpaint the masks: a pathway a sample, named `picture`.
 
-        `holes` are float[B, 1, h, w] on the canvas where they are not the masks. `prompts` are one a sample, empty
-        ones if None; `negative` is the same for all of them. `start` is `Pathways.start`; `modulation` changes
-        self-attention.
+        `holes` are float[B, 1, h, w] on the canvas where they are not the masks. `prompts`, and `negative` ones to be
+        guided away from, are one a sample, empty ones if None. `start` and `cut` are those of `Pathways`; `modulation`
+        changes self-attention.
         """
+        empty = self.backbone.text([""] * len(batch))
         pathways = Pathways(
             self.to_model([canvas.picture(image) for image in batch.images]),
             self.holes([canvas.hole(mask) for mask in batch.masks]) if holes is None else holes,
-            self.backbone.text(prompts or [""] * len(batch)),
+            empty if prompts is None else prompts,
             batch.seeds,
             start,
+            cut=cut,
         )
         named = [(sample, "picture") for sample in range(len(batch))]
-        recorder = self.recorder(batch, canvas, named, [~mask for mask in batch.masks])
+        shown = [~mask if cut else np.ones_like(mask) for mask in batch.masks]
+        recorder = self.recorder(batch, canvas, named, shown)
         latents = denoise(
             self.backbone,
             pathways,
             settings,
-            negative=self.backbone.text([negative] * len(batch)),
+            negative=empty if negative is None else negative,
             modulation=modulation,
             recorder=recorder,
         )

@@ -180,7 +180,7 @@ class MagicEraser(DiffusionMethod):
                 batch,
                 canvas,
                 self.settings,
-                prompts=self.prompts(batch),
+                prompts=self.backbone.text(self.prompts(batch)),
                 start=self._start(batch, canvas),
                 modulation=None if self.form is None else self._refocusing(batch, canvas, self.form),
             )

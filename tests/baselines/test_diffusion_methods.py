@@ -24,6 +24,7 @@ METHODS = {
     "mild, single path": "mild:backbone=random:tiny,hmg=none,single_path=true,steps=2,resolution=64",
     "powerpaint": "powerpaint:backbone=random:tiny,steps=2,resolution=64",
     "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=64",
+    "smarteraser": "smarteraser:backbone=random:tiny,steps=2,resolution=64",
 }
 """What to call it -> a method with small, fast options."""
 NAMES = sorted({MethodSpec.parse(text).name for text in METHODS.values()})
