@@ -14,6 +14,7 @@ from baselines import shipped
 from baselines.diffusion.attention import Modulation, Recorder
 from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.cards import card_of, sampling_steps
 from baselines.diffusion.checkpoints import find_folder, load_backbone, untrained
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.text import TextEmbedding
@@ -22,7 +23,7 @@ from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResu
 from mildbench.weights import checkpoints
 
 STEPS = 30
-"""Sampling steps of a backbone that is not shipped, unless told otherwise."""
+"""Sampling steps of a backbone whose card says nothing of them, unless told otherwise."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -62,7 +63,8 @@ class DiffusionMethod(EraseMethod):
             raise UserError(f"method {self.info.name!r}: resolution={resolution}: give pixels, or 0")
         self.backbone_name = backbone
         self.resolution = resolution
-        self.usual_steps = shipped.STEPS if backbone == shipped.BACKBONE else STEPS
+        self._card = card_of(backbone)
+        self.usual_steps = STEPS if self._card is None else sampling_steps(self._card)
         self._dtype = dtype
         self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
@@ -79,12 +81,17 @@ class DiffusionMethod(EraseMethod):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """The backbone and the method's own parts, unless they are random."""
+        """The backbone and the method's own parts, unless they are random; and the card, where it says something.
+
+        That of the shipped backbone is the code's, like any other default.
+        """
         found: dict[str, Path] = {}
         if self.backbone_name == shipped.BACKBONE:
             found |= shipped.files("backbone", *([self.info.name] if self.weights == "" else []))
         elif self.backbone_name not in checkpoints() and not untrained(self.backbone_name):
             found["backbone"] = find_folder(self.backbone_name)
+            if self._card is not None:
+                found["backbone card"] = self._card
         return found | ({"weights": Path(self.weights)} if self.weights else {})
 
     def load(self) -> None:
