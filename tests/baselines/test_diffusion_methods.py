@@ -21,6 +21,7 @@ METHODS = {
     ),
     "mild": "mild:backbone=random:tiny,steps=2,resolution=64",
     "mild, some parts": "mild:backbone=random:tiny,hmg=pose+parsing,sma=false,lora_routing=false,steps=2,resolution=64",
+    "mild, dual": "mild:backbone=random:tiny,dual=true,steps=2,resolution=64",
     "mild, single path": "mild:backbone=random:tiny,hmg=none,single_path=true,steps=2,resolution=64",
     "powerpaint": "powerpaint:backbone=random:tiny,steps=2,resolution=64",
     "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=64",
