@@ -81,5 +81,8 @@ class BackboneTrainer(DiffusionTrainer):
     def save(self, folder: Path) -> None:
         save_backbone(self.backbone, folder)
 
+    def front_matter(self) -> dict[str, int]:
+        return self.sampling()
+
     def usage(self, folder: Path) -> str:
         return f"mildbench evaluate --method sd-inpaint:backbone={folder}"
