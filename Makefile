@@ -5,7 +5,7 @@ CONTROLS := --method copy --method oracle --method telea --method navier-stokes 
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method attentive-eraser --method deocclusion --method mild
 
-.PHONY: demo test gpu setup entries table pages clean
+.PHONY: demo test gpu gpu-day setup entries table pages clean
 
 demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
@@ -21,6 +21,9 @@ test: $(READY)  ## lint, types, tests
 gpu: $(READY)  ## compare the machine's GPU with its CPU; make test does it with a pretend one
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: no GPU that torch can use")'
 	$(BIN)/pytest tests/device tests/benchmarks
+
+gpu-day: $(READY)  ## check and measure on the GPU, train the shipped weights anew and compare them; call it again to go on
+	$(BIN)/python tests/device/day.py
 
 setup: $(READY)  ## the virtual environment, with all that demo and test need
 

@@ -19,7 +19,7 @@ from mildbench.method import EraseBatch, EraseResult, MethodInfo
 STEPS = 50
 """Of the authors' runs."""
 FEWEST = 10
-"""Steps of a shipped backbone: with fewer, suppression and what comes after it would share one."""
+"""Steps of a backbone that is usually sampled in fewer: with those, suppression and what follows would share one."""
 NEVER = 1e3
 """Taken off a logit: the weight is 0 in every precision, and the number fits in float16."""
 LAYERS = ("composing", "all")
@@ -127,7 +127,7 @@ class AttentiveEraser(DiffusionMethod):
             strength: how far the picture is noised; 1 is noise alone.
             grow: by how much the hole is grown, in longer sides of the picture as the backbone sees it.
             steps: of the checkpoint's own scheduler, of which `strength` leaves the first ones out; 0 for 50, or for
-                fewer of the shipped backbone.
+                10 where the backbone's card says fewer.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
         """
@@ -138,7 +138,7 @@ class AttentiveEraser(DiffusionMethod):
         for option, value in (("suppression", suppression), ("window", window), ("grow", grow)):
             if not 0 <= value <= 1:
                 raise UserError(f"method {name!r}: {option}={value}: give a number from 0 to 1")
-        usual = FEWEST if backbone == shipped.BACKBONE else STEPS
+        usual = FEWEST if self.usual_steps < FEWEST else STEPS
         self.settings = Settings.checked(name, steps or usual, guidance if redirect else 1.0, strength)
         self.redirect, self.suppression, self.window = redirect, suppression, window
         self.layers, self.grow = layers, grow

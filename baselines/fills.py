@@ -1,7 +1,7 @@
-"""Controls that show what a metric rewards: a smooth fill and a sharp one, neither of which knows any scene.
+"""Smooth fills that know no scene, to show what a metric rewards.
 
-A metric that ranks `blur` above `patchmatch` rewards the mean of what could be there; one that ranks it far below
-rewards texture. `mean` is the plainest answer of all.
+A metric that ranks `blur` above `baselines.patchmatch` rewards the mean of what could be there; one that ranks it far
+below rewards texture. `mean` is the plainest answer of all.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from mildbench import extras
-from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
 
-def _pasted(batch: EraseBatch, fills: list[np.ndarray]) -> EraseResult:
+def pasted(batch: EraseBatch, fills: list[np.ndarray]) -> EraseResult:
+    """The fills, uint8[H, W, 3] each, inside the masks; the images outside."""
     return EraseResult(np.where(batch.masks[..., None], np.stack(fills), batch.images))
 
 
-def _refuse_without_rim(mask: np.ndarray) -> None:
-    """The runner makes a failure of this sample of it."""
+def refuse_without_rim(mask: np.ndarray) -> None:
+    """Raises ValueError, of which the runner makes a failure of this sample, where the mask covers everything."""
     if mask.all():
         raise ValueError("the mask covers the whole picture: there is nothing to fill it from")
 
@@ -33,10 +32,10 @@ class Mean(EraseMethod):
         """A picture without anything outside its mask fails."""
         fills = []
         for image, mask in zip(batch.images, batch.masks, strict=True):
-            _refuse_without_rim(mask)
+            refuse_without_rim(mask)
             colour = np.rint(image[~mask].mean(axis=0, dtype=np.float64)).astype(np.uint8)
             fills.append(np.broadcast_to(colour, image.shape))
-        return _pasted(batch, fills)
+        return pasted(batch, fills)
 
 
 class Blur(EraseMethod):
@@ -48,7 +47,7 @@ class Blur(EraseMethod):
     def erase(self, batch: EraseBatch) -> EraseResult:
         """A picture without anything outside its mask fails."""
         pairs = zip(batch.images, batch.masks, strict=True)
-        return _pasted(batch, [smooth_fill(image, mask) for image, mask in pairs])
+        return pasted(batch, [smooth_fill(image, mask) for image, mask in pairs])
 
 
 def smooth_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -56,7 +55,7 @@ def smooth_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     Raises ValueError when the mask covers everything.
     """
-    _refuse_without_rim(mask)
+    refuse_without_rim(mask)
     weight = (~mask).astype(np.float64)
     colour = image * weight[..., None]
     levels = []
@@ -70,55 +69,3 @@ def smooth_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         coarser = cv2.resize(fill, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
         fill = colour + (1 - weight[..., None]) * coarser
     return np.clip(np.rint(fill), 0, 255).astype(np.uint8)
-
-
-class PatchMatch(EraseMethod):
-    """Nearest neighbours of patches, coarse to fine, each pixel a vote of those that cover it. Sharp, without a
-    network, and to the eye often the best fill that needs no download.
-
-    The library searches in both directions (Simakov et al., CVPR 2008), which keeps one smooth patch from being
-    copied everywhere.
-    """
-
-    info = MethodInfo(
-        "patchmatch",
-        "control",
-        "PatchMatch inpainting (patchmatch-cython)",
-        paper="Barnes et al., PatchMatch, SIGGRAPH 2009",
-        licence="BSD-3-Clause",
-        revision=1,
-    )
-
-    def __init__(self, patch: int = 7, loops: int = 2) -> None:
-        """`patch`: side of a patch in pixels, odd; `loops`: searches and votes at each coarse level."""
-        if patch < 3 or patch % 2 == 0 or patch > 31:
-            raise UserError(f"patchmatch: the patch is {patch}: give an odd number of pixels from 3 to 31")
-        if not 1 <= loops <= 20:
-            raise UserError(f"patchmatch: loops is {loops}: give 1 to 20")
-        self.patch = patch
-        self.loops = loops
-
-    def load(self) -> None:
-        """Raises `UserError` where the library is not installed."""
-        extras.require("patchmatch_cython", "method 'patchmatch'")
-
-    def erase(self, batch: EraseBatch) -> EraseResult:
-        """One picture after another, each with its own seed; nothing under the mask is read."""
-        from patchmatch_cython import inpaint_pyramid
-
-        fills = []
-        for image, mask, seed in zip(batch.images, batch.masks, batch.seeds, strict=True):
-            _refuse_without_rim(mask)
-            if not mask.any():
-                fills.append(image)
-                continue
-            filled = inpaint_pyramid(
-                np.where(mask[..., None], np.uint8(0), image),
-                mask,
-                patch_size=self.patch,
-                seed=seed % 2**32,
-                em_loops=self.loops,
-                reverse_search=True,
-            )
-            fills.append(filled)
-        return _pasted(batch, fills)

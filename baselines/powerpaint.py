@@ -175,6 +175,6 @@ class PowerPaint(DiffusionMethod):
             batch,
             self.canvas(batch),
             self.settings,
-            prompts=[spelt(self.prompt)] * len(batch),
-            negative=spelt(self.negative_prompt),
+            prompts=self.backbone.text([spelt(self.prompt)] * len(batch)),
+            negative=self.backbone.text([spelt(self.negative_prompt)] * len(batch)),
         )

@@ -69,6 +69,6 @@ class SdInpaint(DiffusionMethod):
             batch,
             self.canvas(batch),
             replace(self.settings, guidance=1.0) if idle else self.settings,
-            prompts=[self.prompt] * len(batch),
-            negative=self.negative_prompt,
+            prompts=self.backbone.text([self.prompt] * len(batch)),
+            negative=self.backbone.text([self.negative_prompt] * len(batch)),
         )

@@ -9,13 +9,6 @@ FOLDER = Path(__file__).parent / "pretrained"
 BACKBONE = "tiny"
 """What the shipped backbone is called; its folder is `backbone`."""
 
-STEPS = 1
-"""Sampling steps of the shipped backbone: one step from pure noise gives the mean of what fits into a hole.
-
-More steps draw one of the pictures that fit. Its squared error is twice that of the mean even for a perfect model, 3 dB
-of PSNR, and this one has learnt little of fine detail.
-"""
-
 
 def files(*names: str) -> dict[str, Path]:
     """The folders of these models, as `EraseMethod.files` has them."""

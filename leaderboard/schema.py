@@ -78,8 +78,11 @@ class Entry(Strict):
 
     @property
     def identity(self) -> str:
-        """64 hex digits that change with any field, and through `scores` with any score."""
-        return fingerprint(self.model_dump(mode="json"))
+        """64 hex digits that change with any field, and through `scores` with any score.
+
+        Only the aggregates are not in it: they follow from the scores, and every review holds them against these.
+        """
+        return fingerprint(self.model_dump(mode="json", exclude={"summary": {"estimates"}}))
 
     @property
     def weights(self) -> Literal["stock", "retrained", "no weights"]:
@@ -109,7 +112,7 @@ def predictions_sha256(pictures: Iterable[tuple[str, str | None]]) -> str:
 class Verification(Strict):
     """Says that an entry was rescored or rerun: written by `leaderboard verify --record`, kept in git.
 
-    It is of the entry with this very identity: after a change of any field or score it counts for nothing. It
+    It is of the entry with this very identity: after a change of what was measured it counts for nothing. It
     proves no more than that whoever put it into the repository says so; the command that made it can be repeated.
     """
 

@@ -133,6 +133,17 @@ def share_out(bodies: Sequence[Body], things: Sequence[Thing]) -> dict[str, Belo
     return owned
 
 
+def stands_on(points: np.ndarray, height: float, things: Sequence[Thing]) -> bool:
+    """Whether somebody stands on skis or a board rather than carrying them.
+
+    Args:
+        points: float[17, 3] of the person.
+        height: of the person, in pixels.
+        things: that are theirs.
+    """
+    return any(STOOD_ON in CARRIED[thing.name] and _underfoot(thing, points, height) for thing in things)
+
+
 def share_by_touch(people: Mapping[str, np.ndarray], things: Sequence[Thing]) -> dict[str, Belongings]:
     """`share_out` where nobody's pose is known: what touches a person decides, and who sits above what.
 
@@ -186,10 +197,10 @@ def _contact(body: Body, thing: Thing) -> int:
 def _fits(rule: Rule, body: Body, thing: Thing) -> bool:
     if rule is WORN:
         return True
+    if rule is STOOD_ON:
+        return _underfoot(thing, body.points, body.height)
     away = distance_to(thing.mask, body.points[:, :2]) / body.height
     known = body.points[:, 2] > 0
-    if rule is STOOD_ON:
-        return any(known[ankle] and away[ankle] <= LEG_REACH for ankle in ANKLES)
     if rule is RIDDEN:
         legs = [joint for joint in (*HIPS, *KNEES, *ANKLES) if known[joint]]
         return sum(away[joint] <= LEG_REACH for joint in legs) >= 2
@@ -197,6 +208,12 @@ def _fits(rule: Rule, body: Body, thing: Thing) -> bool:
         away[wrist] <= HAND if known[wrist] else known[elbow] and away[elbow] <= FOREARM
         for wrist, elbow in zip(WRISTS, ELBOWS, strict=True)
     )
+
+
+def _underfoot(thing: Thing, points: np.ndarray, height: float) -> bool:
+    ankles = points[list(ANKLES)]
+    ankles = ankles[ankles[:, 2] > 0]
+    return bool((distance_to(thing.mask, ankles[:, :2]) <= LEG_REACH * height).any())
 
 
 def union(mask: np.ndarray, things: Sequence[Thing]) -> np.ndarray:

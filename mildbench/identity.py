@@ -30,7 +30,7 @@ def pixels_sha256(pixels: np.ndarray) -> str:
 def content_sha256(path: Path) -> str:
     """sha256 (hex) of a file, or of all files under a folder with their names, links followed.
 
-    Cards (`*.md`) are left out of a folder's: they describe, and move no number.
+    Cards (`*.md`) are left out of a folder's: they describe. Whoever reads a setting from one names that file, too.
     """
     if path.is_file():
         return file_sha256(path)

@@ -49,6 +49,9 @@ class MethodInfo:
     pad_multiple: int = 1
     """Images reach `erase` with height and width padded up to a multiple of this."""
     capabilities: frozenset[Capability] = frozenset()
+    later: frozenset[str] = frozenset()
+    """Options that came after this `revision`. At its default such a one is no part of what the method is, so that what
+    was made before it came is still the same method's."""
     untrained: str | None = None
     """What of the method has random weights, if anything: its numbers mean nothing, and tables say so."""
 

@@ -263,6 +263,8 @@ class Scene:
     background: np.ndarray
     """uint8[H, W, 3]."""
     layers: tuple[Layer, ...]
+    background_tag: str | None = None
+    """The category of background that covers most of what lies around the people; None where nobody has said it."""
 
     def __post_init__(self) -> None:
         if self.background.dtype != np.uint8 or self.background.ndim != 3 or self.background.shape[2] != 3:

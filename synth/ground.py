@@ -46,28 +46,26 @@ class Ground:
     """bool[H, W]: where feet may stand; None exactly when `known` is UNKNOWN."""
     refusal: Refusal | None
     """Why nobody may be put there; None when people may."""
-
-    @property
-    def upper_edge(self) -> int | None:
-        """The highest row in which there is ground: the horizon lies no lower. None without ground."""
-        if self.mask is None or not self.mask.any():
-            return None
-        return Box.around(self.mask).top
+    upper_edge: int | None = None
+    """The highest row in which there is ground, where nobody may stand either: the horizon lies no lower. None without
+    ground."""
 
 
-def ground_of(known: Known, mask: np.ndarray) -> Ground:
+def ground_of(known: Known, mask: np.ndarray, upper_edge: int | None = None) -> Ground:
     """Ground that somebody knows, refused where there is too little.
 
     Args:
         known: how; not UNKNOWN.
         mask: bool[H, W].
+        upper_edge: of all the ground, where the mask leaves out a part of it.
     """
     if known is Known.UNKNOWN:
         raise ValueError("ground that is unknown has no mask")
     count = int(np.count_nonzero(mask))
     if count == 0:
         return Ground(known, mask, Refusal.NONE)
-    return Ground(known, mask, Refusal.LITTLE if count < LEAST * mask.size else None)
+    edge = Box.around(mask).top if upper_edge is None else upper_edge
+    return Ground(known, mask, Refusal.LITTLE if count < LEAST * mask.size else None, edge)
 
 
 # Panoptic segmentation ------------------------------------------------------------------------------------------
@@ -173,6 +171,11 @@ HIGHEST = 0.3
 """It reaches no further up than this share of the height: what does is a wall, a slope or a table seen from above."""
 BROAD = 0.25
 """Share of a row's pixels in the region, in its highest row at least."""
+UNBROKEN = 0.6
+"""Share of a row's pixels in the region, in this row and all below, where feet may stand: where less is left, water,
+rocks or another slope come in between."""
+DARK = 0.8
+"""What has less of the median lightness of the region's row is no part of it: bushes on sand, and what stands there."""
 DARKEST = 40
 """Lightness (of 255) below which nothing can be told."""
 YELLOWEST = 144
@@ -207,9 +210,10 @@ def estimated_ground(image: np.ndarray) -> Ground:
     region = look.region()
     if not look.convinces(region):
         return Ground(Known.UNKNOWN, None, Refusal.UNSURE)
-    region = cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    mask = cv2.resize(region, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return ground_of(Known.ESTIMATE, mask > 0)
+    near = look.near(region)
+    near = cv2.erode(near.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    mask = cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return ground_of(Known.ESTIMATE, mask > 0, Box.around(region).top * height // look.height)
 
 
 class _Look:
@@ -244,6 +248,16 @@ class _Look:
         broad = np.flatnonzero(np.count_nonzero(region, axis=1) >= BROAD * self.width)
         region[: broad[0] if len(broad) else self.height] = False  # what climbs a tree or a wall at the side
         return region
+
+    def near(self, region: np.ndarray) -> np.ndarray:
+        """bool[h, w]: the part of a region that lies before whatever breaks it, without what is dark in it."""
+        light = np.zeros(region.shape, dtype=np.uint8)
+        for row in np.flatnonzero(region.any(axis=1)):
+            light[row] = self.lightness[row] >= DARK * np.median(self.lightness[row, region[row]])
+        near = region & (cv2.medianBlur(light, 9) > 0)
+        broken = np.flatnonzero(np.count_nonzero(near, axis=1) < UNBROKEN * self.width)
+        near[: int(broken[-1]) + 1 if len(broken) else 0] = False
+        return near
 
     def convinces(self, region: np.ndarray) -> bool:
         """Whether the region is ground in all likelihood."""

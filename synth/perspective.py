@@ -160,6 +160,8 @@ EXPECTED, SPREAD = 0.4, 0.3
 """Where the horizon is expected before anything is known, as a share of the height, and how widely."""
 MISFIT = 0.25
 """Mean absolute logarithm by which sizes within a class differ: what a fit is weighed with against expectation."""
+UNSURE = 2.0
+"""Nobody stands where the smallest and the largest size that they may have differ by this factor."""
 CAMERA_HEIGHTS = (0.4, 12.0)
 """Metres: others are not believed."""
 TALLEST = 1.4
@@ -224,19 +226,45 @@ def draw(
     height: int,
     horizon: tuple[float, float],
     camera_height: tuple[float, float],
-    upper_edge: int | None = None,
 ) -> Perspective:
-    """A perspective of which nothing is known but that no ground lies above the horizon.
+    """A perspective of which nothing is known.
 
     Args:
         rng: two numbers are drawn.
         height: of the picture.
         horizon: lowest and highest share of the height at which the horizon may lie.
         camera_height: lowest and highest, in metres.
-        upper_edge: highest row of the ground.
     """
     place, tall = rng.uniform(*horizon) * height, rng.uniform(*camera_height)
-    return Perspective(float(place if upper_edge is None else min(place, upper_edge)), float(tall), "drawn")
+    return Perspective(float(place), float(tall), "drawn")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How far away ground ends to the eye, behind a wall, a fence, a hill: at least and at most, in metres."""
+
+    nearest: float
+    farthest: float
+
+    def draw(
+        self, rng: np.random.Generator, focal: float, camera_height: tuple[float, float], upper_edge: int
+    ) -> Perspective:
+        """A perspective of which nothing is known but where the ground ends in the picture.
+
+        Args:
+            rng: two numbers are drawn.
+            focal: in pixels.
+            camera_height: lowest and highest, in metres.
+            upper_edge: highest row of the ground.
+        """
+        steps, tall = float(rng.random()), float(rng.uniform(*camera_height))
+        distance = self.nearest * float(exp(steps * log(self.farthest / self.nearest)))
+        return Perspective(upper_edge - focal * tall / distance, tall, "drawn")
+
+    def blurred(self, focal: float, camera_height: tuple[float, float]) -> float:
+        """Rows below the ground's upper edge in which sizes, by what may be drawn, differ by more than `UNSURE`."""
+        low, high = (focal * sum(camera_height) / 2 / end for end in (self.farthest, self.nearest))
+        return max((high - UNSURE * low) / (UNSURE - 1), 0.0)
 
 
 def is_close_up(objects: Sequence[SeenObject], height: int) -> bool:

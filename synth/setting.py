@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synth.ground import Ground, Refusal, estimated_ground, ground_of
 from synth.material import Background, Known
-from synth.perspective import Perspective, draw, fit, is_close_up
+from synth.perspective import Ends, Perspective, draw, fit, is_close_up
 from synth.recipe import Recipe
 
 FOCAL = 0.9
 """Focal length as a share of the longer side, where the source knows none: a little wider than a standard lens."""
-
-
-ABOVE = 0.35
-"""The horizon lies so far above the ground's upper edge at most, as a share of the height: a fence or a wall hides the
-rest of the ground, seldom more."""
+OUTDOORS, INDOORS = Ends(12, 60), Ends(4, 12)
+"""How far ground is seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +44,28 @@ def refusal(background: Background, ground: Ground, recipe: Recipe) -> Refusal |
 def setting_of(background: Background, ground: Ground, recipe: Recipe, rng: np.random.Generator) -> Setting:
     """Ground and perspective of a background that is not refused.
 
-    Where the recipe allows ground that is unknown or too little, that is unknown ground.
+    Where the recipe allows ground that is unknown or too little, that is unknown ground. Where nothing but the ground's
+    end tells the camera, nobody stands so near to it that they might as well be twice as tall.
     """
     height, width = background.image.shape[:2]
     if ground.refusal is not None:
         ground = Ground(Known.UNKNOWN, None, ground.refusal)
     focal = (background.focal or FOCAL) * max(height, width)
-    return Setting(ground, _perspective(background, ground, recipe, rng), focal)
+    ends = OUTDOORS if background.open_air or ground.known is Known.ESTIMATE else INDOORS
+    perspective = _perspective(background, ground, recipe, rng, focal, ends)
+    if perspective.known == "drawn" and ground.mask is not None and ground.upper_edge is not None:
+        sure = np.arange(height)[:, None] >= ground.upper_edge + ends.blurred(focal, recipe.camera_height)
+        ground = replace(ground, mask=ground.mask & sure)
+    return Setting(ground, perspective, focal)
 
 
 def _perspective(
-    background: Background, ground: Ground, recipe: Recipe, rng: np.random.Generator
+    background: Background,
+    ground: Ground,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    focal: float,
+    ends: Ends,
 ) -> Perspective:
     height, width = background.image.shape[:2]
     if background.horizon is not None and background.camera_height is not None:
@@ -65,5 +73,6 @@ def _perspective(
     edge = ground.upper_edge
     if (found := fit(background.objects, height, width, edge)) is not None:
         return found
-    horizon = recipe.horizon if edge is None else (max(edge / height - ABOVE, 0.0), edge / height)
-    return draw(rng, height, horizon, recipe.camera_height, edge)
+    if edge is None:
+        return draw(rng, height, recipe.horizon, recipe.camera_height)
+    return ends.draw(rng, focal, recipe.camera_height, edge)

@@ -230,7 +230,8 @@ class Stage:
         for choice in shuffled(self.rng, pool):
             if tried == PEOPLE_TRIED or read == PEOPLE_READ:
                 return
-            if any(choice.ref.group == other.choice.ref.group for other in self.cast):
+            leader = self.catalogue.survey.leader
+            if any(leader(choice.ref.group) == leader(other.choice.ref.group) for other in self.cast):
                 continue  # nobody meets a copy of themselves
             try:
                 yield self._candidate(choice, framing, least_area)

@@ -43,7 +43,7 @@ def figures(scene: Scene, rng: np.random.Generator) -> Example:
     side = max(height, width)
     crop = Figure.of(person, whole).window
     # What is seen stays as it is, soft edges before the old background included.
-    truth = np.where(person.seen[..., None], person.image, problems.alone(layer, height, width, GREY))
+    truth = np.where(person.seen[..., None], person.image, problems.alone([layer], height, width, GREY))
     return {
         "shown": crop.picture(on_grey(person), side),
         "seen": crop.coverage(person.seen, side),

@@ -172,12 +172,12 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
+    def known(self, holes: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
         """What the network is told of the picture in every step.
 
         Args:
             holes: float[P, 1, H, W], 1 where the picture is to be made.
-            cut: float[P, C, h, w], the latents of the picture with the hole in grey.
+            picture: float[P, C, h, w], the latents of the picture, usually with the hole in grey.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ import diffusers
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin
 from safetensors import SafetensorError
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from baselines import shipped
 from baselines.diffusion.architectures import ARCHITECTURES, architecture, random_models
@@ -23,6 +24,8 @@ from mildbench.errors import UserError
 from mildbench.files import read_json
 from mildbench.progress import no_bars
 
+INDEX, CONFIGURATION = "model_index.json", "config.json"
+"""What says what a folder holds: a whole checkpoint, or one model."""
 RANDOM = "random:"
 """`random:sd-1.5` is that architecture with random weights; its pictures mean nothing."""
 
@@ -70,19 +73,21 @@ def load_backbone(
     return backbone
 
 
-def find_folder(name: str) -> Path:
-    """The folder of a checkpoint; raises `UserError` where it is not here."""
+def find_folder(name: str, index: str = INDEX) -> Path:
+    """The folder of a checkpoint; raises `UserError` where it is not here.
+
+    `index` is the file that a folder of its kind has: `CONFIGURATION` for a single model in transformers' format.
+    """
     if name == shipped.BACKBONE:
         return shipped.folder("backbone")
     if name in weights.checkpoints():
         return weights.resolve_folder(name)
     path = Path(name).expanduser()
-    if (path / "model_index.json").is_file():
+    if (path / index).is_file():
         return path
     if path.is_dir():
-        raise UserError(
-            f"backbone folder {path} has no model_index.json: give a checkpoint in diffusers' format"
-        )
+        whose = "diffusers'" if index == INDEX else "transformers'"
+        raise UserError(f"checkpoint folder {path} has no {index}: give a checkpoint in {whose} format")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _in_hub_cache(name)
     known = ", ".join(
@@ -99,11 +104,11 @@ def _in_hub_cache(repository: str) -> Path:
         return Path(snapshot_download(repository, local_files_only=True))
     except HFValidationError:
         raise UserError(
-            f"backbone {repository!r} is no folder here, and no repository can be called so: check the name"
+            f"checkpoint {repository!r} is no folder here, and no repository can be called so: check the name"
         ) from None
     except LocalEntryNotFoundError:
         raise UserError(
-            f"backbone {repository} is not in Hugging Face's cache: hf download {repository}"
+            f"checkpoint {repository} is not in Hugging Face's cache: hf download {repository}"
         ) from None
 
 
@@ -160,9 +165,9 @@ _FAMILIES = {
 @no_bars()
 def _read(name: str, folder: Path) -> Backbone:
     """Read the parts one by one: only named classes and safetensors, so that loading executes no code."""
-    index = read_json(folder / "model_index.json", "checkpoint index")
+    index = read_json(folder / INDEX, "checkpoint index")
     if not isinstance(index, dict):
-        raise UserError(f"backbone {name}: {folder / 'model_index.json'} is no index of a checkpoint")
+        raise UserError(f"backbone {name}: {folder / INDEX} is no index of a checkpoint")
     named = {part: of[1] for part, of in index.items() if isinstance(of, list) and of[1] is not None}
     family = _FAMILIES["transformer" if "transformer" in named else "unet"]
     present = [part for part in family.parts if part in named]
@@ -204,13 +209,16 @@ def _part(folder: Path, kind: str) -> Any:
     return _complete(loader, folder, variant=variant)
 
 
-def _complete(kind: Any, folder: Path, **options: Any) -> Any:
-    """A model of which every tensor was read: the libraries give those that are missing random values."""
+def _complete(kind: Any, folder: Path | None, **options: Any) -> Any:
+    """A model of which every tensor was read: the libraries give those that are missing random values.
+
+    Without a folder `options` say of what.
+    """
     model, report = kind.from_pretrained(
         folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
     )
     if missing := sorted(report["missing_keys"]):
-        raise ValueError(f"{folder.name} lacks {missing[0]}")
+        raise ValueError(f"{folder.name if folder else 'it'} lacks {missing[0]}")
     return model
 
 
@@ -223,6 +231,20 @@ def read_vae(folder: Path) -> Any:
     except _BROKEN as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"autoencoder {folder} cannot be read ({reason}): train it again") from error
+
+
+@no_bars()
+def read_image_encoder(folder: Path) -> Any:
+    """CLIP's image encoder, from a folder in transformers' format; raises `UserError` for a broken one."""
+    tensors = weights.load_state_dict(folder / "model.safetensors")
+    # The half of CLIP that reads text is in the same file.
+    state = {key: part for key, part in tensors.items() if not key.startswith(("text_", "logit_scale"))}
+    try:
+        config = CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
+        return _complete(CLIPVisionModelWithProjection, None, config=config, state_dict=state)
+    except _BROKEN as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"CLIP in {folder} cannot be read ({reason}): fetch it again") from error
 
 
 def _schedule(folder: Path, kind: str) -> Any:

@@ -119,10 +119,10 @@ class FluxFillBackbone(Backbone):
         scheduler.set_begin_index(first)
         return FlowCourse(scheduler, scheduler.timesteps[first:], count)
 
-    def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
+    def known(self, holes: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
         """Tokens float[P, N, (C + f f) 4]: latents, and the f x f pixels of the hole in each, as channels."""
-        pixels = torch.nn.functional.pixel_unshuffle(holes, self.factor).to(cut.dtype)
-        return torch.cat([_packed(cut), _packed(pixels)], dim=2)
+        pixels = torch.nn.functional.pixel_unshuffle(holes, self.factor).to(picture.dtype)
+        return torch.cat([_packed(picture), _packed(pixels)], dim=2)
 
     def predict(self, latents: torch.Tensor, timesteps: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         height, width = latents.shape[2] // PATCH, latents.shape[3] // PATCH

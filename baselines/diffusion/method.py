@@ -14,14 +14,16 @@ from baselines import shipped
 from baselines.diffusion.attention import Modulation, Recorder
 from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.canvas import Canvas
+from baselines.diffusion.cards import card_of, sampling_steps
 from baselines.diffusion.checkpoints import find_folder, load_backbone, untrained
 from baselines.diffusion.sampler import Pathways, Settings, denoise
+from baselines.diffusion.text import TextEmbedding
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
 from mildbench.weights import checkpoints
 
 STEPS = 30
-"""Sampling steps of a backbone that is not shipped, unless told otherwise."""
+"""Sampling steps of a backbone whose card says nothing of them, unless told otherwise."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -61,7 +63,8 @@ class DiffusionMethod(EraseMethod):
             raise UserError(f"method {self.info.name!r}: resolution={resolution}: give pixels, or 0")
         self.backbone_name = backbone
         self.resolution = resolution
-        self.usual_steps = shipped.STEPS if backbone == shipped.BACKBONE else STEPS
+        self._card = card_of(backbone)
+        self.usual_steps = STEPS if self._card is None else sampling_steps(self._card)
         self._dtype = dtype
         self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
@@ -78,12 +81,17 @@ class DiffusionMethod(EraseMethod):
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """The backbone and the method's own parts, unless they are random."""
+        """The backbone and the method's own parts, unless they are random; and the card, where it says something.
+
+        That of the shipped backbone is the code's, like any other default.
+        """
         found: dict[str, Path] = {}
         if self.backbone_name == shipped.BACKBONE:
             found |= shipped.files("backbone", *([self.info.name] if self.weights == "" else []))
         elif self.backbone_name not in checkpoints() and not untrained(self.backbone_name):
             found["backbone"] = find_folder(self.backbone_name)
+            if self._card is not None:
+                found["backbone card"] = self._card
         return found | ({"weights": Path(self.weights)} if self.weights else {})
 
     def load(self) -> None:
@@ -142,31 +150,35 @@ class DiffusionMethod(EraseMethod):
         settings: Settings,
         *,
         holes: torch.Tensor | None = None,
-        prompts: Sequence[str] | None = None,
-        negative: str = "",
+        prompts: TextEmbedding | None = None,
+        negative: TextEmbedding | None = None,
         start: torch.Tensor | None = None,
+        cut: bool = True,
         modulation: Modulation | None = None,
     ) -> EraseResult:
         """Inpaint the masks: a pathway a sample, named `picture`.
 
-        `holes` are float[B, 1, h, w] on the canvas where they are not the masks. `prompts` are one a sample, empty
-        ones if None; `negative` is the same for all of them. `start` is `Pathways.start`; `modulation` changes
-        self-attention.
+        `holes` are float[B, 1, h, w] on the canvas where they are not the masks. `prompts`, and `negative` ones to be
+        guided away from, are one a sample, empty ones if None. `start` and `cut` are those of `Pathways`; `modulation`
+        changes self-attention.
         """
+        empty = self.backbone.text([""] * len(batch))
         pathways = Pathways(
             self.to_model([canvas.picture(image) for image in batch.images]),
             self.holes([canvas.hole(mask) for mask in batch.masks]) if holes is None else holes,
-            self.backbone.text(prompts or [""] * len(batch)),
+            empty if prompts is None else prompts,
             batch.seeds,
             start,
+            cut=cut,
         )
         named = [(sample, "picture") for sample in range(len(batch))]
-        recorder = self.recorder(batch, canvas, named, [~mask for mask in batch.masks])
+        shown = [~mask if cut else np.ones_like(mask) for mask in batch.masks]
+        recorder = self.recorder(batch, canvas, named, shown)
         latents = denoise(
             self.backbone,
             pathways,
             settings,
-            negative=self.backbone.text([negative] * len(batch)),
+            negative=empty if negative is None else negative,
             modulation=modulation,
             recorder=recorder,
         )

@@ -24,7 +24,7 @@ class Pathways:
     """P pictures with holes to be filled, of one size."""
 
     pictures: torch.Tensor
-    """float[P, 3, H, W] in [-1, 1]; what is in the hole is not looked at."""
+    """float[P, 3, H, W] in [-1, 1]."""
     holes: torch.Tensor
     """float[P, 1, H, W], 1 where the picture is to be made."""
     prompts: TextEmbedding
@@ -36,6 +36,8 @@ class Pathways:
     that does not inpaint also the picture that stays outside the holes."""
     residuals: Sequence[torch.Tensor] | None = None
     """What an adapter adds within the network: one float[P, C, h, w] for each of `Backbone.entries`."""
+    cut: bool = True
+    """Whether the network is told of the pictures with the holes cut out; if not, of what is in the holes too."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -109,8 +111,8 @@ def denoise(
     latents = course.begin(start if settings.strength < 1 else None, noise)
     known = None
     if backbone.inpaints:
-        cut = backbone.encode(pathways.pictures * (1 - pathways.holes), generators)
-        known = backbone.known(pathways.holes, cut)
+        told = pathways.pictures * (1 - pathways.holes) if pathways.cut else pathways.pictures
+        known = backbone.known(pathways.holes, backbone.encode(told, generators))
     inputs = Inputs(
         known,
         pathways.prompts,

@@ -90,9 +90,9 @@ class UNetBackbone(Backbone):
             timestep_spacing="trailing",  # the first step is at the last time
         )
 
-    def known(self, holes: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
+    def known(self, holes: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
         """The five constant channels: float[P, 5, h, w]."""
-        return torch.cat([F.interpolate(holes, size=cut.shape[2:]).to(cut.dtype), cut], dim=1)
+        return torch.cat([F.interpolate(holes, size=picture.shape[2:]).to(picture.dtype), picture], dim=1)
 
     def predict(self, latents: torch.Tensor, timesteps: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         pooled, conditions = inputs.prompts.pooled, None

@@ -15,7 +15,7 @@ from baselines.diffusion.canvas import Canvas
 from baselines.diffusion.method import DiffusionMethod
 from baselines.diffusion.parts import seeded
 from baselines.diffusion.sampler import Settings
-from baselines.magiceraser.prompt import FIRST, WORD, PromptTuning, describe, in_words
+from baselines.magiceraser.prompt import AUTO, WORD, PromptTuning, describe, in_words
 from baselines.magiceraser.refocusing import FORMS, Form, Refocusing, Regions
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, MethodSpec
@@ -24,8 +24,6 @@ from mildbench.regions import paste
 GUIDANCE, SHIPPED_GUIDANCE = 7.5, 2.0
 """The usual scale, and that of a shipped backbone: as only the conditional half is refocused, guidance enlarges what
 refocusing does, more than so small a network bears."""
-AUTO = "auto"
-"""The tag that says: each picture's own."""
 
 
 class MagicEraser(DiffusionMethod):
@@ -180,7 +178,7 @@ class MagicEraser(DiffusionMethod):
                 batch,
                 canvas,
                 self.settings,
-                prompts=self.prompts(batch),
+                prompts=self.backbone.text(self.prompts(batch)),
                 start=self._start(batch, canvas),
                 modulation=None if self.form is None else self._refocusing(batch, canvas, self.form),
             )
@@ -191,7 +189,7 @@ class MagicEraser(DiffusionMethod):
         if self.tag != AUTO:
             return [describe(self.tag, word)] * len(batch)
         tags = batch.background_tags or [None] * len(batch)
-        return [describe(FIRST if tag is None else in_words(tag), word) for tag in tags]
+        return [describe(in_words(tag), word) for tag in tags]
 
     def _start(self, batch: EraseBatch, canvas: Canvas) -> torch.Tensor | None:
         """The pictures with the hole filled by `init`, float[B, 3, h, w] in [-1, 1]; raises ValueError if it fails."""

@@ -16,6 +16,8 @@ from baselines.diffusion.text import Text
 WORD = "<R*>"
 FIRST = "background"
 """A fresh R* means this [ours]; textual inversion starts from a word that is about right."""
+AUTO = "auto"
+"""The tag that says: each picture's own."""
 EMBEDDING = "embedding.safetensors"
 ADAPTER = "eraser"
 _SUFFIXES = ("-merged", "-other", "-stuff")
@@ -26,8 +28,10 @@ def describe(tag: str, word: str = "") -> str:
     return " ".join(filter(None, ("a photo of", word, tag)))
 
 
-def in_words(category: str) -> str:
-    """A panoptic category as one would say it: `wall-other-merged` is COCO's name for a wall."""
+def in_words(category: str | None) -> str:
+    """A panoptic category as one would say it: `wall-other-merged` is COCO's name for a wall. "background" for none."""
+    if not category:
+        return FIRST
     for suffix in _SUFFIXES:
         category = category.removesuffix(suffix)
     return category.replace("-", " ")

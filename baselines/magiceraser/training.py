@@ -10,11 +10,24 @@ from torch import Tensor, nn
 from baselines.diffusion.parts import seeded
 from baselines.diffusion.training import problems
 from baselines.diffusion.training.base import DiffusionTrainer
-from baselines.magiceraser.prompt import WORD, PromptTuning, describe
+from baselines.magiceraser.prompt import AUTO, WORD, PromptTuning, describe, in_words
 from mildbench.errors import UserError, did_you_mean
+from mildbench.scene import Scene
+from mildbench.training.examples import Example
 from mildbench.training.trainer import Batch, Logs, TrainerInfo
 
-MASKS = {"people": problems.erasing_without_words, "random": problems.restoring}
+
+def erasing(scene: Scene, rng: np.random.Generator) -> Example:
+    """The task of erasing some people, and `tag`, the background's category or nothing."""
+    return {**problems.erasing_without_words(scene, rng), "tag": scene.background_tag or ""}
+
+
+def restoring(scene: Scene, rng: np.random.Generator) -> Example:
+    """What boxes hide, and `tag`."""
+    return {**problems.restoring(scene, rng), "tag": scene.background_tag or ""}
+
+
+MASKS = {"people": erasing, "random": restoring}
 """What the holes are: people, to be erased, or boxes, under which the picture is to be restored."""
 
 
@@ -23,19 +36,20 @@ class MagicEraserTrainer(DiffusionTrainer):
 
     [paper] The embedding of R* and a LoRA of the UNet are trained together with the noise loss, all else is
     frozen; the data are OLRD triplets (the recipe `olrd`; any other will do); in the ablation, pictures that are
-    restored under random masks. [ours] The prompt is always the short one, with one tag for all; boxes as random
-    masks; the learning rates.
+    restored under random masks. The prompt has the tag of each picture's background, from a panoptic segmentation
+    (`--annotations` with segments; "background" where nobody has segmented it). [ours] The prompt is always the short
+    one; the tag is of what lies around all people of the scene; boxes as random masks; the learning rates.
     """
 
     info = TrainerInfo("magiceraser", "MagicEraser's word R* and adapter", batch_size=16, lr=1e-4)
     lr_scales = {"word": 10.0}  # noqa: RUF012 - read-only
 
-    def __init__(self, backbone: str = "tiny", tag: str = "background", masks: str = "people") -> None:
+    def __init__(self, backbone: str = "tiny", tag: str = AUTO, masks: str = "people") -> None:
         """Raises `UserError` for unknown masks.
 
         Args:
             backbone: as the method's.
-            tag: what every picture's background is, in words.
+            tag: what every picture's background is, in words; `auto` is each one's own.
             masks: a key of `MASKS`.
         """
         super().__init__(backbone)
@@ -59,16 +73,16 @@ class MagicEraserTrainer(DiffusionTrainer):
             return super().panel(self._prompted(batch))
 
     def _prompted(self, batch: Batch) -> Batch:
-        return {**batch, "prompt": [describe(self.tag, WORD)] * len(batch["image"])}
+        own = self.tag == AUTO
+        words = [in_words(tag) if own else self.tag for tag in batch["tag"]]
+        return {**batch, "prompt": [describe(background, WORD) for background in words]}
 
     def save(self, folder: Path) -> None:
         self.tuning.save(folder)
 
     def usage(self, folder: Path) -> str:
-        return (
-            "mildbench evaluate --method "
-            f"magiceraser:backbone={self.backbone_name},weights={folder},tag={self.tag}"
-        )
+        tag = "" if self.tag == AUTO else f",tag={self.tag}"
+        return f"mildbench evaluate --method magiceraser:backbone={self.backbone_name},weights={folder}{tag}"
 
     def compiled(self) -> list[nn.Module]:
         """The network; the word is looked up, not run."""

@@ -19,7 +19,8 @@ from baselines.layers import compose, seen_of, staying
 from baselines.mild import guidance, modulation
 from baselines.mild.composition import layer
 from baselines.mild.modules import Conditions, Modules
-from baselines.mild.pathways import Pathway, pathways, single_pathways
+from baselines.mild.pathways import Pathway, dual_pathways, pathways, single_pathways
+from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 
 _Made = tuple[np.ndarray, list[np.ndarray | None]]
@@ -32,6 +33,7 @@ class Mild(DiffusionMethod):
     - Pathways: [paper] generation is split into independent denoising pathways, one for each foreground instance
       and one for the background. [ours] Which people have one, and what is known and made in each (see
       `baselines.mild.pathways`); all pathways of all samples are one batch, or on a GPU as few as fit its memory.
+      One reader of the paper describes two branches instead, all foreground and background: that is `dual`.
     - Routing: [paper] a shared UNet with domain-specific LoRA adapters. [ours] `background` and `instance`, of
       rank 8 on the attention projections, chosen per batch element.
     - Human Morphology Guidance: [paper] pose, parsing and spatial relations, plug-and-play. [ours] Channels and
@@ -51,6 +53,7 @@ class Mild(DiffusionMethod):
         "erasing, arXiv 2508.06543, 2025",
         licence="the checkpoint's",
         revision=2,
+        later=frozenset({"dual"}),
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -62,6 +65,7 @@ class Mild(DiffusionMethod):
         hmg: str = "pose+parsing+relations",
         sma: bool = True,
         single_path: bool = False,
+        dual: bool = False,
         lora_routing: bool = True,
         resolution: int = 0,
         dtype: str = "auto",
@@ -75,6 +79,7 @@ class Mild(DiffusionMethod):
             hmg: parts of Human Morphology Guidance, joined by `+`, or `none`.
             sma: with Spatially-Modulated Attention.
             single_path: one pathway that inpaints the mask, without layers.
+            dual: one pathway for all who stay, instead of one for each who is to be completed; no layer of each.
             lora_routing: an adapter for each kind of pathway, instead of one for all.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
@@ -83,8 +88,10 @@ class Mild(DiffusionMethod):
         # The prompt is empty, so there is nothing to be guided towards.
         self.settings = Settings.checked(self.info.name, steps or self.usual_steps)
         self.hmg = guidance.parts_of(self.info.name, hmg)
-        self.sma, self.single_path, self.lora_routing = sma, single_path, lora_routing
-        if single_path:
+        self.sma, self.single_path, self.dual, self.lora_routing = sma, single_path, dual, lora_routing
+        if single_path and dual:
+            raise UserError(f"method {self.info.name!r}: a single path cannot be dual: give one of the two")
+        if single_path or dual:
             self.info = replace(self.info, capabilities=self.info.capabilities - {"layers"})
 
     def load(self) -> None:
@@ -106,25 +113,35 @@ class Mild(DiffusionMethod):
     def erase_together(self, batch: EraseBatch) -> EraseResult:
         """All pathways of all samples in as few batches as fit the device's memory."""
         canvas = self.canvas(batch)
-        split = single_pathways(batch) if self.single_path else pathways(batch)
+        split = self._split(batch)
         named = [(each.sample, each.name) for each in split]
         recorder = self.recorder(batch, canvas, named, [each.shown for each in split])
         parts = self._run_all(split, canvas, batch, recorder)
         made = np.concatenate([pictures for pictures, _ in parts])
         mattes = [matte for _, some in parts for matte in some]
         layers = self._layers(batch, split, made, mattes)
-        backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.person is None]
-        # A single pathway makes the whole picture, survivors included.
-        stay = [{} if self.single_path else staying(batch, sample) for sample in range(len(batch))]
-        laid = [seen | completed for seen, completed in zip(stay, layers, strict=True)]
+        backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.layer is None]
+        laid = [self._laid(batch, sample, completed) for sample, completed in enumerate(layers)]
         images = [
             compose(image, mask, background, stack)
             for image, mask, background, stack in zip(
                 batch.images, batch.masks, backgrounds, laid, strict=True
             )
         ]
-        painted = [each.mask & seen_of(each.person, laid[each.sample], each.mask.shape) for each in split]
-        return EraseResult(np.stack(images), layers, self.records(recorder, canvas, painted))
+        painted = [each.mask & seen_of(each.layer, laid[each.sample], each.mask.shape) for each in split]
+        of_each = layers if "layers" in self.info.capabilities else ()
+        return EraseResult(np.stack(images), of_each or None, self.records(recorder, canvas, painted))
+
+    def _split(self, batch: EraseBatch) -> list[Pathway]:
+        if self.single_path:
+            return single_pathways(batch)
+        return dual_pathways(batch) if self.dual else pathways(batch)
+
+    def _laid(self, batch: EraseBatch, sample: int, made: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """Place -> the layer that is laid over a sample's background there."""
+        if self.single_path or (self.dual and made):
+            return made  # everybody who stays is in the picture, or in the one layer
+        return staying(batch, sample) | made
 
     def _run_all(
         self, split: Sequence[Pathway], canvas: Canvas, batch: EraseBatch, recorder: Recorder | None
@@ -141,9 +158,9 @@ class Mild(DiffusionMethod):
             return run(one, few, None if recorder is None else recorder.part(one))
 
         # An instance also has a matte; and attention is recorded in a column for each of the people.
-        hardest = max(range(len(split)), key=lambda row: split[row].person is not None)
+        hardest = max(range(len(split)), key=lambda row: split[row].layer is not None)
         people = max(map(len, batch.instances or ()), default=0)
-        size = (*canvas.padded, people, int(split[hardest].person is not None))
+        size = (*canvas.padded, people, int(split[hardest].layer is not None))
         chunks = self.budget.chunks(len(split), size, trial)
         parts = [] if recorder is None else [recorder.part(rows) for rows in chunks]
         found = [run(rows, self.settings, part) for rows, part in zip_longest(chunks, parts)]
@@ -181,7 +198,7 @@ class Mild(DiffusionMethod):
                 self.backbone.text([""] * len(split)),
                 [seeds[each.sample] for each in split],
             ),
-            torch.tensor([int(each.person is not None) for each in split], device=device),
+            torch.tensor([int(each.layer is not None) for each in split], device=device),
             stacked([canvas.coverage(each.visible)[None] for each in split]).to(dtype),
             stacked([guidance.channels(each, canvas, self.hmg) for each in split]).to(dtype),
             stacked([modulation.regions(each, canvas, edge) for each in split]),
@@ -203,10 +220,10 @@ class Mild(DiffusionMethod):
     def _layers(
         batch: EraseBatch, split: Sequence[Pathway], made: np.ndarray, mattes: Sequence[np.ndarray | None]
     ) -> tuple[dict[int, np.ndarray], ...]:
-        """Per sample: person -> uint8[H, W, 4]."""
+        """Per sample: `Pathway.layer` -> uint8[H, W, 4]."""
         layers: tuple[dict[int, np.ndarray], ...] = tuple({} for _ in batch.sample_ids)
         for each, picture, matte in zip(split, made, mattes, strict=True):
-            if each.person is not None and matte is not None:
+            if each.layer is not None and matte is not None:
                 image = batch.images[each.sample]
-                layers[each.sample][each.person] = layer(each, image, picture, matte)
+                layers[each.sample][each.layer] = layer(each, image, picture, matte)
         return layers

@@ -25,8 +25,9 @@ class Pathway:
     """Place in the batch."""
     name: str
     """As `AttentionRecord` names pathways."""
-    person: int | None
-    """Index into `EraseBatch.instances`; None for the background, and for the one pathway of `single_pathways`."""
+    layer: int | None
+    """Place of the layer that it makes, from the back: that of its person in `EraseBatch.instances`, or 0 of the one
+    that everybody shares; None where it makes a background or the whole picture."""
     picture: np.ndarray
     """uint8[H, W, 3]; what is in the hole is not looked at."""
     hole: np.ndarray
@@ -51,7 +52,7 @@ class Pathway:
     @property
     def shown(self) -> np.ndarray:
         """bool[H, W]: where its picture is the input. Around a person there is nothing but grey."""
-        return ~self.hole if self.person is None else self.visible
+        return ~self.hole if self.layer is None else self.visible
 
 
 def pathways(batch: EraseBatch) -> list[Pathway]:
@@ -69,6 +70,20 @@ def pathways(batch: EraseBatch) -> list[Pathway]:
         people = _People.of(batch, sample)
         found.append(people.background())
         found += [people.instance(person) for person in hidden if person.sample == sample]
+    return found
+
+
+def dual_pathways(batch: EraseBatch) -> list[Pathway]:
+    """The pathways of all samples, of each at most two: its background, and everybody who stays.
+
+    The second is there if somebody is to be completed. It is shown all who stay, on grey, and makes them one layer.
+    """
+    found, hidden = [], hidden_people(batch)
+    for sample in range(len(batch)):
+        people = _People.of(batch, sample)
+        found.append(people.background())
+        if mine := [person for person in hidden if person.sample == sample]:
+            found.append(people.everybody(mine))
     return found
 
 
@@ -119,7 +134,7 @@ class _People:
         return Pathway(
             sample=self.sample,
             name="background",
-            person=None,
+            layer=None,
             picture=self.image,
             hole=~seen,
             mask=self.mask,
@@ -142,7 +157,7 @@ class _People:
         return Pathway(
             sample=self.sample,
             name=f"person {person}",
-            person=person,
+            layer=person,
             picture=np.where(hidden.seen[..., None], self.image, np.uint8(GREY)),
             hole=hole,
             mask=self.mask,
@@ -155,12 +170,35 @@ class _People:
             parsing=self._labels(hidden.seen),
         )
 
+    def everybody(self, hidden: Sequence[HiddenPerson]) -> Pathway:
+        visible: np.ndarray = np.any([person.seen for person in hidden], axis=0)
+        whole = set(self.survivors).difference(person.index for person in hidden)
+        visible = visible | self._union(sorted(whole))
+        hole: np.ndarray = np.any(
+            [person.observability | (person.visible & ~person.seen) for person in hidden], axis=0
+        )
+        return Pathway(
+            sample=self.sample,
+            name="people",
+            layer=0,
+            picture=np.where(visible[..., None], self.image, np.uint8(GREY)),
+            hole=hole & ~visible,
+            mask=self.mask,
+            visible=visible,
+            in_front=self._union(self.erased),
+            behind=np.zeros_like(self.mask),
+            rank=0.5,
+            others=self._union(self.erased) & ~hole,
+            poses=self._poses(self.survivors),
+            parsing=self._labels(visible),
+        )
+
     def together(self) -> Pathway:
         survivors = self._union(self.survivors) & ~self.mask
         return Pathway(
             sample=self.sample,
             name="picture",
-            person=None,
+            layer=None,
             picture=self.image,
             hole=self.mask,
             mask=self.mask,

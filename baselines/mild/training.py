@@ -17,6 +17,7 @@ from baselines.diffusion.training.noise import noise_losses
 from baselines.mild import examples, guidance
 from baselines.mild.modules import Conditions, Modules
 from mildbench.training.panel import pictures, tile
+from mildbench.errors import UserError
 from mildbench.training.trainer import Batch, Logs, TrainerInfo
 
 _ALPHA = 0.1
@@ -33,7 +34,8 @@ class MildTrainer(DiffusionTrainer):
     The loss is the mean noise loss of the pathways plus `_ALPHA` times the alpha loss of the instances: binary
     cross-entropy and Dice on the matte in the hole, decoded from the estimated clean latent.
 
-    With a single path, an example is the one pathway that inpaints the mask, and there is no alpha loss.
+    With a single path, an example is the one pathway that inpaints the mask, and there is no alpha loss. With dual
+    pathways it is the background, and all who stay.
     """
 
     info = TrainerInfo("mild", "MILD's adapters, guidance, modulation and alpha head", batch_size=16, lr=3e-4)
@@ -45,17 +47,25 @@ class MildTrainer(DiffusionTrainer):
         hmg: str = "pose+parsing+relations",
         sma: bool = True,
         single_path: bool = False,
+        dual: bool = False,
         lora_routing: bool = True,
     ) -> None:
-        """Raises `UserError` for an unknown part of the guidance. The options are those of the method `mild`."""
+        """Raises `UserError` for an unknown part of the guidance, and for a single path that is to be dual.
+
+        The options are those of the method `mild`.
+        """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)
-        self.hmg, self.sma, self.single_path, self.lora_routing = hmg, sma, single_path, lora_routing
+        if single_path and dual:
+            raise UserError("trainer 'mild': a single path cannot be dual: give one of the two")
+        self.hmg, self.sma, self.lora_routing = hmg, sma, lora_routing
+        self.single_path, self.dual = single_path, dual
 
     def load(self, device: str, seed: int) -> None:
         super().load(device, seed)
+        several = examples.dual_pathways_of if self.dual else examples.two_pathways
         self.make_example = partial(
-            examples.single_pathway if self.single_path else examples.two_pathways,
+            examples.single_pathway if self.single_path else several,
             parts=self.parts,
             edge=self.backbone.factor,
         )
@@ -140,7 +150,12 @@ class MildTrainer(DiffusionTrainer):
         self.modules.save(folder)
 
     def usage(self, folder: Path) -> str:
-        switches = {"sma": self.sma, "single_path": self.single_path, "lora_routing": self.lora_routing}
+        switches = {
+            "sma": self.sma,
+            "single_path": self.single_path,
+            "dual": self.dual,
+            "lora_routing": self.lora_routing,
+        }
         given = [f"hmg={self.hmg}", *(f"{name}={str(value).lower()}" for name, value in switches.items())]
         return (
             "mildbench evaluate --method "

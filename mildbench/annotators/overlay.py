@@ -86,11 +86,15 @@ def annotated(dataset: Dataset, name: str, split: str, *, replace: bool = False)
     return AnnotatedDataset(dataset, [found], replace=replace)
 
 
-def posed(scene: Scene, found: Annotation) -> Scene:
-    """The scene with poses for those people whose truth knows none; people must be the truth's.
+def described(scene: Scene, found: Annotation) -> Scene:
+    """The scene with poses for those people whose truth knows none, and with what its background is.
 
-    What an annotator saw of a person is taken for visible wherever it lies; who hides it is the scene's to say.
+    People must be the truth's. What an annotator saw of a person is taken for visible wherever it lies; who hides it
+    is the scene's to say.
     """
+    if found.segments is not None:
+        everybody = scene.footprint(layer.person.id for layer in scene.layers)
+        scene = replace(scene, background_tag=background_tag(found.segments, everybody))
     if found.keypoints is None:
         return scene
     poses = dict(zip(found.ids, found.keypoints, strict=True))

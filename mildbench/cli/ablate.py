@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mildbench.cli.train import BatchSize, Ema, LearningRate, Poses, Precision, Seed, Size, Workers
+from mildbench.cli.train import Annotations, BatchSize, Ema, LearningRate, Precision, Seed, Size, Workers
 
 if TYPE_CHECKING:
     from mildbench.dataset.source import TripletSource
@@ -26,7 +26,7 @@ def ablate(
     test_dataset: Annotated[
         Path | None, typer.Option(help="Data set whose split test is evaluated on. [default: --dataset]")
     ] = None,
-    annotations: Poses = "",
+    annotations: Annotations = "",
     steps: Annotated[int, typer.Option(help="Optimiser steps of each row.")] = 1000,
     batch_size: BatchSize = None,
     size: Size = None,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
 
 
-Poses = Annotated[
-    str, typer.Option(help="Annotations of --dataset whose poses stand in where its truth knows none.")
+Annotations = Annotated[
+    str, typer.Option(help="Annotations of --dataset: poses where its truth knows none, and what its backgrounds are.")
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")]
 Size = Annotated[int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")]
@@ -47,7 +47,7 @@ def train(
         Path | None,
         typer.Option(help="Train on this data set instead; the fastest are of format webdataset."),
     ] = None,
-    annotations: Poses = "",
+    annotations: Annotations = "",
     split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
     validation_split: Annotated[str, typer.Option(help="Split to validate on, never trained on.")] = "val",
     steps: Annotated[int, typer.Option(help="Optimiser steps in all.")] = 10000,

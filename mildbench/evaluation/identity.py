@@ -48,6 +48,7 @@ def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     digests = {name: _content(name, path, spec) for name, path in files.items()}
     # What a file holds says all that its name said, and so does the dtype of "auto".
     told = {*digests, "dtype"} if method.dtype is not None else {*digests}
+    told |= {name for name in method.info.later if _text(options[name]) == _text(defaults[name])}
     return MethodIdentity(
         method=spec.name,
         versions=_versions(spec.name, method),

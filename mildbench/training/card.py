@@ -8,28 +8,30 @@ import yaml
 
 from mildbench.dataset.card import table
 from mildbench.training.record import TrainingRecord
-from mildbench.training.trainer import TrainerInfo
+from mildbench.training.trainer import Trainer
 
 
 def render(
-    info: TrainerInfo, record: TrainingRecord, step: int, parameters: int, usage: str, last: dict[str, float]
+    trainer: Trainer, record: TrainingRecord, step: int, parameters: int, usage: str, last: dict[str, float]
 ) -> str:
     """The text of `README.md`.
 
     Args:
-        info: of the trainer.
+        trainer: whose weights they are.
         record: of the run.
         step: steps done.
         parameters: how many numbers were trained.
         usage: the command that uses the weights.
         last: the last validation, column of the log -> value.
     """
+    info = trainer.info
     front = {
         "pretty_name": f"{info.name}, {step} steps",
         "license": "other",
         "license_name": "see-sources",
         "pipeline_tag": "image-to-image",
         "tags": ["inpainting", "human-erasing", "mildbench"],
+        **trainer.front_matter(),
     }
     settings = record.settings | {"options": _options(record)}
     parts = [

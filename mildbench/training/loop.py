@@ -358,7 +358,7 @@ class _Run:
             with self.ema.applied():
                 self.trainer.save(fresh)
             text = card.render(
-                self.trainer.info,
+                self.trainer,
                 self.record,
                 self.step,
                 sum(part.numel() for parts in self.groups.values() for part in parts),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import BaseModel
 
-from mildbench.annotators.overlay import posed
+from mildbench.annotators.overlay import described
 from mildbench.annotators.store import Annotations, folder_of, record_of
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
@@ -48,7 +49,8 @@ class DatasetScenes:
     Args:
         root: folder of the data set.
         seed: of the order.
-        annotations: name of annotations whose poses are taken where the truth knows none; empty for none.
+        annotations: name of annotations, empty for none. Their poses are taken where the truth knows none, and
+            what their segments say of the background.
     """
 
     def __init__(self, root: Path, seed: int, annotations: str = "") -> None:
@@ -104,8 +106,12 @@ class DatasetScenes:
                 f"data set {self.root} has no scenes with people in the split {split!r}; it has {have}: "
                 "build it from a recipe with that split, or name another one"
             )
-        if self.annotations and self._found(split).record.pose is None:
-            raise UserError(f"annotations {self.annotations!r} of {self.root} hold no poses: name others")
+        if self.annotations:
+            record = self._found(split).record
+            if record.pose is None and record.segments is None:
+                raise UserError(
+                    f"annotations {self.annotations!r} of {self.root} hold no poses and no segments: name others"
+                )
 
     def scene(self, split: str, position: int) -> Scene:
         ids = self._ids[split]
@@ -113,13 +119,20 @@ class DatasetScenes:
         name = ids[self._order(split, epoch)[place]]
         scene = self._dataset.scene(name)
         found = self._found(split).of(name) if self.annotations else None
-        return scene if found is None else posed(scene, found)
+        return scene if found is None else described(scene, found)
 
     def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
+        found: dict[str, Any] = {"dataset": self._dataset.name, "fingerprint": self._dataset.fingerprint}
         if self.annotations:
             annotated = [split for split in self._ids if record_of(self._folder, split).is_file()]
-            poses = [self._found(split).record.pose for split in annotated]
-            made = [source.model_dump(mode="json") for source in poses if source is not None]
-            described["poses"] = [source for place, source in enumerate(made) if source not in made[:place]]
-        return described
+            records = [self._found(split).record for split in annotated]
+            found["poses"] = _distinct(record.pose for record in records)
+            if segments := _distinct(record.segments for record in records):
+                found["segments"] = segments
+        return found
+
+
+def _distinct(sources: Iterable[BaseModel | None]) -> list[dict[str, Any]]:
+    """As JSON values, in the order in which they first come."""
+    made = [source.model_dump(mode="json") for source in sources if source is not None]
+    return [source for place, source in enumerate(made) if source not in made[:place]]

@@ -78,6 +78,10 @@ class Trainer(ABC):
     def usage(self, folder: Path) -> str:
         """The command that uses what `save` wrote, for example `mildbench evaluate --method NAME:weights=FOLDER`."""
 
+    def front_matter(self) -> Mapping[str, Any]:
+        """What the weights' card says at its top, beside what every card says; JSON values."""
+        return {}
+
     def compiled(self) -> Sequence[nn.Module]:
         """The modules worth `torch.compile`; those whose `forward` is called."""
         return list(self.trained.values())

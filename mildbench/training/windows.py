@@ -45,7 +45,9 @@ class Window:
         rows, columns = slice(self.top, self.top + self.side), slice(self.left, self.left + self.side)
         background = self._turned(self._scaled(scene.background[rows, columns]))
         layers = (self._layer(layer) for layer in scene.layers)
-        return Scene(scene.id, background, tuple(layer for layer in layers if layer is not None))
+        return replace(
+            scene, background=background, layers=tuple(layer for layer in layers if layer is not None)
+        )
 
     def _layer(self, layer: Layer) -> Layer | None:
         moved = replace(layer, origin=(layer.origin[0] - self.left, layer.origin[1] - self.top))

@@ -26,7 +26,9 @@ from synth import exact
 from synth.cutout import extend_colours, refine
 from synth.family import Family
 from synth.fit import SizedFigure, fit
+from synth.ground import is_ground
 from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment
+from synth.perspective import TYPICAL
 from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
@@ -151,15 +153,22 @@ class PictureCatalogue:
         stored = self._stored.picture(cut.image(segmented.image), source, key)
         backdrop = Backdrop(*stored, segmented.provenance)
         regions = np.zeros(backdrop.image.shape[:2], dtype=np.int32)
-        objects = []
+        objects, ground = [], set[int]()
         for segment in segmented.segments:
             if not segment.is_thing:
                 regions[cut.mask(segment.mask)] = segment.id
+                if is_ground(segment.category):
+                    ground.add(segment.id)
         for whole in _objects(segmented.segments):
             mask = cut.mask(whole.mask)
             if _movable(mask) and cut.contains(whole.mask):
                 objects.append(replace(whole, mask=mask))
-        standing = tuple(item for item in objects if _ground(item.mask, regions))
+        # Somebody who ends at a wall or a fence is behind it, and has no feet.
+        standing = tuple(
+            item
+            for item in objects
+            if (region := _ground(item.mask, regions)) and (region in ground or not _stands(item.category))
+        )
         return _Picture(backdrop, standing, regions)
 
 
@@ -275,6 +284,11 @@ def _ground(mask: np.ndarray, regions: np.ndarray) -> int:
     under = regions[_base(mask)]
     found, counts = np.unique(under, return_counts=True)
     return int(found[counts.argmax()]) if 2 * counts.max() > counts.sum() else 0
+
+
+def _stands(category: str) -> bool:
+    """Whether things of a category stand on the ground, as far as known."""
+    return category in TYPICAL and TYPICAL[category].stands
 
 
 def _place(

@@ -27,6 +27,8 @@ from synth.sources.crop import cut_out, without_specks
 ANNOTATIONS = "annotations/pixel-level"
 BORDER = 2
 """A mask within so many pixels of the photo's border counts as cut by it."""
+HEAD, HAIR = 0.14, 0.02
+"""The head is so much of the stature, and hair or a hat is so much of it, at least."""
 IN_ONE_PIECE = 0.95
 """Smallest share of a mask in one piece; in the few below it a garment was not annotated at all."""
 
@@ -99,6 +101,10 @@ class CcpPeople(PeopleSource):
             raise LeftOut("cut by the image's border")
         if without_specks(mask).sum() < IN_ONE_PIECE * mask.sum():
             raise LeftOut("in pieces")
+        top = tags[box.top : box.top + round(HEAD * stature)]
+        hair = np.isin(top, [self._tags.index(name) for name in ("hair", "hat")])
+        if np.count_nonzero(hair) < HAIR * np.count_nonzero(top):
+            raise LeftOut("no hair and no hat annotated: a part of the head is missing, or all")
         area = int(np.count_nonzero(mask))
         return PersonRef(key, f"ccp/{key}", stature, carries=bool(self._carried(tags)), area=area)
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, union
+from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, stands_on, union
 from mildbench.errors import UserError
 from mildbench.geometry import Box
-from mildbench.posture import childs_metres, feet, hidden_leg, seated, upright
+from mildbench.posture import childs_metres, feet, hidden_leg, seated, stands, top_heavy, upright
 from mildbench.scene import Provenance
 from synth.ground import in_open_air, panoptic_ground, panoptic_sheen
 from synth.material import (
@@ -225,8 +225,17 @@ class CocoPeople(PeopleSource):
             carries=bool(belongings.things),
             whole=None if whole is None else max(round(whole[1]), round(h)),
             area=int(np.count_nonzero(mask)),
-            metres=(None if belongings.rides else childs_metres(points)) or ADULT_METRES,
+            metres=self._metres(key, item, points, belongings),
         )
+
+    def _metres(self, key: str, item: Item, points: np.ndarray, belongings: Belongings) -> float:
+        """How tall a person is; raises `LeftOut` where that of somebody who stands cannot be told."""
+        if belongings.rides:
+            return ADULT_METRES
+        child = childs_metres(points)
+        if child is None and top_heavy(points, self._mask(item, item["image_id"] or "", f"annotation {key}")):
+            raise LeftOut("a child, or no upright adult: of unknown size")
+        return child or ADULT_METRES
 
     def _company(self, key: str, item: Item, mask: np.ndarray, points: np.ndarray) -> bool:
         """Whether the face of somebody else is in the cut-out, bool[H, W]: the outline goes around two people."""
@@ -470,6 +479,10 @@ def _check_whole(
         raise LeftOut("a foot out of sight")
     if not rides and seated(points):
         raise LeftOut("seated")
+    if not rides and not cut_at_bottom and not stands(points, mask):
+        raise LeftOut("leans on something or is in the air")
+    if stands_on(points, height, belongings.things):
+        raise LeftOut("on skis or a board: needs snow, water or a rink")
     if hidden_leg(points, mask, height):
         raise LeftOut("a leg behind something")
     if without_specks(mask, height).sum() < IN_ONE_PIECE * mask.sum():

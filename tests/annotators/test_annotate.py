@@ -20,7 +20,8 @@ from plug_ins import installed_everywhere
 from mildbench.annotators import ANNOTATORS, AnnotatorSpec, parts, store
 from mildbench.annotators.base import Picture
 from mildbench.annotators.batches import Team
-from mildbench.annotators.overlay import AnnotatedDataset, annotated, posed
+from mildbench.annotators.overlay import AnnotatedDataset, annotated, described
+from mildbench.annotators.panoptic import background_tag
 from mildbench.annotators.run import Job, annotate
 from mildbench.annotators.store import Annotations, folder_of
 from mildbench.dataset import Dataset
@@ -92,15 +93,19 @@ def test_everybody_seen_is_annotated(dataset_folder: Path) -> None:
         assert (annotation.segments.names, annotation.segments.things) == (seen.names, seen.things)
 
 
-def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -> None:
+def test_training_takes_poses_where_the_truth_knows_none_and_the_backgrounds_tag(dataset_folder: Path) -> None:
     with pytest.raises(UserError, match="mildbench annotate"):
         DatasetScenes(dataset_folder, 0, "mine").check("test")
     found = do(dataset_folder)
     plain, guided = DatasetScenes(dataset_folder, 0), DatasetScenes(dataset_folder, 0, "mine")
     guided.check("test")
-    made = found.record.pose
-    assert made is not None
-    assert guided.describe() == plain.describe() | {"poses": [made.model_dump(mode="json")]}
+    pose, segments = found.record.pose, found.record.segments
+    assert pose is not None
+    assert segments is not None
+    assert guided.describe() == plain.describe() | {
+        "poses": [pose.model_dump(mode="json")],
+        "segments": [segments.model_dump(mode="json")],
+    }
     for position in range(6):
         before, after = (
             plain.scene("test", position),
@@ -109,6 +114,11 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
         annotation = found.of(after.id)
         assert annotation is not None
         assert annotation.keypoints is not None
+        assert annotation.segments is not None
+        everybody = after.footprint(layer.person.id for layer in after.layers)
+        assert after.background_tag == background_tag(annotation.segments, everybody)
+        assert after.background_tag in {"sky-other-merged", "grass-merged"}
+        assert before.background_tag is None
         np.testing.assert_array_equal(after.composite(), before.composite())
         told = dict(zip(annotation.ids, annotation.keypoints, strict=True))
         for old, new in zip(before.layers, after.layers, strict=True):
@@ -118,7 +128,7 @@ def test_training_takes_poses_where_the_truth_knows_none(dataset_folder: Path) -
                 np.testing.assert_allclose(on_canvas, told[old.person.id][:, :2], atol=1e-3)
         # Whoever has a pose keeps it.
         shifted = replace(annotation, keypoints=annotation.keypoints + np.float32([5, 5, 0]))
-        again = posed(after, shifted)
+        again = described(after, shifted)
         for kept, new in zip(again.layers, after.layers, strict=True):
             if new.person.keypoints.any():
                 np.testing.assert_array_equal(kept.person.keypoints, new.person.keypoints)

@@ -21,9 +21,11 @@ METHODS = {
     ),
     "mild": "mild:backbone=random:tiny,steps=2,resolution=64",
     "mild, some parts": "mild:backbone=random:tiny,hmg=pose+parsing,sma=false,lora_routing=false,steps=2,resolution=64",
+    "mild, dual": "mild:backbone=random:tiny,dual=true,steps=2,resolution=64",
     "mild, single path": "mild:backbone=random:tiny,hmg=none,single_path=true,steps=2,resolution=64",
     "powerpaint": "powerpaint:backbone=random:tiny,steps=2,resolution=64",
     "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=64",
+    "smarteraser": "smarteraser:backbone=random:tiny,steps=2,resolution=64",
 }
 """What to call it -> a method with small, fast options."""
 NAMES = sorted({MethodSpec.parse(text).name for text in METHODS.values()})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from batches import batch
 
-from baselines.fills import Blur, Mean, PatchMatch, smooth_fill
+from baselines.fills import Blur, Mean, smooth_fill
+from baselines.patchmatch import PatchMatch, nearest, pyramid
 from mildbench.errors import UserError
 from mildbench.method import EraseMethod, MethodSpec
 
@@ -99,6 +101,35 @@ def test_patchmatch_continues_a_texture_that_a_smooth_fill_loses() -> None:
     assert error(PatchMatch) < error(Blur) / 2
 
 
+def test_patchmatch_fills_a_large_hole_from_beside_it() -> None:
+    """Sky above sand: a hole in the sand gets sand, although there is more sky."""
+    rng = np.random.default_rng(0)
+    image = np.full((384, 256, 3), (120, 170, 230), np.uint8)
+    image[240:] = (220, 190, 140)
+    image += rng.integers(0, 12, image.shape, dtype=np.uint8)
+    mask = np.zeros((384, 256), bool)
+    mask[250:384, 40:200] = True
+    samples = replace(batch(1, 384, 256), images=image[None], masks=mask[None])
+    filled = PatchMatch().run(samples)[0].image[mask].astype(int)
+    assert np.abs(filled - (225, 195, 145)).max() < 20
+
+
+@pytest.mark.parametrize("size", [(384, 256), (350, 701), (90, 91)])
+def test_every_level_has_whole_patches_to_copy(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    mask = np.ones(size, bool)
+    mask[:, :20] = False
+    levels = list(pyramid(image, mask, 7))
+    assert np.array_equal(levels[0].image, np.where(mask[..., None], 0, image))
+    for level in levels:
+        near = nearest(level.mask, 7)
+        assert near.usable.any()
+        assert not (near.usable & level.mask).any()
+        assert near.usable[near.field[..., 1], near.field[..., 0]].all()
+    for fine, coarse in pairwise(levels):
+        assert coarse.mask.shape == (fine.mask.shape[0] // 2, fine.mask.shape[1] // 2)
+
+
 def test_patchmatch_repeats_itself_and_its_seed_matters_to_it() -> None:
     rng = np.random.default_rng(1)
     samples = replace(batch(1), images=rng.integers(0, 256, (1, 40, 56, 3), dtype=np.uint8))
@@ -108,7 +139,9 @@ def test_patchmatch_repeats_itself_and_its_seed_matters_to_it() -> None:
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("options", [{"patch": "4"}, {"patch": "1"}, {"patch": "33"}, {"loops": "0"}])
+@pytest.mark.parametrize(
+    "options", [{"patch": "4"}, {"patch": "1"}, {"patch": "33"}, {"loops": "0"}, {"iterations": "21"}]
+)
 def test_patchmatch_refuses_options_that_it_cannot_use(options: dict[str, str]) -> None:
     with pytest.raises(UserError, match=r"patchmatch: .* give"):
         MethodSpec("patchmatch", options).create()

@@ -78,7 +78,7 @@ def test_mild_makes_what_is_hidden_and_what_the_mask_lies_on() -> None:
     people = crowd(1)
     instances = pathways(people)[1:]
     for pathway, person in zip(instances, hidden_people(people), strict=True):
-        assert pathway.person == person.index
+        assert pathway.layer == person.index
         assert np.array_equal(pathway.hole, person.observability | (person.visible & people.masks[0]))
         assert np.array_equal(pathway.visible, person.seen)
 

@@ -22,7 +22,7 @@ from baselines.diffusion.unet import UNetBackbone
 from baselines.mild import composition, guidance, modulation
 from baselines.mild.method import Mild
 from baselines.mild.modules import Conditions
-from baselines.mild.pathways import GREY, Pathway, pathways
+from baselines.mild.pathways import GREY, Pathway, dual_pathways, pathways
 from mildbench.errors import UserError
 from mildbench.method import AttentionRecord, EraseBatch
 from mildbench.scene import over
@@ -58,14 +58,14 @@ def _conditions(method: Mild, batch: EraseBatch) -> Conditions:
 
 def test_only_survivors_whom_the_erase_mask_touches_have_a_pathway() -> None:
     people = crowd(1)
-    assert [each.person for each in pathways(people)] == [None, 0, 1]
+    assert [each.layer for each in pathways(people)] == [None, 0, 1]
     assert people.instances is not None
     visible = people.instances[0].copy()
     visible[1] &= np.arange(64)[None, :] > 50  # no longer beside the erased person
     apart = replace(people, instances=(visible,))
-    assert [each.person for each in pathways(apart)] == [None, 0]
+    assert [each.layer for each in pathways(apart)] == [None, 0]
     # Whoever stands in front of the erased person is not hidden by them.
-    assert [each.person for each in pathways(reordered(people, (0, 2, 1)))] == [None, 0]
+    assert [each.layer for each in pathways(reordered(people, (0, 2, 1)))] == [None, 0]
     assert [each.name for each in pathways(people)] == ["background", "person 0", "person 1"]
 
 
@@ -82,6 +82,57 @@ def test_what_a_pathway_sees_and_makes() -> None:
     assert np.array_equal(first.hole, mask)
     assert (first.rank, background.rank) == (0, 0)
     assert not (first.others & first.hole).any()
+
+
+def test_dual_pathways_are_the_background_and_all_who_stay() -> None:
+    people = crowd(2)
+    assert people.instances is not None
+    visible, mask = people.instances[0], people.masks[0]
+    split = dual_pathways(people)
+    assert [(each.sample, each.name, each.layer) for each in split] == [
+        (0, "background", None),
+        (0, "people", 0),
+        (1, "background", None),
+        (1, "people", 0),
+    ]
+    everybody, stay = split[1], visible[:2].any(0)
+    assert np.array_equal(everybody.visible, stay)
+    assert np.array_equal(everybody.picture[stay], people.images[0][stay])
+    assert (everybody.picture[~stay] == GREY).all()
+    assert np.array_equal(everybody.hole, mask & ~stay)
+    assert len(everybody.poses) == 2
+    # Nobody is hidden: there is nobody to make.
+    assert [each.name for each in dual_pathways(replace(crowd(1), targets=((0,),)))] == ["background"]
+
+
+def test_one_who_stays_is_made_alike_by_dual_pathways(trained: Mild) -> None:
+    people = crowd(1)
+    assert people.instances is not None
+    alone = replace(people, instances=(people.instances[0][[0, 2]],), targets=((1,),), keypoints=None)
+    one, two = pathways(alone)[1], dual_pathways(alone)[1]
+    for name in ("picture", "hole", "visible", "in_front", "behind", "parsing"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    (made,) = trained.run(alone)
+    trained.dual = True
+    (dual,) = trained.run(alone)
+    assert dual.image is not None
+    assert made.image is not None
+    # What differs is how a lone person's depth is told, and no more.
+    assert np.abs(dual.image.astype(int) - made.image).mean() < 4
+    assert not np.array_equal(dual.image, alone.images[0])
+
+
+def test_dual_pathways_give_no_layers_of_each_and_two_calls() -> None:
+    dual = _made(dual=True)
+    sizes = []
+    dual.backbone.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    (outcome,) = dual.run(group(3))
+    assert outcome.error is None, outcome.error
+    assert sizes == [2, 2]
+    assert not outcome.layers
+    assert "layers" not in dual.info.capabilities
+    with pytest.raises(UserError, match="a single path cannot be dual"):
+        Mild("random:tiny", dual=True, single_path=True)
 
 
 def test_a_soft_edge_or_shadow_on_a_survivor_is_made_anew() -> None:

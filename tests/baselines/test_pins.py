@@ -43,6 +43,7 @@ LEVELS = 1.0
 OPTIONS = {
     "lama": ":variant=tiny",
     "powerpaint": ":backbone=random:tiny,steps=2",
+    "smarteraser": ":backbone=random:tiny,steps=2",
     "pipeline": f":checkpoint={shipped.folder('backbone')},prompt=a wall,num_inference_steps=2",
 }
 """For methods whose own defaults need weights that are not shipped."""

@@ -33,6 +33,7 @@ CASES = {
     "pipeline": f"pipeline:checkpoint={shipped.folder('backbone')},prompt=a wall,num_inference_steps=1",
     "powerpaint": "powerpaint:backbone=random:tiny,steps=2,resolution=32",
     "sd-inpaint": "sd-inpaint:backbone=random:tiny,steps=2,resolution=32",
+    "smarteraser": "smarteraser:backbone=random:tiny,steps=2,resolution=32",
 }
 """What to call it -> a method with small, fast options."""
 DIFFUSION = [name for name in CASES if name != "lama"]

@@ -225,3 +225,10 @@ def test_the_identity_is_in_the_run(tmp_path: Path) -> None:
         != folder("noise:strength=17")
     )
     assert not Calls.loaded
+
+
+def test_an_option_that_came_later_counts_once_it_is_used() -> None:
+    options = of("mild").options
+    assert "dual" not in options
+    assert of("mild:dual=false") == of("mild")
+    assert of("mild:dual=true").options == options | {"dual": "true"}

@@ -20,6 +20,7 @@ from leaderboard.review import Refused, Reviewed
 from leaderboard.store import Stored
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
+from mildbench.records import write_model
 from mildbench.results.headline import FIDELITY
 
 Change = Callable[[dict[str, Any]], None]
@@ -114,6 +115,19 @@ def test_a_consistent_forgery_is_consistent_and_no_more(verified: Path, data: Pa
         forged.record.unlink()
     assert shown(forged).level == "consistent"
     assert bool(rerun(forged, data)) is (kind not in TOLD_ONLY)
+
+
+def test_a_record_is_of_what_was_measured_and_aggregates_are_held_against_that(verified: Path) -> None:
+    stored = entry_of(verified, "noise")
+    summary = stored.entry.summary
+    first, *others = summary.estimates
+    wider = summary.model_copy(update={"estimates": [first.model_copy(update={"low": 0.0}), *others]})
+    changed = stored.entry.model_copy(update={"summary": wider})
+    assert changed.identity == stored.entry.identity
+    write_model(stored.path, changed)
+    found = review.review(stored.path)
+    assert isinstance(found, Refused)
+    assert all(first.column in text for text in found.differences)
 
 
 def test_better_scores_are_consistent_and_running_again_finds_them(

@@ -36,7 +36,7 @@ def recipe(drawn: tuple[Path, Path]) -> Recipe:
 
 KEYPOINTS = [
     value
-    for x, y in zip(np.linspace(110, 130, 17), np.linspace(60, 200, 17), strict=True)
+    for x, y in zip(np.linspace(110, 130, 17), 60 + 140 * np.linspace(0, 1, 17) ** 2, strict=True)
     for value in (x, y, 2)
 ]
 

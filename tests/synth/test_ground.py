@@ -166,6 +166,27 @@ def test_what_stands_on_the_ground_is_not_ground() -> None:
     assert not ground.mask[110:190, 145:175].any()
 
 
+def test_ground_ends_where_something_lies_across() -> None:
+    image = field(horizon=0.4)
+    plain = estimated_ground(image)
+    image[140:150] = (60, 90, 130)  # a stream
+    crossed = estimated_ground(image)
+    assert plain.mask is not None
+    assert plain.mask[110:130].any()
+    assert crossed.mask is not None
+    assert not crossed.mask[:150].any()
+    assert crossed.mask[155:].mean() > 0.9
+
+
+def test_bushes_are_no_ground() -> None:
+    image, bush = field(horizon=0.4, colour=(190, 160, 110)), np.s_[170:215, 60:150]
+    image[bush] = image[bush] * 0.6
+    ground = estimated_ground(image)
+    assert ground.mask is not None
+    assert not ground.mask[175:210, 70:140].any()
+    assert ground.mask[175:210, 170:300].all()
+
+
 @settings(max_examples=30, deadline=None)
 @given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 99))
 def test_pictures_of_any_size_get_an_answer(height: int, width: int, seed: int) -> None:

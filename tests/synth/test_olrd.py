@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -72,6 +73,22 @@ def test_a_moved_object_is_whole_and_lies_on_free_ground(catalogue: PictureCatal
         assert layer.person.category == "stone", "a boat left its lake, of which nothing is known"
         origins.add(layer.origin)
     assert len(origins) > 20
+
+
+def test_whoever_ends_at_a_wall_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fenced(Drawn):
+        def image(self, key: str) -> SegmentedImage:
+            picture = super().image(key)
+            names = {"stone": "person", "sand": "fence-merged"}
+            segments = [
+                replace(each, category=names.get(each.category, each.category)) for each in picture.segments
+            ]
+            return replace(picture, segments=tuple(segments))
+
+    monkeypatch.setattr("synth.families.olrd.open_source", lambda text, registry: Fenced())
+    changes = {"size": 160, "background_zoom": (1.0, 1.0), "splits": {"test": 1.0}}
+    catalogue = PictureCatalogue(load("olrd").model_copy(update=changes), 0)
+    assert all(not catalogue.picture(0, str(number), 0).objects for number in range(6))
 
 
 def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from synth import perspective
 from synth.material import SeenObject
-from synth.perspective import TYPICAL, Perspective, draw, fit, is_close_up, standing
+from synth.perspective import TYPICAL, UNSURE, Ends, Perspective, draw, fit, is_close_up, standing
 from synth.rng import generator
 
 HEIGHT, WIDTH = 480, 640
@@ -111,13 +111,27 @@ def test_what_tells_nothing_is_left_out() -> None:
     assert fit([cut, at_the_side, seated, on_a_table, unknown], HEIGHT, WIDTH) is None
 
 
-@given(st.integers(0, 10**6), st.none() | st.integers(0, HEIGHT))
-def test_drawn_cameras_keep_their_bounds(seed: int, upper_edge: int | None) -> None:
-    drawn = draw(generator(seed), HEIGHT, (0.2, 0.5), (1.2, 2.0), upper_edge)
-    assert drawn == draw(generator(seed), HEIGHT, (0.2, 0.5), (1.2, 2.0), upper_edge)
+@given(st.integers(0, 10**6))
+def test_drawn_cameras_keep_their_bounds(seed: int) -> None:
+    drawn = draw(generator(seed), HEIGHT, (0.2, 0.5), (1.2, 2.0))
+    assert drawn == draw(generator(seed), HEIGHT, (0.2, 0.5), (1.2, 2.0))
     assert 1.2 <= drawn.camera_height <= 2.0
-    assert drawn.horizon <= 0.5 * HEIGHT
-    assert upper_edge is None or drawn.horizon <= upper_edge
+    assert 0.2 * HEIGHT <= drawn.horizon <= 0.5 * HEIGHT
+
+
+@given(st.integers(0, 10**6), st.integers(0, HEIGHT), st.floats(1, 30), st.floats(1, 10), st.floats(200, 900))
+def test_where_ground_ends_bounds_what_is_drawn(
+    seed: int, edge: int, nearest: float, times: float, focal: float
+) -> None:
+    ends, heights = Ends(nearest, nearest * times), (1.5, 1.5)
+    drawn = ends.draw(generator(seed), focal, heights, edge)
+    assert drawn == ends.draw(generator(seed), focal, heights, edge)
+    distance = focal * drawn.camera_height / (edge - drawn.horizon)
+    assert nearest * 0.999 <= distance <= nearest * times * 1.001
+    # Below the rows that are left out, no two of the cameras disagree by more than twice.
+    row = edge + ends.blurred(focal, heights) + 1
+    sizes = [(row - (edge - focal * 1.5 / end)) for end in (nearest, nearest * times)]
+    assert max(sizes) <= UNSURE * min(sizes)
 
 
 @given(cameras, st.floats(0.1, 5), st.floats(5, 700))

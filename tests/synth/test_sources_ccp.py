@@ -131,6 +131,15 @@ def test_specks_beside_a_person_are_dropped_and_people_in_pieces_not_taken(ccp: 
     assert CcpPeople(str(ccp)).people() == []
 
 
+def test_nobody_is_taken_without_a_head(ccp: Path) -> None:
+    tags = figure()
+    tags[tags == value("hair")] = 0
+    annotate(ccp, "0001", tags)
+    source = CcpPeople(str(ccp))
+    assert source.people() == []
+    assert source.left_out == {"no hair and no hat annotated: a part of the head is missing, or all": 1}
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from people import crowd
 from training_fakes import FakeScenes
 
 from baselines.diffusion.checkpoints import load_backbone
-from baselines.magiceraser.prompt import FIRST
+from baselines.magiceraser.prompt import FIRST, WORD
 from baselines.magiceraser.training import MagicEraserTrainer
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
@@ -21,6 +23,7 @@ from mildbench.method import MethodSpec
 from mildbench.training import checkpoint
 from mildbench.training.loop import Outcome
 from mildbench.training.record import read_log
+from mildbench.training.windows import Window
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.usefixtures("quick")
@@ -64,8 +67,26 @@ def test_the_tag_is_that_of_the_method() -> None:
     trainer = MagicEraserTrainer("random:tiny", tag="street")
     trainer.load("cpu", 0)
     method = MethodSpec.parse(trainer.usage(Path("weights")).split()[-1]).create()
-    shown = {"image": torch.zeros(2, 32, 32, 3)}
+    shown = {"image": torch.zeros(2, 32, 32, 3), "tag": ["", "wall-brick"]}
     assert trainer._prompted(shown)["prompt"] == method.prompts(batch(2))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("masks", ["people", "random"])
+def test_each_picture_has_its_own_tag_through_any_window(masks: str) -> None:
+    trainer = MagicEraserTrainer("random:tiny", masks=masks)
+    trainer.load("cpu", 0)
+    method = MethodSpec.parse(trainer.usage(Path("weights")).split()[-1]).create()
+    tags = ("wall-other-merged", None)
+    rng = np.random.default_rng(0)
+    examples = [
+        trainer.make_example(Window(8, 8, 48, 32).scene(replace(scene, background_tag=tag)), rng)
+        for scene, tag in zip(map(partial(FakeScenes(2, 64).scene, "train"), range(2)), tags, strict=True)
+    ]
+    shown = {"image": torch.zeros(2, 32, 32, 3), "tag": [example["tag"] for example in examples]}
+    prompts = trainer._prompted(shown)["prompt"]
+    assert prompts == [f"a photo of {WORD} wall", f"a photo of {WORD} background"]
+    told = replace(batch(2), background_tags=tags)
+    assert prompts == method.prompts(told)  # type: ignore[attr-defined]
 
 
 def test_random_masks_ask_for_what_is_there() -> None:

@@ -17,8 +17,9 @@ from baselines.diffusion.training import problems
 from baselines.layers import compose
 from baselines.mild import composition, examples
 from baselines.mild.method import Mild
-from baselines.mild.pathways import Pathway, pathways
+from baselines.mild.pathways import Pathway, dual_pathways, pathways
 from baselines.mild.training import MildTrainer, matte_losses
+from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import EraseBatch, MethodSpec
 from mildbench.training import checkpoint
@@ -77,6 +78,41 @@ def test_pathways_that_make_their_targets_compose_to_the_truth() -> None:
     assert (
         np.abs(scene.composite().astype(int) - scene.composite(without={front})).max(axis=2) > 4
     ).mean() > 0.1
+
+
+def test_dual_pathways_that_make_their_targets_compose_to_the_truth() -> None:
+    scene = drawn_scene(4, 64)
+    _, front = (layer.person.id for layer in scene.layers)
+    example = examples.dual_pathways_of(scene, np.random.default_rng(0), (), 8)
+    assert example["instance"].tolist() == [False, True]  # type: ignore[union-attr]
+    shown, _ = problems.task(scene, frozenset({front}), np.random.default_rng(0))
+    everybody = dual_pathways(shown)[1]
+    target, matte = example["target"], example["matte"]
+    layer = composition.layer(everybody, shown.images[0], target[1], np.float32(matte[1]) / 255)  # type: ignore[index, arg-type]
+    made = compose(shown.images[0], shown.masks[0], target[0], {0: layer})  # type: ignore[arg-type]
+    error = np.abs(made.astype(int) - scene.composite(without={front})).max(axis=2)
+    assert (error > 4).mean() < 0.01  # soft edges, which belong to no binary mask
+
+
+def test_the_matte_of_several_people_is_what_they_cover_together() -> None:
+    scene = drawn_scene(4, 64)
+    one, other = scene.layers
+    paths = dual_pathways(problems.task(scene, frozenset({other.person.id}), np.random.default_rng(0))[0])
+    made = examples._stack(paths, [scene.background] * 2, [[], [one, other]], (), 8)
+    clear = np.ones((64, 64))
+    for layer in (one, other):
+        there, here = layer.window(64, 64)
+        clear[there] *= 1 - layer.rgba[here][..., 3] / 255
+    np.testing.assert_allclose(made["matte"][1] / 255, 1 - clear, atol=1.5 / 255)  # type: ignore[index, operator]
+
+
+def test_a_dual_trainer_says_so(tmp_path: Path) -> None:
+    trainer = MildTrainer("random:tiny", dual=True)
+    trainer.load("cpu", 0)
+    assert "dual=true" in trainer.usage(tmp_path)
+    assert trainer.make_example.func is examples.dual_pathways_of  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="cannot be dual"):
+        MildTrainer("random:tiny", dual=True, single_path=True)
 
 
 def test_somebody_alone_makes_backgrounds() -> None:

@@ -168,6 +168,18 @@ def test_a_backbone_goes_on_from_trained_weights_of_which_the_autoencoder_stays(
     assert state_of(going_on.trained).keys() == state_of(fresh.trained).keys()
 
 
+def test_methods_show_pictures_at_the_resolution_that_a_backbone_was_trained_for(
+    vae: Path, tmp_path: Path
+) -> None:
+    for resolution, shown in ((0, 128), (192, 192)):
+        trainer = BackboneTrainer(vae=str(vae), resolution=resolution)
+        trainer.load("cpu", 0)
+        trainer.save(tmp_path / str(resolution))
+        assert load_backbone(str(tmp_path / str(resolution)), "cpu", torch.float32).resolution == shown
+    with pytest.raises(UserError, match="resolution=100 is no multiple of 64"):
+        BackboneTrainer(vae=str(vae), resolution=100)
+
+
 def test_lama_goes_on_from_trained_weights(tmp_path: Path) -> None:
     before = LamaTrainer(adversarial=False)
     before.load("cpu", 0)

@@ -308,6 +308,7 @@ def test_the_manifests_checkpoints():
         "blip-vqa-base",
         "dinov2-giant",
         "clip-vit-large-336",
+        "clip-vit-large",
         "sam-vit-huge",
     }
     for name in weights.checkpoints():

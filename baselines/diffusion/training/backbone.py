@@ -28,20 +28,29 @@ class BackboneTrainer(DiffusionTrainer):
     info = TrainerInfo("backbone", "UNet and text encoder of a diffusion backbone", batch_size=32, lr=3e-4)
     make_example = staticmethod(problems.inpainting)
 
-    def __init__(self, vae: str = "", start: str = "", architecture: str = "tiny") -> None:
-        """Raises `UserError` unless one of `vae` and `start` is given.
+    def __init__(
+        self, vae: str = "", start: str = "", architecture: str = "tiny", resolution: int = 0
+    ) -> None:
+        """Raises `UserError` unless one of `vae` and `start` is given, or for a resolution that is no multiple of 64.
 
         Args:
             vae: folder of a trained autoencoder in diffusers' format; UNet and text encoder begin at random.
             start: a trained backbone to go on from, see `baselines.diffusion.backbone.load_backbone`.
             architecture: of a random beginning, see `baselines.diffusion.architectures`.
+            resolution: pixels at which methods show the trained backbone its pictures: that of the training scenes,
+                as a rule. 0: as the architecture or the start has it.
         """
         if bool(vae) == bool(start):
             raise UserError(
                 "trainer 'backbone' needs a trained autoencoder or a trained backbone: mildbench train backbone-vae, "
                 "then backbone:vae=FOLDER; or backbone:start=BACKBONE"
             )
+        if resolution < 0 or resolution % 64:
+            raise UserError(
+                f"trainer 'backbone': resolution={resolution} is no multiple of 64; leave it out or give one"
+            )
         super().__init__(start or f"random:{architecture}")
+        self.resolution = resolution
         self.architecture = architecture
         self.vae = Path(vae) if vae else None
 
@@ -51,6 +60,8 @@ class BackboneTrainer(DiffusionTrainer):
         else:
             self.backbone = self._random(self.vae, device, seed)
         unet, encoders = self.backbone.network, nn.ModuleList(self.backbone.text.models)
+        if self.resolution:
+            unet.register_to_config(sample_size=self.resolution // self.backbone.factor)
         for part in (unet, encoders):
             part.to(device).requires_grad_(True)
         self.trained = nn.ModuleDict({"unet": unet, "text": encoders})
@@ -69,6 +80,9 @@ class BackboneTrainer(DiffusionTrainer):
 
     def save(self, folder: Path) -> None:
         save_backbone(self.backbone, folder)
+
+    def front_matter(self) -> dict[str, int]:
+        return self.sampling()
 
     def usage(self, folder: Path) -> str:
         return f"mildbench evaluate --method sd-inpaint:backbone={folder}"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from baselines.diffusion.backbone import Backbone
+from baselines.diffusion.cards import KEY, card_of, sampling_steps
 from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.training.noise import noise_losses
@@ -30,6 +31,11 @@ class DiffusionTrainer(Trainer):
     def load(self, device: str, seed: int) -> None:
         """Load the backbone, frozen; a subclass calls this first."""
         self.backbone: Backbone = load_backbone(self.backbone_name, device, torch.float32)
+
+    def sampling(self) -> dict[str, int]:
+        """For the card of a backbone that is trained on: sampled as it was before."""
+        card = card_of(self.backbone_name)
+        return {} if card is None else {KEY: sampling_steps(card)}
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         truth, hole = to_model(batch["truth"]), to_hole(batch["mask"])

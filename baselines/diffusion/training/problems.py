@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,10 +59,11 @@ def task(scene: Scene, targets: frozenset[int], rng: np.random.Generator) -> tup
     return as_batch(scene.id, shown, 0, with_truth=False), erased.people
 
 
-def alone(layer: Layer, height: int, width: int, grey: int) -> np.ndarray:
-    """uint8[height, width, 3]: a whole person on grey, without shadow and reflection."""
+def alone(layers: Sequence[Layer], height: int, width: int, grey: int) -> np.ndarray:
+    """uint8[height, width, 3]: whole people on grey, from the back, without shadows and reflections."""
     canvas = np.full((height, width, 3), grey, np.uint8)
-    replace(layer, shadow=None, reflection=None).paint(canvas)
+    for layer in layers:
+        replace(layer, shadow=None, reflection=None).paint(canvas)
     return canvas
 
 

@@ -31,5 +31,8 @@ class SdInpaintTrainer(DiffusionTrainer):
     def save(self, folder: Path) -> None:
         save_backbone(self.backbone, folder)
 
+    def front_matter(self) -> dict[str, int]:
+        return self.sampling()
+
     def usage(self, folder: Path) -> str:
         return f"mildbench evaluate --method sd-inpaint:backbone={folder}"
