@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 Annotations = Annotated[
-    str, typer.Option(help="Annotations of --dataset: poses where its truth knows none, and what its backgrounds are.")
+    str,
+    typer.Option(
+        help="Annotations of --dataset: poses where its truth knows none, and what its backgrounds are."
+    ),
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")]
 Size = Annotated[int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")]
@@ -86,7 +89,7 @@ def train(
     from mildbench import extras
     from mildbench.errors import UserError
     from mildbench.training.record import TrainingRecord
-    from mildbench.training.settings import Execution, Settings
+    from mildbench.training.settings import Execution, TrainingSettings
     from mildbench.training.trainer import TrainerSpec
 
     for package in ("torch", "accelerate", "matplotlib"):
@@ -97,7 +100,7 @@ def train(
 
     spec = TrainerSpec.parse(method)
     trainer = spec.instantiate()
-    settings = Settings.of(
+    settings = TrainingSettings.of(
         trainer.info,
         steps,
         batch_size,
