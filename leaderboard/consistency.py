@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.findings import Findings, disagreements, same, text
-from leaderboard.store import Stored, pictures_sha256
+from leaderboard.store import StoredEntry, pictures_sha256
 from mildbench.errors import UserError
 from mildbench.method import MethodSpec
 from mildbench.results.record import MethodRecord, titles
@@ -14,7 +14,7 @@ AGGREGATES = 1e-9
 """Relative: aggregates of the same scores differ by the order of additions only."""
 
 
-def check(stored: Stored) -> Findings:
+def check(stored: StoredEntry) -> Findings:
     """Recompute everything in the entry that follows from its per-sample scores, from its other fields, or from
     what is registered here under its method's and its metrics' names."""
     scores = Scores(stored.rows, stored.panel)
@@ -35,7 +35,7 @@ def check(stored: Stored) -> Findings:
     return found
 
 
-def _counts(stored: Stored, scores: Scores) -> list[str]:
+def _counts(stored: StoredEntry, scores: Scores) -> list[str]:
     """What the entry says of its samples, against the samples."""
     entry, summary = stored.entry, stored.entry.summary
     counts = {
@@ -62,7 +62,7 @@ def _counts(stored: Stored, scores: Scores) -> list[str]:
     return differences
 
 
-def _names(stored: Stored) -> list[str]:
+def _names(stored: StoredEntry) -> list[str]:
     """What the entry says twice, or what follows from its configuration."""
     summary, config = stored.entry.summary, stored.entry.summary.config
     spec = MethodSpec(summary.method.name, dict(summary.method.options))
@@ -79,7 +79,7 @@ def _names(stored: Stored) -> list[str]:
     return differences
 
 
-def _metrics(stored: Stored) -> list[str]:
+def _metrics(stored: StoredEntry) -> list[str]:
     """What the entry says of its metrics, against the metrics."""
     summary, panel = stored.entry.summary, stored.panel
     # What an annotator or a network held at the time can only be told by scoring again.
@@ -108,7 +108,7 @@ def _metrics(stored: Stored) -> list[str]:
     return differences
 
 
-def _method(stored: Stored, found: Findings) -> None:
+def _method(stored: StoredEntry, found: Findings) -> None:
     """What the entry says of its method, against the method."""
     said = stored.entry.summary.method
     spec = MethodSpec(said.name, dict(said.options))

@@ -9,7 +9,7 @@ from pathlib import Path
 from leaderboard import consistency, store
 from leaderboard.findings import Findings
 from leaderboard.schema import LEVELS, Entry, Level, Verification
-from leaderboard.store import Stored
+from leaderboard.store import StoredEntry
 from mildbench.errors import UserError
 from mildbench.results.scores import Scores
 
@@ -18,7 +18,7 @@ from mildbench.results.scores import Scores
 class Reviewed:
     """An entry that agrees with itself."""
 
-    stored: Stored
+    stored: StoredEntry
     verification: Verification | None
     """The record of its verification, which is of this very entry."""
     findings: Findings

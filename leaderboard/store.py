@@ -42,7 +42,7 @@ REPORTED = Path(__file__).with_name("reported")
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredEntry:
     """An entry and its per-sample scores."""
 
     path: Path
@@ -66,7 +66,7 @@ def paths(folder: Path = ENTRIES) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def read(path: Path) -> Stored:
+def read(path: Path) -> StoredEntry:
     """Read one entry with its scores.
 
     Raises `UserError` where it breaks the schema or is not called what it holds, where its scores are missing or
@@ -88,16 +88,16 @@ def read(path: Path) -> Stored:
         rows = pq.read_table(attached)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"entry {path.name}: {attached.name} cannot be read ({error}): restore it") from None
-    return Stored(path, entry, *_sound(entry, rows, f"entry {path.name}"))
+    return StoredEntry(path, entry, *_sound(entry, rows, f"entry {path.name}"))
 
 
-def read_verification(stored: Stored) -> Verification | None:
+def read_verification(stored: StoredEntry) -> Verification | None:
     """The record of the entry's verification, whatever it is of; raises `UserError` for a broken one."""
     path = stored.record
     return read_model(Verification, path, "record of a verification") if path.is_file() else None
 
 
-def write_verification(stored: Stored, verification: Verification) -> None:
+def write_verification(stored: StoredEntry, verification: Verification) -> None:
     """Replace the record of the entry's verification."""
     write_model(stored.record, verification)
 
@@ -109,7 +109,7 @@ def read_reported(folder: Path = REPORTED) -> list[Reported]:
 
 def make(
     run: FinishedRun, folder: Path = ENTRIES, *, today: datetime.date, at: str | None = None
-) -> tuple[Stored, bytes]:
+) -> tuple[StoredEntry, bytes]:
     """Make an entry of a run, without writing anything.
 
     Args:
@@ -150,10 +150,10 @@ def make(
         environment={name: value for name, value in run.record.environment.items() if name != "platform"},
     )
     path = inside(folder, f"{entry_name(summary)}.json", "data set's name")
-    return Stored(path, entry, *_sound(entry, run.rows, f"run {run.folder}")), data
+    return StoredEntry(path, entry, *_sound(entry, run.rows, f"run {run.folder}")), data
 
 
-def write(stored: Stored, data: bytes, *, replace: bool = False) -> None:
+def write(stored: StoredEntry, data: bytes, *, replace: bool = False) -> None:
     """Write an entry that `make` made.
 
     One that is there is only taken away, with its record, once the new one is in its place; `UserError` unless

@@ -15,7 +15,7 @@ import mildbench
 from leaderboard.findings import NAMED, Findings, disagreements, same, text
 from leaderboard.review import Reviewed
 from leaderboard.schema import Level, Verification
-from leaderboard.store import Stored, pictures_sha256, write_verification
+from leaderboard.store import StoredEntry, pictures_sha256, write_verification
 from mildbench.dataset.source import TripletSource
 from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
@@ -48,7 +48,7 @@ class Checked:
         return "consistent" if self.verification is None else self.verification.level
 
 
-class Samples:
+class KnownSamples:
     """The samples of a data set's tasks, as rows of scores describe them; each task is read once."""
 
     def __init__(self, dataset: TripletSource) -> None:
@@ -60,7 +60,7 @@ class Samples:
         return [facts(name, self.dataset.triplet(task, name)) for name in self.dataset.task_ids(task, split)]
 
 
-def samples(stored: Stored, known: Samples) -> Checked:
+def samples(stored: StoredEntry, known: KnownSamples) -> Checked:
     """Compare what the entry's rows say of their samples with the data set; another data set is only noted."""
     summary, findings = stored.entry.summary, Findings()
     if known.dataset.fingerprint != summary.config.dataset:
@@ -78,7 +78,7 @@ def samples(stored: Stored, known: Samples) -> Checked:
 
 
 def predictions(
-    stored: Stored, folder: Path, dataset: TripletSource, *, device: str, today: datetime.date
+    stored: StoredEntry, folder: Path, dataset: TripletSource, *, device: str, today: datetime.date
 ) -> Checked:
     """Score stored predictions (`<sample id>.png`, or a run's folder) again: they must be the entry's to the bit.
 
@@ -104,7 +104,7 @@ def predictions(
     return _compared(findings, stored, again, "rescored", unseen, device, today)
 
 
-def rerun(stored: Stored, dataset: TripletSource, *, device: str, today: datetime.date) -> Checked:
+def rerun(stored: StoredEntry, dataset: TripletSource, *, device: str, today: datetime.date) -> Checked:
     """Run the method again, as it was: it must be the same method, and give the same scores.
 
     Pictures must be the same to the bit, unless a network made them: then their scores must be.
@@ -159,7 +159,7 @@ def record(reviewed: Reviewed, verification: Verification | None) -> None:
 
 
 def _evaluate(
-    stored: Stored, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
+    stored: StoredEntry, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
 ) -> FinishedRun:
     """A run like the entry's; its files are gone."""
     summary = stored.entry.summary
@@ -185,7 +185,7 @@ def _evaluate(
 
 def _compared(
     findings: Findings,
-    stored: Stored,
+    stored: StoredEntry,
     again: FinishedRun,
     level: Literal["rescored", "rerun"],
     unseen: set[str],
@@ -238,7 +238,7 @@ def _compared(
     )
 
 
-def _identical(stored: Stored, rows: pa.Table) -> int:
+def _identical(stored: StoredEntry, rows: pa.Table) -> int:
     """Pictures of the new rows that are the entry's to the bit."""
     mine, theirs = (
         dict(zip(table.column("id").to_pylist(), table.column("raw_sha256").to_pylist(), strict=True))
@@ -247,7 +247,7 @@ def _identical(stored: Stored, rows: pa.Table) -> int:
     return sum(theirs.get(name) == digest for name, digest in mine.items())
 
 
-def _other_data(stored: Stored, dataset: TripletSource) -> str:
+def _other_data(stored: StoredEntry, dataset: TripletSource) -> str:
     return (
         f"it is of another data set than {dataset.name} ({stored.entry.summary.config.dataset[:12]}, "
         f"not {dataset.fingerprint[:12]})"

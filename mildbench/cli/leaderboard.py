@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from leaderboard.review import Refused, Reviewed
     from leaderboard.schema import Level
-    from leaderboard.store import Stored
+    from leaderboard.store import StoredEntry
     from leaderboard.verify import Checked
 
 app = typer.Typer(
@@ -178,7 +178,7 @@ def verify(
         elif rerun:
             step = partial(verification.rerun, dataset=data, device=device, today=_today())
         else:
-            step = partial(verification.samples, known=verification.Samples(data))
+            step = partial(verification.samples, known=verification.KnownSamples(data))
     else:
         typer.echo(f"note: samples are not compared: no data set at {DATASET} (mildbench build-dataset)")
     reached: Counter[Level] = Counter()
@@ -199,7 +199,7 @@ def verify(
     typer.echo(f"{len(paths)} {noun}: {counts}")
 
 
-def _check(path: Path, step: Callable[[Stored], Checked] | None, record: bool) -> Level | None:
+def _check(path: Path, step: Callable[[StoredEntry], Checked] | None, record: bool) -> Level | None:
     """Check one entry, print what was found, and record it; the level that it reached, None where it differs."""
     from leaderboard import review
     from leaderboard import verify as verification

@@ -14,7 +14,7 @@ from mildbench.errors import UserError
 from mildbench.files import fingerprint, write_bytes
 from mildbench.results.folder import RunFolder
 from mildbench.results.panel import Panel
-from mildbench.results.scores import Inputs, schema_of
+from mildbench.results.scores import InputDigests, schema_of
 
 SCORE_REVISION = 3
 """Goes up when regions, pasting or this file change what a score is: every run is then scored anew."""
@@ -22,7 +22,7 @@ SCORE_REVISION = 3
 Row = dict[str, Any]
 
 _KEY = b"mildbench.scoring"
-_DECIDE = ["error", *Inputs._fields, "raw_sha256", "pasted_sha256", "truth_sha256"]
+_DECIDE = ["error", *InputDigests._fields, "raw_sha256", "pasted_sha256", "truth_sha256"]
 
 
 class Rows:
@@ -73,7 +73,7 @@ class Rows:
             (name, first + place) for place, name in enumerate(table.column("id").to_pylist())
         )
 
-    def holding(self, sample_id: str, inputs: Inputs, failure: str | None) -> Row | None:
+    def holding(self, sample_id: str, inputs: InputDigests, failure: str | None) -> Row | None:
         """The sample's row if it still holds: scored by these metrics, from the very files that are there.
 
         Of its columns, what says what it was scored from.

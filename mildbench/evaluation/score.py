@@ -41,7 +41,7 @@ from mildbench.progress import Advance, tracking
 from mildbench.regions import paste, regions
 from mildbench.results.attention import AttentionFile
 from mildbench.results.folder import RunFolder
-from mildbench.results.scores import Inputs
+from mildbench.results.scores import InputDigests
 from mildbench.results.summary import VARIANTS
 from mildbench.scene import Triplet
 
@@ -58,7 +58,7 @@ class _Asked(NamedTuple):
 
     run: int
     inputs: list[str | None]
-    """`Inputs`."""
+    """`InputDigests`."""
     missing: str
     """Why there is no prediction, where there is none."""
     score: bool
@@ -341,7 +341,7 @@ class _Maker(Maker):
 
     def _job(self, asked: _Asked, known: Row, triplet: Triplet) -> _Job:
         state, name = self._states[asked.run], known["id"]
-        inputs = Inputs(*asked.inputs)
+        inputs = InputDigests(*asked.inputs)
         row: Row = {
             **known,
             "error": None,
@@ -449,7 +449,7 @@ class _Unusable(Exception):
     """A file of a prediction that is broken or does not fit; the message names it."""
 
 
-def _inputs(folder: RunFolder, panel: LoadedPanel, attention: AttentionFile, name: str) -> Inputs:
+def _inputs(folder: RunFolder, panel: LoadedPanel, attention: AttentionFile, name: str) -> InputDigests:
     layers = None
     if panel.layers:
         digest = hashlib.sha256()
@@ -457,7 +457,7 @@ def _inputs(folder: RunFolder, panel: LoadedPanel, attention: AttentionFile, nam
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
         layers = digest.hexdigest()
     recorded = attention.sha256(name) if panel.attention else None
-    return Inputs(_file_sha256(folder, name), layers, recorded)
+    return InputDigests(_file_sha256(folder, name), layers, recorded)
 
 
 def _file_sha256(folder: RunFolder, name: str) -> str | None:

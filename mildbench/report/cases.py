@@ -57,13 +57,15 @@ class Case:
 
 
 @dataclass
-class Budget:
+class PictureBudget:
     """Characters of pictures that the page may still take."""
 
     left: int
 
 
-def choose(board: Board[FinishedRun], dataset: TripletSource, budget: Budget) -> tuple[list[Case], int]:
+def choose(
+    board: Board[FinishedRun], dataset: TripletSource, budget: PictureBudget
+) -> tuple[list[Case], int]:
     """Make cases while the budget lasts, worst ones first.
 
     Returns:

@@ -27,7 +27,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of such a table."""
 
     title: str

@@ -12,7 +12,7 @@ from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
 from mildbench.report import cases, html, plots, tables
-from mildbench.report.html import Cell, Column
+from mildbench.report.html import Cell, TableColumn
 from mildbench.results import controls, wording
 from mildbench.results.board import Board, boards
 from mildbench.results.conclusions import conclusions
@@ -54,7 +54,7 @@ def write(
     if not runs:
         raise UserError("nothing to report: give a run's folder")
     found = boards(runs, headline)
-    budget = cases.Budget(_PICTURES)
+    budget = cases.PictureBudget(_PICTURES)
     looks = plots.styles(name for board in found for name in board.names.values())
     parts = [_part(board, number, dataset, budget, looks) for number, board in enumerate(found, 1)]
     text = html.render(
@@ -67,7 +67,11 @@ def write(
 
 
 def _part(
-    board: Board[FinishedRun], number: int, dataset: Path | None, budget: cases.Budget, looks: plots.Styles
+    board: Board[FinishedRun],
+    number: int,
+    dataset: Path | None,
+    budget: cases.PictureBudget,
+    looks: plots.Styles,
 ) -> dict[str, Any]:
     """What the template knows of a section, which is of one board."""
     summaries = board.summaries
@@ -87,7 +91,7 @@ def _part(
         "conclusions": conclusions(board),
         "legend": [(name, looks[name]) for name in board.names.values()],
         "ranks": tables.rank_columns(board),
-        "columns": [Column("method", "", ""), *tables.columns(board)],
+        "columns": [TableColumn("method", "", ""), *tables.columns(board)],
         "rows": [
             (tables.ranks(board, summary), _marks(summary), _row(board, summary)) for summary in summaries
         ],

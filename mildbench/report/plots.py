@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Style(NamedTuple):
+class RunStyle(NamedTuple):
     """How a run is drawn."""
 
     colour: str
@@ -56,14 +56,14 @@ TITLES = {
 """Stratification -> what its axis says."""
 
 
-Styles = Mapping[str, Style]
+Styles = Mapping[str, RunStyle]
 """Name of a run -> how it is drawn."""
 
 
 def styles(names: Iterable[str]) -> Styles:
     """A look for each of the names, no colour twice; one name looks alike in all plots of a page."""
     return {
-        name: Style(_colour(place), *_MARKERS[place % len(_MARKERS)])
+        name: RunStyle(_colour(place), *_MARKERS[place % len(_MARKERS)])
         for place, name in enumerate(dict.fromkeys(names))
     }
 

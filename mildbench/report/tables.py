@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from mildbench.report.html import Cell, Column
+from mildbench.report.html import Cell, TableColumn
 from mildbench.results import wording
 from mildbench.results.board import Board
 from mildbench.results.summary import RunSummary
 
 
-def columns(board: Board[Any]) -> list[Column]:
+def columns(board: Board[Any]) -> list[TableColumn]:
     """Of the scores, of the whole sets' numbers, and the time."""
     found = []
     for column in board.columns:
         metric = board.metric(column)
         _, region, variant = column.split(".")
         unit = f", {metric.unit}" if metric.unit else ""
-        found.append(Column(metric.name.upper(), f"{region}, {variant}{unit}", wording.arrow(metric)))
+        found.append(TableColumn(metric.name.upper(), f"{region}, {variant}{unit}", wording.arrow(metric)))
     for name, variant in board.sets:
-        found.append(Column(name.upper(), f"full, {variant}", wording.arrow(board.metrics[name])))
-    return [*found, Column("s/image", "", "↓")]
+        found.append(TableColumn(name.upper(), f"full, {variant}", wording.arrow(board.metrics[name])))
+    return [*found, TableColumn("s/image", "", "↓")]
 
 
 def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
@@ -40,11 +40,11 @@ def cells(board: Board[Any], summary: RunSummary) -> list[Cell]:
     return [*found, Cell(wording.seconds_text(seconds), order=seconds)]
 
 
-def rank_columns(board: Board[Any]) -> list[Column]:
+def rank_columns(board: Board[Any]) -> list[TableColumn]:
     """One for each headline, or an empty one."""
     if not board.headlines:
-        return [Column("rank", "", "")]
-    return [Column("rank", wording.column_text(column), "") for column in board.headlines]
+        return [TableColumn("rank", "", "")]
+    return [TableColumn("rank", wording.column_text(column), "") for column in board.headlines]
 
 
 def ranks(board: Board[Any], summary: RunSummary) -> list[Cell]:

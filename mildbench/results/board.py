@@ -20,14 +20,14 @@ from mildbench.results.summary import MetricRecord, RunSummary, Variant
 from mildbench.statistics import Rank
 
 
-class Result(Protocol):
+class BoardItem(Protocol):
     """What a board holds: a run, or an entry of the leaderboard."""
 
     @property
     def summary(self) -> RunSummary: ...
 
 
-Item = TypeVar("Item", bound=Result)
+Item = TypeVar("Item", bound=BoardItem)
 
 
 @dataclass(frozen=True, eq=False)

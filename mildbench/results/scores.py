@@ -17,7 +17,7 @@ STRATIFIED = ("visible_ratio", "people", "mask_share", "family", "difficulty", "
 """Columns by which aggregates are split, in the order of `statistics.strata`'s arguments."""
 
 
-class Inputs(NamedTuple):
+class InputDigests(NamedTuple):
     """What of a run a row was scored from, by sha256; None where there is no such thing, or nothing reads it."""
 
     prediction_sha256: str | None
@@ -40,14 +40,14 @@ FIXED = pa.schema(
         ("difficulty", pa.float64()),
         ("ground", pa.string()),
         ("error", pa.string()),
-        *((name, pa.string()) for name in Inputs._fields),
+        *((name, pa.string()) for name in InputDigests._fields),
         ("raw_sha256", pa.string()),
         ("pasted_sha256", pa.string()),
         ("truth_sha256", pa.string()),
     ]
 )
 """What every row has before its scores. `error` is null for a scored sample. The first three sha256 are
-`Inputs`, the others are `pixel_sha256`. Scores follow as float64 columns `metric.region.variant`; NaN is
+`InputDigests`, the others are `pixel_sha256`. Scores follow as float64 columns `metric.region.variant`; NaN is
 undefined."""
 
 

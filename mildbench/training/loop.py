@@ -43,7 +43,7 @@ _PANEL = 4
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """How a run stands."""
 
     step: int
@@ -65,7 +65,7 @@ def train(
     out: Path,
     *,
     progress: bool = False,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train, or go on where the run in `out` stopped.
 
     The losses and weights of a run that was stopped and continued are those of one that was not: bit for bit on a
@@ -189,7 +189,7 @@ class _Run:
         self.optimiser.load_state_dict(newest.optimiser)
         return newest.step
 
-    def go(self, progress: bool) -> Outcome:
+    def go(self, progress: bool) -> TrainingOutcome:
         """Do what is left to do."""
         main = self.accelerator.is_main_process
         if self.step >= self.settings.steps and self.record.exported == self.step:
@@ -399,8 +399,8 @@ class _Run:
         flag = torch.tensor(float(stop), device=self.device)
         return bool(self.accelerator.reduce(flag, "sum").item())
 
-    def _outcome(self) -> Outcome:
-        return Outcome(
+    def _outcome(self) -> TrainingOutcome:
+        return TrainingOutcome(
             self.step,
             self.step >= self.settings.steps,
             self.trainer.usage(self.out / "weights"),

@@ -3,9 +3,9 @@
 `person` and `place` are the only door: nothing outside knows what is behind it.
 """
 
-from synth.embedded.mannequin.figure import Figure
+from synth.embedded.mannequin.figure import RenderedPerson
 from synth.embedded.mannequin.figure import render_person as person
 from synth.embedded.scenery.render import Scenery
 from synth.embedded.scenery.render import render_scenery as place
 
-__all__ = ["Figure", "Scenery", "person", "place"]
+__all__ = ["RenderedPerson", "Scenery", "person", "place"]

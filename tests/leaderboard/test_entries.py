@@ -18,7 +18,7 @@ from small import small_dataset
 from leaderboard import consistency, review, store, verify
 from leaderboard.review import Refused, Reviewed
 from leaderboard.schema import SCHEMA
-from leaderboard.store import Stored
+from leaderboard.store import StoredEntry
 from leaderboard.verify import Checked
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
@@ -31,11 +31,11 @@ def command(*arguments: object) -> int:
     return invoke("leaderboard", *arguments)
 
 
-def rerun(stored: Stored, data: Path) -> Checked:
+def rerun(stored: StoredEntry, data: Path) -> Checked:
     return verify.rerun(stored, Dataset.open(data), device="cpu", today=DAY)
 
 
-def rescored(stored: Stored, folder: Path, data: Path) -> Checked:
+def rescored(stored: StoredEntry, folder: Path, data: Path) -> Checked:
     return verify.predictions(stored, folder, Dataset.open(data), device="cpu", today=DAY)
 
 

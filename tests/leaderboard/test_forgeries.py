@@ -17,7 +17,7 @@ from leaderboards import DAY, add, entry_of, forge, invented, raised, renamed, r
 from leaderboard import markdown, review, site, store, verify
 from leaderboard.ranking import boards
 from leaderboard.review import Refused, Reviewed
-from leaderboard.store import Stored
+from leaderboard.store import StoredEntry
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.records import write_model
@@ -51,7 +51,7 @@ def several(*changes: Change) -> Change:
     return change
 
 
-def rerun(stored: Stored, data: Path) -> list[str]:
+def rerun(stored: StoredEntry, data: Path) -> list[str]:
     """What running again finds."""
     try:
         return verify.rerun(stored, Dataset.open(data), device="cpu", today=DAY).findings.differences
@@ -59,7 +59,7 @@ def rerun(stored: Stored, data: Path) -> list[str]:
         return [str(error)]
 
 
-def shown(stored: Stored) -> Reviewed:
+def shown(stored: StoredEntry) -> Reviewed:
     found = review.review(stored.path)
     assert isinstance(found, Reviewed), found
     return found
@@ -191,7 +191,7 @@ def test_samples_that_do_not_exist_cost_only_the_entry_that_has_them(
     assert place.unranked == f"of other samples than the board: {which}"
     site.build(tmp_path / "page.html", reviewed(entries), [], [])
     assert place.unranked in (tmp_path / "page.html").read_text()
-    known = verify.Samples(Dataset.open(data))
+    known = verify.KnownSamples(Dataset.open(data))
     assert any(which in text for text in verify.samples(forged, known).findings.differences)
     assert verify.samples(entry_of(entries, "copy"), known).findings.differences == []
 
@@ -205,7 +205,7 @@ def test_facts_of_samples_are_the_data_sets(entries: Path, data: Path, column: s
         return table.set_column(place, column, pa.array(values, table.schema.field(place).type))
 
     forged = forge(entry_of(entries, "telea"), rows=change)
-    (difference, *_) = verify.samples(forged, verify.Samples(Dataset.open(data))).findings.differences
+    (difference, *_) = verify.samples(forged, verify.KnownSamples(Dataset.open(data))).findings.differences
     assert f": {column} is " in difference
     assert command("verify", "--entries", entries, "--dataset", data) == 1
 
@@ -226,7 +226,7 @@ def test_an_entry_under_another_name_is_refused(entries: Path) -> None:
     assert "rename it, or restore it" in found.differences[0]
 
 
-def broken_scores(stored: Stored) -> None:
+def broken_scores(stored: StoredEntry) -> None:
     """Scores of another type than numbers, with a digest that fits."""
     table = stored.rows
     place = table.column_names.index(FIDELITY)
@@ -238,7 +238,7 @@ def broken_scores(stored: Stored) -> None:
     path.rename(stored.path.with_name(f"{stored.entry.name}.{sha256[:8]}.parquet"))
 
 
-BROKEN: dict[str, Callable[[Stored], object]] = {
+BROKEN: dict[str, Callable[[StoredEntry], object]] = {
     "no JSON": lambda stored: stored.path.write_text("{"),
     "no object": lambda stored: stored.path.write_text("[]"),
     "no scores": lambda stored: (stored.path.parent / stored.entry.scores_file).unlink(),

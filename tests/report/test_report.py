@@ -87,7 +87,9 @@ def test_text_of_others_cannot_become_markup(data: Path, runs: dict[str, Path], 
 
 
 def test_cases_are_the_worst_median_and_best(data: Path, board: Board[FinishedRun]) -> None:
-    chosen, left_out = cases.choose(board, reopen(board.results[0].record, data)[1], cases.Budget(10**9))
+    chosen, left_out = cases.choose(
+        board, reopen(board.results[0].record, data)[1], cases.PictureBudget(10**9)
+    )
     assert left_out == 0
     roles = {role.split(" (")[0]: case.sample_id for case in chosen for role in case.roles}
     for run, name in board.names.items():
@@ -109,8 +111,8 @@ def test_cases_are_the_worst_median_and_best(data: Path, board: Board[FinishedRu
 
 def test_pictures_stop_when_the_page_is_full(data: Path, board: Board[FinishedRun]) -> None:
     _, dataset = reopen(board.results[0].record, data)
-    every, _ = cases.choose(board, dataset, cases.Budget(10**9))
-    some, left_out = cases.choose(board, dataset, cases.Budget(100_000))
+    every, _ = cases.choose(board, dataset, cases.PictureBudget(10**9))
+    some, left_out = cases.choose(board, dataset, cases.PictureBudget(100_000))
     assert 0 < len(some) < len(every)
     assert len(some) + left_out == len(every)
     assert any("worst 1" in role for role in some[0].roles)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from leaderboard import review, store
 from leaderboard.review import Reviewed
 from leaderboard.schema import Attachment, Entry
-from leaderboard.store import Stored
+from leaderboard.store import StoredEntry
 from mildbench.records import write_model
 from mildbench.results import finished
 from mildbench.results.finished import FinishedRun
@@ -27,7 +27,7 @@ DAY = datetime.date(2024, 5, 17)
 
 def add(
     run: Path | FinishedRun, folder: Path, *, today: datetime.date = DAY, at: str | None = None
-) -> Stored:
+) -> StoredEntry:
     """Make an entry of a run."""
     opened = finished.read(run) if isinstance(run, Path) else run
     stored, data = store.make(opened, folder, today=today, at=at)
@@ -35,7 +35,7 @@ def add(
     return stored
 
 
-def entry_of(folder: Path, label: str) -> Stored:
+def entry_of(folder: Path, label: str) -> StoredEntry:
     """The entry with this label."""
     (found,) = [
         item for path in store.paths(folder) if (item := store.read(path)).entry.summary.label == label
@@ -50,7 +50,7 @@ def reviewed(folder: Path) -> list[Reviewed]:
     return shown
 
 
-def tamper(stored: Stored, place: list[Any], value: Any) -> Path:
+def tamper(stored: StoredEntry, place: list[Any], value: Any) -> Path:
     """Write `value` at a place in the entry's JSON."""
     content = json.loads(stored.path.read_text())
     inner = content
@@ -63,12 +63,12 @@ def tamper(stored: Stored, place: list[Any], value: Any) -> Path:
 
 
 def forge(
-    stored: Stored,
+    stored: StoredEntry,
     *,
     rows: Callable[[pa.Table], pa.Table] = lambda table: table,
     entry: Callable[[dict[str, Any]], None] = lambda content: None,
     folder: Path | None = None,
-) -> Stored:
+) -> StoredEntry:
     """A forgery that agrees with itself, under the name that it then has; the entry it was made of stays.
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 from mildbench.errors import UserError
 from mildbench.labels import KEYPOINTS, PARSING, UNLABELLED
 from synth import embedded
-from synth.embedded import Figure
+from synth.embedded import RenderedPerson
 from synth.sources.mannequin import MannequinPeople
 
 SEEDS = range(24)
@@ -19,18 +19,18 @@ LEGWEAR = {"pants", "socks", "skirt", "dress", "coat"}
 
 
 @pytest.fixture(scope="module")
-def crowd() -> list[Figure]:
+def crowd() -> list[RenderedPerson]:
     return [embedded.person(seed, HEIGHT) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
-def carriers() -> list[Figure]:
+def carriers() -> list[RenderedPerson]:
     return [embedded.person(seed, HEIGHT, carrying=True) for seed in SEEDS]
 
 
 @pytest.fixture(params=["crowd", "carriers"])
-def people(request: pytest.FixtureRequest) -> list[Figure]:
-    found: list[Figure] = request.getfixturevalue(request.param)
+def people(request: pytest.FixtureRequest) -> list[RenderedPerson]:
+    found: list[RenderedPerson] = request.getfixturevalue(request.param)
     return found
 
 
@@ -59,7 +59,7 @@ def test_same_seed_same_bytes_other_seed_other_person() -> None:
     assert a.rgba.shape != c.rgba.shape or not np.array_equal(a.rgba, c.rgba)
 
 
-def test_shapes_and_types(crowd: list[Figure]) -> None:
+def test_shapes_and_types(crowd: list[RenderedPerson]) -> None:
     for figure in crowd:
         h, w = figure.parsing.shape
         assert figure.rgba.shape == (h, w, 4)
@@ -71,12 +71,12 @@ def test_shapes_and_types(crowd: list[Figure]) -> None:
         assert set(np.unique(figure.keypoints[:, 2])) <= {1.0, 2.0}
 
 
-def test_parsing_is_exactly_the_mask(people: list[Figure]) -> None:
+def test_parsing_is_exactly_the_mask(people: list[RenderedPerson]) -> None:
     for figure in people:
         np.testing.assert_array_equal(figure.parsing > 0, figure.rgba[..., 3] >= 128)
 
 
-def test_one_component_tightly_cropped(people: list[Figure]) -> None:
+def test_one_component_tightly_cropped(people: list[RenderedPerson]) -> None:
     for figure in people:
         mask = figure.parsing > 0
         assert cv2.connectedComponents(mask.astype(np.uint8))[0] == 2
@@ -86,7 +86,7 @@ def test_one_component_tightly_cropped(people: list[Figure]) -> None:
             assert line.any()
 
 
-def test_visible_keypoints_lie_on_their_own_part(people: list[Figure]) -> None:
+def test_visible_keypoints_lie_on_their_own_part(people: list[RenderedPerson]) -> None:
     for seed, figure in zip(SEEDS, people, strict=True):
         for name, (x, y, v) in zip(KEYPOINTS, figure.keypoints, strict=True):
             if v < 2:
@@ -97,7 +97,7 @@ def test_visible_keypoints_lie_on_their_own_part(people: list[Figure]) -> None:
             assert seen & family(name), (seed, name, seen)
 
 
-def test_left_and_right_follow_the_yaw(crowd: list[Figure]) -> None:
+def test_left_and_right_follow_the_yaw(crowd: list[RenderedPerson]) -> None:
     checked = 0
     for figure in crowd:
         across = figure.keypoints[5, 0] - figure.keypoints[6, 0]
@@ -113,7 +113,7 @@ def test_left_and_right_follow_the_yaw(crowd: list[Figure]) -> None:
     assert checked >= 4
 
 
-def test_face_is_seen_from_the_front_and_not_from_behind(crowd: list[Figure]) -> None:
+def test_face_is_seen_from_the_front_and_not_from_behind(crowd: list[RenderedPerson]) -> None:
     for figure in crowd:
         nose = figure.keypoints[0, 2]
         if abs(figure.yaw) < 40 and figure.stance in ("stand", "walk", "hip"):
@@ -122,7 +122,7 @@ def test_face_is_seen_from_the_front_and_not_from_behind(crowd: list[Figure]) ->
             assert nose == 1
 
 
-def test_soft_edge_without_a_fringe(crowd: list[Figure]) -> None:
+def test_soft_edge_without_a_fringe(crowd: list[RenderedPerson]) -> None:
     for figure in crowd:
         alpha = figure.rgba[..., 3]
         assert ((alpha > 0) & (alpha < 255)).sum() > 0.3 * figure.parsing.shape[0]
@@ -144,7 +144,7 @@ def test_soft_edge_without_a_fringe(crowd: list[Figure]) -> None:
         assert (1 - alpha[edge].mean() / 255) * own > 2 * abs(shift) or own < 60
 
 
-def test_stature(crowd: list[Figure]) -> None:
+def test_stature(crowd: list[RenderedPerson]) -> None:
     standing = [f.parsing.any(1).sum() / HEIGHT for f in crowd if f.upright and f.stance != "walk"]
     assert len(standing) > 6
     # Hats, hair and raised arms add; perspective and a bowed head take away.
@@ -159,7 +159,7 @@ def test_height_scales_the_figure() -> None:
     np.testing.assert_allclose(large.keypoints[:, :2] / 3, small.keypoints[:, :2], atol=2.5)
 
 
-def test_variety(crowd: list[Figure]) -> None:
+def test_variety(crowd: list[RenderedPerson]) -> None:
     def colours(label: str) -> set[tuple[int, ...]]:
         found = set()
         for f in crowd:
@@ -178,7 +178,9 @@ def test_variety(crowd: list[Figure]) -> None:
     assert any(60 < abs(f.yaw) < 120 for f in crowd)
 
 
-def test_a_thing_shows_exactly_when_something_is_carried(crowd: list[Figure], carriers: list[Figure]) -> None:
+def test_a_thing_shows_exactly_when_something_is_carried(
+    crowd: list[RenderedPerson], carriers: list[RenderedPerson]
+) -> None:
     for figure in crowd:
         assert figure.carried == ()
         assert not (figure.parsing == UNLABELLED).any()
@@ -187,7 +189,7 @@ def test_a_thing_shows_exactly_when_something_is_carried(crowd: list[Figure], ca
         assert (figure.parsing == UNLABELLED).sum() > 8, seed
 
 
-def test_same_seed_same_things(carriers: list[Figure]) -> None:
+def test_same_seed_same_things(carriers: list[RenderedPerson]) -> None:
     again = embedded.person(SEEDS[-1], HEIGHT, carrying=True)
     assert again.rgba.tobytes() == carriers[-1].rgba.tobytes()
     assert again.parsing.tobytes() == carriers[-1].parsing.tobytes()
@@ -195,7 +197,7 @@ def test_same_seed_same_things(carriers: list[Figure]) -> None:
     assert again.carried == carriers[-1].carried
 
 
-def test_a_joint_behind_a_thing_is_hidden(carriers: list[Figure]) -> None:
+def test_a_joint_behind_a_thing_is_hidden(carriers: list[RenderedPerson]) -> None:
     covered = 0
     for figure in carriers:
         for x, y, v in figure.keypoints:
@@ -207,7 +209,9 @@ def test_a_joint_behind_a_thing_is_hidden(carriers: list[Figure]) -> None:
     assert covered >= 5
 
 
-def test_things_vary_and_the_person_stays(crowd: list[Figure], carriers: list[Figure]) -> None:
+def test_things_vary_and_the_person_stays(
+    crowd: list[RenderedPerson], carriers: list[RenderedPerson]
+) -> None:
     assert len({name for figure in carriers for name in figure.carried}) >= 5
     assert any(len(figure.carried) == 2 for figure in carriers)
     for plain, figure in zip(crowd, carriers, strict=True):

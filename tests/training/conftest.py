@@ -12,12 +12,12 @@ import pytest
 from training_fakes import FakeScenes, LinearTrainer
 
 from mildbench.training import loop
-from mildbench.training.loop import Outcome, train
+from mildbench.training.loop import TrainingOutcome, train
 from mildbench.training.record import TrainingRecord
 from mildbench.training.settings import Execution, TrainingSettings
 from mildbench.training.trainer import Trainer
 
-Run = Callable[..., Outcome]
+Run = Callable[..., TrainingOutcome]
 
 SETTINGS = TrainingSettings(steps=12, batch_size=4, size=32, lr=1e-2, warmup=2, ema=0.9)
 EXECUTION = Execution(device="cpu", save_every=4)
@@ -29,7 +29,7 @@ def _run(
     out: str = "run",
     source: FakeScenes | None = None,
     **given: Any,
-) -> Outcome:
+) -> TrainingOutcome:
     execution = replace(EXECUTION, **{key: given.pop(key) for key in list(given) if hasattr(EXECUTION, key)})
     settings = replace(SETTINGS, **given)
     scenes = source or FakeScenes(size=settings.size)

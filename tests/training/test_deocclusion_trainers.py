@@ -22,7 +22,7 @@ from mildbench.method import MethodSpec, Outcome
 from mildbench.training import checkpoint, loop
 from mildbench.training.record import read_log
 
-Run = Callable[..., loop.Outcome]
+Run = Callable[..., loop.TrainingOutcome]
 pytestmark = pytest.mark.usefixtures("quick")
 
 SCENES = FakeScenes(2, 64)

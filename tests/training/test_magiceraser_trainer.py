@@ -22,10 +22,10 @@ from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
 from mildbench.training import checkpoint
 from mildbench.training.crops import RandomCrop
-from mildbench.training.loop import Outcome
+from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import read_log
 
-Run = Callable[..., Outcome]
+Run = Callable[..., TrainingOutcome]
 pytestmark = pytest.mark.usefixtures("quick")
 
 

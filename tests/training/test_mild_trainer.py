@@ -25,10 +25,10 @@ from mildbench.method import EraseBatch, MethodSpec
 from mildbench.training import checkpoint
 from mildbench.training.data import Made, collate
 from mildbench.training.ema import state_of
-from mildbench.training.loop import Outcome
+from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import read_log
 
-Run = Callable[..., Outcome]
+Run = Callable[..., TrainingOutcome]
 pytestmark = pytest.mark.usefixtures("quick")
 
 

@@ -24,11 +24,11 @@ from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
 from mildbench.training.ema import state_of
-from mildbench.training.loop import Outcome
+from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import read_log
 from mildbench.training.trainer import TRAINERS, Trainer
 
-Run = Callable[..., Outcome]
+Run = Callable[..., TrainingOutcome]
 FALLS = {"lama": "l1", "backbone-vae": "l1", "backbone": "loss", "sd-inpaint": "loss"}
 """Trainer -> the column of the log that must fall."""
 

@@ -16,11 +16,11 @@ from training_fakes import FakeScenes, LinearTrainer
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.training import checkpoint
-from mildbench.training.loop import Outcome
+from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import TrainingRecord, read_log
 from mildbench.weights import load_state_dict
 
-Run = Callable[..., Outcome]
+Run = Callable[..., TrainingOutcome]
 
 
 def log(folder: Path) -> str:

@@ -13,7 +13,7 @@ from synth.embedded.mannequin.material import (
     NYLON,
     PAPER,
     Detail,
-    Material,
+    Finish,
     pick,
     solid,
 )
@@ -59,7 +59,7 @@ def _handbag(rng: np.random.Generator, who: Bearer, hook: F32, along: F32, radiu
     mesh = _bellied(rounded_box((w, h, d), 0.016), h, float(rng.uniform(-0.12, 0.3)))
     centre = hook - UP * np.float32(drop + h / 2)
     centre = _clear_of_legs(who, centre, d / 2, (w / 2, h / 2))
-    material = Material(
+    material = Finish(
         pick(rng, LEATHER),
         METAL,
         gloss=float(rng.uniform(0.2, 0.5)),
@@ -77,7 +77,7 @@ def _handbag(rng: np.random.Generator, who: Bearer, hook: F32, along: F32, radiu
         bow += [top + reach, feet[1] * 0.5 + (top + reach) * 0.5 + axes[:, 0] * 0.012, feet[1]]
         path = curve(bow)
         handle = sweep(path, axes[:, 2], thick, thick, sides=8)
-        pieces.append(solid(handle, Material(material.base * np.float32(0.7), gloss=0.35), who.noise))
+        pieces.append(solid(handle, Finish(material.base * np.float32(0.7), gloss=0.35), who.noise))
     return pieces
 
 
@@ -125,7 +125,7 @@ def shopping_bags(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         mesh = _paper(rounded_box((w, h, d), 0.003), h)
         base = pick(rng, PAPER)
         ink = np.full(3, 0.8 if float(base.mean()) < 0.3 else 0.05, np.float32)
-        material = Material(
+        material = Finish(
             base, ink, gloss=float(rng.choice([0.05, 0.4])), grain=0.08, detail=_print(rng, w, h)
         )
         pieces.append(solid(moved(mesh, centre, turned_axes), material, who.noise, local=mesh.verts))
@@ -138,9 +138,7 @@ def shopping_bags(rng: np.random.Generator, who: Bearer) -> list[Piece]:
             grip = hand.fist + axes[:, 0] * np.float32(0.4) * slip
             path = curve([feet[0], grip - axes[:, 0] * 0.012, grip + axes[:, 0] * 0.012, feet[1]])
             pieces.append(
-                solid(
-                    sweep(path, axes[:, 2], cord, cord, sides=6), Material(ink * np.float32(0.9)), who.noise
-                )
+                solid(sweep(path, axes[:, 2], cord, cord, sides=6), Finish(ink * np.float32(0.9)), who.noise)
             )
     return pieces
 
@@ -191,7 +189,7 @@ def tote(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     centre = base + out * np.float32(reach + d * 0.42)
     mesh = _bellied(rounded_box((w, h, d), 0.012), h, -0.08)
     leather = rng.random() < 0.4
-    material = Material(
+    material = Finish(
         pick(rng, LEATHER if leather else CANVAS),
         np.full(3, 0.05, np.float32),
         gloss=0.3 if leather else 0.04,
@@ -213,9 +211,7 @@ def tote(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         )
         path, normal = hung(who.surface, [over[0], feet[0]], over[1], [over[2], feet[1]], 0.006)
         strap = ribbon(path, normal, max(0.015, 2 * who.thin), max(0.004, who.thin))
-        pieces.append(
-            solid(strap, Material(material.base * np.float32(0.85), gloss=material.gloss), who.noise)
-        )
+        pieces.append(solid(strap, Finish(material.base * np.float32(0.85), gloss=material.gloss), who.noise))
     return pieces
 
 
@@ -232,7 +228,7 @@ def crossbody(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     reach = who.surface.extent(hip, out, (w * 0.4, h / 2))
     centre = hip + out * np.float32(reach + d / 2)
     mesh = rounded_box((w, h, d), 0.014)
-    material = Material(pick(rng, LEATHER), METAL, gloss=0.3, grain=0.2, detail=_flap(h, rng.random() < 0.7))
+    material = Finish(pick(rng, LEATHER), METAL, gloss=0.3, grain=0.2, detail=_flap(h, rng.random() < 0.7))
     pieces = [solid(moved(mesh, centre, axes), material, who.noise, local=mesh.verts)]
     top = UP * np.float32(h * 0.45)
     # x of the bag runs from its back end to its front end or the other way, as `side` has it.
@@ -250,7 +246,7 @@ def crossbody(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         0.005,
     )
     strap = ribbon(path, normal, max(0.012, 2 * who.thin), max(0.004, who.thin))
-    pieces.append(solid(strap, Material(material.base * np.float32(0.8), gloss=0.3), who.noise))
+    pieces.append(solid(strap, Finish(material.base * np.float32(0.8), gloss=0.3), who.noise))
     return pieces
 
 
@@ -282,14 +278,14 @@ def backpack(rng: np.random.Generator, who: Bearer) -> list[Piece]:
             np.float32
         )
 
-    main = Material(base, second, gloss=0.12, sheen=0.2, grain=0.22, detail=zips)
+    main = Finish(base, second, gloss=0.12, sheen=0.2, grain=0.22, detail=zips)
     pocket_mesh = rounded_box((w * 0.74, h * 0.46, 0.05), 0.022)
 
     def pocket_zip(p: F32) -> tuple[F32, F32]:
         line = exp(-(((p[:, 1] - 0.15 * h) / 0.0025) ** 2))
         return (0.85 * line).astype(np.float32), (-0.001 * line).astype(np.float32)
 
-    pocket = Material(base, second * np.float32(0.6), gloss=0.12, sheen=0.2, grain=0.22, detail=pocket_zip)
+    pocket = Finish(base, second * np.float32(0.6), gloss=0.12, sheen=0.2, grain=0.22, detail=pocket_zip)
     place = origin + product(axes, np.array([0, -0.2 * h, -d / 2 - 0.008], np.float32))
     pieces = [
         solid(moved(mesh, origin, axes), main, who.noise, local=mesh.verts),
@@ -317,4 +313,4 @@ def back_straps(who: Bearer, origin: F32, axes: F32, size: Size, colour: F32) ->
         way = np.concatenate([[start], who.at("chest", over), [end]])
         path, normal = taut(who.surface, way, 0.006)
         bands.append(ribbon(path, normal, max(0.026, 2.5 * who.thin), max(0.007, who.thin)))
-    return [solid(joined(*bands), Material(colour, gloss=0.1, sheen=0.25, grain=0.2), who.noise)]
+    return [solid(joined(*bands), Finish(colour, gloss=0.1, sheen=0.25, grain=0.2), who.noise)]

@@ -22,7 +22,7 @@ from synth.embedded.mannequin.mesh import F32, vertex_normals
 from synth.embedded.mannequin.noise import Noise
 from synth.embedded.mannequin.pose import UPRIGHT, Pose, draw_pose, rotation, transforms
 from synth.embedded.mannequin.raster import ARM, HEAD, LEG, TRUNK, Buffer, Look, Piece, Points, blend, draw
-from synth.embedded.mannequin.shade import Light, bumped, draw_light, light_up, occlusion, shadow
+from synth.embedded.mannequin.shade import StudioLight, bumped, draw_light, light_up, occlusion, shadow
 from synth.embedded.mannequin.wardrobe import Outfit, draw_outfit, garment_piece
 from synth.exact_math import product
 
@@ -34,7 +34,7 @@ _SHOWN = 6e-4
 
 
 @dataclass(frozen=True)
-class Figure:
+class RenderedPerson:
     """One rendered person, cropped tightly with a border of 2 px.
 
     rgba: uint8[h, w, 4] straight alpha, RGB order. parsing: uint8[h, w] CIHP-20 labels, > 0 exactly where
@@ -73,7 +73,7 @@ class _Camera:
         return np.stack([v[:, 0] * zoom, -y, v[:, 2]], axis=1).astype(np.float32)
 
 
-def render_person(seed: int, height: int, carrying: bool = False) -> Figure:
+def render_person(seed: int, height: int, carrying: bool = False) -> RenderedPerson:
     """Draw and render the person of `seed`; `height` is the pixel height of the full standing stature.
 
     With `carrying`, the same person carries one thing or two, and holds their arms for it.
@@ -85,7 +85,7 @@ def render_person(seed: int, height: int, carrying: bool = False) -> Figure:
     return figure
 
 
-def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> Figure:
+def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> RenderedPerson:
     """The person of `seed`; `plain` has them carry a thing that shows from every side."""
     rng = np.random.Generator(np.random.Philox(seed))
     body = draw_body(rng)
@@ -128,7 +128,7 @@ def _render(seed: int, height: int, *, carrying: bool, plain: bool = False) -> F
         for load, first, last in zip(loads, ends[:-1], ends[1:], strict=True)
         if shown[first:last].sum() >= _SHOWN * camera.scale * camera.scale
     )
-    return Figure(
+    return RenderedPerson(
         rgba[box].copy(), parsing[box].copy(), keypoints, pose.name, pose.name in UPRIGHT, yaw, carried
     )
 
@@ -189,7 +189,7 @@ def _rasterise(
 
 
 def _shade(
-    pieces: list[Piece], views: list[F32], buffer: Buffer, light: Light, camera: _Camera
+    pieces: list[Piece], views: list[F32], buffer: Buffer, light: StudioLight, camera: _Camera
 ) -> tuple[F32, NDArray[np.uint8], NDArray[np.uint8]]:
     """Display colour float32[n, 3], CIHP label and limb group per render pixel."""
     total = buffer.width * buffer.height

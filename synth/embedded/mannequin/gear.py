@@ -16,7 +16,7 @@ from synth.embedded.mannequin.material import (
     RUBBER,
     SHELL,
     WOOD,
-    Material,
+    Finish,
     pick,
     solid,
 )
@@ -52,7 +52,7 @@ def open_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         line = exp(-((off / 0.004) ** 2)).astype(np.float32)
         return line, 0.001 * line
 
-    cloth = Material(base, second, gloss=0.25, sheen=0.2, grain=0.06, detail=ribs)
+    cloth = Finish(base, second, gloss=0.25, sheen=0.2, grain=0.06, detail=ribs)
     thin = who.width(0.0038)
     shaft = sweep(
         np.linspace(hand.fist - up * np.float32(0.02), apex + up * np.float32(0.03), 50).astype(np.float32),
@@ -63,10 +63,8 @@ def open_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     )
     return [
         solid(moved(canopy, apex, axes), cloth, who.noise, local=canopy.verts, closed=False),
-        solid(shaft, Material(METAL * np.float32(0.35), gloss=0.8), who.noise),
-        solid(
-            _crook(hand.fist, up, axes[:, 2], 0.05, who.width(0.0072)), Material(WOOD, gloss=0.5), who.noise
-        ),
+        solid(shaft, Finish(METAL * np.float32(0.35), gloss=0.8), who.noise),
+        solid(_crook(hand.fist, up, axes[:, 2], 0.05, who.width(0.0072)), Finish(WOOD, gloss=0.5), who.noise),
     ]
 
 
@@ -117,7 +115,7 @@ def closed_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         band = exp(-(((p[:, 1] - length * 0.62) / 0.006) ** 2))
         return (0.8 * band).astype(np.float32), (0.0012 * sin(turn * 5)).astype(np.float32)
 
-    cloth = Material(pick(rng, RAIN), gloss=0.2, sheen=0.2, detail=pleats)
+    cloth = Finish(pick(rng, RAIN), gloss=0.2, sheen=0.2, detail=pleats)
     shaft = sweep(
         np.linspace(head - up * np.float32(0.1), head - up * np.float32(0.03), 8).astype(np.float32),
         (0, 0, 1),
@@ -127,8 +125,8 @@ def closed_umbrella(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     handle = _cane_handle(head, up, ahead, who.width(0.007))
     return [
         solid(moved(fold, tip, axes), cloth, who.noise, local=fold.verts),
-        solid(shaft, Material(METAL, gloss=0.8), who.noise),
-        solid(handle, Material(WOOD, gloss=0.5), who.noise),
+        solid(shaft, Finish(METAL, gloss=0.8), who.noise),
+        solid(handle, Finish(WOOD, gloss=0.5), who.noise),
     ]
 
 
@@ -181,9 +179,7 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         return (0.7 * np.maximum(seam, edge)).astype(np.float32), (-0.001 * edge).astype(np.float32)
 
     colour = pick(rng, SHELL if hard else NYLON)
-    shell = Material(
-        colour, gloss=0.6 if hard else 0.1, sheen=0.0 if hard else 0.2, grain=0.08, detail=grooves
-    )
+    shell = Finish(colour, gloss=0.6 if hard else 0.1, sheen=0.0 if hard else 0.2, grain=0.08, detail=grooves)
     wheels = [
         moved(
             rounded_box((0.016, 2 * wheel, 2 * wheel), 0.007),
@@ -202,9 +198,9 @@ def suitcase(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     ends = np.linspace(grip - bar * np.float32(0.042), grip + bar * np.float32(0.042), 9).astype(np.float32)
     return [
         solid(moved(mesh, centre, axes), shell, who.noise, local=mesh.verts),
-        solid(joined(*wheels), Material(RUBBER, gloss=0.3), who.noise),
-        solid(joined(*rods), Material(METAL * np.float32(0.7), gloss=0.8, grain=0.05), who.noise),
-        solid(sweep(ends, axes[:, 2], 0.0085, 0.0085), Material(RUBBER, gloss=0.3), who.noise),
+        solid(joined(*wheels), Finish(RUBBER, gloss=0.3), who.noise),
+        solid(joined(*rods), Finish(METAL * np.float32(0.7), gloss=0.8, grain=0.05), who.noise),
+        solid(sweep(ends, axes[:, 2], 0.0085, 0.0085), Finish(RUBBER, gloss=0.3), who.noise),
     ]
 
 
@@ -240,7 +236,7 @@ def skateboard(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         stripe = (np.abs(p[:, 0] + 1.5 * p[:, 1]) < 0.02) & (p[:, 2] > 0.002)
         return np.maximum(tape, 0.7 * stripe).astype(np.float32), np.zeros(len(p), np.float32)
 
-    board = Material(pick(rng, DECK), gloss=0.3, grain=0.1, detail=grip_tape)
+    board = Finish(pick(rng, DECK), gloss=0.3, grain=0.1, detail=grip_tape)
     trucks, wheels = [], []
     for x in (-0.62, 0.62):
         at = centre + along * np.float32(x * long) + normal * np.float32(0.02)
@@ -253,8 +249,8 @@ def skateboard(rng: np.random.Generator, who: Bearer) -> list[Piece]:
             wheels.append(sweep(roll.astype(np.float32), along, 0.0155, 0.0155, sides=14))
     return [
         solid(deck, board, who.noise, local=local.astype(np.float32)),
-        solid(joined(*trucks), Material(METAL * np.float32(0.6), gloss=0.7), who.noise),
-        solid(joined(*wheels), Material(np.float32(1) * linear("e8e2d2"), gloss=0.4), who.noise),
+        solid(joined(*trucks), Finish(METAL * np.float32(0.6), gloss=0.7), who.noise),
+        solid(joined(*wheels), Finish(np.float32(1) * linear("e8e2d2"), gloss=0.4), who.noise),
     ]
 
 
@@ -307,8 +303,8 @@ def guitar_case(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         [foot - along * 0.038, hand.fist - along * 0.026, hand.fist + along * 0.026, foot + along * 0.038]
     )
     return [
-        solid(case, Material(leather, METAL, gloss=0.3, grain=0.25, detail=lid), who.noise, local=local),
-        solid(sweep(bow, out, r, r, sides=8), Material(RUBBER, gloss=0.3), who.noise),
+        solid(case, Finish(leather, METAL, gloss=0.3, grain=0.25, detail=lid), who.noise, local=local),
+        solid(sweep(bow, out, r, r, sides=8), Finish(RUBBER, gloss=0.3), who.noise),
     ]
 
 
@@ -339,7 +335,7 @@ def sports_ball(rng: np.random.Generator, who: Bearer) -> list[Piece]:
     return [
         solid(
             moved(mesh, centre),
-            Material(base, gloss=0.2 if basket else 0.4, detail=marks),
+            Finish(base, gloss=0.2 if basket else 0.4, detail=marks),
             who.noise,
             local=mesh.verts,
         )
@@ -390,7 +386,7 @@ def _phone(rng: np.random.Generator, who: Bearer, slope: float, ahead: float) ->
         lens = (p[:, 2] < -thick * 0.3) & (hypot(p[:, 0] - w * 0.27, p[:, 1] - h * 0.38) < 0.006)
         return (glass | lens).astype(np.float32), np.zeros(len(p), np.float32)
 
-    shell = Material(
+    shell = Finish(
         pick(rng, SHELL), np.float32(0.02) * np.ones(3, np.float32), gloss=0.8, grain=0.04, detail=screen
     )
     return [solid(moved(mesh, centre, frame), shell, who.noise, local=mesh.verts)]
@@ -416,5 +412,5 @@ def carton(rng: np.random.Generator, who: Bearer) -> list[Piece]:
         label = (p[:, 2] < -d * 0.48) & (np.abs(p[:, 0] - 0.15 * w) < 0.04) & (np.abs(p[:, 1]) < 0.028)
         return np.where(label, 1, 0.55 * band).astype(np.float32), (-0.001 * seam).astype(np.float32)
 
-    board = Material(pick(rng, CARD), linear("d9cdb4"), gloss=0.08, grain=0.1, detail=tape)
+    board = Finish(pick(rng, CARD), linear("d9cdb4"), gloss=0.08, grain=0.1, detail=tape)
     return [solid(moved(mesh, centre, axes), board, who.noise, local=mesh.verts)]

@@ -28,7 +28,7 @@ Detail = Callable[[F32], tuple[F32, F32]]
 
 
 @dataclass(frozen=True)
-class Material:
+class Finish:
     """A finish; `detail` draws seams, prints and grooves in the second colour. Colours are linear RGB."""
 
     base: F32
@@ -46,7 +46,7 @@ def pick(rng: np.random.Generator, colours: list[F32]) -> F32:
 
 
 def solid(
-    mesh: Mesh, material: Material, noise: Noise, *, local: F32 | None = None, closed: bool = True
+    mesh: Mesh, material: Finish, noise: Noise, *, local: F32 | None = None, closed: bool = True
 ) -> Piece:
     """A thing's surface, placed in the person's frame; `local` are the vertices its material is laid out in."""
 

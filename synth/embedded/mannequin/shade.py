@@ -18,7 +18,7 @@ _SHADOW = 150
 
 
 @dataclass(frozen=True)
-class Light:
+class StudioLight:
     """Key light towards the camera's side, a sky, a ground bounce and a rim from behind."""
 
     key: F32
@@ -29,13 +29,13 @@ class Light:
     rim_colour: F32
 
 
-def draw_light(rng: np.random.Generator) -> Light:
+def draw_light(rng: np.random.Generator) -> StudioLight:
     """Soft daylight or room light from above, left or right."""
     azimuth, height = rng.uniform(-65, 65), rng.uniform(28, 62)
     warm = float(rng.uniform(-0.05, 0.1))
     strength = float(rng.uniform(0.75, 1.05))
     side = -1.0 if azimuth > 0 else 1.0
-    return Light(
+    return StudioLight(
         _direction(azimuth, height),
         np.array([1 + warm, 1.0, 1 - warm], np.float32) * strength * 1.75,
         np.array([0.93, 0.99, 1.08], np.float32) * float(rng.uniform(0.5, 0.66)),
@@ -109,7 +109,7 @@ def bumped(normals: F32, bump: F32, depth: F32, piece: I32, scale: float) -> F32
     return out / np.maximum(norm(out)[..., None], 1e-6)
 
 
-def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: Light) -> F32:
+def light_up(look: Look, normals: F32, lit: F32, ambient: F32, light: StudioLight) -> F32:
     """Display colour float32[n, 3] in 0..1 (sRGB) of surface points with unit `normals` (z to the camera)."""
     wrap = 0.12 + 0.25 * look.skin
     raw = dot(normals, light.key)

@@ -10,7 +10,7 @@ from synth.embedded.scenery import foliage
 from synth.embedded.scenery.lighting import Light, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, ground
 from synth.embedded.scenery.textures import Texture, pick
-from synth.embedded.scenery.world import Region, Sky, View, World
+from synth.embedded.scenery.world import Region, Sky, Viewpoint, World
 from synth.exact_math import cos, sin
 
 
@@ -89,7 +89,7 @@ def weather(rng: np.random.Generator, haze: float) -> Day:
 def begin(
     kind: str,
     day: Day,
-    view: View,
+    view: Viewpoint,
     base: Material,
     decals: list[Decal],
     stand: Region,
@@ -98,9 +98,9 @@ def begin(
     return World(kind, view, day.light, day.sky, stand, [ground(base, decals)])
 
 
-def outlook(rng: np.random.Generator, x: float, yaw: float, low: float = 1.3, high: float = 2.1) -> View:
+def outlook(rng: np.random.Generator, x: float, yaw: float, low: float = 1.3, high: float = 2.1) -> Viewpoint:
     """A camera at x whose height lies between low and high metres."""
-    return View(
+    return Viewpoint(
         (x, float(rng.uniform(low, high)), 0.0),
         yaw,
         float(rng.uniform(0.78, 1.15)),

@@ -11,7 +11,7 @@ from synth.embedded.scenery import bitmaps, foliage, props, textures
 from synth.embedded.scenery.lighting import Lamp, Light, Portal, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, box, ground
 from synth.embedded.scenery.textures import Colour, pick, shade
-from synth.embedded.scenery.world import Frame, View, World
+from synth.embedded.scenery.world import Frame, Viewpoint, World
 from synth.exact_math import cos, dot, norm, sin
 
 WALLS: tuple[Colour, ...] = (
@@ -99,7 +99,7 @@ class Room:
         floor: Material,
         wall: Material,
         ceiling: Material,
-        view: View,
+        view: Viewpoint,
         decals: tuple[Decal, ...] = (),
     ) -> None:
         self.rng, self.size, self.height = rng, size, height
@@ -308,8 +308,8 @@ class Room:
 
 def outlook(
     rng: np.random.Generator, x: float, z: float, yaw: float, low: float = 1.25, high: float = 1.75
-) -> View:
-    return View(
+) -> Viewpoint:
+    return Viewpoint(
         (x, float(rng.uniform(low, high)), z),
         yaw,
         float(rng.uniform(0.72, 1.0)),

@@ -19,7 +19,7 @@ Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class View:
+class Viewpoint:
     """Camera as the scene wants it: eye (x, height, z) in metres, yaw in radians, focal length as a
     multiple of the
     longer image side, horizon as a fraction of the image height from the top."""
@@ -46,7 +46,7 @@ class World:
     """A scene under construction. solids[0] is the ground."""
 
     kind: str
-    view: View
+    view: Viewpoint
     light: Light
     sky: Sky | None
     stand: Region
