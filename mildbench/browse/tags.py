@@ -10,7 +10,7 @@ from typing import Any
 from mildbench.browse.export import find, marked
 from mildbench.browse.gallery import Gallery
 from mildbench.errors import UserError
-from mildbench.files import read_json, write_bytes, write_json
+from mildbench.files import write_bytes, write_json
 
 SUFFIXES = (".csv", ".json")
 _COLUMNS = ("sample_id", "slice", "tags", "note")
@@ -29,7 +29,7 @@ def export_tags(fo: Any, gallery: Gallery, path: Path) -> int:
 
     One row for each picture that has any: sample id, slice (`composite`, `truth`, a run's name, ...), tags (sorted;
     separated by `;` in CSV), note (null, in CSV empty, if none). In CSV a text that a spreadsheet would take for a
-    formula has a `'` before it; `read_tags` takes it away. Returns the number of rows.
+    formula has a `'` before it. Returns the number of rows.
 
     Raises:
         UserError: another suffix, a gallery that was never looked at, a tag that CSV cannot hold.
@@ -51,24 +51,6 @@ def export_tags(fo: Any, gallery: Gallery, path: Path) -> int:
     return len(rows)
 
 
-def read_tags(path: Path) -> list[dict[str, Any]]:
-    """The rows that `export_tags` wrote: `sample_id`, `slice`, `tags` (a list), `note` (None if none)."""
-    check_target(path)
-    if path.suffix == ".json":
-        rows: list[dict[str, Any]] = read_json(path, "tags")
-        return rows
-    with path.open(newline="") as stream:
-        return [
-            {
-                "sample_id": _plain(row["sample_id"]),
-                "slice": _plain(row["slice"]),
-                "tags": [_plain(tag) for tag in row["tags"].split(";") if tag],
-                "note": _plain(row["note"]) or None,
-            }
-            for row in csv.DictReader(stream)
-        ]
-
-
 def _as_csv(path: Path, rows: list[dict[str, Any]]) -> str:
     if torn := [tag for row in rows for tag in row["tags"] if ";" in tag]:
         raise UserError(
@@ -86,7 +68,3 @@ def _as_csv(path: Path, rows: list[dict[str, Any]]) -> str:
 
 def _marked(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _plain(text: str) -> str:
-    return text.removeprefix("'")
