@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 Annotations = Annotated[
-    str, typer.Option(help="Annotations of --dataset: poses where its truth knows none, and what its backgrounds are.")
+    str,
+    typer.Option(
+        help="Annotations of --dataset: poses where its truth knows none, and what its backgrounds are."
+    ),
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Scenes a step, over all GPUs. [default: the trainer's]")]
 Size = Annotated[int | None, typer.Option(help="Pixels of the square scenes. [default: the trainer's]")]
