@@ -171,6 +171,8 @@ HIGHEST = 0.3
 """It reaches no further up than this share of the height: what does is a wall, a slope or a table seen from above."""
 BROAD = 0.25
 """Share of a row's pixels in the region, in its highest row at least."""
+FURTHEST = 0.6
+"""Share of the height above which nobody stands: much ground there is another slope, seen over the edge of this one."""
 UNBROKEN = 0.6
 """Share of a row's pixels in the region, in this row and all below, where feet may stand: where less is left, water,
 rocks or another slope come in between."""
@@ -257,7 +259,7 @@ class _Look:
             dark[row] = self.lightness[row] < DARK * np.median(self.lightness[row, region[row]])
         near = region & (exact.box_sum(dark, 4) < SPARSE)
         broken = np.flatnonzero(np.count_nonzero(near, axis=1) < UNBROKEN * self.width)
-        near[: int(broken[-1]) + 1 if len(broken) else 0] = False
+        near[: max(round(FURTHEST * self.height), int(broken[-1]) + 1 if len(broken) else 0)] = False
         return near
 
     def convinces(self, region: np.ndarray) -> bool:
