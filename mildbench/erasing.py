@@ -15,11 +15,11 @@ from mildbench.panel import panel
 from mildbench.photo import Person, erase_people
 
 
-class Picture(np.ndarray):
+class PictureArray(np.ndarray):
     """uint8[H, W, 3] that a notebook shows as a picture; what is computed from it is a plain array."""
 
     @classmethod
-    def of(cls, pixels: np.ndarray) -> Picture:
+    def of(cls, pixels: np.ndarray) -> PictureArray:
         """The same pixels."""
         return pixels.view(cls)
 

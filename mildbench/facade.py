@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mildbench.dataset import Dataset
     from mildbench.dataset.source import TripletSource
-    from mildbench.erasing import Eraser, Picture
+    from mildbench.erasing import Eraser, PictureArray
     from mildbench.evaluation.runner import Evaluation
     from mildbench.scene import Triplet
 
@@ -69,7 +69,7 @@ def erase(
     size: int = 512,
     device: str = "auto",
     seed: int = 0,
-) -> Picture:
+) -> PictureArray:
     """A picture without what a mask marks, as `mildbench erase PHOTO --people MASK` makes it.
 
     The mask is grown a little, since outlines miss hair and shoe soles; what lies outside of it stays the picture's
@@ -90,7 +90,7 @@ def erase(
         UserError: an unknown method or option, missing weights or packages, a failure, a mask that does not fit.
     """
     from mildbench.device import resolve_device
-    from mildbench.erasing import Picture
+    from mildbench.erasing import PictureArray
     from mildbench.masks import separate
 
     pixels, marked = np.asarray(image), np.asarray(mask)
@@ -102,7 +102,7 @@ def erase(
             "bool, or one number a person, of that size"
         )
     eraser = _eraser(method, resolve_device(device), size, seed)
-    return Picture.of(eraser.erase("picture", pixels, separate(marked)).pixels)
+    return PictureArray.of(eraser.erase("picture", pixels, separate(marked)).pixels)
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mildbench.errors import UserError, did_you_mean
+from mildbench.errors import UserError
 
 if TYPE_CHECKING:
-    from mildbench.dataset.pairs import About, Found
+    from mildbench.dataset.pairs import About, FoundPairs
 
 NOT_STATED = "not stated where it was looked for: ask its authors before publishing pictures"
 
@@ -56,7 +56,7 @@ class Published:
 class PublicSet(Published):
     """One public set of pairs: inputs, masks and true answers."""
 
-    find: Callable[[PublicSet, Path, Path | None], Found]
+    find: Callable[[PublicSet, Path, Path | None], FoundPairs]
     """Its samples in a folder; the last argument is a folder of truths or masks that the user gives, or None."""
     images: Role = Role("")
     masks: Role = Role("")
@@ -72,7 +72,7 @@ class PublicSet(Published):
     """What the option of the set's own is: `truth` or `masks`."""
 
 
-def _in_folders(known: PublicSet, root: Path, given: Path | None) -> Found:
+def _in_folders(known: PublicSet, root: Path, given: Path | None) -> FoundPairs:
     from mildbench.dataset.pairfiles import Folder, find_pairs
 
     def folder(what: str, role: Role) -> Folder:
@@ -102,13 +102,13 @@ def _in_folders(known: PublicSet, root: Path, given: Path | None) -> Found:
     return replace(found, notes=(*known.notes, *found.notes))
 
 
-def _in_tables(known: PublicSet, root: Path, given: Path | None) -> Found:
+def _in_tables(known: PublicSet, root: Path, given: Path | None) -> FoundPairs:
     from mildbench.dataset.pairtables import find_pairs
 
     return find_pairs(root)
 
 
-def _frames(known: PublicSet, root: Path, given: Path | None) -> Found:
+def _frames(known: PublicSet, root: Path, given: Path | None) -> FoundPairs:
     from mildbench.dataset.stationary import find_pairs
 
     return find_pairs(root, given)
@@ -252,10 +252,3 @@ COCOA = Published(
     ),
 )
 """Whole people instead of true pictures (`mildbench.dataset.amodal`)."""
-
-
-def public_set(name: str) -> PublicSet:
-    """The set of this name; raises `UserError` for an unknown one."""
-    if name not in PUBLIC:
-        raise UserError(f"unknown public set {name!r}: {did_you_mean(name, PUBLIC)}")
-    return PUBLIC[name]

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from mildbench.geometry import Box
-from synth.canvas import Canvas, Standing
 from synth.catalogue import PeopleCatalogue
 from synth.exact_math import exp
 from synth.fit import SizedFigure
 from synth.framing import HEIGHTS, Framing
 from synth.harmonise import Harmony
+from synth.layout import Layout, Standing
 from synth.light import Cast
 from synth.material import ADULT_METRES, BackgroundChoice, PersonChoice, Rejected, Sunlight
 from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
@@ -122,7 +122,7 @@ class Stage:
         self.split = split_of_sample(index, self.recipe.splits)
         self.mix = weighted(generator(catalogue.seed, "mix", index), self.recipe.mix)
         """Who is in the scene (`Recipe.mix`)."""
-        self.canvas = Canvas(self.recipe.size)
+        self.layout = Layout(self.recipe.size)
         self.cast: list[Candidate] = []
         """Who stands on the canvas, back to front."""
         self.asked: dict[int, float] = {}
@@ -133,7 +133,7 @@ class Stage:
     @property
     def people(self) -> list[PlannedPerson]:
         """Back to front."""
-        return [standing.person for standing in self.canvas.standing]
+        return [standing.person for standing in self.layout.standing]
 
     def _background(
         self, backgrounds: Iterator[tuple[BackgroundChoice, int]], suits: Callable[[View], bool]
@@ -314,17 +314,17 @@ class Stage:
 
     def victims(self) -> list[Standing]:
         """Those of whom no visible ratio has been asked for yet."""
-        return [standing for standing in self.canvas.standing if standing.asked is None]
+        return [standing for standing in self.layout.standing if standing.asked is None]
 
     def in_front_of_somebody(self, candidate: Candidate, ratio: float) -> Place | None:
         """A place at which somebody behind keeps this visible ratio, or None."""
         pairs = [(victim, side) for victim in self.victims() for side in (-1, 1)]
         for position in self.rng.permutation(len(pairs)):
             victim, side = pairs[position]
-            origin = self.canvas.offset_for(candidate.figure.mask, candidate.row, victim, ratio, side)
+            origin = self.layout.offset_for(candidate.figure.mask, candidate.row, victim, ratio, side)
             if origin is None or not self._acceptable(candidate, origin, victim):
                 continue
-            reached = self.canvas.ratio_behind(candidate.figure.mask, origin, victim)
+            reached = self.layout.ratio_behind(candidate.figure.mask, origin, victim)
             if abs(reached - ratio) <= self.recipe.tolerance / 2:
                 return Place(origin, victim, ratio)
         return None
@@ -334,8 +334,8 @@ class Stage:
         places = []
         for origin in self.places(candidate):
             hidden = sum(
-                other.visible_ratio() - self.canvas.ratio_behind(candidate.figure.mask, origin, other)
-                for other in self.canvas.standing
+                other.visible_ratio() - self.layout.ratio_behind(candidate.figure.mask, origin, other)
+                for other in self.layout.standing
             )
             if hidden == 0:
                 return Place(origin)
@@ -374,10 +374,10 @@ class Stage:
         """Inside the frame, on the ground, and nobody's visible ratio but the victim's is spoiled."""
         if not self._stands_well(candidate, origin):
             return False
-        for other in self.canvas.standing:
+        for other in self.layout.standing:
             if other is victim:
                 continue
-            ratio = self.canvas.ratio_behind(candidate.figure.mask, origin, other)
+            ratio = self.layout.ratio_behind(candidate.figure.mask, origin, other)
             if ratio < self.recipe.min_visible_ratio:
                 return False
             if other.asked is not None and abs(ratio - other.asked) > self.recipe.tolerance:
@@ -406,7 +406,7 @@ class Stage:
         if place.victim is not None and place.ratio is not None:
             place.victim.asked = self.asked[place.victim.person.id] = place.ratio
         self.cast.append(candidate)
-        self.canvas.add(person, candidate.figure.mask)
+        self.layout.add(person, candidate.figure.mask)
         self.notes.framings.append((candidate.wanted, self._framed(candidate, place.origin)))
 
     def _framed(self, candidate: Candidate, origin: Origin) -> Framing:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mildbench.ablation.result import Ablation, RowResult, markdown
-from mildbench.ablation.study import WEIGHTS, Row, Study
+from mildbench.ablation.study import WEIGHTS, AblationPlan, AblationRow
 from mildbench.dataset.source import TripletSource
 from mildbench.evaluation.runner import Evaluation, evaluate
 from mildbench.files import write_bytes
@@ -18,19 +18,19 @@ from mildbench.results.record import RunRecord
 from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read
 from mildbench.training.scenes import SceneSource
-from mildbench.training.settings import Execution, Settings
+from mildbench.training.settings import Execution, TrainingSettings
 from mildbench.training.trainer import Trainer, TrainerSpec
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """The splits."""
 
-MakeSettings = Callable[[Trainer, float], Settings]
+MakeSettings = Callable[[Trainer, float], TrainingSettings]
 """A row's trainer and its share of the steps -> its settings."""
 
 
 def ablate(
     name: str,
-    study: Study,
+    study: AblationPlan,
     source: SceneSource,
     test: TripletSource,
     settings: MakeSettings,
@@ -79,7 +79,7 @@ def ablate(
     return result
 
 
-def _result(name: str, study: Study, trained: Sequence[Path | None], made: Evaluation) -> Ablation:
+def _result(name: str, study: AblationPlan, trained: Sequence[Path | None], made: Evaluation) -> Ablation:
     """What the study found: a row's training and its run."""
     return Ablation(
         study=name,
@@ -98,13 +98,18 @@ def _result(name: str, study: Study, trained: Sequence[Path | None], made: Evalu
     )
 
 
-def _trainer(row: Row) -> Trainer | None:
+def _trainer(row: AblationRow) -> Trainer | None:
     """The row's trainer, not loaded; raises `UserError` for an unknown one and for its options."""
     return None if row.train is None else TrainerSpec.parse(row.train).instantiate()
 
 
 def _trained(
-    row: Row, source: SceneSource, settings: MakeSettings, execution: Execution, out: Path, progress: bool
+    row: AblationRow,
+    source: SceneSource,
+    settings: MakeSettings,
+    execution: Execution,
+    out: Path,
+    progress: bool,
 ) -> Path | None:
     """The folder of the row's weights, which are trained unless they are there; None where nothing is trained."""
     trainer = _trainer(row)

@@ -14,7 +14,7 @@ WEIGHTS = "{}"
 """In a row's method: the folder of the weights that the row has trained."""
 
 
-class Row(Strict):
+class AblationRow(Strict):
     """A variant: what is trained for it, and what is evaluated."""
 
     method: str
@@ -26,7 +26,7 @@ class Row(Strict):
     """Of the ablation's steps."""
 
     @model_validator(mode="after")
-    def _uses_what_it_trains(self) -> Row:
+    def _uses_what_it_trains(self) -> AblationRow:
         if (self.train is not None) != (WEIGHTS in self.method):
             raise ValueError(
                 f"a row that trains names its weights as {WEIGHTS} in its method, no other row does"
@@ -34,18 +34,18 @@ class Row(Strict):
         return self
 
 
-class Study(Strict):
-    """An ablation."""
+class AblationPlan(Strict):
+    """What an ablation compares."""
 
     description: str
     task: str
     columns: list[str] = Field(min_length=1)
     """Score columns to show, such as `psnr.mask.pasted`."""
-    rows: dict[str, Row] = Field(min_length=2)
+    rows: dict[str, AblationRow] = Field(min_length=2)
     """Name -> variant; the others are compared with the first."""
 
     @model_validator(mode="after")
-    def _differ(self) -> Study:
+    def _differ(self) -> AblationPlan:
         if len({(row.method, row.train, row.share) for row in self.rows.values()}) < len(self.rows):
             raise ValueError("two rows are the same variant")
         return self
@@ -61,7 +61,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def load(name_or_file: str, folder: Path) -> Study:
+def load(name_or_file: str, folder: Path) -> AblationPlan:
     """A study of the folder by its name, or one from a YAML file; raises `UserError` with the first mistake found."""
     path = Path(name_or_file)
     if path.suffix not in (".yaml", ".yml"):
@@ -75,4 +75,4 @@ def load(name_or_file: str, folder: Path) -> Study:
         raise UserError(f"ablation {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"ablation {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return validated(Study, content, f"ablation {path}")
+    return validated(AblationPlan, content, f"ablation {path}")

@@ -23,7 +23,7 @@ from mildbench.errors import UserError
 
 
 @dataclass(frozen=True)
-class Failure:
+class Unannotated:
     """Why a picture has no annotation."""
 
     reason: str
@@ -109,10 +109,10 @@ class Annotated:
     objects: Objects | None = None
 
 
-def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | Failure]:
+def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | Unannotated]:
     """Annotate pictures of any sizes, one result each, in order. Raises only `UserError`."""
     found = [np.ones(len(picture.boxes), np.float32) for picture in pictures]
-    failures: dict[int, Failure] = {}
+    failures: dict[int, Unannotated] = {}
 
     def run(
         function: Callable[[Sequence[Picture]], list[Any]], check: Callable[[Picture, Any], None]
@@ -120,7 +120,7 @@ def annotate_batch(team: Team, pictures: Sequence[Picture]) -> list[Annotated | 
         """Results of all pictures that have not failed yet, by position."""
         left = [place for place in range(len(pictures)) if place not in failures]
         results = _attempt(function, check, [pictures[place] for place in left])
-        failures.update((p, r) for p, r in zip(left, results, strict=True) if isinstance(r, Failure))
+        failures.update((p, r) for p, r in zip(left, results, strict=True) if isinstance(r, Unannotated))
         return dict(zip(left, results, strict=True))
 
     pictures = list(pictures)
@@ -152,7 +152,7 @@ def _attempt(
     check: Callable[[Picture, Any], None],
     pictures: Sequence[Picture],
 ) -> list[Any]:
-    """One result or `Failure` a picture; a batch that fails is tried again picture by picture."""
+    """One result or `Unannotated` a picture; a batch that fails is tried again picture by picture."""
     if not pictures:
         return []
     try:
@@ -164,7 +164,7 @@ def _attempt(
         raise
     except Exception as error:  # whatever a model stack raises concerns its picture only
         if len(pictures) == 1:
-            return [Failure(f"{type(error).__name__}: {error}")]
+            return [Unannotated(f"{type(error).__name__}: {error}")]
         return [result for picture in pictures for result in _attempt(function, check, [picture])]
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mildbench.annotators.base import ANNOTATORS, AnnotatorSpec, Found, Part, Picture, boxes_of
-from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
+from mildbench.annotators.batches import Annotated, Team, Unannotated, annotate_batch
 from mildbench.annotators.grouping import put_together
 from mildbench.annotators.overlay import seen
 from mildbench.belongings import CARRIED, Body, Thing, share_out
@@ -153,7 +153,7 @@ def _is_ready(spec: AnnotatorSpec, part: Part) -> bool:
 
 def _told(team: Team, picture: Picture) -> Annotated:
     (result,) = annotate_batch(team, [picture])
-    if isinstance(result, Failure):
+    if isinstance(result, Unannotated):
         raise UserError(f"no people could be looked for in {picture.id}: {result.reason}")
     return result
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from mildbench.annotators.base import Picture
-from mildbench.annotators.batches import Annotated, Failure, Team, annotate_batch
+from mildbench.annotators.batches import Annotated, Team, Unannotated, annotate_batch
 from mildbench.device import one_thread
 from mildbench.executors import Spec
 from mildbench.prefetch import read_ahead
@@ -36,18 +36,18 @@ def numbers(count: int) -> range:
 
 def annotated(
     items: Iterable[Item],
-    read: Callable[[Item], tuple[Context, Picture | Failure]],
+    read: Callable[[Item], tuple[Context, Picture | Unannotated]],
     team: Team,
     batch_size: int,
     advance: Advance,
-) -> Iterator[tuple[Context, Annotated | Failure]]:
+) -> Iterator[tuple[Context, Annotated | Unannotated]]:
     """Read pictures ahead and annotate them in batches; what `read` says of each, and its result, in order."""
     with ThreadPoolExecutor(_THREADS) as pool, one_thread(team.device):
         for batch in _batches(read_ahead(pool, read, items, 2 * batch_size), batch_size):
             pictures = [picture for _, picture in batch if isinstance(picture, Picture)]
             results = iter(annotate_batch(team, pictures))
             for context, picture in batch:
-                yield context, picture if isinstance(picture, Failure) else next(results)
+                yield context, picture if isinstance(picture, Unannotated) else next(results)
             advance(len(batch))
 
 

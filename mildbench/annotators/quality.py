@@ -45,7 +45,7 @@ SIGMAS = np.array(
 """COCO's per-keypoint constants, index as in `labels.KEYPOINTS`."""
 
 
-class Agreement(Strict):
+class AnnotationScores(Strict):
     """The numbers of one stratum; None where there is nothing to score."""
 
     people: int
@@ -71,8 +71,8 @@ class Quality(Strict):
     split: str
     samples: int
     failed: int
-    overall: Agreement
-    by_visible_ratio: dict[str, Agreement]
+    overall: AnnotationScores
+    by_visible_ratio: dict[str, AnnotationScores]
     """Ten bins, `0.0-0.1` and so on; the last includes 1."""
     iou: dict[str, float | None]
     """CIHP-20 class -> IoU, overall; None for a class that neither side has."""
@@ -207,14 +207,14 @@ class _Tally:
             inside = people.visible[k] & (truth != UNLABELLED)
             self.strata[_stratum(ratio)] += _confusion(truth, labels, inside)
 
-    def scores(self, stratum: int | None) -> Agreement:
+    def scores(self, stratum: int | None) -> AnnotationScores:
         """The numbers of a stratum, of everything for None."""
         mine = [p for p in self.persons if stratum is None or p.stratum == stratum]
         pixels = self.pixels if stratum is None else self.strata[stratum]
         ap, ap50 = self._average_precision(stratum) if mine else (None, None)
         hits = np.array([p.hits for p in mine]).reshape(-1, 17)
         visibility = np.array([p.visibility for p in mine]).reshape(-1, 17)
-        return Agreement(
+        return AnnotationScores(
             people=len(mine),
             found=_mean([p.found for p in mine]),
             oks_ap=ap,

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import mildbench
 from mildbench.annotators import store
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Picture, boxes_of
-from mildbench.annotators.batches import Annotated, Failure, Team
+from mildbench.annotators.batches import Annotated, Team, Unannotated
 from mildbench.annotators.panoptic import encode_ids
 from mildbench.annotators.parts import Row, annotated, numbers, parts
-from mildbench.annotators.store import Record, Source
+from mildbench.annotators.store import AnnotatorRecord, Record
 from mildbench.dataset import Dataset
 from mildbench.dataset.writers import ShardWriter, new_shard
 from mildbench.errors import UserError
@@ -136,7 +136,7 @@ class _Maker(Maker):
         known = self.team.people is None
         with_people = known and self.dataset.info.source != "pairs"
 
-        def read(row: Row) -> tuple[_Sample, Picture | Failure]:
+        def read(row: Row) -> tuple[_Sample, Picture | Unannotated]:
             return _read(self.dataset, row, with_people)
 
         with new_shard(self.dataset.info.format, self.folder, {self.job.split: spec["number"]}) as shard:
@@ -147,8 +147,8 @@ class _Maker(Maker):
         return Made(entries, shard.files)
 
 
-def _source(spec: AnnotatorSpec | None, annotator: Annotator | None) -> Source | None:
-    return None if spec is None or annotator is None else Source.of(spec, annotator)
+def _source(spec: AnnotatorSpec | None, annotator: Annotator | None) -> AnnotatorRecord | None:
+    return None if spec is None or annotator is None else AnnotatorRecord.of(spec, annotator)
 
 
 def _identity(record: Record) -> str:
@@ -162,24 +162,24 @@ class _Sample:
     """Of the people in the picture, who are all seen at least in part."""
 
 
-def _read(dataset: Dataset, row: Row, with_people: bool) -> tuple[_Sample, Picture | Failure]:
+def _read(dataset: Dataset, row: Row, with_people: bool) -> tuple[_Sample, Picture | Unannotated]:
     try:
         image = dataset.picture(row["composite"], "composite")
         if not with_people:
             return _Sample(row), Picture(row["id"], image)
         instances = dataset.labels(row["instances"], "instance map")
     except UserError as error:
-        return _Sample(row), Failure(str(error))
+        return _Sample(row), Unannotated(str(error))
     people = (person["id"] for person in row["persons"] if person["category"] == "person")
     ids = tuple(person for person in people if (instances == person).any())
     masks = np.array([instances == person for person in ids], dtype=bool).reshape(-1, *instances.shape)
     return _Sample(row, ids), Picture(row["id"], image, boxes_of(masks), masks)
 
 
-def _entry(row: Row, result: Annotated | Failure, ids: tuple[int, ...] | None, shard: ShardWriter) -> Row:
+def _entry(row: Row, result: Annotated | Unannotated, ids: tuple[int, ...] | None, shard: ShardWriter) -> Row:
     """A row of `samples_SPLIT.parquet`; stores the maps. `ids` of known people, None for found ones."""
     entry: Row = {"id": row["id"], "split": row["split"], "size": [row["height"], row["width"]]}
-    if isinstance(result, Failure):
+    if isinstance(result, Unannotated):
         return entry | {"persons": [], "parsing": None, "error": result.reason}
     picture = result.picture
     parsing, segments = result.parsing, result.segments

@@ -20,10 +20,10 @@ from typing import Any
 
 import mildbench
 from mildbench.annotators.base import AnnotatorSpec, Picture
-from mildbench.annotators.batches import Annotated, Failure, Team
+from mildbench.annotators.batches import Annotated, Team, Unannotated
 from mildbench.annotators.panoptic import encode_ids, segments_info
 from mildbench.annotators.parts import Row, annotated, numbers, parts
-from mildbench.annotators.store import PARTS, Source
+from mildbench.annotators.store import PARTS, AnnotatorRecord
 from mildbench.errors import UserError
 from mildbench.executors import HERE, Executor, Spec
 from mildbench.files import fingerprint, read_json, write_bytes, write_json
@@ -102,7 +102,7 @@ def segment(
     """
     _check_split(split)
     assert team.segments is not None
-    source = Source.of(spec, team.segments)
+    source = AnnotatorRecord.of(spec, team.segments)
     content = _head(photos, source, licence)
     identity = fingerprint(content)
     target = out / "annotations" / f"panoptic_{split}.json"
@@ -137,13 +137,13 @@ class _Maker(Maker):
     out: Path
     split: str
     spec: AnnotatorSpec
-    source: Source
+    source: AnnotatorRecord
     team: Team
     batch_size: int
 
     def open(self) -> None:
         assert self.team.segments is not None
-        if Source.of(self.spec, self.team.segments) != self.source:
+        if AnnotatorRecord.of(self.spec, self.team.segments) != self.source:
             raise other_here("versions or weights of the annotators")
 
     def make(self, spec: Spec, advance: Advance) -> Made:
@@ -155,9 +155,11 @@ class _Maker(Maker):
         ]
         return Made(entries, files)
 
-    def _store(self, photo: Photo, data: bytes, result: Annotated | Failure, files: dict[str, str]) -> Row:
+    def _store(
+        self, photo: Photo, data: bytes, result: Annotated | Unannotated, files: dict[str, str]
+    ) -> Row:
         """Write a photo and its segmentation; returns what the annotation file needs to know."""
-        if isinstance(result, Failure):
+        if isinstance(result, Unannotated):
             return {"id": photo.id, "file_name": photo.name, "error": result.reason}
         segments = result.segments
         assert segments is not None
@@ -189,7 +191,7 @@ def _check_split(split: str) -> None:
         )
 
 
-def _head(photos: Sequence[Photo], source: Source, licence: str) -> dict[str, Any]:
+def _head(photos: Sequence[Photo], source: AnnotatorRecord, licence: str) -> dict[str, Any]:
     """What the annotation file says of itself; by this it is known again."""
     return {
         "info": {
@@ -212,16 +214,16 @@ def _finished(target: Path, head: dict[str, Any]) -> dict[str, Any] | None:
     return info if fingerprint(known) == fingerprint(head) else None
 
 
-def _read(photo: Photo) -> tuple[tuple[Photo, bytes], Picture | Failure]:
+def _read(photo: Photo) -> tuple[tuple[Photo, bytes], Picture | Unannotated]:
     """The photo's bytes and what they show. Reasons name no folder: they are stored."""
     data = b""
     try:
         data = photo.path.read_bytes()
         return (photo, data), Picture(photo.name, decode_rgb(data, photo.name))
     except OSError as error:
-        return (photo, data), Failure(f"{photo.name}: {error.strerror}")
+        return (photo, data), Unannotated(f"{photo.name}: {error.strerror}")
     except UserError as error:
-        return (photo, data), Failure(str(error))
+        return (photo, data), Unannotated(str(error))
 
 
 def _merged(entries: Sequence[Row]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ TRUTH = "truth"
 """Stands for the data set itself where people were not found but known."""
 
 
-class Source(Strict):
+class AnnotatorRecord(Strict):
     """What made one part of the annotations."""
 
     annotator: str
@@ -49,7 +49,7 @@ class Source(Strict):
     """File name -> sha256."""
 
     @classmethod
-    def of(cls, spec: AnnotatorSpec, annotator: Annotator) -> Source:
+    def of(cls, spec: AnnotatorSpec, annotator: Annotator) -> AnnotatorRecord:
         """What is to be said of a loaded annotator."""
         return cls(
             annotator=spec.name,
@@ -72,11 +72,11 @@ class Record(Strict):
     dataset: str
     """Fingerprint of the data set."""
     split: str
-    people: Source | Literal["truth"]
+    people: AnnotatorRecord | Literal["truth"]
     """Who says where people are."""
-    pose: Source | None
-    parsing: Source | None
-    segments: Source | None = None
+    pose: AnnotatorRecord | None
+    parsing: AnnotatorRecord | None
+    segments: AnnotatorRecord | None = None
     samples: int
     failed: int
 

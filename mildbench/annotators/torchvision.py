@@ -80,7 +80,7 @@ class Torchvision(Annotator):
         if given := self._files[WEIGHTS[part]]:
             return Path(given)
         entry = weights.entry(WEIGHTS[part])
-        assert isinstance(entry, weights.Entry)
+        assert isinstance(entry, weights.WeightsFile)
         torch = extras.require("torch", "annotator 'torchvision'")
         shared = Path(torch.hub.get_dir()) / "checkpoints" / entry.file
         # torch checks only what it downloads, and only the eight digits in the name.

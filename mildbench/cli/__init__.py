@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from functools import cache
-from typing import Any
+from importlib import import_module
 
 import typer
 
@@ -25,32 +25,36 @@ INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl-C, as shells have it."""
 
 
+_COMMANDS = {
+    "build-dataset": "Make a data set of scenes with exact truth.",
+    "import": "Make a data set of pictures that others made.",
+    "validate": "Check that a data set is what it says.",
+    "fingerprint": "Compute a data set's identity from its pixels.",
+    "export": "Write a data set as other tools read it.",
+    "annotate": "Find poses, parsing and segments in its pictures.",
+    "evaluate-annotations": "Measure annotators by the truth.",
+    "segment": "Segment photos of your own, for backgrounds.",
+    "erase": "Erase people from your own photos.",
+    "evaluate": "Run methods, score them, print the table.",
+    "report": "Write one page of runs: tables, plots, pictures.",
+    "figure": "Draw what runs made of samples, for a paper.",
+    "browse": "Look at runs or a data set in the FiftyOne app.",
+    "leaderboard": "Publish results, and check published ones.",
+    "study": "Ask people which outputs they prefer.",
+    "train": "Train a method's weights.",
+    "ablate": "Train the variants of a method and compare them.",
+    "ls": "List methods, metrics, sources and so on.",
+    "weights": "List, fetch and verify published weights.",
+    "doctor": "Say what works here, and what is missing.",
+}
+"""What each is for, in the order of the help. A module has one as a function of its name, or several as its `app`."""
+_MODULES = {"import": "import_pairs"}
+"""Those that are not called as their command."""
+
+
 @cache
 def commands() -> typer.Typer:
     """Every command, made once."""
-    from mildbench.cli import (
-        ablate,
-        annotate,
-        browse,
-        build_dataset,
-        doctor,
-        erase,
-        evaluate,
-        evaluate_annotations,
-        export,
-        figure,
-        fingerprint,
-        import_pairs,
-        leaderboard,
-        ls,
-        report,
-        segment,
-        study,
-        train,
-        validate,
-        weights,
-    )
-
     app = typer.Typer(
         name="mildbench",
         help=_HELP,
@@ -59,40 +63,16 @@ def commands() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    listed: tuple[tuple[str, Any, str], ...] = (
-        ("build-dataset", build_dataset.build_dataset, "Make a data set of scenes with exact truth."),
-        ("import", import_pairs.app, "Make a data set of pictures that others made."),
-        ("validate", validate.validate, "Check that a data set is what it says."),
-        ("fingerprint", fingerprint.fingerprint, "Compute a data set's identity from its pixels."),
-        ("export", export.export, "Write a data set as other tools read it."),
-        ("annotate", annotate.annotate, "Find poses, parsing and segments in its pictures."),
-        (
-            "evaluate-annotations",
-            evaluate_annotations.evaluate_annotations,
-            "Measure annotators by the truth.",
-        ),
-        ("segment", segment.segment, "Segment photos of your own, for backgrounds."),
-        ("erase", erase.erase, "Erase people from your own photos."),
-        ("evaluate", evaluate.evaluate, "Run methods, score them, print the table."),
-        ("report", report.report, "Write one page of runs: tables, plots, pictures."),
-        ("figure", figure.figure, "Draw what runs made of samples, for a paper."),
-        ("browse", browse.browse, "Look at runs or a data set in the FiftyOne app."),
-        ("leaderboard", leaderboard.app, "Publish results, and check published ones."),
-        ("study", study.app, "Ask people which outputs they prefer."),
-        ("train", train.train, "Train a method's weights."),
-        ("ablate", ablate.ablate, "Train the variants of a method and compare them."),
-        ("ls", ls.ls, "List methods, metrics, sources and so on."),
-        ("weights", weights.app, "List, fetch and verify published weights."),
-        ("doctor", doctor.doctor, "Say what works here, and what is missing."),
-    )
-    for name, command, short in listed:
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name, short_help=short)
-            for inner in command.registered_commands:
-                assert inner.callback is not None
-                inner.callback = local(inner.callback)
-        else:
-            app.command(name, short_help=short)(local(command))
+    for name, short in _COMMANDS.items():
+        module = import_module(f"mildbench.cli.{_MODULES.get(name, name.replace('-', '_'))}")
+        inner: typer.Typer | None = getattr(module, "app", None)
+        if inner is None:
+            app.command(name, short_help=short)(local(getattr(module, name.replace("-", "_"))))
+            continue
+        app.add_typer(inner, name=name, short_help=short)
+        for command in inner.registered_commands:
+            assert command.callback is not None
+            command.callback = local(command.callback)
     return app
 
 

@@ -12,7 +12,7 @@ from mildbench.cli.train import Annotations, BatchSize, Ema, LearningRate, Preci
 
 if TYPE_CHECKING:
     from mildbench.dataset.source import TripletSource
-    from mildbench.training.settings import Settings
+    from mildbench.training.settings import TrainingSettings
     from mildbench.training.trainer import Trainer
 
 
@@ -61,12 +61,14 @@ def ablate(
     from mildbench.annotators.overlay import annotated
     from mildbench.dataset import Dataset
     from mildbench.training.scenes import DatasetScenes
-    from mildbench.training.settings import Execution, Settings
+    from mildbench.training.settings import Execution, TrainingSettings
 
-    def settings(trainer: Trainer, share: float) -> Settings:
+    def settings(trainer: Trainer, share: float) -> TrainingSettings:
         count = max(1, round(steps * share))
         rising = min(200, count // 10) if warmup is None else warmup
-        return Settings.of(trainer.info, count, batch_size, size, lr, warmup=rising, seed=seed, ema=ema)
+        return TrainingSettings.of(
+            trainer.info, count, batch_size, size, lr, warmup=rising, seed=seed, ema=ema
+        )
 
     opened = Dataset.open(test_dataset or dataset)
     test: TripletSource = annotated(opened, annotations, "test") if annotations else opened

@@ -13,7 +13,7 @@ from mildbench.errors import UserError
 from mildbench.public import COCOA, PUBLIC, PublicSet, Published
 
 if TYPE_CHECKING:
-    from mildbench.dataset.pairs import About, Found
+    from mildbench.dataset.pairs import About, FoundPairs
     from mildbench.dataset.schema import DatasetInfo
 
 app = typer.Typer(
@@ -89,7 +89,7 @@ def pairs(
     _import(found, out, about, invert=invert, skip_empty=skip_incomplete)
 
 
-def _import(found: Found, out: Path | None, about: About, *, invert: bool, skip_empty: bool) -> None:
+def _import(found: FoundPairs, out: Path | None, about: About, *, invert: bool, skip_empty: bool) -> None:
     from mildbench.dataset.pairs import import_pairs
     from mildbench.progress import tracking
 

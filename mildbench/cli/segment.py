@@ -42,7 +42,7 @@ def segment(
     from mildbench.annotators.batches import Team
     from mildbench.annotators.segment import find_photos
     from mildbench.annotators.segment import segment as run
-    from mildbench.annotators.store import Source
+    from mildbench.annotators.store import AnnotatorRecord
     from mildbench.device import resolve_device
     from mildbench.errors import UserError
     from mildbench.executors import engine
@@ -71,7 +71,7 @@ def segment(
         target = out / "annotations" / f"panoptic_{split}.json"
         raise UserError(f"nothing could be segmented: {reason} ({name}); to try again, delete {target}")
     typer.echo(f"{out}: {len(found) - len(failed)} of {len(found)} photos segmented")
-    typer.echo(f"segments: {Source.model_validate(info['segments'])}")
+    typer.echo(f"segments: {AnnotatorRecord.model_validate(info['segments'])}")
     if failed:
         typer.echo(f"{len(failed)} failed, e.g. {name}: {reason}")
     typer.echo(f"mildbench build-dataset --recipe olrd --backgrounds 'coco:{out}?split={split}'")

@@ -89,7 +89,7 @@ def train(
     from mildbench import extras
     from mildbench.errors import UserError
     from mildbench.training.record import TrainingRecord
-    from mildbench.training.settings import Execution, Settings
+    from mildbench.training.settings import Execution, TrainingSettings
     from mildbench.training.trainer import TrainerSpec
 
     for package in ("torch", "accelerate", "matplotlib"):
@@ -100,7 +100,7 @@ def train(
 
     spec = TrainerSpec.parse(method)
     trainer = spec.instantiate()
-    settings = Settings.of(
+    settings = TrainingSettings.of(
         trainer.info,
         steps,
         batch_size,

@@ -116,9 +116,9 @@ def _print_table(title: str, states: Iterable[Status], *, wide: bool) -> None:
 
 def _held_to(entry: AnyEntry) -> str:
     """What the weights must be: all known beforehand, or in part whatever was fetched first."""
-    from mildbench.weights import Checkpoint
+    from mildbench.weights import HubCheckpoint
 
-    if not isinstance(entry, Checkpoint):
+    if not isinstance(entry, HubCheckpoint):
         return "sha256"
     known = sum(file.sha256 is not None for file in entry.files)
     if known == len(entry.files):

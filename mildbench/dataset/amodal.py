@@ -41,7 +41,7 @@ class Whole:
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class AmodalPhoto:
     """A photo, decoded."""
 
     image: np.ndarray
@@ -64,7 +64,7 @@ class FoundPhotos:
     Reading raises `Unusable`.
     """
 
-    photos: Sequence[tuple[str, Callable[[], Photo]]]
+    photos: Sequence[tuple[str, Callable[[], AmodalPhoto]]]
     split: str
     skipped: Counter[str] = field(default_factory=Counter)
     """Reason -> photos that were left out already."""
@@ -134,7 +134,7 @@ def import_amodal(
         )
 
 
-def scene_of(name: str, photo: Photo, about: About) -> Scene:
+def scene_of(name: str, photo: AmodalPhoto, about: About) -> Scene:
     """The scene of a photo: it recomposes the photo, whoever is left out."""
     seen = visible([whole.mask for whole in photo.wholes])
     layers = []

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from mildbench.dataset.amodal import FoundPhotos, Photo, Unusable, Whole, visible
+from mildbench.dataset.amodal import AmodalPhoto, FoundPhotos, Unusable, Whole, visible
 from mildbench.dataset.reader import PERSON
 from mildbench.dataset.rows import MOST_PEOPLE
 from mildbench.errors import UserError
@@ -67,7 +67,7 @@ def find_photos(root: Path) -> FoundPhotos:
         raise UserError(f"{files[0]} is not COCOA's: it has no lists 'images' and 'annotations'")
     split = files[0].stem.removeprefix("COCO_amodal_")
     images = {_key(record): record for record in known if isinstance(record, dict)}
-    photos: dict[str, Callable[[], Photo]] = {}
+    photos: dict[str, Callable[[], AmodalPhoto]] = {}
     skipped: Counter[str] = Counter()
     for item in drawn:
         record = images.get(str(item.get("image_id"))) if isinstance(item, dict) else None
@@ -125,7 +125,7 @@ def _key(record: dict[str, Any]) -> str:
     return str(record.get("id"))
 
 
-def _read(root: Path, split: str, record: dict[str, Any], item: dict[str, Any]) -> Photo:
+def _read(root: Path, split: str, record: dict[str, Any], item: dict[str, Any]) -> AmodalPhoto:
     file = record["file_name"]
     regions, constraints = item.get("regions"), item.get("depth_constraint") or ""
     if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
@@ -149,7 +149,7 @@ def _read(root: Path, split: str, record: dict[str, Any], item: dict[str, Any]) 
     wholes = _people_and_covers(wholes)
     if len(wholes) > MOST_PEOPLE:
         raise Unusable(f"with more than {MOST_PEOPLE} regions before or of people")
-    return Photo(image, tuple(wholes), f"{split}/{file}", file_sha256(path))
+    return AmodalPhoto(image, tuple(wholes), f"{split}/{file}", file_sha256(path))
 
 
 def _whole(region: dict[str, Any], annotation: str, shape: tuple[int, ...]) -> Whole:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mildbench.dataset.pairs import Found, Pair, Planes
+from mildbench.dataset.pairs import FoundPairs, Pair, Planes
 from mildbench.errors import UserError
 from mildbench.images import decode_rgb, read_file
 from mildbench.listing import list_pictures, sample_id, stem_of
@@ -90,7 +90,7 @@ def find_pairs(
     *,
     group: str | None = None,
     skip_incomplete: bool = False,
-) -> Found:
+) -> FoundPairs:
     """The partners in the folders, sorted by name.
 
     Args:
@@ -135,7 +135,7 @@ def find_pairs(
             called = name if len(numbers) == 1 else f"{name}_{number}"
             shared = _group(called, group) if group else (name if len(numbers) > 1 else None)
             pairs.append(_pair(called, shared, image, mask, answer, effect))
-    return Found(pairs, skipped)
+    return FoundPairs(pairs, skipped)
 
 
 def _by_role(folders: Sequence[Folder]) -> dict[str, dict[str, dict[str, Path]]]:

@@ -65,7 +65,7 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundPairs:
     """The samples of a set, and what was left out."""
 
     pairs: Sequence[Pair]
@@ -103,7 +103,7 @@ class _Empty(UserError):
 
 
 def import_pairs(
-    found: Found,
+    found: FoundPairs,
     out: Path,
     about: About,
     *,
@@ -173,7 +173,7 @@ def _check_ids(pairs: Sequence[Pair]) -> None:
 class _Tally:
     """What an import finds on its way."""
 
-    def __init__(self, found: Found, about: About, invert: bool) -> None:
+    def __init__(self, found: FoundPairs, about: About, invert: bool) -> None:
         self.samples = 0
         self.skipped = Counter(found.skipped)
         self.unusable: list[str] = []

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mildbench.dataset.pairfiles import planes
-from mildbench.dataset.pairs import Found, Pair, Planes
+from mildbench.dataset.pairs import FoundPairs, Pair, Planes
 from mildbench.errors import UserError
 from mildbench.listing import sample_id
 
@@ -21,7 +21,7 @@ _COLUMNS = {"input": "input", "mask": "object_mask", "truth": "gt", "effect mask
 _GROUP = "subset"
 
 
-def find_pairs(root: Path) -> Found:
+def find_pairs(root: Path) -> FoundPairs:
     """The rows of every Parquet file below a folder; each row's subset is its group's prefix in its name.
 
     Raises `UserError` for a folder without such files, and for files without the columns.
@@ -48,7 +48,7 @@ def find_pairs(root: Path) -> Found:
                     )
                 else:
                     skipped["rows without one of the pictures"] += 1
-    return Found(pairs, skipped)
+    return FoundPairs(pairs, skipped)
 
 
 def _open(path: Path) -> pq.ParquetFile:

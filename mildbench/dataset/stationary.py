@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mildbench.dataset.pairs import Found, Pair, Planes
+from mildbench.dataset.pairs import FoundPairs, Pair, Planes
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.listing import list_pictures, sample_id, stem_of
@@ -53,7 +53,7 @@ class Plate:
         return f"the truth's noise is {self.noise:.1f} levels: no PSNR above {limit:.1f} dB means anything"
 
 
-def find_pairs(root: Path, masks: Path | None = None) -> Found:
+def find_pairs(root: Path, masks: Path | None = None) -> FoundPairs:
     """The frames in a folder, or of the cameras in the folders below it.
 
     Args:
@@ -94,7 +94,7 @@ def find_pairs(root: Path, masks: Path | None = None) -> Found:
         raise UserError(
             f"{root} has no frames: give a folder of pictures from one fixed camera, or folders of them"
         )
-    return Found(pairs, skipped, tuple(notes))
+    return FoundPairs(pairs, skipped, tuple(notes))
 
 
 def clean_plate(frames: list[Path]) -> Plate:

@@ -27,7 +27,7 @@ _TINT = np.array([230, 120, 0], dtype=np.float32)
 """RGB of what is to be erased, laid over the input at half strength."""
 
 
-class Picture(NamedTuple):
+class CasePicture(NamedTuple):
     """One picture of a case."""
 
     title: str
@@ -47,7 +47,7 @@ class Case:
     width: int
     """Of its pictures in the page, in pixels, like `height`."""
     height: int
-    pictures: list[Picture]
+    pictures: list[CasePicture]
     """Input, mask, truth, then the runs' outputs."""
     left: int
     """Place in `pictures` of what the slider shows on its left, at first."""
@@ -116,9 +116,9 @@ def _case(board: Board[FinishedRun], dataset: TripletSource, sample_id: str, kin
     summary = board.results[0].summary
     triplet = dataset.triplet(summary.task, sample_id, mask=summary.config.mask)
     pictures = [
-        Picture("input", _uri(triplet.image), ""),
-        Picture("to erase", _uri(tinted(triplet)), ""),
-        Picture("truth", _uri(triplet.truth), ""),
+        CasePicture("input", _uri(triplet.image), ""),
+        CasePicture("to erase", _uri(tinted(triplet)), ""),
+        CasePicture("truth", _uri(triplet.truth), ""),
     ]
     # Without its own output (it cannot be read any more) the slider shows the truth.
     right = 2
@@ -129,7 +129,9 @@ def _case(board: Board[FinishedRun], dataset: TripletSource, sample_id: str, kin
         if other.summary.run == run:
             right = len(pictures)
         pictures.append(
-            Picture(board.names[other.summary.run], _uri(made), _score(board, other.summary.run, sample_id))
+            CasePicture(
+                board.names[other.summary.run], _uri(made), _score(board, other.summary.run, sample_id)
+            )
         )
     width, height = _size(triplet.image)
     return Case(sample_id, kind, _facts(triplet), width, height, pictures, 0, right)

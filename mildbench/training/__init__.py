@@ -2,7 +2,7 @@
 
     trainer.py     what a trainer implements
     scenes.py      where scenes come from, by position
-    windows.py     a scene cropped, mirrored and scaled
+    crops.py       a scene cropped, mirrored and scaled
     examples.py    from a scene to arrays; runs in the workers
     data.py        batches, in an order that no number of workers changes
     settings.py    what decides the result, and what only decides the speed

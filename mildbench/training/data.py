@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from mildbench.errors import UserError
 from mildbench.scene import Scene
+from mildbench.training.crops import RandomCrop
 from mildbench.training.examples import Example, MakeExample
 from mildbench.training.scenes import SceneSource, generator
-from mildbench.training.windows import Window
 
 _TRIES = 8
 """Scenes tried for one place of a batch: so many unusable ones in a row are no accident."""
@@ -62,7 +62,7 @@ class Examples(Dataset[Made]):
     def _seen(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """The scene through a window in which somebody is to be seen."""
         for _ in range(_WINDOWS):
-            view = Window.draw(rng, scene.background.shape, self.size).scene(scene)
+            view = RandomCrop.draw(rng, scene.background.shape, self.size).scene(scene)
             if view.layers:
                 return view
         raise ValueError(f"scene {scene.id}: hardly anything of anybody lies in the frame")

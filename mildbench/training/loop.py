@@ -31,7 +31,7 @@ from mildbench.training.data import Examples, collate, load, positions, to_devic
 from mildbench.training.ema import Ema, copy_into, state_of
 from mildbench.training.record import Log, Stretch, TrainingRecord
 from mildbench.training.scenes import SceneSource
-from mildbench.training.settings import Execution, Settings
+from mildbench.training.settings import Execution, TrainingSettings
 from mildbench.training.trainer import Trainer
 
 _LOOK_EVERY = 10
@@ -60,7 +60,7 @@ def train(
     trainer: Trainer,
     source: SceneSource,
     fresh: TrainingRecord,
-    settings: Settings,
+    settings: TrainingSettings,
     execution: Execution,
     out: Path,
     *,
@@ -136,7 +136,7 @@ class _Run:
         trainer: Trainer,
         source: SceneSource,
         known: TrainingRecord,
-        settings: Settings,
+        settings: TrainingSettings,
         execution: Execution,
         out: Path,
         accelerator: Accelerator,

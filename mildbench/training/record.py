@@ -14,7 +14,7 @@ from mildbench.records import Strict, read_model, write_model
 
 if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
-    from mildbench.training.settings import Settings
+    from mildbench.training.settings import TrainingSettings
 
 RECORD, LOG = "run.json", "log.csv"
 
@@ -56,7 +56,7 @@ class TrainingRecord(Strict):
         trainer: str,
         options: dict[str, str],
         source: SceneSource,
-        settings: Settings,
+        settings: TrainingSettings,
         split: str = "train",
         validation_split: str = "val",
     ) -> TrainingRecord:

@@ -15,7 +15,7 @@ Schedule = Literal["cosine", "constant"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """With the trainer and the scenes: what decides the result, up to the rounding of another device."""
 
     steps: int
@@ -58,7 +58,7 @@ class Settings:
         size: int | None,
         lr: float | None,
         **others: Any,
-    ) -> Settings:
+    ) -> TrainingSettings:
         """Where None is given, what the trainer says of itself."""
         return cls(
             steps,

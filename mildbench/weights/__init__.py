@@ -11,9 +11,9 @@ Importing this package imports no torch.
 from mildbench.weights.fetching import add, fetch
 from mildbench.weights.manifest import (
     AnyEntry,
-    Checkpoint,
     CheckpointFile,
-    Entry,
+    HubCheckpoint,
+    WeightsFile,
     checkpoints,
     entries,
     entry,
@@ -34,10 +34,10 @@ from mildbench.weights.store import (
 
 __all__ = [
     "AnyEntry",
-    "Checkpoint",
     "CheckpointFile",
-    "Entry",
+    "HubCheckpoint",
     "Status",
+    "WeightsFile",
     "WeightsMissing",
     "add",
     "cache_dir",

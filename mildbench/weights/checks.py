@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, read_json, write_json
-from mildbench.weights.manifest import AnyEntry, Checkpoint, CheckpointFile, Entry
+from mildbench.weights.manifest import AnyEntry, CheckpointFile, HubCheckpoint, WeightsFile
 
 HTML_PAGE = "it is an HTML page, not weights"
 
@@ -22,7 +22,7 @@ def problem(entry: AnyEntry, path: Path, *, in_full: bool = True) -> str | None:
 
     Without `in_full` nothing is hashed.
     """
-    if isinstance(entry, Checkpoint):
+    if isinstance(entry, HubCheckpoint):
         return _folder_problem(entry, path, in_full=in_full)
     if wrong := size_problem(entry, path):
         return wrong
@@ -38,7 +38,7 @@ def sha256_of(path: Path) -> str:
     return _hashed[key]
 
 
-def size_problem(entry: Entry | CheckpointFile, path: Path) -> str | None:
+def size_problem(entry: WeightsFile | CheckpointFile, path: Path) -> str | None:
     """What the size alone says against the file `path`."""
     size = path.stat().st_size
     if entry.size is None or size == entry.size:
@@ -48,7 +48,7 @@ def size_problem(entry: Entry | CheckpointFile, path: Path) -> str | None:
         return HTML_PAGE if is_html(stream.read(64)) else f"it has {size:,} bytes, not {entry.size:,}"
 
 
-def digest_problem(entry: Entry | CheckpointFile, sha256: str) -> str | None:
+def digest_problem(entry: WeightsFile | CheckpointFile, sha256: str) -> str | None:
     """What the sha256 (hex) says against a file."""
     if entry.sha256 is None or sha256 == entry.sha256:
         return None
@@ -71,7 +71,7 @@ def file_problem(file: CheckpointFile, folder: Path, *, in_full: bool = True) ->
     return None if wrong is None else f"{file.path}: {wrong}"
 
 
-def write_record(checkpoint: Checkpoint, folder: Path, source: str) -> None:
+def write_record(checkpoint: HubCheckpoint, folder: Path, source: str) -> None:
     """Note where a complete folder came from and what its files are, for all checks to come."""
     digests = {file.path: sha256_of(folder / file.path) for file in checkpoint.files}
     write_json(folder / RECORD, {"source": source, "sha256": digests})
@@ -90,7 +90,7 @@ def recorded(folder: Path) -> dict[str, str]:
     return digests
 
 
-def _folder_problem(checkpoint: Checkpoint, folder: Path, *, in_full: bool) -> str | None:
+def _folder_problem(checkpoint: HubCheckpoint, folder: Path, *, in_full: bool) -> str | None:
     if not folder.is_dir():
         return "it is not a folder"
     try:

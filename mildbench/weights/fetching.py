@@ -26,7 +26,7 @@ from mildbench.weights.checks import (
     size_problem,
     write_record,
 )
-from mildbench.weights.manifest import AnyEntry, Checkpoint, Entry
+from mildbench.weights.manifest import AnyEntry, HubCheckpoint, WeightsFile
 from mildbench.weights.store import place
 
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
         raise UserError(f"{name}: not in the cache, and {forbidden} forbids the network; {_by_hand(entry)}")
     with _locked(target):
         if not _good(entry, target):  # another process may just have fetched it
-            if isinstance(entry, Checkpoint):
+            if isinstance(entry, HubCheckpoint):
                 _download_checkpoint(entry, target)
             else:
                 _download(entry, target, progress)
@@ -80,7 +80,7 @@ def add(name: str, path: Path, *, progress: Progress | None = None) -> Path:
         UserError: an unknown name, a missing or wrong file or folder, or no room on the disk.
     """
     entry = manifest.entry(name)
-    if isinstance(entry, Checkpoint):
+    if isinstance(entry, HubCheckpoint):
         return _add_checkpoint(entry, path, progress)
     target = place(entry)
     if not path.is_file():
@@ -110,7 +110,7 @@ def _offline_variable() -> str | None:
 
 
 def _by_hand(entry: AnyEntry) -> str:
-    if isinstance(entry, Checkpoint):
+    if isinstance(entry, HubCheckpoint):
         page = f"https://huggingface.co/{entry.repositories[0].partition('@')[0]}"
         return f"download {page} elsewhere and run: mildbench weights add {entry.name} FOLDER"
     return f"download {entry.urls[0]} elsewhere and run: mildbench weights add {entry.name} FILE"
@@ -153,7 +153,7 @@ def _part(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
-def _download_checkpoint(entry: Checkpoint, target: Path) -> None:
+def _download_checkpoint(entry: HubCheckpoint, target: Path) -> None:
     """Try the repositories in turn. Needs the lock."""
     part = _part(target)
     here = sum(file.stat().st_size for file in part.rglob("*") if file.is_file())
@@ -170,7 +170,7 @@ def _download_checkpoint(entry: Checkpoint, target: Path) -> None:
     raise UserError(f"{entry.name}: no mirror gave the files ({tried}); try later, or {_by_hand(entry)}")
 
 
-def _add_checkpoint(entry: Checkpoint, folder: Path, progress: Progress | None) -> Path:
+def _add_checkpoint(entry: HubCheckpoint, folder: Path, progress: Progress | None) -> Path:
     target = place(entry)
     if not folder.is_dir():
         raise UserError(f"checkpoint folder not found: {folder}")
@@ -195,7 +195,7 @@ def _add_checkpoint(entry: Checkpoint, folder: Path, progress: Progress | None) 
     return target
 
 
-def _copy_files(entry: Checkpoint, source: Path, target: Path, progress: Progress | None) -> None:
+def _copy_files(entry: HubCheckpoint, source: Path, target: Path, progress: Progress | None) -> None:
     total = sum((source / file.path).stat().st_size for file in entry.files)
     done = 0
     for file in entry.files:
@@ -207,12 +207,12 @@ def _copy_files(entry: Checkpoint, source: Path, target: Path, progress: Progres
             progress(done, total)
 
 
-def _first_problem(entry: Checkpoint, folder: Path, *, in_full: bool) -> str | None:
+def _first_problem(entry: HubCheckpoint, folder: Path, *, in_full: bool) -> str | None:
     problems = (file_problem(file, folder, in_full=in_full) for file in entry.files)
     return next(filter(None, problems), None)
 
 
-def _install(entry: Checkpoint, part: Path, target: Path, source: str) -> None:
+def _install(entry: HubCheckpoint, part: Path, target: Path, source: str) -> None:
     """Give the complete folder `part` its place, whatever wrong thing is there now. Needs the lock."""
     write_record(entry, part, source)
     if target.is_dir() and not target.is_symlink():
@@ -222,7 +222,7 @@ def _install(entry: Checkpoint, part: Path, target: Path, source: str) -> None:
     part.rename(target)
 
 
-def _download(entry: Entry, target: Path, progress: Progress | None) -> None:
+def _download(entry: WeightsFile, target: Path, progress: Progress | None) -> None:
     """Try the mirrors in turn. Needs the lock."""
     _check_room(entry, target.parent)
     failures = []
@@ -263,7 +263,7 @@ def _open(url: str) -> Iterator[IO[bytes]]:
         yield source
 
 
-def _store(source: IO[bytes], entry: Entry, target: Path, progress: Progress | None) -> None:
+def _store(source: IO[bytes], entry: WeightsFile, target: Path, progress: Progress | None) -> None:
     """Stream `source` to a temporary name beside `target`, check it, and move it there. Needs the lock."""
     part = _part(target)
     try:
@@ -277,7 +277,7 @@ def _store(source: IO[bytes], entry: Entry, target: Path, progress: Progress | N
         part.unlink(missing_ok=True)
 
 
-def _copy(source: IO[bytes], sink: IO[bytes], entry: Entry, progress: Progress | None) -> str:
+def _copy(source: IO[bytes], sink: IO[bytes], entry: WeightsFile, progress: Progress | None) -> str:
     """Copy to the end of `source`; returns the sha256 (hex) of what was copied."""
     digest = hashlib.sha256()
     done = 0

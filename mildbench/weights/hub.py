@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mildbench import extras
 from mildbench.weights.checks import file_problem
-from mildbench.weights.manifest import Checkpoint
+from mildbench.weights.manifest import HubCheckpoint
 
 
 class HubFailedError(Exception):
     """This repository did not give the right files; another may."""
 
 
-def download(repository: str, checkpoint: Checkpoint, folder: Path) -> str:
+def download(repository: str, checkpoint: HubCheckpoint, folder: Path) -> str:
     """Bring the files of `checkpoint` from one repository into `folder`, and check them.
 
     A file without a digest in the manifest must be what the hub says that it is: its size, and its sha256

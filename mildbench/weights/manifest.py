@@ -13,7 +13,7 @@ from mildbench.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
-class Entry:
+class WeightsFile:
     """One weights file: where to get it, and what it must be."""
 
     name: str
@@ -42,7 +42,7 @@ class CheckpointFile:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class HubCheckpoint:
     """A folder of files from the Hugging Face hub, in diffusers' or transformers' format."""
 
     name: str
@@ -60,20 +60,20 @@ class Checkpoint:
         return sum(file.size or 0 for file in self.files)
 
 
-AnyEntry = Entry | Checkpoint
+AnyEntry = WeightsFile | HubCheckpoint
 
 
 @cache
 def entries() -> dict[str, AnyEntry]:
     """Name -> entry, in the manifest's order: single files, then checkpoints."""
     found: dict[str, AnyEntry] = {
-        name: Entry(name=name, **(fields | {"urls": tuple(fields["urls"])}))
+        name: WeightsFile(name=name, **(fields | {"urls": tuple(fields["urls"])}))
         for name, fields in _read("manifest.yaml").items()
     }
     for name, fields in _read("checkpoints.yaml").items():
         parts = tuple(CheckpointFile(path, **facts) for path, facts in fields["files"].items())
         repositories = tuple(fields["repositories"])
-        found[name] = Checkpoint(name=name, **(fields | {"repositories": repositories, "files": parts}))
+        found[name] = HubCheckpoint(name=name, **(fields | {"repositories": repositories, "files": parts}))
     return found
 
 
@@ -87,7 +87,7 @@ def entry(name: str) -> AnyEntry:
 
 def checkpoints() -> list[str]:
     """The names of the entries that are folders."""
-    return [name for name, entry in entries().items() if isinstance(entry, Checkpoint)]
+    return [name for name, entry in entries().items() if isinstance(entry, HubCheckpoint)]
 
 
 def _read(file: str) -> dict[str, dict[str, Any]]:

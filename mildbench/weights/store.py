@@ -12,7 +12,7 @@ from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.weights import manifest
 from mildbench.weights.checks import problem, recorded
-from mildbench.weights.manifest import AnyEntry, Checkpoint
+from mildbench.weights.manifest import AnyEntry, HubCheckpoint
 
 
 class WeightsMissing(UserError):
@@ -51,7 +51,7 @@ def cache_dir() -> Path:
 
 def place(entry: AnyEntry) -> Path:
     """Where the cache holds the file, or the folder of a checkpoint."""
-    return cache_dir() / (entry.name if isinstance(entry, Checkpoint) else entry.file)
+    return cache_dir() / (entry.name if isinstance(entry, HubCheckpoint) else entry.file)
 
 
 def resolve(name: str) -> Path:
@@ -79,7 +79,7 @@ def is_here(name: str) -> bool:
 
 def resolve_folder(name: str) -> Path:
     """The verified folder of the checkpoint `name`; as `resolve`, and `UserError` for a single file's name."""
-    if not isinstance(manifest.entry(name), Checkpoint):
+    if not isinstance(manifest.entry(name), HubCheckpoint):
         raise UserError(f"the weights {name} are a single file, not a checkpoint's folder")
     return resolve(name)
 
@@ -91,7 +91,7 @@ def digest(name: str) -> str:
     once it is in the cache.
     """
     entry = manifest.entry(name)
-    if not isinstance(entry, Checkpoint):
+    if not isinstance(entry, HubCheckpoint):
         return entry.sha256
     first = recorded(place(entry))
     return fingerprint({file.path: file.sha256 or first.get(file.path) for file in entry.files})
@@ -116,4 +116,4 @@ def _status(entry: AnyEntry, *, in_full: bool) -> Status:
 
 
 def _is_here(entry: AnyEntry, path: Path) -> bool:
-    return path.exists() if isinstance(entry, Checkpoint) else path.is_file()
+    return path.exists() if isinstance(entry, HubCheckpoint) else path.is_file()

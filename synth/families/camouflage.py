@@ -95,7 +95,7 @@ class Camouflage(PeopleFamily):
         places = []
         for column in self.stage.columns(row, framing.centre):
             origin = column - outline.shape[1] // 2, row - outline.shape[0]
-            window, part = self.stage.canvas.clip(outline, origin)
+            window, part = self.stage.layout.clip(outline, origin)
             places.append(self._surroundings.look(part, window))
         if not places or not wardrobe.people:
             return self.pool()
@@ -175,5 +175,5 @@ def _distances(
     """The places drawn for somebody, and how far each is from their clothes."""
     clothes = look_of_clothes(candidate.figure)
     for origin in stage.places(candidate):
-        window, part = stage.canvas.clip(candidate.figure.mask, origin)
+        window, part = stage.layout.clip(candidate.figure.mask, origin)
         yield origin, surroundings.distance(clothes, part, window)

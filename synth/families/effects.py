@@ -31,11 +31,11 @@ class Effects(PeopleFamily):
         covered, touched = (np.zeros((size, size), dtype=bool) for _ in range(2))
         for planned in self.stage.people:
             figure, origin = with_effects(planned, self.stage.view, self.catalogue)
-            window, part = self.stage.canvas.clip(figure.rgba[..., 3] > 0, origin)
+            window, part = self.stage.layout.clip(figure.rgba[..., 3] > 0, origin)
             covered[window] |= part
             if figure.shadow is not None:
-                touched[window] |= self.stage.canvas.clip(figure.shadow > 0, origin)[1]
+                touched[window] |= self.stage.layout.clip(figure.shadow > 0, origin)[1]
             if figure.reflection is not None:
-                touched[window] |= self.stage.canvas.clip(figure.reflection[..., 3] > 0, origin)[1]
+                touched[window] |= self.stage.layout.clip(figure.reflection[..., 3] > 0, origin)[1]
         changed = int(np.count_nonzero(covered | touched))
         return int(np.count_nonzero(touched & ~covered)) / max(changed, 1)

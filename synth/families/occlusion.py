@@ -14,4 +14,4 @@ class Occlusion(PeopleFamily):
         return "single" if len(self.stage.cast) == 1 else self.name  # one person hides nobody
 
     def difficulty(self) -> float:
-        return 1 - min(standing.visible_ratio() for standing in self.stage.canvas.standing)
+        return 1 - min(standing.visible_ratio() for standing in self.stage.layout.standing)

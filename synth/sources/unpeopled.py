@@ -9,7 +9,7 @@ from typing import Any
 
 from mildbench.annotators import Annotator, AnnotatorSpec
 from mildbench.annotators.presence import holds_people
-from mildbench.annotators.store import Source as AnnotatedBy
+from mildbench.annotators.store import AnnotatorRecord
 from synth.material import Background, BackgroundRef, Rejected
 from synth.sources.base import BackgroundSource
 
@@ -54,7 +54,7 @@ class UnpeopledBackgrounds(BackgroundSource):
     @cached_property
     def _looked_at_by(self) -> dict[str, Any]:
         # One of its own, which goes again: whoever asks for this need not look at any background.
-        return AnnotatedBy.of(self._spec, self._spec.create("people")).model_dump(mode="json")
+        return AnnotatorRecord.of(self._spec, self._spec.create("people")).model_dump(mode="json")
 
     @cached_property
     def _annotator(self) -> Annotator:

@@ -11,7 +11,7 @@ import pytest
 from batches import batch
 
 from mildbench.errors import UserError
-from mildbench.weights import Entry, WeightsMissing, manifest
+from mildbench.weights import WeightsFile, WeightsMissing, manifest
 
 torch = pytest.importorskip("torch")
 
@@ -161,7 +161,9 @@ def test_every_pixel_value_survives_the_conversion(official):
 
 def test_the_official_file_is_found_through_the_cache(script, tmp_path, monkeypatch):
     content = script.read_bytes()
-    entry = Entry("lama-big", "big-lama.pt", (), len(content), hashlib.sha256(content).hexdigest(), "", "")
+    entry = WeightsFile(
+        "lama-big", "big-lama.pt", (), len(content), hashlib.sha256(content).hexdigest(), "", ""
+    )
     monkeypatch.setattr(manifest, "entries", lambda: {"lama-big": entry})
     monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "cache"))
     method = Lama()

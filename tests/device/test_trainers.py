@@ -22,7 +22,7 @@ from mildbench.training.checkpoint import read_newest
 from mildbench.training.data import Examples, collate, to_device
 from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read_log
-from mildbench.training.settings import Execution, Settings
+from mildbench.training.settings import Execution, TrainingSettings
 from mildbench.training.trainer import TRAINERS, Trainer
 from mildbench.weights import load_state_dict
 
@@ -144,7 +144,7 @@ class Plain(LinearTrainer):
 
 def trained(folder: Path, device: str, steps: int, **execution: Any) -> None:
     """Train, or train on, until `steps`, on a constant rate."""
-    settings = Settings(steps, batch_size=4, size=32, lr=1e-3, schedule="constant", warmup=2, ema=0.9)
+    settings = TrainingSettings(steps, batch_size=4, size=32, lr=1e-3, schedule="constant", warmup=2, ema=0.9)
     scenes = FakeScenes()
     trainer = Plain()
     train(

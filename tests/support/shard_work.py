@@ -32,14 +32,6 @@ def process_id(spec: Spec) -> int:
     return os.getpid()
 
 
-def node(spec: Spec) -> str:
-    """Of a Ray cluster, the one that it runs on."""
-    import ray
-
-    time.sleep(0.2)  # so that one node alone is not done with all of them before the other has begun
-    return str(ray.get_runtime_context().get_node_id())
-
-
 def gpus(spec: Spec) -> str:
     """Those that the worker may use, seen after a while, so that each worker takes part."""
     time.sleep(0.5)

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from mildbench.errors import UserError
-from synth.canvas import Canvas
 from synth.catalogue import PeopleCatalogue
 from synth.fit import SizedFigure
+from synth.layout import Layout
 from synth.looks import Surroundings, look_of_clothes
 from synth.material import PersonChoice
 from synth.plan import Plan
@@ -77,7 +77,7 @@ def test_camouflage_chooses_places_that_look_like_the_clothes(recipe: Recipe) ->
         figure = catalogue.figure(
             person.source, person.key, person.scale, person.mirrored, person.finish.shadow > 0
         )
-        window, part = Canvas(recipe.size).clip(figure.mask, person.origin)
+        window, part = Layout(recipe.size).clip(figure.mask, person.origin)
         return Surroundings(view.image).distance(look_of_clothes(figure), part, window)
 
     chosen, random = [], []

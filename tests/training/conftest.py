@@ -14,12 +14,12 @@ from training_fakes import FakeScenes, LinearTrainer
 from mildbench.training import loop
 from mildbench.training.loop import Outcome, train
 from mildbench.training.record import TrainingRecord
-from mildbench.training.settings import Execution, Settings
+from mildbench.training.settings import Execution, TrainingSettings
 from mildbench.training.trainer import Trainer
 
 Run = Callable[..., Outcome]
 
-SETTINGS = Settings(steps=12, batch_size=4, size=32, lr=1e-2, warmup=2, ema=0.9)
+SETTINGS = TrainingSettings(steps=12, batch_size=4, size=32, lr=1e-2, warmup=2, ema=0.9)
 EXECUTION = Execution(device="cpu", save_every=4)
 
 

@@ -21,9 +21,9 @@ from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import MethodSpec
 from mildbench.training import checkpoint
+from mildbench.training.crops import RandomCrop
 from mildbench.training.loop import Outcome
 from mildbench.training.record import read_log
-from mildbench.training.windows import Window
 
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.usefixtures("quick")
@@ -79,7 +79,7 @@ def test_each_picture_has_its_own_tag_through_any_window(masks: str) -> None:
     tags = ("wall-other-merged", None)
     rng = np.random.default_rng(0)
     examples = [
-        trainer.make_example(Window(8, 8, 48, 32).scene(replace(scene, background_tag=tag)), rng)
+        trainer.make_example(RandomCrop(8, 8, 48, 32).scene(replace(scene, background_tag=tag)), rng)
         for scene, tag in zip(map(partial(FakeScenes(2, 64).scene, "train"), range(2)), tags, strict=True)
     ]
     shown = {"image": torch.zeros(2, 32, 32, 3), "tag": [example["tag"] for example in examples]}

@@ -15,14 +15,14 @@ from training_fakes import FakeScenes, drawn_scene, killed
 from baselines.diffusion.training import problems
 from mildbench.errors import UserError
 from mildbench.scene import Scene
+from mildbench.training.crops import RandomCrop
 from mildbench.training.data import Examples, collate, load, positions
 from mildbench.training.examples import draw_targets, erasing
 from mildbench.training.scenes import DatasetScenes, generator
-from mildbench.training.windows import Window
 from synth.stream import RenderedScenes
 
 
-def cut(picture: np.ndarray, window: Window) -> np.ndarray:
+def cut(picture: np.ndarray, window: RandomCrop) -> np.ndarray:
     part = picture[window.top : window.top + window.side, window.left : window.left + window.side]
     return part[:, ::-1] if window.mirrored else part
 
@@ -31,7 +31,7 @@ def cut(picture: np.ndarray, window: Window) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_window_without_scaling_is_exact(seed: int, mirrored: bool) -> None:
     scene = random_scene(seed, people=4, size=48)
-    window = Window(7, 5, 32, 32, mirrored)
+    window = RandomCrop(7, 5, 32, 32, mirrored)
     seen = window.scene(scene)
     kept = {layer.person.id for layer in seen.layers}
     left_out = {layer.person.id for layer in scene.layers} - kept
@@ -45,7 +45,7 @@ def test_a_window_without_scaling_is_exact(seed: int, mirrored: bool) -> None:
 
 def test_mirroring_twice_is_nothing() -> None:
     scene = random_scene(3, people=4, size=32)
-    whole, turned = Window(0, 0, 32, 32), Window(0, 0, 32, 32, mirrored=True)
+    whole, turned = RandomCrop(0, 0, 32, 32), RandomCrop(0, 0, 32, 32, mirrored=True)
     first, second = whole.scene(scene), turned.scene(turned.scene(scene))
     for one, other in zip(first.layers, second.layers, strict=True):
         assert one.origin == other.origin
@@ -57,7 +57,7 @@ def test_mirroring_twice_is_nothing() -> None:
 @pytest.mark.parametrize("size", [48, 160])
 def test_a_scaled_window_is_nearly_the_scaled_picture(size: int) -> None:
     scene = drawn_scene(3, 96)
-    window = Window(4, 2, 88, size, mirrored=True)
+    window = RandomCrop(4, 2, 88, size, mirrored=True)
     seen = window.scene(scene)
     method = cv2.INTER_AREA if size < 88 else cv2.INTER_LINEAR
     expected = cv2.resize(cut(scene.composite(), window), (size, size), interpolation=method)
@@ -71,10 +71,10 @@ def test_a_scaled_window_is_nearly_the_scaled_picture(size: int) -> None:
 
 def test_windows_lie_inside_and_are_not_enlarged() -> None:
     rng = np.random.default_rng(0)
-    windows = [Window.draw(rng, (100, 140, 3), 64) for _ in range(200)]
+    windows = [RandomCrop.draw(rng, (100, 140, 3), 64) for _ in range(200)]
     assert all(70 <= w.side <= 100 and w.left + w.side <= 140 and w.top + w.side <= 100 for w in windows)
     assert {window.mirrored for window in windows} == {True, False}
-    assert {Window.draw(rng, (64, 64, 3), 64).side for _ in range(9)} == {64}
+    assert {RandomCrop.draw(rng, (64, 64, 3), 64).side for _ in range(9)} == {64}
 
 
 def test_every_subset_is_drawn_and_never_nobody() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loopback import CONTENT, Server
 
-from mildbench.weights import Entry, manifest
+from mildbench.weights import WeightsFile, manifest
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Callable[..., Entry]:
+def known(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Callable[..., WeightsFile]:
     """Make the manifest hold one entry, `small`, with the given mirrors."""
 
-    def register(*urls: str) -> Entry:
+    def register(*urls: str) -> WeightsFile:
         digest = hashlib.sha256(CONTENT).hexdigest()
-        entry = Entry("small", "small.pth", urls, len(CONTENT), digest, "CC0-1.0", "tests")
+        entry = WeightsFile("small", "small.pth", urls, len(CONTENT), digest, "CC0-1.0", "tests")
         monkeypatch.setattr(manifest, "entries", lambda: {"small": entry})
         return entry
 

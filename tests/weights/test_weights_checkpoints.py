@@ -18,7 +18,7 @@ from mildbench import weights
 from mildbench.cli.weights import app
 from mildbench.errors import UserError
 from mildbench.files import read_json
-from mildbench.weights import Checkpoint, CheckpointFile, manifest
+from mildbench.weights import CheckpointFile, HubCheckpoint, manifest
 
 hub_constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -50,17 +50,17 @@ def hub(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Callable[..., Checkpoint]:
+def small(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Callable[..., HubCheckpoint]:
     """Make the manifest hold one checkpoint, `small`; the UNet's digest is known, the others' are not."""
 
-    def register(*repositories: str) -> Checkpoint:
+    def register(*repositories: str) -> HubCheckpoint:
         digest = hashlib.sha256(REPOSITORY[UNET]).hexdigest()
         files = (
             CheckpointFile(UNET, len(REPOSITORY[UNET]), digest),
             CheckpointFile(VAE),
             CheckpointFile(CONFIG),
         )
-        entry = Checkpoint("small", repositories or ("us/small",), files, "CC0-1.0", "tests")
+        entry = HubCheckpoint("small", repositories or ("us/small",), files, "CC0-1.0", "tests")
         monkeypatch.setattr(manifest, "entries", lambda: {"small": entry})
         return entry
 
@@ -313,7 +313,7 @@ def test_the_manifests_checkpoints():
     }
     for name in weights.checkpoints():
         entry = entries[name]
-        assert isinstance(entry, Checkpoint)
+        assert isinstance(entry, HubCheckpoint)
         assert all(re.fullmatch(r"[\w.-]+/[\w.-]+(@[0-9a-f]{40})?", text) for text in entry.repositories)
         assert "@" in entry.repositories[0]
         for file in entry.files:

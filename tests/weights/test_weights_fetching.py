@@ -98,7 +98,7 @@ def test_two_processes_download_once(server, known, cache):
     server.answers["/a"] = when_both_have_asked
     entry = known(server.url("/a"))
     script = (
-        "import sys; from mildbench import weights; from mildbench.weights import Entry, manifest;"
+        "import sys; from mildbench import weights; from mildbench.weights import WeightsFile, manifest;"
         f"manifest.entries = lambda: {{'small': {entry!r}}}; print(flush=True); print(weights.fetch('small'))"
     )
 

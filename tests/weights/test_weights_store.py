@@ -23,7 +23,7 @@ def put(cache: Path, content: bytes) -> Path:
 
 
 def test_every_file_is_pinned():
-    entries = [entry for entry in weights.entries().values() if isinstance(entry, weights.Entry)]
+    entries = [entry for entry in weights.entries().values() if isinstance(entry, weights.WeightsFile)]
     assert {entry.name for entry in entries} >= {"lpips-alex", "lpips-vgg", "inception-tf", "lama-big"}
     for entry in entries:
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)

@@ -16,7 +16,7 @@ _SIDES_SWAPPED = np.array([PARSING_FLIP.get(label, label) for label in range(256
 
 
 @dataclass(frozen=True)
-class Window:
+class RandomCrop:
     """A square of a scene's canvas, brought to `size` pixels."""
 
     left: int
@@ -26,7 +26,7 @@ class Window:
     mirrored: bool = False
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, shape: tuple[int, ...], size: int) -> Window:
+    def draw(cls, rng: np.random.Generator, shape: tuple[int, ...], size: int) -> RandomCrop:
         """A random window of pictures of this shape, never enlarged where they are larger than `size`.
 
         Pictures of that very size are only mirrored.

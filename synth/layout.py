@@ -27,7 +27,7 @@ class Standing:
         return self.visible_area / max(self.amodal_area, 1)
 
 
-class Canvas:
+class Layout:
     """The people placed so far, back to front, in a square frame."""
 
     def __init__(self, size: int) -> None:
@@ -35,7 +35,7 @@ class Canvas:
         self.standing: list[Standing] = []
 
     def clip(self, mask: np.ndarray, origin: tuple[int, int]) -> tuple[tuple[slice, slice], np.ndarray]:
-        """The canvas window that a mask at `origin` covers, and the part of the mask inside it."""
+        """The window of the frame that a mask at `origin` covers, and the part of the mask inside it."""
         window, part = clip(origin, mask.shape, (self.size, self.size))
         return window, mask[part]
 
