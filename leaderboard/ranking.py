@@ -14,6 +14,8 @@ from mildbench.results.summary import RunSummary
 REQUIRED = ("psnr", "ssim")
 """Metrics without which an entry is incomplete. They need no weights, so they are there on every machine; an entry
 without one of the others has no place in its columns."""
+TOLD = "is shown the answer"
+"""Why whoever is told the answer has no rank; it is compared all the same, as the end of every scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +69,10 @@ def _board(group: Sequence[Reviewed], headline: str | None) -> Board[Placed]:
     placed = [
         Placed(item, _unranked(item, samples, superseded[item.name]), superseded[item.name]) for item in group
     ]
-    scores = {place.summary.run: place.reviewed.scores for place in placed if not place.unranked}
     return Board.of(
         placed,
-        scores,
-        ranked=scores,
+        {place.summary.run: place.reviewed.scores for place in placed if place.unranked in ("", TOLD)},
+        ranked={place.summary.run for place in placed if not place.unranked},
         samples=len(samples),
         scenes=len({scene or name for name, scene, _ in samples}),
         behind=lambda place: 2 if place.superseded_by else bool(place.unranked) and not place.reference,
@@ -122,8 +123,6 @@ def _unranked(item: Reviewed, samples: tuple[tuple, ...], superseded_by: str | N
     board = set(samples)
     if foreign := [fact for fact in mine if fact not in board]:
         return f"of other samples than the board: {foreign[0][0]}"
-    if _is_told(item.entry):
-        return "is shown the answer"
     if summary.method.untrained is not None:
         return f"random weights ({summary.method.untrained})"
     if summary.failures:
@@ -133,4 +132,6 @@ def _unranked(item: Reviewed, samples: tuple[tuple, ...], superseded_by: str | N
     if mine != samples:
         return "its samples are in another order than the board's"
     lacking = [name for name in REQUIRED if name not in {metric.name for metric in summary.metrics}]
-    return f"incomplete: not scored: {', '.join(lacking)}" if lacking else ""
+    if lacking:
+        return f"incomplete: not scored: {', '.join(lacking)}"
+    return TOLD if _is_told(item.entry) else ""

@@ -62,6 +62,8 @@ HANDY = 0.25
 SADDLE = 0.012
 """Radius of the widest hole that is closed between a person and a thing, as a share of the person's height: outlines
 leave out the saddle between them, which is 4 cm thick. What is seen between an arm and a handlebar is wider."""
+STEEP = 0.2
+"""A mount that is seen from the side touches the ground at both ends, which differ by so much of its width at most."""
 LEG_REACH = 0.1
 """How far from a hip, knee or ankle a ridden or stood-on thing may be, as a share of the person's height."""
 
@@ -142,6 +144,17 @@ def stands_on(points: np.ndarray, height: float, things: Sequence[Thing]) -> boo
         things: that are theirs.
     """
     return any(STOOD_ON in CARRIED[thing.name] and _underfoot(thing, points, height) for thing in things)
+
+
+def tilted(mount: np.ndarray) -> bool:
+    """Whether a mount, bool[H, W], is seen from the side and has one end in the air."""
+    box = Box.around(mount)
+    if box.width < box.height:
+        return False  # seen from ahead or behind, where the far end is higher
+    part = mount[box.place]
+    third = box.width // 3
+    left, right = (np.flatnonzero(end.any(axis=1))[-1] for end in (part[:, :third], part[:, -third:]))
+    return bool(abs(int(left) - int(right)) > STEEP * box.width)
 
 
 def share_by_touch(people: Mapping[str, np.ndarray], things: Sequence[Thing]) -> dict[str, Belongings]:

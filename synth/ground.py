@@ -171,11 +171,14 @@ HIGHEST = 0.3
 """It reaches no further up than this share of the height: what does is a wall, a slope or a table seen from above."""
 BROAD = 0.25
 """Share of a row's pixels in the region, in its highest row at least."""
+FURTHEST = 0.6
+"""Share of the height above which nobody stands: much ground there is another slope, seen over the edge of this one."""
 UNBROKEN = 0.6
 """Share of a row's pixels in the region, in this row and all below, where feet may stand: where less is left, water,
 rocks or another slope come in between."""
-DARK = 0.8
-"""What has less of the median lightness of the region's row is no part of it: bushes on sand, and what stands there."""
+DARK, SPARSE = 0.85, 20
+"""Where so many of 81 pixels around have less than so much of the median lightness of the region's row, nobody stands:
+there are bushes on sand, and whatever else rises from it."""
 DARKEST = 40
 """Lightness (of 255) below which nothing can be told."""
 YELLOWEST = 144
@@ -251,12 +254,12 @@ class _Look:
 
     def near(self, region: np.ndarray) -> np.ndarray:
         """bool[h, w]: the part of a region that lies before whatever breaks it, without what is dark in it."""
-        light = np.zeros(region.shape, dtype=np.uint8)
+        dark = np.zeros(region.shape, dtype=np.int16)
         for row in np.flatnonzero(region.any(axis=1)):
-            light[row] = self.lightness[row] >= DARK * np.median(self.lightness[row, region[row]])
-        near = region & (cv2.medianBlur(light, 9) > 0)
+            dark[row] = self.lightness[row] < DARK * np.median(self.lightness[row, region[row]])
+        near = region & (exact.box_sum(dark, 4) < SPARSE)
         broken = np.flatnonzero(np.count_nonzero(near, axis=1) < UNBROKEN * self.width)
-        near[: int(broken[-1]) + 1 if len(broken) else 0] = False
+        near[: max(round(FURTHEST * self.height), int(broken[-1]) + 1 if len(broken) else 0)] = False
         return near
 
     def convinces(self, region: np.ndarray) -> bool:

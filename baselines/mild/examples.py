@@ -63,8 +63,8 @@ def _stack(
     """N pathways as arrays.
 
     `picture` and `target` uint8[N, H, W, 3]; `hole` and `visible` bool[N, H, W]; `matte` uint8[N, H, W], of
-    `layers`, from the back; `instance` bool[N]; `guidance` int8[N, CHANNELS, H, W] in 127ths; `regions` bool[N, R, H, W]. The
-    canvas is the scene's own: nothing is scaled, so that every share of a pixel is 0 or 1.
+    `layers`, from the back; `instance` bool[N]; `guidance` int8[N, CHANNELS, H, W] in 127ths; `regions`
+    bool[N, R, H, W]. The canvas is the scene's own: nothing is scaled, so that every share of a pixel is 0 or 1.
     """
     height, width = chosen[0].hole.shape
     canvas = Canvas.of((height, width), max(height, width), 1)
@@ -73,7 +73,9 @@ def _stack(
         for layer in some:
             there, here = layer.window(height, width)
             # What is behind a soft edge is seen through it.
-            clear = (255 - matte[there].astype(np.uint16)) * (255 - layer.rgba[here][..., 3].astype(np.uint16))
+            clear = (255 - matte[there].astype(np.uint16)) * (
+                255 - layer.rgba[here][..., 3].astype(np.uint16)
+            )
             matte[there] = 255 - np.rint(clear / 255).astype(np.uint8)
     channels = np.stack([guidance.channels(path, canvas, parts) for path in chosen])
     return {

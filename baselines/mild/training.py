@@ -16,8 +16,8 @@ from baselines.diffusion.training.base import DiffusionTrainer, to_hole, to_mode
 from baselines.diffusion.training.noise import noise_losses
 from baselines.mild import examples, guidance
 from baselines.mild.modules import Conditions, Modules
-from mildbench.training.panel import pictures, tile
 from mildbench.errors import UserError
+from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, TrainerInfo
 
 _ALPHA = 0.1

@@ -18,9 +18,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mildbench import extras
@@ -31,6 +31,7 @@ from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing
 from mildbench.descriptors import stderr_into
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
+from mildbench.geometry import Box
 from mildbench.weights import cache_dir
 
 POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*heads*.tflite", "selfie_segmentation.tflite"
@@ -40,8 +41,16 @@ _POSE_SCALE = 1.0
 """MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
 _SCALE = 1.2
 """BodyPix's crop over the person's box."""
+_WIDER = 2.0
+"""The same, of a person who goes on beyond the view they were seen in."""
+_LOOKS = 4
+"""Crops of one person, at most."""
+_AT_EDGE = 2
+"""Pixels from a view's edge within which a mask goes on beyond it."""
 _TILE = 0.5
-_UNSURE = (0.2, 0.9)
+_PERSON, _OUTLINE = 0.5, 0.25
+"""Likelihoods from which a pixel is a person's: in one look, and in the mean of three. On COCO's people the mean did
+best so low, where single looks miss limbs."""
 _NO_PERSON = 0.1
 _LEAST_PERSON = 0.0004
 """Share of the picture below which what was found is no person: 10 x 10 pixels of 512 x 512."""
@@ -133,28 +142,20 @@ class LiteRT(Annotator):
         cells = _logistic(outputs["float_segments"])
         return personlab.upsampled(cells, self._size, self._stride(cells))[..., 0]
 
-    def _outlined(self, image: np.ndarray, square: Square, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        """`_person`, where BodyPix is unsure averaged with selfie segmentation, whose cells are half as wide."""
-        person = self._person(outputs)
-        network = self._networks[OUTLINE]
-        (fine,) = network.run(square.cut(image, network.size)).values()
-        fine = cv2.resize(fine, person.shape, interpolation=cv2.INTER_LINEAR)
-        unsure = (person > _UNSURE[0]) & (person < _UNSURE[1])
-        return np.where(unsure, (person + fine) / 2, person).astype(np.float32)
-
     def people(self, pictures: Sequence[Picture]) -> list[Found]:
         return [self._people(picture.image) for picture in pictures]
 
     def _people(self, image: np.ndarray) -> Found:
-        """Whoever is seen in the whole picture, then each again in a closer crop, for a finer outline."""
+        """Whoever is seen in the whole picture and its tiles, then each again in closer crops, for a finer outline."""
         height, width = image.shape[:2]
         masks: list[np.ndarray] = []
         scores: list[float] = []
         for square in _views(image):  # what a tile cuts off was seen better in the whole, which goes first
-            for mask, score in sorted(self._instances(image, square), key=lambda found: -found[1]):
+            view = self._look(image, square)
+            for mask, score in sorted(view.people(view.person >= _PERSON), key=lambda found: -found[1]):
                 if any(_overlap(mask, other, min) >= _SURELY_THE_SAME for other in masks):
                     continue
-                fine = self._closer(image, mask)
+                fine = self._closer(image, mask, view)
                 if np.count_nonzero(fine) < _LEAST_PERSON * height * width:
                     continue
                 if all(_overlap(fine, other, min) < _SAME_PERSON for other in masks):
@@ -164,25 +165,41 @@ class LiteRT(Annotator):
         stacked = np.stack(masks)[best_first] if masks else np.zeros((0, height, width), bool)
         return Found(stacked, np.array(scores, np.float32)[best_first])
 
-    def _instances(self, image: np.ndarray, square: Square) -> list[tuple[np.ndarray, float]]:
-        """The people in a square, as masks bool[H, W] of the picture, not empty, and scores."""
-        height, width = image.shape[:2]
-        outputs = self._outputs(image, square)
-        poses = personlab.decode(heads := self._heads(outputs))
-        if not poses:
-            return []
-        person = square.put_back(self._outlined(image, square, outputs), height, width) >= 0.5
-        owner = (personlab.assign(heads, poses, self._size) + 1).astype(np.uint8)
-        whose = square.put_back(owner, height, width) * person
-        masks = [whose == index + 1 for index in range(len(poses))]
-        return [(mask, pose.score) for mask, pose in zip(masks, poses, strict=True) if mask.any()]
+    def _closer(self, image: np.ndarray, mask: np.ndarray, view: _View) -> np.ndarray:
+        """bool[H, W]: a person of a view, seen in a crop that they fill; as far as they were not lost there.
 
-    def _closer(self, image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-        """bool[H, W]: the same person, seen in a crop around the coarse mask; the coarse one if lost there."""
-        square = Square.around(box_of(coarse), _SCALE)
-        again = [mask for mask, _ in self._instances(image, square)]
-        best = max(again, key=lambda mask: _overlap(mask, coarse, max), default=coarse)
-        return best if _overlap(best, coarse, max) >= _FOUND_AGAIN else coarse
+        Of whoever goes on beyond the view, a wider crop shows the rest first.
+        """
+        for _ in range(_LOOKS):
+            cut = reaches_edge(mask, view.square)
+            wide, view = view, self._look(image, Square.around(box_of(mask), _WIDER if cut else _SCALE))
+            again = [other for other, _ in view.people(self._outline(image, view, wide) >= _OUTLINE)]
+            whole = min if cut else max
+            best = max(again, key=lambda other: _overlap(mask, other, whole), default=mask)
+            if _overlap(best, mask, whole) < _FOUND_AGAIN:
+                break
+            mask = best
+            if not cut and not reaches_edge(mask, view.square):
+                break
+        return mask
+
+    def _look(self, image: np.ndarray, square: Square) -> _View:
+        outputs = self._outputs(image, square)
+        person = square.put_back(self._person(outputs), *image.shape[:2])
+        heads = self._heads(outputs)
+        return _View(square, person, heads, personlab.decode(heads), self._size)
+
+    def _outline(self, image: np.ndarray, close: _View, wide: _View) -> np.ndarray:
+        """float32[H, W]: how likely each pixel is a person's, the mean of three looks.
+
+        BodyPix close and from afar, and selfie segmentation, whose cells are half as wide.
+        """
+        network = self._networks[OUTLINE]
+        (fine,) = network.run(close.square.cut(image, network.size)).values()
+        mean: np.ndarray = (
+            close.person + wide.person + close.square.put_back(fine[..., 0], *image.shape[:2])
+        ) / 3
+        return mean
 
     def _outputs(self, image: np.ndarray, square: Square) -> dict[str, np.ndarray]:
         return self._networks[HEADS].run(square.cut(image, self._size))
@@ -209,6 +226,32 @@ class LiteRT(Annotator):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What BodyPix sees in a square of a picture."""
+
+    square: Square
+    person: np.ndarray
+    """float32[H, W]: how likely each pixel of the picture is a person's; 0 outside the square."""
+    heads: personlab.Heads
+    poses: list[personlab.Pose]
+    size: int
+    """Pixels of the network's input."""
+
+    def people(self, person: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """The people in the square, as masks bool[H, W] of the picture, not empty, and scores.
+
+        Args:
+            person: bool[H, W], what is anybody's.
+        """
+        if not self.poses:
+            return []
+        owner = (personlab.assign(self.heads, self.poses, self.size) + 1).astype(np.uint8)
+        whose = self.square.put_back(owner, *person.shape) * person
+        masks = [whose == index + 1 for index in range(len(self.poses))]
+        return [(mask, pose.score) for mask, pose in zip(masks, self.poses, strict=True) if mask.any()]
+
+
 def _views(image: np.ndarray) -> list[Square]:
     """Where to look for people: the whole picture, then overlapping tiles of it, for small ones."""
     whole = Square.of_picture(image)
@@ -216,6 +259,18 @@ def _views(image: np.ndarray) -> list[Square]:
     starts = [sorted({0, (length - side) // 2, length - side}) for length in (image.shape[1], image.shape[0])]
     places = [[start for start in along if start >= 0] or [0] for along in starts]
     return [whole, *(Square(left, top, side) for top in places[1] for left in places[0])]
+
+
+def reaches_edge(mask: np.ndarray, view: Square) -> bool:
+    """Does a mask, bool[H, W], end at an edge of the view that is not the picture's as well?"""
+    height, width = mask.shape
+    box, right, bottom = Box.around(mask), view.left + view.side, view.top + view.side
+    return (
+        0 < view.left >= box.left - _AT_EDGE
+        or 0 < view.top >= box.top - _AT_EDGE
+        or width > right <= box.right + _AT_EDGE
+        or height > bottom <= box.bottom + _AT_EDGE
+    )
 
 
 def _logistic(values: np.ndarray) -> np.ndarray:

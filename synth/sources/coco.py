@@ -16,7 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from mildbench.belongings import CARRIED, TOUCH, Belongings, Body, Thing, share_out, stands_on, union
+from mildbench.belongings import (
+    CARRIED,
+    RIDDEN,
+    TOUCH,
+    Belongings,
+    Body,
+    Thing,
+    share_out,
+    stands_on,
+    tilted,
+    union,
+)
 from mildbench.errors import UserError
 from mildbench.geometry import Box
 from mildbench.posture import childs_metres, feet, hidden_leg, seated, stands, top_heavy, upright
@@ -483,6 +494,8 @@ def _check_whole(
         raise LeftOut("leans on something or is in the air")
     if stands_on(points, height, belongings.things):
         raise LeftOut("on skis or a board: needs snow, water or a rink")
+    if any(RIDDEN in CARRIED[thing.name] and tilted(thing.mask) for thing in belongings.things):
+        raise LeftOut("rides in the air or on a slope")
     if hidden_leg(points, mask, height):
         raise LeftOut("a leg behind something")
     if without_specks(mask, height).sum() < IN_ONE_PIECE * mask.sum():

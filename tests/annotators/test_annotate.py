@@ -93,7 +93,9 @@ def test_everybody_seen_is_annotated(dataset_folder: Path) -> None:
         assert (annotation.segments.names, annotation.segments.things) == (seen.names, seen.things)
 
 
-def test_training_takes_poses_where_the_truth_knows_none_and_the_backgrounds_tag(dataset_folder: Path) -> None:
+def test_training_takes_poses_where_the_truth_knows_none_and_the_backgrounds_tag(
+    dataset_folder: Path,
+) -> None:
     with pytest.raises(UserError, match="mildbench annotate"):
         DatasetScenes(dataset_folder, 0, "mine").check("test")
     found = do(dataset_folder)

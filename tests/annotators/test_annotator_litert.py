@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from mildbench.annotators.base import Annotator, AnnotatorSpec, Picture, boxes_of
+from mildbench.annotators.crops import Square
+from mildbench.annotators.litert import reaches_edge
 from mildbench.annotators.personlab import EDGES, Heads, assign, decode
 from mildbench.annotators.quality import oks
 from mildbench.errors import UserError
+from mildbench.geometry import Box
 from mildbench.images import read_rgb
 from mildbench.labels import PARSING, UNLABELLED
 
@@ -70,6 +73,22 @@ def test_people_in_photos_are_found_one_by_one(litert: Annotator, testdata: Path
         for mask in picture.masks[picture.masks.mean(axis=(1, 2)) > 0.02]:
             ious.append(max(((mask & m).sum() / (mask | m).sum() for m in found.masks), default=0.0))
     assert np.mean(ious) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("box", "beyond"),
+    [
+        (Box(20, 20, 40, 40), False),
+        (Box(20, 20, 40, 59), False),
+        (Box(12, 20, 40, 40), True),
+        (Box(20, 20, 60, 40), False),
+        (Box(20, 20, 40, 61), True),
+        (Box(20, 0, 40, 27), False),
+    ],
+)
+def test_who_ends_at_an_edge_that_is_not_the_pictures_goes_on_beyond_it(box: Box, beyond: bool) -> None:
+    view = Square(11, -20, 50) if box.top == 0 else Square(11, 12, 50)
+    assert reaches_edge(box.filled((100, 60)), view) is beyond
 
 
 def test_parsing_on_a_photo_puts_the_parts_where_they_are(litert: Annotator, testdata: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def backbone(folder: Path, card: str) -> Path:
     folder.mkdir()
     for part in shipped.folder("backbone").iterdir():
         if part.name != "README.md":
-            os.symlink(part, folder / part.name)
+            (folder / part.name).symlink_to(part)
     (folder / "README.md").write_text(card)
     return folder
 

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from baselines.diffusion.architectures import TINY, random_models
-from baselines.smarteraser import LENGTH, PROMPT, PROJECTION, SmartEraser, as_clip_sees, cut_out, grown
+from baselines.smarteraser import LENGTH, PROJECTION, PROMPT, SmartEraser, as_clip_sees, cut_out, grown
 from mildbench.errors import UserError
 
 FAST = {"backbone": "random:tiny", "steps": 2, "resolution": 64}
@@ -89,7 +89,9 @@ def test_clip_is_shown_what_its_own_processor_makes(size: tuple[int, int]) -> No
     smooth = np.random.default_rng(1).integers(0, 256, (8, 8, 3), np.uint8)
     picture = np.array(Image.fromarray(smooth).resize(size[::-1], Image.Resampling.BICUBIC))
     theirs = CLIPImageProcessor()(images=Image.fromarray(picture), return_tensors="pt")["pixel_values"][0]
-    torch.testing.assert_close(as_clip_sees(picture, 224), theirs, atol=0.02, rtol=0)  # a level of 255 is 0.015
+    torch.testing.assert_close(
+        as_clip_sees(picture, 224), theirs, atol=0.02, rtol=0
+    )  # a level of 255 is 0.015
 
 
 def test_a_mask_is_grown_by_its_share_and_no_more_than_it_must() -> None:
@@ -144,7 +146,11 @@ def _published(folder: Path, clip: Path) -> dict[str, torch.Tensor]:
         name: ["transformers" if name in ("text_encoder", "tokenizer") else "diffusers", type(part).__name__]
         for name, part in pipeline.items()
     }
-    index = {"_class_name": "StableDiffusionInpaintRegionPipeline", **libraries, "safety_checker": [None, None]}
+    index = {
+        "_class_name": "StableDiffusionInpaintRegionPipeline",
+        **libraries,
+        "safety_checker": [None, None],
+    }
     (folder / "model_index.json").write_text(str(index).replace("'", '"').replace("None", "null"))
     generator = torch.Generator().manual_seed(5)
 
@@ -163,7 +169,9 @@ def _published(folder: Path, clip: Path) -> dict[str, torch.Tensor]:
         torch.manual_seed(6)
         config = CLIPConfig(
             text_config=CLIPTextConfig(**sizes, vocab_size=20, bos_token_id=0, eos_token_id=1).to_dict(),
-            vision_config=CLIPVisionConfig(**sizes, image_size=32, patch_size=16, projection_dim=WIDTH).to_dict(),
+            vision_config=CLIPVisionConfig(
+                **sizes, image_size=32, patch_size=16, projection_dim=WIDTH
+            ).to_dict(),
             projection_dim=WIDTH,
         )
         model = CLIPModel(config)
@@ -202,8 +210,8 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest
     assert SmartEraser(str(folder)).info.weights == ("clip-vit-large",)
     with pytest.raises(UserError, match=r"has no config\.json: give a checkpoint in transformers' format"):
         _loaded(backbone=str(folder), clip=str(tmp_path))
+    _other_width(clip)
     with pytest.raises(UserError, match="have 32 numbers, the prompt's words 128"):
-        _other_width(clip)
         _loaded(backbone=str(folder), clip=str(clip))
     torch.save({"fc_out.weight": torch.zeros(2, 2)}, folder / PROJECTION)
     with pytest.raises(UserError, match=r"clip_mlp_weight\.pth is of another architecture"):

@@ -12,6 +12,7 @@ import pytest
 SCRIPTS = sorted(path for path in Path(__file__).parent.glob("*.py") if path != Path(__file__))
 SMALLEST = {
     "attention": ["--tokens", "64", "--repeats", "1"],
+    "costs": ["--size", "64", "--people", "1", "--steps", "1", "--only", "telea", "--only", "sd-inpaint"],
     "intervals": ["--draws", "2", "--methods", "2"],
     "mild": ["--size", "64", "--people", "1", "--steps", "1", "--repeats", "1"],
     "scoring": ["--size", "32", "--batch", "2", "--repeats", "1"],

@@ -227,6 +227,7 @@ def test_the_identity_is_in_the_run(tmp_path: Path) -> None:
     assert not Calls.loaded
 
 
+@pytest.mark.usefixtures("here")
 def test_an_option_that_came_later_counts_once_it_is_used() -> None:
     options = of("mild").options
     assert "dual" not in options

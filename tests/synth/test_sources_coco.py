@@ -113,6 +113,15 @@ def test_whoever_stands_on_a_board_needs_what_it_glides_on(coco: Path) -> None:
     assert source.left_out == {"on skis or a board: needs snow, water or a rink": 1}
 
 
+def test_nobody_rides_in_the_air(coco: Path) -> None:
+    bicycle = thing("bicycle", 60, 125, 180, 218)
+    assert len(write(coco, [person()], [bicycle]).people()) == 1
+    leaping = bicycle | {"segmentation": [[60, 150, 180, 120, 180, 150, 60, 218]]}
+    source = write(coco, [person()], [leaping])
+    assert source.people() == []
+    assert source.left_out == {"rides in the air or on a slope": 1}
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
