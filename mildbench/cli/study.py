@@ -138,7 +138,10 @@ def score(
     for line in lacking:
         typer.echo(f"mildbench: {line}", err=True)
     for group in result.groups:
-        for part in (_raters(group), *([_methods(group), _metrics(group)] if group.strengths else [])):
+        parts = [_raters(group)]
+        parts += [_methods(group)] if group.strengths else []
+        parts += [_metrics(group)] if group.agreements else []
+        for part in parts:
             console.print(part)
             console.print()
     for line in result.notes:
