@@ -4,6 +4,7 @@ READY := .venv/.ready
 CONTROLS := --method copy --method oracle --method telea --method navier-stokes --method blur --method patchmatch
 SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method attentive-eraser --method deocclusion --method mild
+TABLE := runs/$(if $(LIMIT),limit-$(LIMIT),entries)
 
 .PHONY: demo test gpu gpu-day setup entries table pages clean
 
@@ -39,11 +40,11 @@ entries: $(READY)  ## measure the leaderboard's entries anew, on the embedded da
 	$(BIN)/mildbench leaderboard add runs/entries
 	$(BIN)/mildbench leaderboard readme
 
-table: $(READY)  ## one page of all controls and methods by all metrics that run here, with ranks by each (hours on two cores)
+table: $(READY)  ## one page of all controls and methods by all metrics that run here, with ranks by each (hours on two cores; LIMIT=8: by 8 samples a task)
 	$(BIN)/mildbench build-dataset
 	$(BIN)/mildbench evaluate $(CONTROLS) --method mean --method visible --method amodal-oracle $(SHIPPED) \
-		--task erase-all --task erase-one --task deocclude --out runs/entries
-	$(BIN)/mildbench report runs/entries --out table.html
+		--task erase-all --task erase-one --task deocclude $(if $(LIMIT),--limit $(LIMIT)) --out $(TABLE)
+	$(BIN)/mildbench report $(TABLE) --out table.html
 
 pages: $(READY)  ## docs/ as a site, site/index.html; its pages on metrics and commands are written anew from the code
 	$(BIN)/python docs/mkdocs/reference.py

@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from leaderboard import ranking, review
 from mildbench.metrics.base import EFFECT, METRICS, REGIONS
 from mildbench.results import controls
+from mildbench.statistics import mean
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "table.md").read_text()
 
@@ -46,6 +48,28 @@ def test_the_ranks_of_the_controls_are_those_of_the_entries() -> None:
             assert row.where == "mask, pasted"
             found.append([board.summaries[0].task, row.metric, *ranks, row.prefers or "neither"])
     assert written == sorted(found)
+
+
+def test_the_attention_on_the_page_is_that_of_the_entries() -> None:
+    header, _, *lines = re.findall(r"^\| (.+) \|$", section("Whose attention goes where"), re.M)
+    metric, samples, scenes, *names = header.split(" | ")
+    assert (metric, samples, scenes) == ("metric", "samples", "scenes")
+    written = [line.replace("`", "").split(" | ") for line in lines]
+    assert [line[0] for line in written] == ["comp-kappa", "foreign", "kept-logodds"]
+    (board,) = (
+        found for found in ranking.boards(review.review_all()[0]) if found.title.startswith("erase-one")
+    )
+    rows = board.results[0].reviewed.scores
+    scene_of = dict(zip(rows.ids, rows.scenes, strict=True))
+    where = np.array([scene_of[name] for name in board.ids])
+    for name, *told in written:
+        values = board.values[f"{name}.attention.raw"]
+        mine = [values[run] for label in names for run, shown in board.names.items() if shown == label]
+        common = ~np.isnan(mine).any(axis=0)
+        clusters = np.unique(where[common], return_inverse=True)[1]
+        found = [mean(scores[common], None, clusters) for scores in mine]
+        texts = [f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in found]
+        assert told == [str(found[0].n), str(found[0].scenes), *texts]
 
 
 def test_the_python_on_the_page_runs(

@@ -11,10 +11,9 @@ of a model's is run.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +22,7 @@ from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Pic
 from mildbench.annotators.crops import alone, lay_labels, squares_of
 from mildbench.annotators.mapping import CLOTHES_TO_CIHP, coco17, coco_panoptic_things, parsing_lookup
 from mildbench.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
+from mildbench.weights import tensors_sha256
 
 _CROP = 512
 _SCALE = 1.1
@@ -85,7 +82,7 @@ class Transformers(Annotator):
             self._joints = coco17(labels)
         else:
             self._names_of, self._things = labels, coco_panoptic_things(labels)
-        self._hashes[f"{name.rstrip('/').rpartition('/')[2]} (tensors)"] = _tensors_sha256(model)
+        self._hashes[f"{name.rstrip('/').rpartition('/')[2]} (tensors)"] = tensors_sha256(model)
         self._models[part] = (model.eval().to(self.device), processor)
 
     def check(self, part: Part) -> None:
@@ -209,14 +206,3 @@ class Transformers(Annotator):
 def _as_coco(boxes: np.ndarray) -> np.ndarray:
     """Left, top, right, bottom -> left, top, width, height."""
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-
-
-def _tensors_sha256(model: torch.nn.Module) -> str:
-    """Of all tensors, by name: the same for one file and for shards."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -55,6 +55,48 @@ def make(
 
 
 @app.command()
+def ask(
+    study: Annotated[
+        Path, typer.Argument(help="The study's folder, or its page (.html).", show_default=False)
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Folder, or hub id in the local cache, of a vision-language model that transformers reads.",
+            show_default=False,
+        ),
+    ],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="The answers. [default: answers-<model>.json beside the page]")
+    ] = None,
+) -> None:
+    """Have a vision-language model answer the page: it sees what people see, and its answers are marked as a model's.
+
+    Each pair is asked twice, with the sides exchanged; a preference that goes with the side is a tie. Interrupted, the
+    same command goes on.
+
+    \b
+    mildbench study ask study --model Qwen/Qwen2.5-VL-3B-Instruct
+    """
+    from mildbench.study.ask import answers_path
+    from mildbench.study.ask import ask as ask_judge
+    from mildbench.study.judge import Judge
+    from mildbench.study.make import paths
+    from mildbench.study.page import read_page
+
+    place, _ = paths(study)
+    page = read_page(place)
+    judge = Judge(model, device)
+    target = out or answers_path(place, judge.name)
+    answers = ask_judge(page, judge, target, show=True)
+    ties = sum(answer.choice == "tie" for answer in answers.answers)
+    typer.echo(
+        f"{target}: {len(answers.answers)} answers of {judge.name}, {ties} ties: for mildbench study score"
+    )
+
+
+@app.command()
 def score(
     study: Annotated[
         Path, typer.Argument(help="The study's folder, or its key (.json).", show_default=False)
@@ -96,7 +138,10 @@ def score(
     for line in lacking:
         typer.echo(f"mildbench: {line}", err=True)
     for group in result.groups:
-        for part in (_raters(group), *([_methods(group), _metrics(group)] if group.strengths else [])):
+        parts = [_raters(group)]
+        parts += [_methods(group)] if group.strengths else []
+        parts += [_metrics(group)] if group.agreements else []
+        for part in parts:
             console.print(part)
             console.print()
     for line in result.notes:

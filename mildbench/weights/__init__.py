@@ -18,7 +18,7 @@ from mildbench.weights.manifest import (
     entries,
     entry,
 )
-from mildbench.weights.reading import load_state_dict
+from mildbench.weights.reading import load_state_dict, tensors_sha256
 from mildbench.weights.store import (
     Status,
     WeightsMissing,
@@ -52,5 +52,6 @@ __all__ = [
     "place",
     "resolve",
     "resolve_folder",
+    "tensors_sha256",
     "verify",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,17 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, dict) or not all(isinstance(part, torch.Tensor) for part in content.values()):
         raise UserError(f"{path} holds no state dict (name -> tensor)")
     return content
+
+
+def tensors_sha256(model: torch.nn.Module) -> str:
+    """Of all tensors of a network, by name: the same for one file and for shards."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

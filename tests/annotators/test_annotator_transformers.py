@@ -17,6 +17,7 @@ from mildbench.annotators.transformers import Transformers
 from mildbench.errors import UserError
 from mildbench.images import write_png
 from mildbench.labels import KEYPOINTS, UNLABELLED
+from mildbench.weights import tensors_sha256
 from synth.sources.panoptic import PanopticImages
 
 
@@ -173,10 +174,8 @@ def test_weights_are_told_apart_by_their_tensors(folders: dict[str, Path]) -> No
     model, _ = annotator._models["pose"]
     with torch.no_grad():
         next(model.parameters()).add_(1)
-    from mildbench.annotators.transformers import _tensors_sha256
-
     assert len(before) == 64
-    assert _tensors_sha256(model) != before
+    assert tensors_sha256(model) != before
 
 
 def test_a_model_that_is_not_here_is_named_with_the_remedy(tmp_path: Path) -> None:
