@@ -14,6 +14,9 @@ from mildbench.method import EraseMethod, MethodSpec
 from mildbench.panel import panel
 from mildbench.photo import Person, erase_people
 
+AUTOMATIC = ("patchmatch", "navier-stokes")
+"""Methods without weights to fetch, the better to the eye first. The second runs wherever mildbench does."""
+
 
 class PictureArray(np.ndarray):
     """uint8[H, W, 3] that a notebook shows as a picture; what is computed from it is a plain array."""
@@ -65,7 +68,12 @@ class Eraser:
 
     @classmethod
     def create(cls, method: str, device: str, census: Census, *, size: int, seed: int) -> Eraser:
-        """Load a method, written as on the command line; raises `UserError` for one that photos are no input of."""
+        """Load a method, written as on the command line; `auto` is the first of `AUTOMATIC` that is installed.
+
+        Raises `UserError` for a method that photos are no input of, or that cannot be loaded.
+        """
+        if method == "auto":
+            return cls(_automatic(device), census, size, seed)
         eraser = MethodSpec.parse(method).create(device)
         if eraser.info.capabilities & {"truth", "names"}:
             raise UserError(
@@ -103,3 +111,17 @@ class Eraser:
             self.method, photo, found, targets, labels, name=name, size=self.size, seed=self.seed
         )
         return Erased(photo, found, targets, pixels)
+
+
+def _automatic(device: str) -> EraseMethod:
+    *preferred, last = AUTOMATIC
+    for name in preferred:
+        eraser = MethodSpec.parse(name).create(device)
+        try:
+            eraser.load()
+        except UserError:  # its package is not installed
+            continue
+        return eraser
+    eraser = MethodSpec.parse(last).create(device)
+    eraser.load()
+    return eraser

@@ -64,7 +64,7 @@ def open(path: Path | str) -> Dataset:
 def erase(
     image: ArrayLike,
     mask: ArrayLike,
-    method: str = "navier-stokes",
+    method: str = "auto",
     *,
     size: int = 512,
     device: str = "auto",
@@ -78,7 +78,7 @@ def erase(
     Args:
         image: uint8[H, W, 3], RGB, of any size.
         mask: bool[H, W], or whole numbers [H, W]: a number for each person, 0 for nobody.
-        method: one that needs no truth.
+        method: one that needs no truth; `auto` is patchmatch where it is installed, else navier-stokes.
         size: pixels of the longer side that the method is shown; larger pictures are cropped around each person.
         device: auto, cpu, cuda or cuda:N.
         seed: of the method's generators.

@@ -104,7 +104,8 @@ def check(given: list[str], *, plug_ins: bool) -> None:
         for name, registry in registries.items() if plug_ins else ():
             texts = found.get(name) or ()
             for text in (texts,) if isinstance(texts, str) else texts:
-                registry.load(text.partition(":")[0])
+                if text != "auto":
+                    registry.load(text.partition(":")[0])
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 def erase(
     photo: Annotated[list[Path], typer.Argument(help="Photos.", show_default=False)],
     method: Annotated[
-        str, typer.Option(help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods).")
-    ] = "navier-stokes",
+        str,
+        typer.Option(
+            help="NAME or NAME:OPTION=VALUE,... (mildbench ls methods). auto: patchmatch where it is installed (pip "
+            'install "mildbench[classic]"), else navier-stokes.'
+        ),
+    ] = "auto",
     people: Annotated[
         str,
         typer.Option(
@@ -101,7 +105,8 @@ def erase(
             erased = eraser.erase(path.stem, file.pixels, known, kept)
             file.write(result, erased.pixels)
             write_panel(beside, erased.panel)
-            typer.echo(f"{result}: {len(erased.people)} people found, {len(erased.targets)} erased")
+            count = f"{len(erased.people)} people found, {len(erased.targets)} erased"
+            typer.echo(f"{result}: {count} by {eraser.method.info.name}")
             advance(1)
 
 

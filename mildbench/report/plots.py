@@ -9,12 +9,12 @@ from __future__ import annotations
 import colorsys
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mildbench.results import attention_plot
+from mildbench.results import attention_plot, wording
 from mildbench.results.attention import AttentionFile
 from mildbench.results.board import Board
 from mildbench.results.finished import FinishedRun
@@ -157,18 +157,18 @@ def strata(board: Board[FinishedRun], by: str, column: str, looks: Styles) -> st
     """Means with intervals over the strata of `by`; None where no two strata have a finite mean."""
     found = {
         run.summary.run: {
-            stratum.label: (stratum.samples, estimate)
+            stratum.label: estimate
             for stratum in run.summary.strata
             if stratum.by == by
             if (estimate := _of(stratum.estimates, column)) is not None
         }
         for run in board.results
     }
-    sizes: dict[str, int] = {}
-    for run in board.results:
-        for label, (samples, _) in found[run.summary.run].items():
-            sizes[label] = max(samples, sizes.get(label, 0))
-    labels = _in_order(board, by, sizes)
+    counts: dict[str, set[int]] = {}
+    for mine in found.values():
+        for label, estimate in mine.items():
+            counts.setdefault(label, set()).add(estimate.n)
+    labels = _in_order(board, by, counts)
     drawn = [label for label in labels if any(_finite(found[run].get(label)) for run in found)]
     if len(drawn) < 2:
         return None
@@ -179,7 +179,7 @@ def strata(board: Board[FinishedRun], by: str, column: str, looks: Styles) -> st
             at = [x for x, label in enumerate(drawn) if _finite(mine.get(label))]
             if not at:
                 continue
-            estimates = [mine[drawn[x]][1] for x in at]
+            estimates = [mine[drawn[x]] for x in at]
             means = np.array([estimate.value for estimate in estimates], dtype=np.float64)
             low, high = (
                 np.array([_bound(getattr(e, side), e.value) for e in estimates]) for side in ("low", "high")
@@ -198,12 +198,10 @@ def strata(board: Board[FinishedRun], by: str, column: str, looks: Styles) -> st
                 linestyle="-" if by in ("visible_ratio", "people", "mask_share") else "none",
             )
         tilted = sum(map(len, drawn)) > 40
+        space = " " if tilted else "\n"
         axes.set_xticks(
             range(len(drawn)),
-            [
-                f"{label}\n(n {sizes[label]})" if not tilted else f"{label} (n {sizes[label]})"
-                for label in drawn
-            ],
+            [f"{label}{space}(n {wording.span(counts[label])})" for label in drawn],
             rotation=40 if tilted else 0,
             ha="right" if tilted else "center",
             fontsize=8,
@@ -259,8 +257,8 @@ def _of(estimates: Sequence[Estimate], column: str) -> Estimate | None:
     return next((estimate for estimate in estimates if estimate.column == column), None)
 
 
-def _finite(found: tuple[int, Estimate] | None) -> bool:
-    return found is not None and _has_mean(found[1])
+def _finite(found: Estimate | None) -> bool:
+    return found is not None and _has_mean(found)
 
 
 def _bound(bound: float | None, value: float | None) -> float:
@@ -269,7 +267,7 @@ def _bound(bound: float | None, value: float | None) -> float:
     return bound if bound is not None and np.isfinite(bound) else value
 
 
-def _in_order(board: Board[FinishedRun], by: str, present: dict[str, int]) -> list[str]:
+def _in_order(board: Board[FinishedRun], by: str, present: Collection[str]) -> list[str]:
     """The strata of all runs; each run lists its own in order, and they agree."""
     assert by in STRATIFIED
     lists = [[s.label for s in run.summary.strata if s.by == by] for run in board.results]

@@ -33,7 +33,10 @@ def _of(board: Board[Any], column: str) -> list[str]:
         alike = " They are not told apart from each other." if len(best) > 1 else ""
         lines = [f"By {by}, nothing beats {_joined(board, best)}.{alike}"]
     apart = sum(not pair.tied for pair in pairs)
-    line = f"{apart} of {len(pairs)} pairs differ: paired tests over {board.scenes} scenes, corrected for all pairs."
+    scenes = wording.span([board.scenes if pair.scenes is None else pair.scenes for pair in pairs])
+    line = (
+        f"{apart} of {len(pairs)} pairs differ: paired tests over {scenes} scenes, corrected for all pairs."
+    )
     halves = [(pair.high - pair.low) / 2 for pair in pairs if pair.low is not None and pair.high is not None]
     if halves and math.isfinite(half := float(np.median(halves))):
         metric = board.metric(column)

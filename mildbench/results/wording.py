@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mildbench.marking import FOOTPRINT
@@ -91,6 +91,12 @@ def over(estimate: Estimate | None) -> str:
     return f"(n {estimate.n})" if estimate is not None and estimate.undefined else ""
 
 
+def span(counts: Collection[int]) -> str:
+    """Numbers of samples, at least one: the number, or the least and the most."""
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
+
+
 def set_text(found: SetEstimate | None) -> Number:
     """A number of the whole set; None is of a run that was not scored by the metric."""
     if found is None or found.value is None:
@@ -170,10 +176,10 @@ def _partial(summaries: Sequence[RunSummary], columns: Sequence[str]) -> list[st
             item for summary in summaries if (item := summary.estimate(column)) and item.value is not None
         ]
         if any(item.undefined for item in found):
-            counts = sorted({item.n for item in found})
-            over = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
             samples = max(item.n + item.undefined for item in found)
-            means.setdefault(f"{over} of {samples} samples", []).append(column_text(column))
+            means.setdefault(f"{span({item.n for item in found})} of {samples} samples", []).append(
+                column_text(column)
+            )
     return [f"{', '.join(names)}: mean over {over}, undefined in the others" for over, names in means.items()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -192,6 +193,20 @@ def test_the_command_finds_erases_and_keeps(tmp_path: Path, capsys: pytest.Captu
     np.testing.assert_array_equal(kept[10:40, 10:20], photo[10:40, 10:20])
     assert (kept[25:55, 33:47] != photo[25:55, 33:47]).any()
     assert (tmp_path / "one" / "me.panel.png").is_file()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_by_default_the_best_method_without_weights_is_taken(
+    installed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+        pytest.importorskip("patchmatch_cython")
+    else:
+        monkeypatch.setitem(sys.modules, "patchmatch_cython", None)
+    write_png(tmp_path / "me.png", scene(80, 100)[0])
+    run(tmp_path / "me.png", method="auto", out=tmp_path / "out")
+    told = "patchmatch" if installed else "navier-stokes"
+    assert f"2 people found, 2 erased by {told}" in capsys.readouterr().out
 
 
 def test_a_mask_file_says_who_is_there(tmp_path: Path) -> None:

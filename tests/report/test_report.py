@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -149,6 +150,36 @@ def test_plots_show_finite_numbers_in_the_colour_of_the_page(board: Board[Finish
     # Two markers of one look would be two runs that cannot be told apart.
     for part in ("marker", "colour", "sign"):
         assert len({getattr(look, part) for look in looks.values()}) == len(board.results)
+
+
+def with_one_less(run: FinishedRun) -> FinishedRun:
+    """The run as if one sample of every stratum had no score."""
+    strata = [
+        stratum.model_copy(
+            update={
+                "estimates": [
+                    estimate.model_copy(update={"n": estimate.n - 1, "undefined": estimate.undefined + 1})
+                    for estimate in stratum.estimates
+                ]
+            }
+        )
+        for stratum in run.summary.strata
+    ]
+    return replace(run, summary=run.summary.model_copy(update={"strata": strata}))
+
+
+def test_strata_say_of_how_many_samples_each_mean_is(board: Board[FinishedRun]) -> None:
+    looks = plots.styles(board.names.values())
+
+    def told(runs: list[FinishedRun]) -> list[list[int]]:
+        svg = plots.strata(replace(board, results=tuple(runs)), "people", FIDELITY, looks)
+        assert svg is not None
+        return [[int(n) for n in re.findall(r"\d+", text)] for text in re.findall(r"\(n ([^)]*)\)", svg)]
+
+    whole = [run for run in board.results if not run.summary.failures][:2]
+    before = told(whole)
+    assert len(before) > 1
+    assert told([whole[0], with_one_less(whole[1])]) == [[n - 1, n] for (n,) in before]
 
 
 def test_attention_is_drawn_where_it_was_recorded(runs: dict[str, Path]) -> None:
