@@ -83,17 +83,19 @@ def _part(
     except UserError as error:
         lacking = f"{board.title}: no pictures: {error}"
     columns = plots.plotted_columns(board)
+    limited = all(summary.limit is not None for summary in summaries)
     return {
         "number": number,
         "title": board.title,
-        "extent": wording.extent(first.samples, board.scenes),
+        "extent": wording.extent(board.samples, board.scenes) + (" (--limit)" if limited else ""),
         "fingerprint": first.config.dataset,
         "conclusions": conclusions(board),
         "legend": [(name, looks[name]) for name in board.names.values()],
         "ranks": tables.rank_columns(board),
         "columns": [TableColumn("method", "", ""), *tables.columns(board)],
         "rows": [
-            (tables.ranks(board, summary), _marks(summary), _row(board, summary)) for summary in summaries
+            (tables.ranks(board, summary), _marks(board, summary), _row(board, summary))
+            for summary in summaries
         ],
         "notes": board.footnotes,
         "pairs": _pairs(board),
@@ -141,7 +143,7 @@ def _row(board: Board[FinishedRun], summary: RunSummary) -> list[Cell]:
     return [name, *tables.cells(board, summary)]
 
 
-def _marks(summary: RunSummary) -> list[tuple[str, str]]:
+def _marks(board: Board[FinishedRun], summary: RunSummary) -> list[tuple[str, str]]:
     """Badges: kind and text."""
     found: list[tuple[str, str]] = [
         ("control" if summary.control else "provenance", summary.method.provenance)
@@ -150,8 +152,8 @@ def _marks(summary: RunSummary) -> list[tuple[str, str]]:
         found.append(("warning", "random weights: numbers mean nothing"))
     if summary.failures:
         found.append(("warning", f"incomplete: {len(summary.failures)} failed"))
-    if summary.limit is not None:
-        found.append(("warning", f"{summary.samples} samples only (--limit)"))
+    if summary.samples < board.samples:
+        found.append(("warning", f"{summary.samples} samples only"))
     return found
 
 
@@ -185,6 +187,7 @@ def _rewards(board: Board[FinishedRun]) -> dict[str, Any]:
     return {
         "controls": [name for _, name in runs],
         "rows": [(row, controls.texts(row, [run for run, _ in runs])) for row in rows],
+        "remarked": any(row.remark for row in rows),
     }
 
 

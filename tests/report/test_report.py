@@ -202,6 +202,21 @@ def test_a_run_of_fewer_samples_has_no_rank(data: Path, runs: dict[str, Path], t
     assert len(board.ranks) == 2
 
 
+def test_a_limit_is_told_once_where_all_runs_share_it_and_else_beside_who_has_fewer(
+    data: Path, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    def shown(*folders: Path) -> str:
+        page.write(tmp_path / "report.html", [finished.read(folder) for folder in folders])
+        return (tmp_path / "report.html").read_text()
+
+    short = evaluated(data, tmp_path, "copy", "noise:strength=30", limit=4)
+    assert "4 samples only" not in (text := shown(*short.values()))
+    assert re.search(r"4 samples of \d+ scenes? \(--limit\)", text)
+    mixed = shown(short["noise:strength=30"], runs["telea"], runs["copy"])
+    assert mixed.count("4 samples only") == 1
+    assert "(--limit)" not in mixed
+
+
 def test_runs_are_found_in_folders(runs: dict[str, Path], tmp_path: Path) -> None:
     folder = runs["copy"].parent
     assert set(finished.find([folder])) == {path.resolve() for path in runs.values()}
