@@ -89,7 +89,8 @@ def _in_folders(known: PublicSet, root: Path, given: Path | None) -> FoundPairs:
     if known.takes == "truth" and given is None:
         raise UserError(
             f"{known.name} comes without true answers, and every metric here but those that an annotator gives "
-            "compares with them: give the folder of clean pictures with --truth DIR"
+            "compares with them: give the folder of clean pictures with --truth DIR, or look at what a method makes of "
+            "one picture: mildbench erase PHOTO --people MASK"
         )
     found = find_pairs(
         folder("input", known.images),

@@ -37,6 +37,8 @@ class AnnotatorInfo:
     """Distributions that it needs; their versions are recorded with every annotation."""
     install: str = 'pip install "mildbench[annotate]"'
     """What to do when one of them is missing."""
+    revision: int = 1
+    """Raised when the same weights give something else: part of what annotations and scores are known by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +144,10 @@ class Annotator(ABC):
         return {name: _version(name) for name in cls.info.packages}
 
     def versions(self) -> dict[str, str]:
-        """Library -> version, of what runs this annotator; recorded."""
-        return {name: found for name, found in self.installed().items() if found}
+        """Library -> version, of what runs this annotator, and its own revision after the first; recorded."""
+        libraries = {name: found for name, found in self.installed().items() if found}
+        revision = self.info.revision
+        return libraries | ({self.info.name: f"revision {revision}"} if revision > 1 else {})
 
 
 def _version(distribution: str) -> str | None:

@@ -75,6 +75,7 @@ class LiteRT(Annotator):
         summary="MoveNet pose, BodyPix parsing and people, selfie segmentation outlines; small, CPU",
         parts=frozenset(("pose", "parsing", "people")),
         packages=("ai-edge-litert",),
+        revision=2,
     )
 
     def __init__(self, models: str = "") -> None:

@@ -31,7 +31,7 @@ class AnnotatedMetric(PairMetric):
         self._annotator = self._spec.create(self.part, self.device)
 
     def identity(self) -> dict[str, str]:
-        """The annotator's name, its options, and the sha256 of its weights; of a loaded metric."""
+        """The annotator's name, revision and options, and the sha256 of its weights; of a loaded metric."""
         parameters = inspect.signature(type(self._annotator)).parameters
         # A folder or a file counts by what it holds, which the weights say; a number is neither.
         options = {
@@ -40,4 +40,5 @@ class AnnotatedMetric(PairMetric):
             if isinstance(parameters[name].default, bool | int | float)
             or not Path(value).expanduser().exists()
         }
-        return {"annotator": self._spec.name, **options, **self._annotator.weights()}
+        known = {"annotator": self._spec.name, "revision": str(self._annotator.info.revision)}
+        return {**known, **options, **self._annotator.weights()}

@@ -87,9 +87,24 @@ def test_another_annotator_scores_again_and_the_first_is_not_forgotten(run: Run,
         found.setdefault(model, residues(tmp_path))
         assert found[model] == residues(tmp_path)
         (record,) = (metric for metric in summary.metrics if metric.name == "residue")
-        assert record.identity == {"annotator": "reader", "reader.bin": file_sha256(Path(model))}
+        assert record.identity == {
+            "annotator": "reader",
+            "revision": "1",
+            "reader.bin": file_sha256(Path(model)),
+        }
     assert found["a"] != found["b"]
     assert len(Calls.erased) == 6
+
+
+def test_an_annotator_of_another_revision_is_another(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = "residue:annotator=reader:model=a"
+    (before,) = run("noise", metrics=[spec])
+    monkeypatch.setattr(Reader, "info", replace(Reader.info, revision=2))
+    (after,) = run("noise", metrics=[spec])
+    assert [summary.metrics[0].identity["revision"] for summary in (before, after)] == ["1", "2"]
+    assert Reader().versions()["reader"] == "revision 2", "annotations say so as well"
 
 
 def test_an_annotator_whose_weights_changed_is_another(run: Run, tmp_path: Path) -> None:
