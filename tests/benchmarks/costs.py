@@ -7,6 +7,12 @@ All weights are random but LaMa's small ones. Each method has a process of its o
 interpreter, the libraries and the weights included. Times on a CPU are processor time of one thread, so that other work
 on the machine counts for little; the first call is not counted on a GPU. A step is one call of the network for each
 half of classifier-free guidance; methods that leave steps out, or make masks before, have their own number.
+
+On one core of a server's CPU (torch 2.15.0, `random:tiny`, 512 px, three people, 2 steps), seconds an image and GiB
+resident: telea 0.07 and 0.55, patchmatch 11.3 and 0.59, lama (tiny) 1.1 and 0.64, sd-inpaint 11.8 and 1.14,
+attentive-eraser 14.5 and 1.24, powerpaint 15.1 and 1.19, smarteraser 14.8 and 1.10, magiceraser 18.4 and 1.14,
+deocclusion 58.3 and 1.46, mild 51.6 and 1.96. MILD with its four pathways took 1.10 times SD inpainting of a batch of
+four pictures (46.9 s, timed in a run of its own, beside the others).
 """
 
 from __future__ import annotations
