@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -238,7 +239,9 @@ class Olrd(Family[PictureCatalogue]):
         rng, notes = generator(self.catalogue.seed, "olrd", self.index), Notes()
         split = split_of_sample(self.index, self.recipe.splits)
         pool = self.catalogue.backgrounds[split]
-        for position in rng.permutation(len(pool)):
+        # Other crops and other places may do where the first did not: scarce pictures get more than one try.
+        laps = (rng.permutation(len(pool)) for _ in range(self.recipe.background_views))
+        for position in chain.from_iterable(laps):
             choice = pool[position]
             number = int(rng.integers(self.recipe.background_views))
             try:
