@@ -56,6 +56,7 @@ NEEDS: dict[str, tuple[str, list[str]]] = {
     "train": ("torch", ["lama", "--dataset", "data"]),
 }
 REFUSES: dict[str, tuple[str, list[str]]] = {
+    "study ask": ("the study's page nowhere/study.html is not there", ["nowhere", "--model", "some/model"]),
     "study score": ("study not found: nowhere", ["nowhere", "answers.json"]),
     "weights add": ("weights file not found: nowhere", ["lama-big", "nowhere"]),
     "weights fetch": ("--offline forbids the network", ["lama-big", "--offline"]),
