@@ -60,7 +60,7 @@ def posed_scene(size: int = 160) -> Scene:
     """Somebody whole, whose pose is known, and somebody far outside the frame."""
     rgba = np.zeros((100, 40, 4), np.uint8)
     rgba[5:95, 5:35] = (200, 30, 90, 255)
-    keypoints = np.array([(8 + k, 8 + 5 * k, 2) for k in range(17)], np.float32)
+    keypoints = np.array([(17 + k % 3, 8 + k * k / 3.2, 2) for k in range(17)], np.float32)  # upright
     provenance = Provenance("test", "figure", "1" * 64, "CC0-1.0")
     labels = (rgba[..., 3] > 0).astype(np.uint8)
     layers = [
