@@ -4,7 +4,7 @@
     python tests/device/day.py --people ccp:/data/ccp --backgrounds folder:/data/places
     python tests/device/day.py --list                              the pieces, and which of them are done
     python tests/device/day.py lama compare                        these alone
-    python tests/device/day.py --rehearse --out /tmp/day           on a CPU, a few steps each: does it all run?
+    python tests/device/day.py --rehearse --out rehearsal          on a CPU, a few steps each: does it all run?
 
 A piece takes at most `--minutes`. What is done is not done again; a training that ran out of its minutes is saved and
 goes on with the next call, to the same weights. If a piece fails, those that do not need it go on. `--out` holds
