@@ -162,11 +162,13 @@ class DiffusionMethod(EraseMethod):
         guided away from, are one a sample, empty ones if None. `start` and `cut` are those of `Pathways`; `modulation`
         changes self-attention.
         """
-        empty = self.backbone.text([""] * len(batch))
+        if prompts is None or negative is None:
+            empty = self.backbone.text([""] * len(batch))
+            prompts, negative = (empty if given is None else given for given in (prompts, negative))
         pathways = Pathways(
             self.to_model([canvas.picture(image) for image in batch.images]),
             self.holes([canvas.hole(mask) for mask in batch.masks]) if holes is None else holes,
-            empty if prompts is None else prompts,
+            prompts,
             batch.seeds,
             start,
             cut=cut,
@@ -178,7 +180,7 @@ class DiffusionMethod(EraseMethod):
             self.backbone,
             pathways,
             settings,
-            negative=empty if negative is None else negative,
+            negative=negative,
             modulation=modulation,
             recorder=recorder,
         )

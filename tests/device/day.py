@@ -8,7 +8,7 @@
 
 A piece takes at most `--minutes`. What is done is not done again; a training that ran out of its minutes is saved and
 goes on with the next call, to the same weights. If a piece fails, those that do not need it go on. `--out` holds
-`README.md` with what came of each piece, a log of each, and the weights in the layout of `baselines/pretrained`.
+`README.md` with what came of each piece, a log of each, and a folder of each training with its `weights`.
 """
 
 from __future__ import annotations
