@@ -37,6 +37,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote below `folder` have left; nobody may be writing there."""
+    for leftover in folder.rglob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock `path`, a file that is made with its folder, against other threads and processes.

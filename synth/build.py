@@ -17,7 +17,7 @@ from mildbench.dataset.validate import checksums
 from mildbench.dataset.writers import SCENES, Format, new_shard
 from mildbench.errors import UserError
 from mildbench.executors import Executor, Spec
-from mildbench.files import fingerprint
+from mildbench.files import fingerprint, remove_leftovers
 from mildbench.longwork import LongWork, Made, Maker
 from mildbench.progress import Advance
 from synth import framing as framings
@@ -202,8 +202,7 @@ def _claim(out: Path, what: str, work: LongWork) -> None:
                 f"{out} holds an unfinished build of another recipe, count, seed, format or mildbench version, "
                 "or its sources have changed since: choose another --out, or delete that folder"
             )
-        for leftover in out.rglob(".*.tmp*"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(out)
     elif out.is_dir() and any(item.name != STATE for item in out.iterdir()):
         raise UserError(f"{out} exists and is not a data set: choose another --out")
     elif out.exists() and not out.is_dir():

@@ -79,6 +79,7 @@ def predict(
     work.claim()
     try:
         work.run(executor, _shards(ids, _BATCHES * batch_size), advance)
+        run.folder.remove_leftovers()
     finally:
         _note_failures(run.folder, work)
 

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mildbench.files import fan_out, inside, locked, read_json, write_json
+from mildbench.files import fan_out, inside, locked, read_json, remove_leftovers, write_json
 from mildbench.records import read_model, write_model
 from mildbench.results.record import RunRecord, Session
 
@@ -51,6 +51,7 @@ class RunFolder:
         self.name = path.name
         self.record = path / "run.json"
         self.predictions = path / "predictions"
+        self._layers = path / "layers"
         self.attention = path / "attention.parquet"
         self.attention_parts = path / "attention-parts"
         self.attention_plot = path / "attention.png"
@@ -79,7 +80,7 @@ class RunFolder:
 
     def layers(self, sample_id: str) -> Path:
         """The folder of the sample's completed layers; raises `UserError` like `prediction`."""
-        return self._place(self.path / "layers", sample_id, "")
+        return self._place(self._layers, sample_id, "")
 
     def attention_part(self, sample_id: str) -> Path:
         """Where the sample's attention record lies at first; raises `UserError` like `prediction`."""
@@ -90,6 +91,11 @@ class RunFolder:
         fanned = folder / fan_out(sample_id) / f"{sample_id}{suffix}"
         usual, other = (fanned, flat) if self._fanned else (flat, fanned)
         return other if not usual.exists() and other.exists() else usual
+
+    def remove_leftovers(self) -> None:
+        """Remove what workers that were killed while they wrote a sample have left; nobody may be predicting."""
+        for folder in (self.predictions, self._layers, self.attention_parts):
+            remove_leftovers(folder)
 
     def read_failures(self) -> dict[str, str]:
         """Sample id -> why there is no prediction."""

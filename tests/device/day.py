@@ -76,8 +76,12 @@ class Day:
                 yield Piece(f"{size}-px-cost", ["tests/benchmarks/mild.py", f"--device={device}", *options])
 
     def _data(self) -> Piece:
-        sources = [f"--people={source}" for source in self.people]
-        sources += [f"--backgrounds={source}" for source in self.backgrounds]
+        people, places = self.people, self.backgrounds
+        if self.rehearse:  # the recipe's mannequins take minutes to draw
+            people = people or ["mannequin:?count=48&seed=1&carrying=0.5"]
+            places = places or ["mannequin:?count=24&seed=1"]
+        sources = [f"--people={source}" for source in people]
+        sources += [f"--backgrounds={source}" for source in places]
         size = (
             ["--count=24", "--size=64", "--workers=1"] if self.rehearse else ["--count=20000", "--size=256"]
         )
@@ -149,10 +153,8 @@ class Day:
         methods += [f"lama:variant=tiny,weights={at['lama'] / 'model.safetensors'}"]
         for steps in (1, 4):  # one step has the highest PSNR; eyes and networks see more in several
             methods += [f"sd-inpaint:backbone={at['backbone']},steps={steps}"]
-        methods += [
-            f"{name}:backbone={at['backbone']},weights={at[name]},steps=4"
-            for name in ("mild", "magiceraser", "deocclusion")
-        ]
+        for name, start in (("mild", ""), ("magiceraser", ",init=patchmatch"), ("deocclusion", "")):
+            methods += [f"{name}:backbone={at['backbone']},weights={at[name]},steps=4{start}"]
         runs = self.out / "runs"
         yield Piece(
             "compare",

@@ -115,11 +115,14 @@ def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"worker process was killed.*what is done is kept"):
         run(tmp_path / "killed", ProcessExecutor(1), "fragile")
     folder = folder_of(tmp_path / "killed", "fragile")
-    before = {path: path.stat().st_mtime_ns for path in (folder / "predictions").iterdir()}
+    half = folder / "predictions" / ".s000-p3.0123.tmp.png"
+    half.write_bytes(b"half")  # as a killed writer leaves it
+    before = {path: path.stat().st_mtime_ns for path in (folder / "predictions").glob("[!.]*")}
     assert {path.stem for path in before} >= {"s000-p1", "s000-p2", "s001-p1", "s001-p2"}
     assert "s003-p1" not in {path.stem for path in before}
     run(tmp_path / "killed", ProcessExecutor(1), "fragile")
     assert {path: path.stat().st_mtime_ns for path in before} == before, "made twice"
+    assert not half.exists()
     run(tmp_path / "alone", HERE, "fragile")
     assert made(tmp_path / "killed") == made(tmp_path / "alone")
 
