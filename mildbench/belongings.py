@@ -69,7 +69,7 @@ LEG_REACH = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class SeenBody:
     """One person of an image."""
 
     key: str
@@ -116,7 +116,7 @@ class Belongings:
         return any(RIDDEN in CARRIED[thing.name] for thing in self.things)
 
 
-def share_out(bodies: Sequence[Body], things: Sequence[Thing]) -> dict[str, Belongings]:
+def share_out(bodies: Sequence[SeenBody], things: Sequence[Thing]) -> dict[str, Belongings]:
     """Who of an image's people takes what: each thing goes to the one it touches most among those it fits.
 
     Returns an entry for every body, by key.
@@ -167,7 +167,7 @@ def share_by_touch(people: Mapping[str, np.ndarray], things: Sequence[Thing]) ->
         things: of a carried kind.
     """
     owned = {key: Belongings() for key in people}
-    bodies = {key: Body(key, mask, np.zeros((17, 3)), 0) for key, mask in people.items() if mask.any()}
+    bodies = {key: SeenBody(key, mask, np.zeros((17, 3)), 0) for key, mask in people.items() if mask.any()}
     for thing in things:
         contact = {
             key: found
@@ -199,7 +199,7 @@ def _has(person: np.ndarray, thing: Thing) -> bool:
     return int(np.count_nonzero(thing.mask)) <= HANDY * int(np.count_nonzero(person))
 
 
-def _contact(body: Body, thing: Thing) -> int:
+def _contact(body: SeenBody, thing: Thing) -> int:
     """Pixels of the thing that touch the body, 0 where none of its rules fits."""
     contact = int(np.count_nonzero(body.reach & thing.mask))
     if contact < LEAST_CONTACT or not any(_fits(rule, body, thing) for rule in CARRIED[thing.name]):
@@ -207,7 +207,7 @@ def _contact(body: Body, thing: Thing) -> int:
     return contact
 
 
-def _fits(rule: Rule, body: Body, thing: Thing) -> bool:
+def _fits(rule: Rule, body: SeenBody, thing: Thing) -> bool:
     if rule is WORN:
         return True
     if rule is STOOD_ON:

@@ -12,7 +12,7 @@ from mildbench.annotators.census import Census
 from mildbench.errors import UserError
 from mildbench.method import EraseMethod, MethodSpec
 from mildbench.panel import panel
-from mildbench.photo import Person, erase_people
+from mildbench.photo import PhotoPerson, erase_people
 
 AUTOMATIC = ("patchmatch", "navier-stokes")
 """Methods without weights to fetch, the better to the eye first. The second runs wherever mildbench does."""
@@ -42,7 +42,7 @@ class Erased:
 
     photo: np.ndarray
     """uint8[H, W, 3]."""
-    people: Sequence[Person]
+    people: Sequence[PhotoPerson]
     """Everybody who was found, from left to right."""
     targets: Sequence[int]
     """Indices into `people` of those who are gone."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mildbench.photo import Cut, Person
+from mildbench.photo import BoxedMask, PhotoPerson
 
 _LARGEST = 1600
 """Pixels of the longer side at which a photo is shown."""
@@ -19,7 +19,7 @@ _LEAST_DIGITS = 14
 
 
 def panel(
-    photo: np.ndarray, people: Sequence[Person], targets: Sequence[int], result: np.ndarray
+    photo: np.ndarray, people: Sequence[PhotoPerson], targets: Sequence[int], result: np.ndarray
 ) -> np.ndarray:
     """The photo with everybody numbered from the left (red: erased), and the result beside it.
 
@@ -50,10 +50,10 @@ def panel(
     return np.hstack([left, gap, right])
 
 
-def _outlines(person: Person, scale: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _outlines(person: PhotoPerson, scale: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Contours of the person, and of what goes with them, in pixels of the panel."""
 
-    def of(cut: Cut | None) -> list[np.ndarray]:
+    def of(cut: BoxedMask | None) -> list[np.ndarray]:
         if cut is None:
             return []
         found, _ = cv2.findContours(cut.part.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -63,7 +63,7 @@ def _outlines(person: Person, scale: float) -> tuple[list[np.ndarray], list[np.n
     return of(person.cut), of(person.attached)
 
 
-def _middle(cut: Cut, scale: float) -> tuple[int, int]:
+def _middle(cut: BoxedMask, scale: float) -> tuple[int, int]:
     """x, y in the panel of the pixel that lies deepest inside the mask: always on the person."""
     part = cv2.copyMakeBorder(cut.part.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     row, column = divmod(int(cv2.distanceTransform(part, cv2.DIST_L2, 3).argmax()), part.shape[1])

@@ -25,7 +25,7 @@ _FEATHER = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class BoxedMask:
     """A mask of a photo, kept as the part in its box: a large photo has many, and most of each is empty."""
 
     window: Box
@@ -33,13 +33,13 @@ class Cut:
     """bool[h, w]: the window's part of the mask."""
 
     @classmethod
-    def of(cls, mask: np.ndarray) -> Cut:
+    def of(cls, mask: np.ndarray) -> BoxedMask:
         """Of bool[H, W], not empty."""
         window = Box.around(mask)
         return cls(window, np.ascontiguousarray(mask[window.place]))
 
     @classmethod
-    def joined(cls, cuts: Sequence[Cut]) -> Cut:
+    def joined(cls, cuts: Sequence[BoxedMask]) -> BoxedMask:
         """Of all of them, at least one."""
         window = cuts[0].window
         for cut in cuts[1:]:
@@ -63,36 +63,36 @@ class Cut:
         self.draw(plane, window)
         return plane
 
-    def dilated(self, shape: tuple[int, ...], share: float = _DILATION) -> Cut:
+    def dilated(self, shape: tuple[int, ...], share: float = _DILATION) -> BoxedMask:
         """Grown by `share` of the longer side of its box, at least one pixel, in a photo of `shape`."""
         radius = max(round(share * self.window.side), 1)
         window = self.window.grown(radius, shape)
         away = cv2.distanceTransform(
             (~self.within(window)).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
         )
-        return Cut(window, away <= radius)
+        return BoxedMask(window, away <= radius)
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class PhotoPerson:
     """One person of a photo."""
 
-    cut: Cut
+    cut: BoxedMask
     """Where they are seen."""
     keypoints: np.ndarray | None = None
     """float32[17, 3]: x, y, COCO visibility."""
-    attached: Cut | None = None
+    attached: BoxedMask | None = None
     """What goes when they go: what they carry, their shadow. None where there is nothing."""
 
 
 def dilated(mask: np.ndarray, share: float = _DILATION) -> np.ndarray:
     """bool[H, W]: a mask, not empty, grown by `share` of the longer side of its box, at least one pixel."""
     grown = np.zeros_like(mask)
-    Cut.of(mask).dilated(mask.shape, share).draw(grown)
+    BoxedMask.of(mask).dilated(mask.shape, share).draw(grown)
     return grown
 
 
-def number_people(cuts: Sequence[Cut]) -> list[int]:
+def number_people(cuts: Sequence[BoxedMask]) -> list[int]:
     """Indices from left to right: person N of the panel is the N-th."""
 
     def centre(k: int) -> float:
@@ -105,7 +105,7 @@ def number_people(cuts: Sequence[Cut]) -> list[int]:
 def erase_people(
     method: EraseMethod,
     photo: np.ndarray,
-    people: Sequence[Person],
+    people: Sequence[PhotoPerson],
     targets: Sequence[int],
     parsing: np.ndarray | None = None,
     *,
@@ -157,15 +157,17 @@ def erase_people(
     return canvas
 
 
-def _hole(person: Person, staying: np.ndarray) -> Cut:
+def _hole(person: PhotoPerson, staying: np.ndarray) -> BoxedMask:
     """What is filled when a person goes; may be empty."""
     hole = person.cut.dilated(staying.shape)
     if person.attached is not None:
-        hole = Cut.joined((hole, person.attached.dilated(staying.shape)))
-    return Cut(hole.window, hole.part & ~staying[hole.window.place])
+        hole = BoxedMask.joined((hole, person.attached.dilated(staying.shape)))
+    return BoxedMask(hole.window, hole.part & ~staying[hole.window.place])
 
 
-def _windows(holes: Mapping[int, Cut], size: int, shape: tuple[int, int]) -> list[tuple[Box, list[int]]]:
+def _windows(
+    holes: Mapping[int, BoxedMask], size: int, shape: tuple[int, int]
+) -> list[tuple[Box, list[int]]]:
     """Windows and the targets erased in each. Targets whose windows overlap by half share one, if that fits."""
     height, width = shape
     if max(shape) <= size:
@@ -206,7 +208,7 @@ def _context(box: Box, size: int, shape: tuple[int, int]) -> Box:
 def _batch(
     canvas: np.ndarray,
     remaining: np.ndarray,
-    people: Sequence[Person],
+    people: Sequence[PhotoPerson],
     order: Sequence[int],
     targets: Sequence[int],
     parsing: np.ndarray | None,
@@ -260,7 +262,7 @@ def _moved(keypoints: np.ndarray | None, window: Box, scale: float) -> np.ndarra
     return moved
 
 
-def _paste(canvas: np.ndarray, result: np.ndarray, window: Box, holes: Sequence[Cut]) -> None:
+def _paste(canvas: np.ndarray, result: np.ndarray, window: Box, holes: Sequence[BoxedMask]) -> None:
     """Lay `result`, scaled up to its window of the canvas, over the holes in place."""
     height, width = window.height, window.width
     if result.shape[:2] != (height, width):

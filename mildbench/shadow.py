@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mildbench.geometry import Box
-from mildbench.photo import Cut
+from mildbench.photo import BoxedMask
 
 _REACH = 0.9
 """How far to each side of a person shadows are looked for, in heights of the person."""
@@ -24,7 +24,7 @@ _GRAIN = 0.01
 """What is finer than this share of the height is texture."""
 
 
-def shadow_of(photo: np.ndarray, person: Cut, everybody: np.ndarray) -> Cut | None:
+def shadow_of(photo: np.ndarray, person: BoxedMask, everybody: np.ndarray) -> BoxedMask | None:
     """Where somebody's shadow lies, as far as brightness tells; None where there seems to be none.
 
     Only soft or hard shadows on ground of one colour are found: no reflections, none on walls, none that begins
@@ -64,4 +64,4 @@ def shadow_of(photo: np.ndarray, person: Cut, everybody: np.ndarray) -> Cut | No
     place = Box(
         window.left + inner.left, window.top + inner.top, window.left + inner.right, window.top + inner.bottom
     )
-    return Cut(place, np.ascontiguousarray(cast[inner.place]))
+    return BoxedMask(place, np.ascontiguousarray(cast[inner.place]))

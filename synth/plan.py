@@ -13,7 +13,7 @@ from synth.material import Rejections
 
 
 @dataclass(frozen=True)
-class Finish:
+class Treatment:
     """What is done to a person's pixels so that they belong into the picture. Recorded per person."""
 
     shadow: float = 0.0
@@ -28,7 +28,7 @@ class Finish:
     harmony: Harmony = field(default_factory=Harmony)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Finish:
+    def from_json(cls, value: dict[str, Any]) -> Treatment:
         cast = None if value["cast"] is None else Cast(**value["cast"])
         return cls(**{**value, "cast": cast, "harmony": Harmony(**value["harmony"])})
 
@@ -45,7 +45,7 @@ class PlannedPerson:
     mirrored: bool
     origin: tuple[int, int]
     """Of the figure before a cast shadow asks for a larger layer."""
-    finish: Finish = field(default_factory=Finish)
+    finish: Treatment = field(default_factory=Treatment)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Plan:
                 **{
                     **person,
                     "origin": tuple(person["origin"]),
-                    "finish": Finish.from_json(person["finish"]),
+                    "finish": Treatment.from_json(person["finish"]),
                 }
             )
             for person in value["people"]

@@ -22,7 +22,7 @@ from synth.harmonise import Harmony
 from synth.layout import Layout, Standing
 from synth.light import Cast
 from synth.material import ADULT_METRES, BackgroundChoice, PersonChoice, Rejected, Sunlight
-from synth.plan import AllRejected, CoversTooLittle, Finish, Notes, PlannedPerson, Unsuitable
+from synth.plan import AllRejected, CoversTooLittle, Notes, PlannedPerson, Treatment, Unsuitable
 from synth.recipe import Band
 from synth.rng import generator, shuffled, weighted
 from synth.splits import split_of_sample
@@ -66,7 +66,7 @@ class Candidate:
     figure: SizedFigure
     scale: float
     mirrored: bool
-    finish: Finish
+    finish: Treatment
     wanted: Framing
     """How the person was to be framed."""
     stature: float
@@ -295,10 +295,10 @@ class Stage:
             return 0.0
         return round(float(self.rng.uniform(*self.recipe.reflection)), 3)
 
-    def _finish(self, foot_row: float) -> Finish:
+    def _finish(self, foot_row: float) -> Treatment:
         recipe, rng = self.recipe, self.rng
         shadow = round(float(rng.uniform(*recipe.shadow)), 3)
-        return Finish(
+        return Treatment(
             shadow=shadow if foot_row < recipe.size else 0.0,
             cast=self._cast(foot_row),
             reflection=self._reflection(foot_row),

@@ -13,10 +13,10 @@ from mildbench.annotators.base import ANNOTATORS, AnnotatorSpec, Found, Part, Pi
 from mildbench.annotators.batches import Annotated, Team, Unannotated, annotate_batch
 from mildbench.annotators.grouping import put_together
 from mildbench.annotators.overlay import seen
-from mildbench.belongings import CARRIED, Body, Thing, share_out
+from mildbench.belongings import CARRIED, SeenBody, Thing, share_out
 from mildbench.errors import UserError
 from mildbench.geometry import Box
-from mildbench.photo import Cut, Person, number_people
+from mildbench.photo import BoxedMask, PhotoPerson, number_people
 from mildbench.shadow import shadow_of
 
 AUTOMATIC = ("torchvision", "litert")
@@ -78,7 +78,7 @@ class Census:
 
     def people(
         self, name: str, photo: np.ndarray, masks: np.ndarray | None = None
-    ) -> tuple[list[Person], np.ndarray | None]:
+    ) -> tuple[list[PhotoPerson], np.ndarray | None]:
         """Everybody in a photo, from left to right, and its parsing.
 
         Args:
@@ -96,26 +96,30 @@ class Census:
             found = _told(self.finders, Picture(name, small))
             assert found.picture.masks is not None
             kept = put_together(Found(found.picture.masks, found.scores), found.keypoints).masks
-            cuts = [_enlarged(Cut.of(mask), photo.shape[1] / size[0], photo.shape) for mask in kept]
+            cuts = [_enlarged(BoxedMask.of(mask), photo.shape[1] / size[0], photo.shape) for mask in kept]
         else:
-            cuts = [Cut.of(mask) for mask in masks]
+            cuts = [BoxedMask.of(mask) for mask in masks]
             kept = np.array([_reduced(mask, size) for mask in masks], bool).reshape(-1, *small.shape[:2])
         seen_by = _told(self.guides, Picture(name, small, boxes_of(kept), kept))
         keypoints = [None] * len(cuts) if seen_by.keypoints is None else list(seen_by.keypoints)
         attached = self._attached(photo, cuts, seen_by)
-        people = [Person(cuts[k], _in_photo(keypoints[k], scale), attached[k]) for k in number_people(cuts)]
+        people = [
+            PhotoPerson(cuts[k], _in_photo(keypoints[k], scale), attached[k]) for k in number_people(cuts)
+        ]
         labels = seen_by.parsing
         if labels is not None and scale < 1:
             labels = cv2.resize(labels, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return people, labels
 
-    def _attached(self, photo: np.ndarray, cuts: Sequence[Cut], seen_by: Annotated) -> list[Cut | None]:
+    def _attached(
+        self, photo: np.ndarray, cuts: Sequence[BoxedMask], seen_by: Annotated
+    ) -> list[BoxedMask | None]:
         """What goes with each person, as far as it was asked for."""
-        parts: list[list[Cut]] = [[] for _ in cuts]
+        parts: list[list[BoxedMask]] = [[] for _ in cuts]
         if self.belongings:
             scale = photo.shape[1] / seen_by.picture.image.shape[1]
             for own, masks in zip(parts, _belongings(seen_by), strict=True):
-                own += [_enlarged(Cut.of(mask), scale, photo.shape) for mask in masks]
+                own += [_enlarged(BoxedMask.of(mask), scale, photo.shape) for mask in masks]
         if self.shadows:
             known = np.zeros(photo.shape[:2], dtype=bool)
             for cut in (*cuts, *chain.from_iterable(parts)):
@@ -123,7 +127,7 @@ class Census:
             for own, cut in zip(parts, cuts, strict=True):
                 if (shadow := shadow_of(photo, cut, known)) is not None:
                     own.append(shadow)
-        return [Cut.joined(own) if own else None for own in parts]
+        return [BoxedMask.joined(own) if own else None for own in parts]
 
 
 def _automatic() -> AnnotatorSpec:
@@ -165,7 +169,7 @@ def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:
     assert objects is not None
     points = np.zeros((len(masks), 17, 3)) if seen_by.keypoints is None else seen_by.keypoints
     bodies = [
-        Body(str(k), mask, seen(points[k]), float(np.count_nonzero(mask.any(axis=1))))
+        SeenBody(str(k), mask, seen(points[k]), float(np.count_nonzero(mask.any(axis=1))))
         for k, mask in enumerate(masks)
     ]
     found = zip(objects.names, objects.masks, strict=True)
@@ -174,7 +178,7 @@ def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:
     return [[thing.mask for thing in owned[body.key].things] for body in bodies]
 
 
-def _enlarged(cut: Cut, scale: float, shape: tuple[int, ...]) -> Cut:
+def _enlarged(cut: BoxedMask, scale: float, shape: tuple[int, ...]) -> BoxedMask:
     """A mask of the smaller picture in the photo of this shape."""
     if scale == 1:
         return cut
@@ -182,7 +186,7 @@ def _enlarged(cut: Cut, scale: float, shape: tuple[int, ...]) -> Cut:
     window = Box(left, top, min(right, shape[1]), min(bottom, shape[0]))
     size = (window.width, window.height)
     part = cv2.resize(cut.part.astype(np.uint8) * 255, size, interpolation=cv2.INTER_LINEAR) > 127
-    return Cut(window, part)
+    return BoxedMask(window, part)
 
 
 def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

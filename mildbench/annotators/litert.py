@@ -235,7 +235,7 @@ class _View:
     person: np.ndarray
     """float32[H, W]: how likely each pixel of the picture is a person's; 0 outside the square."""
     heads: personlab.Heads
-    poses: list[personlab.Pose]
+    poses: list[personlab.FoundPose]
     size: int
     """Pixels of the network's input."""
 

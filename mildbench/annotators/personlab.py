@@ -47,7 +47,7 @@ class Heads:
 
 
 @dataclass(frozen=True, eq=False)
-class Pose:
+class FoundPose:
     """One person's keypoints."""
 
     points: np.ndarray
@@ -58,14 +58,14 @@ class Pose:
     """Their mean, over the keypoints that no better pose has claimed."""
 
 
-def decode(heads: Heads) -> list[Pose]:
+def decode(heads: Heads) -> list[FoundPose]:
     """The poses, best seed first."""
     top = np.stack(
         [cv2.dilate(plane, np.ones((3, 3))) for plane in np.moveaxis(heads.keypoints, 2, 0)], axis=2
     )
     peaks = np.argwhere((heads.keypoints >= SEED_SCORE) & (heads.keypoints == top))
     order = np.argsort(-heads.keypoints[tuple(peaks.T)], kind="stable")
-    poses: list[Pose] = []
+    poses: list[FoundPose] = []
     for row, column, joint in peaks[order]:
         place = np.array([row, column]) * heads.stride + heads.short[row, column, :, joint]
         if not _claimed(poses, joint, place):
@@ -77,7 +77,7 @@ def decode(heads: Heads) -> list[Pose]:
     return poses
 
 
-def assign(heads: Heads, poses: list[Pose], size: int) -> np.ndarray:
+def assign(heads: Heads, poses: list[FoundPose], size: int) -> np.ndarray:
     """int32[size / 4, size / 4]: the pose that every fourth pixel of the input belongs to if it is a person's.
 
     The distance to a pose is the mean over its certain keypoints of how far from them the pixel's long offsets point.
@@ -112,11 +112,11 @@ def upsampled(planes: np.ndarray, size: int, stride: int) -> np.ndarray:
     return np.concatenate([part.reshape(size, size, -1) for part in parts], axis=2)
 
 
-def _claimed(poses: list[Pose], joint: int, place: np.ndarray) -> bool:
+def _claimed(poses: list[FoundPose], joint: int, place: np.ndarray) -> bool:
     return any(np.hypot(*(pose.points[joint] - place)) <= SAME_JOINT for pose in poses)
 
 
-def _grow(heads: Heads, seed: int, place: np.ndarray, others: list[Pose]) -> Pose:
+def _grow(heads: Heads, seed: int, place: np.ndarray, others: list[FoundPose]) -> FoundPose:
     """Walk the tree from a seed keypoint: first up to the root, then down to every leaf."""
     points = np.zeros((17, 2), np.float32)
     known = np.zeros(17, dtype=bool)
@@ -134,7 +134,7 @@ def _grow(heads: Heads, seed: int, place: np.ndarray, others: list[Pose]) -> Pos
             points[target], known[target] = guess, True
     scores = np.array([heads.keypoints[(*_cell(heads, points[k]), k)] for k in range(17)], np.float32)
     own = np.array([not _claimed(others, k, points[k]) for k in range(17)])
-    return Pose(points, scores, float((scores * own).mean()))
+    return FoundPose(points, scores, float((scores * own).mean()))
 
 
 def _cell(heads: Heads, place: np.ndarray) -> tuple[int, int]:

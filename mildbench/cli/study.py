@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mildbench.study.result import Group, Interval
+    from mildbench.study.result import Group, StudyInterval
 
 app = typer.Typer(
     help="Ask people: one offline page of blind pairs, and what their answers say of methods and metrics.",
@@ -191,7 +191,7 @@ def _metrics(group: Group) -> Table:
     return table
 
 
-def _cells(found: Interval, form: str) -> tuple[str, str]:
+def _cells(found: StudyInterval, form: str) -> tuple[str, str]:
     if found.value is None:
         return "-", ""
     bounds = "" if found.low is None or found.high is None else f"{found.low:{form}} to {found.high:{form}}"

@@ -15,8 +15,8 @@ from mildbench.files import fingerprint, write_bytes
 from mildbench.records import write_model
 from mildbench.report import html
 from mildbench.study import plan
-from mildbench.study.pictures import Key, Part, Setting, encoded
-from mildbench.study.records import Check, Pair, RunKey, Side, Study, read_study
+from mildbench.study.pictures import Compression, GivenPicture, Key, encoded
+from mildbench.study.records import AskedPair, Check, RunKey, Side, Study, read_study
 from mildbench.study.runs import Contender, comparable, source_of
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -61,8 +61,8 @@ def make(
     first = next(iter(contenders.values()))
     source = source_of(first, dataset)
     shown, needed = _drawn(contenders, count, seed)
-    setting, pictures = encoded(needed, source, contenders, show=show)
-    study = _study(contenders, source, shown, seed, setting)
+    compression, pictures = encoded(needed, source, contenders, show=show)
+    study = _study(contenders, source, shown, seed, compression)
     if key.exists() and read_study(key).id != study.id:
         raise UserError(f"{key} is of another study, and its answers need it: give another --out")
     write_model(key, study)
@@ -72,7 +72,7 @@ def make(
 
 def _drawn(
     contenders: Mapping[str, Contender], count: int, seed: int
-) -> tuple[list[Pair | Check], list[Key]]:
+) -> tuple[list[AskedPair | Check], list[Key]]:
     """What is shown, in order, and the pictures that it takes."""
     runs = list(contenders.values())
     common = [name for name in runs[0].shown if all(name in run.shown for run in runs)]
@@ -89,34 +89,34 @@ def _drawn(
     )
     wanted = max(_FEWEST_CHECKS, round(count / _PAIRS_PER_CHECK))
     checks = plan.checks(scenes, runs[0].shares, wanted, draw)
-    shown: list[Pair | Check] = []
+    shown: list[AskedPair | Check] = []
     needed: dict[Key, None] = {}
     for place, item in enumerate(plan.interleaved(pairs, checks, draw), 1):
         name = f"{place:03d}"
-        needed[item.sample, Part.MARKED] = None
+        needed[item.sample, GivenPicture.MARKED] = None
         if isinstance(item, plan.Drawn):
             a, b = (
                 Side(run=run, pixels_sha256=contenders[run].shown[item.sample]) for run in (item.a, item.b)
             )
-            shown.append(Pair(id=name, sample=item.sample, scene=scenes[item.sample], a=a, b=b))
+            shown.append(AskedPair(id=name, sample=item.sample, scene=scenes[item.sample], a=a, b=b))
             needed |= {(item.sample, item.a): None, (item.sample, item.b): None}
         else:
             shown.append(Check(id=name, sample=item.sample, right=item.right))
-            needed |= {(item.sample, Part.TRUTH): None, (item.sample, Part.INPUT): None}
+            needed |= {(item.sample, GivenPicture.TRUTH): None, (item.sample, GivenPicture.INPUT): None}
     return shown, list(needed)
 
 
 def _study(
     contenders: Mapping[str, Contender],
     source: TripletSource,
-    shown: list[Pair | Check],
+    shown: list[AskedPair | Check],
     seed: int,
-    setting: Setting,
+    compression: Compression,
 ) -> Study:
     first = next(iter(contenders.values()))
     samples: dict[str, list[str]] = {name: [] for name in contenders}
     for item in shown:
-        if isinstance(item, Pair):
+        if isinstance(item, AskedPair):
             samples[item.a.run].append(item.sample)
             samples[item.b.run].append(item.sample)
     study = Study(
@@ -128,8 +128,8 @@ def _study(
         task=first.summary.task,
         split=first.summary.split,
         paste_dilation=first.summary.paste_dilation,
-        longest_side=setting.side,
-        webp_quality=setting.quality,
+        longest_side=compression.side,
+        webp_quality=compression.quality,
         runs={
             name: RunKey(folder=run.folder.name, path=str(run.folder), fills=run.fills(source, samples[name]))
             for name, run in contenders.items()
@@ -144,16 +144,20 @@ def _page(study: Study, pictures: Mapping[Key, str]) -> str:
     """The page: ids and pictures, and nothing that tells a method."""
     places: dict[Key, int] = {}
 
-    def place(sample: str, what: Part | str) -> int:
+    def place(sample: str, what: GivenPicture | str) -> int:
         return places.setdefault((sample, what), len(places))
 
     pairs = []
     for item in study.shown:
-        if isinstance(item, Pair):
-            sides: tuple[Part | str, Part | str] = (item.a.run, item.b.run)
+        if isinstance(item, AskedPair):
+            sides: tuple[GivenPicture | str, GivenPicture | str] = (item.a.run, item.b.run)
         else:
-            sides = (Part.TRUTH, Part.INPUT) if item.right == "A" else (Part.INPUT, Part.TRUTH)
-        before, a, b = (place(item.sample, what) for what in (Part.MARKED, *sides))
+            sides = (
+                (GivenPicture.TRUTH, GivenPicture.INPUT)
+                if item.right == "A"
+                else (GivenPicture.INPUT, GivenPicture.TRUTH)
+            )
+        before, a, b = (place(item.sample, what) for what in (GivenPicture.MARKED, *sides))
         pairs.append({"id": item.id, "before": before, "a": a, "b": b})
     data = {"id": study.id, "pairs": pairs, "pictures": [pictures[key] for key in places]}
     return html.render(

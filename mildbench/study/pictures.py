@@ -27,10 +27,10 @@ _HALO = np.array([255, 255, 255], dtype=np.uint8)
 _LINE = 1 / 170
 """Width of the line, of the shorter side."""
 _JUDGED_AFTER = 24
-"""Pictures after which a setting's total is foretold."""
+"""Pictures after which a compression's total is foretold."""
 
 
-class Setting(NamedTuple):
+class Compression(NamedTuple):
     """How every picture of a page is stored: both sides of a pair lose alike."""
 
     side: int
@@ -39,18 +39,18 @@ class Setting(NamedTuple):
     """Of WebP, 1 to 100."""
 
 
-SETTINGS = (
-    Setting(1024, 90),
-    Setting(1024, 80),
-    Setting(768, 80),
-    Setting(640, 80),
-    Setting(512, 75),
-    Setting(384, 75),
+COMPRESSIONS = (
+    Compression(1024, 90),
+    Compression(1024, 80),
+    Compression(768, 80),
+    Compression(640, 80),
+    Compression(512, 75),
+    Compression(384, 75),
 )
 """The best that fits is taken."""
 
 
-class Part(Enum):
+class GivenPicture(Enum):
     """Pictures of a sample that no method made."""
 
     INPUT = "input"
@@ -59,7 +59,7 @@ class Part(Enum):
     TRUTH = "truth"
 
 
-Key = tuple[str, Part | str]
+Key = tuple[str, GivenPicture | str]
 """A sample, and which picture of it: a part, or the output of the method of this name."""
 
 
@@ -69,8 +69,8 @@ def encoded(
     runs: Mapping[str, Contender],
     *,
     show: bool = False,
-) -> tuple[Setting, dict[Key, str]]:
-    """Every picture as base64 of WebP, by the best setting with which all of them fit into `BUDGET`.
+) -> tuple[Compression, dict[Key, str]]:
+    """Every picture as base64 of WebP, by the best compression with which all of them fit into `BUDGET`.
 
     Args:
         keys: what is needed.
@@ -81,11 +81,11 @@ def encoded(
     Raises:
         UserError: a picture that cannot be had (see `Contender.picture`), or too many for a page.
     """
-    for setting in SETTINGS:
-        with tracking(f"pictures (WebP {setting.quality})", len(keys), show=show) as advance:
-            found = _fitting(keys, source, runs, setting, advance)
+    for compression in COMPRESSIONS:
+        with tracking(f"pictures (WebP {compression.quality})", len(keys), show=show) as advance:
+            found = _fitting(keys, source, runs, compression, advance)
         if found is not None:
-            return setting, found
+            return compression, found
     raise UserError(
         f"{len(keys)} pictures do not fit into one page of {BUDGET / 1e6:.0f} MB: ask for fewer --pairs"
     )
@@ -95,14 +95,16 @@ def _fitting(
     keys: Collection[Key],
     source: TripletSource,
     runs: Mapping[str, Contender],
-    setting: Setting,
+    compression: Compression,
     advance: Advance,
 ) -> dict[Key, str] | None:
-    """The pictures by one setting; None as soon as it is plain that they take more than `BUDGET`."""
+    """The pictures by one compression; None as soon as it is plain that they take more than `BUDGET`."""
     found: dict[Key, str] = {}
     total = 0
     for key, pixels in _pictures(keys, source, runs):
-        found[key] = base64.b64encode(encode_webp(_small(pixels, setting.side), setting.quality)).decode()
+        found[key] = base64.b64encode(
+            encode_webp(_small(pixels, compression.side), compression.quality)
+        ).decode()
         total += len(found[key])
         advance(1)
         foretold = total * len(keys) / len(found) if len(found) >= _JUDGED_AFTER else total
@@ -120,11 +122,11 @@ def _pictures(
         triplet = alike.triplet(source, sample)
         for key in group:
             what = key[1]
-            if what is Part.INPUT:
+            if what is GivenPicture.INPUT:
                 yield key, triplet.image
-            elif what is Part.MARKED:
+            elif what is GivenPicture.MARKED:
                 yield key, marked(triplet)
-            elif what is Part.TRUTH:
+            elif what is GivenPicture.TRUTH:
                 if not triplet.truth_known:
                     raise UserError(f"{sample}: nobody knows its true picture, which attention checks show")
                 yield key, triplet.truth

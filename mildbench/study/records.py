@@ -36,7 +36,7 @@ class Side(Strict):
     """`pixel_sha256` of the output pasted into the input, before it was made small for the page."""
 
 
-class Pair(Strict):
+class AskedPair(Strict):
     """Two methods' outputs for one sample."""
 
     id: str
@@ -77,7 +77,7 @@ class Study(Strict):
     webp_quality: int
     runs: dict[str, RunKey]
     """What tables call the run -> the run."""
-    shown: list[Pair | Check]
+    shown: list[AskedPair | Check]
     """In the page's order."""
 
     @model_validator(mode="after")
@@ -89,9 +89,9 @@ class Study(Strict):
         return self
 
     @property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[AskedPair]:
         """What is asked about the methods."""
-        return [item for item in self.shown if isinstance(item, Pair)]
+        return [item for item in self.shown if isinstance(item, AskedPair)]
 
     @property
     def checks(self) -> list[Check]:

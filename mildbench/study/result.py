@@ -16,7 +16,7 @@ from mildbench.records import Strict
 from mildbench.results import wording
 from mildbench.study import bootstrap
 from mildbench.study.agreement import concordance, krippendorff, tau
-from mildbench.study.records import Answers, Pair, Rater, RaterKind, Study
+from mildbench.study.records import Answers, AskedPair, Rater, RaterKind, Study
 from mildbench.study.runs import Contender, find, metrics_of, read
 from mildbench.study.strengths import PRIOR_DEVIATION, strengths
 
@@ -26,7 +26,7 @@ _SIGN = {"A": 1.0, "tie": 0.0, "B": -1.0}
 _VALUES = list(_SIGN)
 
 
-class Interval(Strict):
+class StudyInterval(Strict):
     """A number with its 95% interval over scenes."""
 
     value: float | None
@@ -56,9 +56,9 @@ class Strength(Strict):
     """One method."""
 
     run: str
-    strength: Interval
+    strength: StudyInterval
     """Bradley-Terry, log-odds, mean 0."""
-    preferred: Interval
+    preferred: StudyInterval
     """Share of the answers about it in which it was preferred, a tie as half."""
     answers: int
     """About it."""
@@ -69,9 +69,9 @@ class Agreement(Strict):
 
     column: str
     higher_is_better: bool
-    tau: Interval
+    tau: StudyInterval
     """Kendall's tau-b of the column's preferences with the raters'."""
-    fills: Interval
+    fills: StudyInterval
     """The same without pairs that show a run that is shown the truth or returns the input: to tell those from others
     is no merit of a metric."""
     answers: int
@@ -330,7 +330,7 @@ def _agreements(study: Study, table: _Table, contenders: Mapping[str, Contender]
     return sorted(found, key=lambda one: (one.tau.value is None, -(one.tau.value or 0), one.column))
 
 
-def _preference(pair: Pair, column: str, contenders: Mapping[str, Contender]) -> float:
+def _preference(pair: AskedPair, column: str, contenders: Mapping[str, Contender]) -> float:
     """1, 0 or -1: whether A's score is the larger, both are equal, or B's is; NaN where one has none."""
     first, second = (
         contenders[side.run].columns.get(column, {}).get(pair.sample, np.nan) for side in (pair.a, pair.b)
@@ -340,16 +340,16 @@ def _preference(pair: Pair, column: str, contenders: Mapping[str, Contender]) ->
     return float(first > second) - float(first < second)
 
 
-def _tau(table: _Table, kinds: np.ndarray, drawn: np.ndarray) -> Interval:
+def _tau(table: _Table, kinds: np.ndarray, drawn: np.ndarray) -> StudyInterval:
     sums = table.per_scene(kinds)
     return _interval(tau(sums.sum(axis=0)), tau(drawn @ sums), table.scenes)
 
 
-def _interval(value: np.ndarray, drawn: np.ndarray, scenes: int) -> Interval:
+def _interval(value: np.ndarray, drawn: np.ndarray, scenes: int) -> StudyInterval:
     if np.isnan(value):
-        return Interval(value=None, low=None, high=None)
+        return StudyInterval(value=None, low=None, high=None)
     low, high = bootstrap.interval(drawn, scenes) or (None, None)
-    return Interval(value=float(value), low=low, high=high)
+    return StudyInterval(value=float(value), low=low, high=high)
 
 
 def _notes(groups: Sequence[Group]) -> list[str]:

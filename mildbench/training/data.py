@@ -27,7 +27,7 @@ _WINDOWS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class Attempt:
     """One example, and why other scenes could not be used in its place."""
 
     example: Example | None
@@ -36,7 +36,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Examples(Dataset[Made]):
+class Examples(Dataset[Attempt]):
     """Examples by position."""
 
     source: SceneSource
@@ -45,19 +45,19 @@ class Examples(Dataset[Made]):
     size: int
     seed: int
 
-    def __getitem__(self, position: int) -> Made:
+    def __getitem__(self, position: int) -> Attempt:
         skipped: list[str] = []
         for attempt in range(_TRIES):
             place = position + attempt * _STRIDE
             try:
                 rng = generator(self.seed, "example", self.split, place)
                 scene = self._seen(self.source.scene(self.split, place), rng)
-                return Made(self.make(scene, rng), tuple(skipped))
+                return Attempt(self.make(scene, rng), tuple(skipped))
             except Exception as error:  # whatever a broken scene makes its readers raise
                 skipped.append(
                     str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 )
-        return Made(None, tuple(skipped))
+        return Attempt(None, tuple(skipped))
 
     def _seen(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """The scene through a window in which somebody is to be seen."""
@@ -120,7 +120,7 @@ def load(
         yield batch
 
 
-def collate(made: Sequence[Made]) -> dict[str, Any]:
+def collate(made: Sequence[Attempt]) -> dict[str, Any]:
     """Stack arrays, list strings; `lost` instead where a place of the batch could not be filled."""
     for one in made:
         if one.example is None:

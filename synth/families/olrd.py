@@ -30,7 +30,7 @@ from synth.fit import SizedFigure, fit
 from synth.ground import is_ground
 from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment
 from synth.perspective import TYPICAL
-from synth.plan import AllRejected, Finish, Notes, Plan, PlannedPerson
+from synth.plan import AllRejected, Notes, Plan, PlannedPerson, Treatment
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
 from synth.rng import generator
@@ -270,7 +270,7 @@ class Olrd(Family[PictureCatalogue]):
             origin = _place(rng, figure, segment.mask, picture.regions)
             if origin is not None:
                 share = np.count_nonzero(figure.mask) / picture.regions.size
-                return PlannedPerson(1, choice.source, key, scale, mirrored, origin, Finish()), share
+                return PlannedPerson(1, choice.source, key, scale, mirrored, origin, Treatment()), share
         return None
 
 

@@ -21,7 +21,7 @@ from mildbench.belongings import (
     RIDDEN,
     TOUCH,
     Belongings,
-    Body,
+    SeenBody,
     Thing,
     share_out,
     stands_on,
@@ -310,7 +310,7 @@ class CocoPeople(PeopleSource):
             item = self._annotations[key]
             with contextlib.suppress(Rejected):
                 mask = self._mask(item, image_id, key)
-                bodies.append(Body(key, mask, _keypoints(item, key), boxes[key][3]))
+                bodies.append(SeenBody(key, mask, _keypoints(item, key), boxes[key][3]))
         return share_out(sorted(bodies, key=lambda body: in_order(body.key)), things)
 
     def _mask(self, item: Item, image_id: str, where: str) -> np.ndarray:

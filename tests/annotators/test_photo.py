@@ -16,7 +16,7 @@ from mildbench.geometry import Box
 from mildbench.images import read_rgb, write_png
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 from mildbench.panel import panel
-from mildbench.photo import Cut, Person, dilated, erase_people, number_people
+from mildbench.photo import BoxedMask, PhotoPerson, dilated, erase_people, number_people
 from mildbench.regions import near
 
 
@@ -33,7 +33,7 @@ class Recorder(EraseMethod):
         return EraseResult(np.where(batch.masks[..., None], 0, batch.images).astype(np.uint8))
 
 
-def scene(height: int = 300, width: int = 900) -> tuple[np.ndarray, list[Person]]:
+def scene(height: int = 300, width: int = 900) -> tuple[np.ndarray, list[PhotoPerson]]:
     """A bright photo of noise and four people in a row, the last two side by side."""
     rng = np.random.default_rng(0)
     photo = rng.integers(100, 256, (height, width, 3), dtype=np.uint8)
@@ -43,11 +43,11 @@ def scene(height: int = 300, width: int = 900) -> tuple[np.ndarray, list[Person]
         mask[100:200, left : left + 30] = True
         keypoints = np.full((17, 3), 2, np.float32)
         keypoints[:, :2] = (left + 15, 150)
-        people.append(Person(Cut.of(mask), keypoints))
+        people.append(PhotoPerson(BoxedMask.of(mask), keypoints))
     return photo, people
 
 
-def mask_of(person: Person, shape: tuple[int, int] = (300, 900)) -> np.ndarray:
+def mask_of(person: PhotoPerson, shape: tuple[int, int] = (300, 900)) -> np.ndarray:
     return person.cut.within(Box(0, 0, shape[1], shape[0]))
 
 
@@ -85,7 +85,7 @@ def test_each_group_has_a_crop_with_its_people_in_place() -> None:
 
 def test_a_person_larger_than_the_method_is_seen_scaled_down() -> None:
     photo, people = scene()
-    large = [Person(Cut.of(cv2.resize(mask_of(people[0]).astype(np.uint8), (3600, 1200)) > 0))]
+    large = [PhotoPerson(BoxedMask.of(cv2.resize(mask_of(people[0]).astype(np.uint8), (3600, 1200)) > 0))]
     method = Recorder()
     result = erase_people(method, cv2.resize(photo, (3600, 1200)), large, [0], name="p", size=128)
     (batch,) = method.seen
@@ -99,7 +99,7 @@ def test_no_seam_stays_between_neighbours_who_are_erased_in_different_crops() ->
     masks = np.zeros((3, 300, 900), dtype=bool)
     for k, (left, right) in enumerate(((100, 298), (298, 500), (500, 560))):
         masks[k, 60:240, left:right] = True
-    people = [Person(Cut.of(mask)) for mask in masks]
+    people = [PhotoPerson(BoxedMask.of(mask)) for mask in masks]
     method = Recorder()
     result = erase_people(method, photo, people, [0, 1], name="p", size=128)
     assert len(method.seen) == 2, "both were erased alone"
@@ -114,7 +114,7 @@ def test_the_photo_shows_through_at_the_outer_edge_alone() -> None:
     hole = dilated(mask_of(people[2]))
     edge = hole & near(~hole, 2)
     assert (result[edge].astype(int) > 20).any(), "passing over"
-    beside = Person(Cut.of(np.roll(mask_of(people[2]), 30, axis=1)))
+    beside = PhotoPerson(BoxedMask.of(np.roll(mask_of(people[2]), 30, axis=1)))
     result = erase_people(Recorder(), photo, [people[2], beside], [0], name="p", size=1000)
     touching = mask_of(people[2]) & near(mask_of(beside), 3)
     touching[:106] = touching[194:] = False
@@ -126,7 +126,7 @@ def test_what_is_attached_goes_with_its_person() -> None:
     photo, people = scene()
     shadow = np.zeros((300, 900), dtype=bool)
     shadow[198:230, 100:160] = True
-    person = Person(people[0].cut, people[0].keypoints, Cut.of(shadow))
+    person = PhotoPerson(people[0].cut, people[0].keypoints, BoxedMask.of(shadow))
     result = erase_people(Recorder(), photo, [person, people[1]], [0], name="p", size=300)
     assert (result[shadow] < 20).mean() > 0.95
     kept = erase_people(Recorder(), photo, [person, people[1]], [1], name="p", size=300)

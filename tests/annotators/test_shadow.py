@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mildbench.geometry import Box
-from mildbench.photo import Cut
+from mildbench.photo import BoxedMask
 from mildbench.shadow import shadow_of
 
 SHAPE = (300, 400)
@@ -14,7 +14,7 @@ SHAPE = (300, 400)
 
 def scene(
     darkness: float = 0.5, tint: tuple[int, int, int] = (0, 0, 0)
-) -> tuple[np.ndarray, Cut, np.ndarray]:
+) -> tuple[np.ndarray, BoxedMask, np.ndarray]:
     """Grainy ground, somebody in blue, and a dark bar that begins at their feet."""
     rng = np.random.default_rng(0)
     photo = np.full((*SHAPE, 3), (170, 165, 150), np.float64) + rng.normal(0, 6, (*SHAPE, 3))
@@ -24,7 +24,7 @@ def scene(
     person = np.zeros(SHAPE, dtype=bool)
     person[60:205, 90:125] = True
     photo[person] = (20, 30, 200)
-    return photo.clip(0, 255).astype(np.uint8), Cut.of(person), cast & ~person
+    return photo.clip(0, 255).astype(np.uint8), BoxedMask.of(person), cast & ~person
 
 
 @pytest.mark.parametrize("darkness", [0.3, 0.5, 0.65])
@@ -57,5 +57,5 @@ def test_what_lies_elsewhere_or_is_somebody_else_is_no_shadow() -> None:
     photo, person, cast = scene()
     everybody = person.within(Box(0, 0, SHAPE[1], SHAPE[0]))
     assert shadow_of(photo, person, everybody | cast) is None
-    high = Cut(Box(90, 10, 125, 155), person.part)
+    high = BoxedMask(Box(90, 10, 125, 155), person.part)
     assert shadow_of(photo, high, everybody) is None

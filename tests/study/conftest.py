@@ -10,10 +10,10 @@ import pytest
 from finished_runs import evaluated, registered
 
 from mildbench.study.make import make
-from mildbench.study.records import Answers, Check, Pair, Study
+from mildbench.study.records import Answers, AskedPair, Check, Study
 
 METHODS = ("copy", "telea", "noise", "oracle")
-Judge = Callable[[Pair], str]
+Judge = Callable[[AskedPair], str]
 """Says A, B or tie of a pair."""
 
 
@@ -74,7 +74,7 @@ def preferring() -> Callable[..., Judge]:
     def judge(*order: str) -> Judge:
         places = {name: place for place, name in enumerate(order)}
 
-        def say(pair: Pair) -> str:
+        def say(pair: AskedPair) -> str:
             a, b = (places.get(side.run, len(order)) for side in (pair.a, pair.b))
             return "tie" if a == b else "A" if a < b else "B"
 

@@ -22,7 +22,7 @@ from mildbench.regions import paste
 from mildbench.study import pictures
 from mildbench.study.make import make
 from mildbench.study.pictures import marked
-from mildbench.study.records import Check, Pair, Study
+from mildbench.study.records import AskedPair, Check, Study
 
 PICTURE = re.compile(r'"[A-Za-z0-9+/=]{100,}"')
 
@@ -188,4 +188,4 @@ def test_samples_that_one_run_failed_on_are_not_shown(data: Path, tmp_path: Path
     made |= evaluated(data, tmp_path, "noise:strength=90")
     study, _, _ = make(list(made.values()), tmp_path / "study", count=6, seed=0)
     assert bad not in {item.sample for item in study.shown}
-    assert all(isinstance(item, Pair | Check) for item in study.shown)
+    assert all(isinstance(item, AskedPair | Check) for item in study.shown)

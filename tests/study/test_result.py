@@ -14,11 +14,11 @@ import pytest
 from command_line import invoke
 
 from mildbench.errors import UserError
-from mildbench.study.records import Pair, Study, read_answers, read_study
+from mildbench.study.records import AskedPair, Study, read_answers, read_study
 from mildbench.study.result import Group, Result, score
 
 Answer = Callable[..., Path]
-Preferring = Callable[..., Callable[[Pair], str]]
+Preferring = Callable[..., Callable[[AskedPair], str]]
 
 
 def scored(study: Study, *files: Path, runs: tuple[Path, ...] = ()) -> Result:
@@ -52,14 +52,14 @@ def test_ties_alone_make_all_equal(study: Study, answer: Answer, preferring: Pre
     assert all(one.tau.value is None for one in group.agreements)
 
 
-def by_column(study: Study, runs: dict[str, Path], column: str, sign: int) -> Callable[[Pair], str]:
+def by_column(study: Study, runs: dict[str, Path], column: str, sign: int) -> Callable[[AskedPair], str]:
     """A rater who follows a score column."""
     scores = {}
     for name, folder in runs.items():
         rows = pq.read_table(folder / "scores.parquet")
         scores[name] = dict(zip(rows.column("id").to_pylist(), rows.column(column).to_pylist(), strict=True))
 
-    def judge(pair: Pair) -> str:
+    def judge(pair: AskedPair) -> str:
         a, b = scores[pair.a.run][pair.sample], scores[pair.b.run][pair.sample]
         return "tie" if a == b else "A" if sign * a > sign * b else "B"
 

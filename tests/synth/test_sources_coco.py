@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mildbench.belongings import CARRIED, Body, Rule, Thing, share_out, union
+from mildbench.belongings import CARRIED, Rule, SeenBody, Thing, share_out, union
 from mildbench.errors import UserError
 from mildbench.posture import distance_to
 from synth.sources.coco import CocoBackgrounds, CocoPeople
@@ -221,7 +221,7 @@ def test_sharing_out_gives_each_thing_to_one_body_whatever_the_order() -> None:
     mask[50:210, 100:140] = True
     points = np.array([[x, y, 2] for x, y in STANDING], dtype=float)
     beside = points + np.array([50, 0, 0])
-    bodies = [Body("a", mask, points, 160), Body("b", np.roll(mask, 50, axis=1), beside, 160)]
+    bodies = [SeenBody("a", mask, points, 160), SeenBody("b", np.roll(mask, 50, axis=1), beside, 160)]
     bag = np.zeros(SIZE, bool)
     bag[80:110, 142:160] = True
     things = [Thing("7", "backpack", bag)]

@@ -23,7 +23,7 @@ from mildbench.errors import UserError
 from mildbench.images import read_rgb
 from mildbench.method import EraseBatch, MethodSpec
 from mildbench.training import checkpoint
-from mildbench.training.data import Made, collate
+from mildbench.training.data import Attempt, collate
 from mildbench.training.ema import state_of
 from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import read_log
@@ -47,7 +47,7 @@ def test_an_example_is_what_the_method_makes_of_the_same_task(
     trainer.load("cpu", 0)
     method.load()
     example = trainer.make_example(drawn_scene(4, 64), np.random.default_rng(0))
-    found = trainer._conditions(collate([Made(example)]))
+    found = trainer._conditions(collate([Attempt(example)]))
     chosen = [made[0][0], made[1][1]]
     wanted = method.conditions(chosen, Canvas.of((64, 64), 64, 32), [0])
     assert [path.name for path in chosen] == ["background", "person 0"]
