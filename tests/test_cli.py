@@ -42,7 +42,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["evaluate", "--method", "telea", "--split", "tset", "--dataset", "DATA"], "it has"),
         (["evaluate", "--method", "telea", "--device", "cuda:99", "--dataset", "DATA"], "cuda"),
         (["evaluate", "--dataset", "DATA"], "nothing to evaluate"),
-        (["evaluate", "--method", "lama", "--dataset", "DATA"], "mildbench weights fetch lama-big"),
+        (
+            ["evaluate", "--method", "lama", "--dataset", "DATA"],
+            "mildbench weights fetch lama-big, or take lama:variant=tiny",
+        ),
         (["build-dataset", "--recipe", "multi-pi"], "did you mean 'multi-ip'"),
         (["build-dataset", "--recipe", "bad.yaml"], "did you mean 'crowd'"),
         (["build-dataset", "--people", "cocoo:/x"], "did you mean 'coco'"),

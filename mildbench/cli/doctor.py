@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -160,10 +160,11 @@ def _loaded(
     from mildbench import weights
     from mildbench.errors import UserError
 
-    states: Mapping[str, str] = {status.entry.name: status.state for status in weights.overview()}
+    known = {status.entry.name: status for status in weights.overview()}
     for name in registry.names():
         try:
-            absent = [one for one in needs(registry.load(name)) if states[one] != "here"]
-            yield Finding(kind, name, f"needs weights: {', '.join(absent)}" if absent else "")
+            absent = [known[one].entry for one in needs(registry.load(name)) if known[one].state != "here"]
+            words = [one.name + (f" (or take {one.instead})" if one.instead else "") for one in absent]
+            yield Finding(kind, name, f"needs weights: {', '.join(words)}" if absent else "")
         except UserError as error:
             yield Finding(kind, name, str(error))

@@ -27,6 +27,8 @@ class WeightsFile:
     """64 hex digits."""
     licence: str
     used_for: str
+    instead: str = ""
+    """What does without them, if anything does."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class HubCheckpoint:
     """All that is fetched of the repository."""
     licence: str
     used_for: str
+    instead: str = ""
+    """What does without it, if anything does."""
 
     @property
     def size(self) -> int:

@@ -19,7 +19,9 @@ class WeightsMissing(UserError):
     """The weights are not in the cache. A metric turns this into `n/a`; a method cannot run."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} weights missing: mildbench weights fetch {name}")
+        instead = manifest.entry(name).instead
+        other = f", or take {instead}" if instead else ""
+        super().__init__(f"{name} weights missing: mildbench weights fetch {name}{other}")
         self.name = name
 
 
