@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import diffusers
 import numpy as np
 import torch
 import yaml
@@ -208,6 +207,8 @@ def _multiple(pipeline: Any) -> int:
 @no_bars()
 def _read(folder: Path, kind: str | None, unet: str, dtype: torch.dtype) -> Any:
     """The pipeline named by the preset or by the checkpoint; diffusers' choice where that one does not inpaint."""
+    import diffusers
+
     _check_index(folder)
     named = getattr(
         diffusers, kind or read_json(folder / "model_index.json", "checkpoint index")["_class_name"], None
@@ -233,6 +234,8 @@ def _read(folder: Path, kind: str | None, unet: str, dtype: torch.dtype) -> Any:
 
 def _check_index(folder: Path) -> None:
     """Refuse a checkpoint of which a part would be loaded by a package that is not trusted to run no code."""
+    import diffusers
+
     index = read_json(folder / "model_index.json", "checkpoint index")
     if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
         raise UserError(

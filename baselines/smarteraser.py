@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from baselines.diffusion.checkpoints import CONFIGURATION, find_folder, read_image_encoder
 from baselines.diffusion.method import DiffusionMethod
@@ -21,6 +21,9 @@ from baselines.diffusion.text import TextEmbedding, tokens_of
 from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseResult, MethodInfo
 from mildbench.weights import checkpoints
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionConfig
 
 PROMPT = "Remove the instance of object"
 """The authors'. Its last word gives way to what is seen of the object."""
@@ -157,6 +160,8 @@ class SmartEraser(DiffusionMethod):
 
     def load(self) -> None:
         """Load the checkpoint, and CLIP; raises `UserError` where they are not the authors'."""
+        from transformers import CLIPVisionModelWithProjection
+
         super().load()
         name = self.info.name
         if len(self.backbone.text.models) != 1:
@@ -231,6 +236,8 @@ class SmartEraser(DiffusionMethod):
 
 def _random_clip(width: int) -> CLIPVisionConfig:
     """A small one whose embeddings are as wide as the prompt's tokens."""
+    from transformers import CLIPVisionConfig
+
     return CLIPVisionConfig(
         hidden_size=64,
         intermediate_size=128,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from types import ModuleType
 
 from mildbench.errors import UserError
@@ -44,3 +45,14 @@ def require(module: str, needed_for: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise missing(error.name or module, needed_for) from error
+
+
+def expect(*modules: str) -> None:
+    """Raise what `import` would raise for the first top-level module that is not installed; imports nothing.
+
+    For a module that imports packages only where it uses them, since that takes seconds: whoever imports it, a listing
+    of what works here say, is told at once what is missing.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)

@@ -259,8 +259,10 @@ def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _specs(texts: Sequence[str], predictions: Sequence[Path | str], backbone: str | None) -> list[MethodSpec]:
-    """At least one; raises `UserError` for none, and for a folder that is not there."""
+    """At least one; raises `UserError` for none, an unknown name, and a folder that is not there. Imports no method."""
     specs = [MethodSpec.parse(text) for text in texts]
+    for spec in specs:
+        METHODS.check(spec.name)
     if backbone is not None:
         specs = _with_backbone(specs, backbone)
     for folder in predictions:

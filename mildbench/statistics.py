@@ -19,7 +19,7 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 _SYMMETRIC = 1e-6
@@ -104,7 +104,7 @@ def _paired_p(values: np.ndarray, clusters: np.ndarray | None) -> float:
     # Equal gaps differ by rounding alone.
     if error <= 1e-12 * value:
         return 0.0 if value else 1.0
-    return float(2 * student.sf(value / error, len(means) - 1))
+    return float(2 * stdtr(len(means) - 1, -value / error))
 
 
 def _estimate(scores: np.ndarray, scale: Scale, clusters: np.ndarray | None) -> Interval:
@@ -157,7 +157,7 @@ def _reaches(skewness: float, scenes: int) -> tuple[float, float]:
     inverse gives the quantiles of t itself. On the other side it is too short when scenes are few, as their skewness
     is then known badly: so each side takes the wider of both.
     """
-    t = float(student.ppf((1 + LEVEL) / 2, scenes - 1))
+    t = float(stdtrit(scenes - 1, (1 + LEVEL) / 2))
     if abs(skewness) < _SYMMETRIC:
         return t, t
     root = math.sqrt(scenes)

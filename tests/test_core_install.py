@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,14 @@ def run_folder(data: Path, place: Path) -> Path:
     return made.runs[0].folder.path
 
 
-def core_mildbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def core_mildbench(
+    folder: Path, *arguments: str, without: Collection[str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`mildbench` there, without the modules that extras bring, or without these."""
     return subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=folder,
-        env={**os.environ, VARIABLE: ",".join(sorted(lost()))},
+        env={**os.environ, VARIABLE: ",".join(sorted(lost() if without is None else without))},
         capture_output=True,
         text=True,
         check=False,
@@ -158,6 +162,21 @@ def test_what_is_lost_hides_nothing_from_listings(what: str, place: Path) -> Non
     done = core_mildbench(place, "ls", what)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 1
+
+
+def test_it_names_a_package_that_methods_import_when_they_are_loaded(place: Path) -> None:
+    """With torch, but without a package of the extra `diffusion`: a method is refused before any work."""
+    told = "the package 'diffusers', which is not installed: pip install \"mildbench[diffusion]\""
+    listed = core_mildbench(place, "ls", "methods", "--wide", without=["diffusers"])
+    assert listed.returncode == 0, listed.stderr
+    rows = {line.split()[0]: line for line in listed.stdout.splitlines()}
+    for name in ("mild", "pipeline", "smarteraser"):
+        assert f"method {name!r} needs {told}" in rows[name]
+    assert "OpenCV" in rows["telea"]
+    asked = ("--dataset", "data", "--method", "mild", "--metric", "psnr")
+    done = core_mildbench(place, "evaluate", *asked, without=["diffusers"])
+    assert done.returncode == 2
+    assert done.stderr == f"mildbench: method 'mild' needs {told}\n"
 
 
 @pytest.mark.parametrize("command", NEEDS)

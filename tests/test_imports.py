@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mildbench", "synth", "baselines", "leaderboard")
 HEAVY = ("torch", "torchvision", "fiftyone", "diffusers", "transformers", "pandas", "pyarrow", "cv2", "scipy")
+SLOW = ("diffusers", "transformers", "peft", "torchvision", "scipy.stats")
+"""What takes a second or more to import beside torch, and serves those who compute."""
 
 
 @cache
@@ -137,6 +139,36 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.rstrip().endswith("heavy: []")
     assert "Usage:" in shown
+
+
+def test_looking_at_plug_ins_loads_no_library_of_networks() -> None:
+    """Methods, trainers and metrics are all imported for a listing; what builds their networks is not."""
+    commands = [["ls", "methods"], ["ls", "trainers"], ["ls", "metrics"], ["doctor"]]
+    code = (
+        "import sys, mildbench.cli\n"
+        f"for command in {commands!r}:\n"
+        "    sys.argv = ['mildbench', *command]\n"
+        "    try:\n        mildbench.cli.main()\n"
+        "    except SystemExit as end:\n        assert not end.code, command\n"
+        f"    print('slow:', *command, [name for name in {SLOW!r} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    told = [line for line in shown.splitlines() if line.startswith("slow:")]
+    assert told == [f"slow: {' '.join(command)} []" for command in commands]
+    assert "cannot be loaded" not in shown
+
+
+def test_a_mistyped_method_is_told_by_names_alone() -> None:
+    code = (
+        "import sys\n"
+        "import mildbench as mb\n"
+        "from mildbench.errors import UserError\n"
+        "try:\n    mb.evaluate('data', 'tela')\n"
+        "except UserError as error:\n    print(error)\n"
+        "print([name for name in sys.modules if name.startswith(('torch', 'baselines', 'diffusers'))])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == ["unknown method 'tela': did you mean 'telea'?", "[]"]
 
 
 def test_help_costs_little_more_than_importing_typer() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UNet2DModel
 from torch import nn
 
 from baselines.deocclusion.window import Window
@@ -37,6 +36,8 @@ class MaskCompletion(nn.Module):
     """
 
     def __init__(self) -> None:
+        from diffusers import DDIMScheduler, UNet2DModel
+
         super().__init__()
         self.unet: Any = UNet2DModel(
             sample_size=SIDE,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from mildbench.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ def random_models(
     sizes: Architecture, seed: int = 0
 ) -> tuple[UNet2DConditionModel, AutoencoderKL, CLIPTextModel, CLIPTokenizer, DDIMScheduler]:
     """Models of these sizes with weights drawn from `seed`: the same on every machine, whatever ran before."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
     levels = len(sizes.vae["block_out_channels"])
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
@@ -128,6 +133,8 @@ _SPECIAL_IDS: dict[str, Any] = {"bos_token_id": 512, "eos_token_id": 513, "pad_t
 
 def ddim(**changes: Any) -> DDIMScheduler:
     """Stable Diffusion's noise schedule but for `changes`, without randomness in the steps."""
+    from diffusers import DDIMScheduler
+
     usual = {
         "beta_start": 0.00085,
         "beta_end": 0.012,
@@ -141,6 +148,8 @@ def ddim(**changes: Any) -> DDIMScheduler:
 
 def byte_tokenizer() -> CLIPTokenizer:
     """CLIP's tokenizer over single bytes, without merges: 512 tokens and two marks, needs no vocabulary file."""
+    from transformers import CLIPTokenizer
+
     letters = _printable_bytes()
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     return CLIPTokenizer(

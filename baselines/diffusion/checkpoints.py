@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin
 from safetensors import SafetensorError
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from baselines import shipped
 from baselines.diffusion.architectures import ARCHITECTURES, architecture, random_models
@@ -19,10 +16,14 @@ from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.flux import FluxFillBackbone, FluxText
 from baselines.diffusion.text import TextEncoder
 from baselines.diffusion.unet import UNetBackbone
-from mildbench import weights
+from mildbench import extras, weights
 from mildbench.errors import UserError
 from mildbench.files import read_json
 from mildbench.progress import no_bars
+
+# Both take seconds to import, which everything that only looks at the methods would pay: the functions that build or
+# read networks import them, here and in the modules of the networks.
+extras.expect("diffusers", "transformers")
 
 INDEX, CONFIGURATION = "model_index.json", "config.json"
 """What says what a folder holds: a whole checkpoint, or one model."""
@@ -200,6 +201,7 @@ def _read(name: str, folder: Path) -> Backbone:
 
 def _part(folder: Path, kind: str) -> Any:
     """A part of a checkpoint, of a class that was found to be one of the family's."""
+    import diffusers
     import transformers
 
     loader = getattr(diffusers, kind, None) or getattr(transformers, kind.removesuffix("Fast"))
@@ -224,6 +226,8 @@ def _complete(kind: Any, folder: Path | None, **options: Any) -> Any:
 
 def read_vae(folder: Path) -> Any:
     """An autoencoder by itself, from a folder in diffusers' format; raises `UserError` for a broken one."""
+    from diffusers import AutoencoderKL
+
     if not (folder / "config.json").is_file():
         raise UserError(f"autoencoder not found: {folder} has no config.json")
     try:
@@ -236,6 +240,8 @@ def read_vae(folder: Path) -> Any:
 @no_bars()
 def read_image_encoder(folder: Path) -> Any:
     """CLIP's image encoder, from a folder in transformers' format; raises `UserError` for a broken one."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
     tensors = weights.load_state_dict(folder / "model.safetensors")
     # The half of CLIP that reads text is in the same file.
     state = {key: part for key, part in tensors.items() if not key.startswith(("text_", "logit_scale"))}
@@ -248,7 +254,9 @@ def read_image_encoder(folder: Path) -> Any:
 
 
 def _schedule(folder: Path, kind: str) -> Any:
+    import diffusers
+
     scheduler = getattr(diffusers, kind, None)
-    if not (isinstance(scheduler, type) and issubclass(scheduler, SchedulerMixin)):
+    if not (isinstance(scheduler, type) and issubclass(scheduler, diffusers.SchedulerMixin)):
         raise ValueError(f"unknown scheduler {kind}")
     return scheduler.from_pretrained(folder)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.models.embeddings import apply_rotary_emb
 
 from baselines.diffusion.attention import RegionAttention
 from baselines.diffusion.backbone import Backbone, Course, Inputs, Noised
@@ -178,6 +177,7 @@ class _JointProcessor:
         image_rotary_emb: Any = None,
     ) -> Any:
         """float[B, N, C], and float[B, T, C] where the prompt is a stream of its own -> the same."""
+        from diffusers.models.embeddings import apply_rotary_emb
 
         def heads(projected: torch.Tensor) -> torch.Tensor:
             return projected.unflatten(2, (attn.heads, -1)).transpose(1, 2)

@@ -6,7 +6,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 
 from baselines.diffusion.backbone import Backbone
@@ -17,6 +16,8 @@ from mildbench.progress import no_bars
 
 def save_backbone(backbone: Backbone, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write all parts as safetensors of `dtype`, and `model_index.json` last; of a backbone with a UNet."""
+    import diffusers
+
     assert isinstance(backbone, UNetBackbone), "only backbones with a UNet are trained whole"
     parts: dict[str, Any] = {
         backbone.part: backbone.network,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from transformers import CLIPTokenizer, PreTrainedModel
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer, PreTrainedModel
 
 
 @dataclass(frozen=True, eq=False)

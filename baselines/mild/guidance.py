@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 import torch
-from diffusers.models.adapter import AdapterBlock
 from torch import nn
 
 from baselines.diffusion.canvas import Canvas
@@ -109,6 +108,8 @@ class GuidanceEncoder(nn.Module):
     """
 
     def __init__(self, entries: Sequence[tuple[int, int]], factor: int) -> None:
+        from diffusers.models.adapter import AdapterBlock
+
         super().__init__()
         width, place = entries[0]
         side = factor * place

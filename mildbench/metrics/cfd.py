@@ -22,7 +22,6 @@ import cv2
 import numpy as np
 import torch
 from torch.nn import functional
-from torchvision.ops import masks_to_boxes
 
 from mildbench.geometry import Box
 from mildbench.metrics.base import NO_TRUTH, MetricInfo, PairMetric, Pairs
@@ -151,6 +150,8 @@ class _Cfd(PairMetric):
 
         The masks come in pairs of crossing and inner ones.
         """
+        from torchvision.ops import masks_to_boxes
+
         boxes = masks_to_boxes(masks).long().tolist()
         cut, weights = [], []
         for number, (mask, (left, top, right, bottom)) in enumerate(zip(masks, boxes, strict=True)):

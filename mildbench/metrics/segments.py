@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch.nn import functional
-from torchvision.ops import masks_to_boxes, nms
 
+from mildbench import extras
 from mildbench.metrics.networks import Sam
+
+extras.expect("torchvision")  # it brings torch's compiler, seconds of import: only who segments pays
 
 POINTS = 32
 """Points at a side of the grid."""
@@ -24,6 +26,8 @@ def segments(network: Sam, picture: torch.Tensor) -> torch.Tensor:
 
     The most certain come first. Waits for the device a few times a picture: how many masks remain is up to it.
     """
+    from torchvision.ops import masks_to_boxes, nms
+
     height, width = picture.shape[1:]
     size = network.size(height, width)
     resized = functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 from mildbench.statistics import LEVEL
 
@@ -32,6 +32,6 @@ def interval(values: np.ndarray, scenes: int) -> tuple[float, float] | None:
     known = values[~np.isnan(values)]
     if scenes < 2 or 2 * len(known) < len(values):
         return None
-    tail = norm.cdf(np.sqrt(scenes / (scenes - 1)) * t.ppf((1 - LEVEL) / 2, scenes - 1))
+    tail = ndtr(np.sqrt(scenes / (scenes - 1)) * stdtrit(scenes - 1, (1 - LEVEL) / 2))
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
