@@ -113,6 +113,22 @@ def test_no_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert capsys.readouterr().err.startswith("mildbench: out of memory (Unable to allocate 9 TiB): ")
 
 
+def test_a_broken_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is imported where it is used, so that no plug-in's loading can tell."""
+
+    def broken(*_: object) -> None:
+        from json import no_such_name  # type: ignore[attr-defined]  # noqa: F401
+
+    monkeypatch.setattr("mildbench.cli.ls._tasks", broken)
+    assert invoke("ls", "tasks") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "mildbench: an installed package cannot be imported (cannot import name 'no_such_name'"
+    )
+
+
 LOADING = (
     "import sys, time, mildbench.registry as registry\n"
     "def slowly(self, name):\n    print('loading', flush=True)\n    while True: time.sleep(0.01)\n"

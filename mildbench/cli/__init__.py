@@ -86,6 +86,14 @@ def main() -> None:
         run()
     except UserError as error:
         _stop(str(error), 2)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("mildbench", "synth", "baselines", "leaderboard"):
+            raise
+        _stop(
+            f"an installed package cannot be imported ({error}): python -m pip check tells which versions do not fit; "
+            "install that package anew",
+            2,
+        )
     except MemoryError as error:
         _stop(
             f"out of memory ({error or 'no details'}): nothing already written is lost; "
