@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ import pytest
 
 from mildbench.dataset import Dataset
 from mildbench.executors import ProcessExecutor, SerialExecutor
-from synth import embedded
 from synth.build import build
 from synth.catalogue import PeopleCatalogue
 from synth.material import Background, Cutout, Known, Rejected, SeenObject, Sunlight
 from synth.recipe import Recipe
 from synth.recipe_files import check, load_with
+from synth.sources import mannequin
 from synth.sources.mannequin import MannequinBackgrounds, MannequinPeople
 from synth.store import Store
 from synth.survey import Survey
@@ -89,8 +90,7 @@ def test_nobody_draws_what_another_worker_has_drawn(tmp_path: Path, monkeypatch:
         return people + [catalogue.view(0, str(key), 0).image for key in range(3)]
 
     first = pixels()
-    monkeypatch.setattr(embedded, "person", never)
-    monkeypatch.setattr(embedded, "place", never)
+    monkeypatch.setattr(mannequin, "embedded", SimpleNamespace(person=never, place=never))
     assert all(np.array_equal(a, b) for a, b in zip(first, pixels(), strict=True))
 
 
