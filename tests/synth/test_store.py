@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small import MANNEQUIN_PLACES
 
 from mildbench.dataset import Dataset
 from mildbench.executors import ProcessExecutor, SerialExecutor
@@ -28,7 +29,7 @@ SMALL = {
     "size": 128,
     "count": 3,
     "people": ["mannequin:?count=4&carrying=0.5"],
-    "backgrounds": ["mannequin:?count=3&side=128"],
+    "backgrounds": [MANNEQUIN_PLACES],
     "splits": {"test": 1.0},
 }
 
@@ -49,7 +50,7 @@ def never() -> Any:
 
 
 def background() -> Background:
-    found = MannequinBackgrounds("", count=2, side=64).background("0")
+    found = MannequinBackgrounds("", count=1, seed=23, side=128).background("0")
     return Background(
         found.image, found.provenance, 0.5, None, 0.9, found.ground, Known.EXACT, True, Sunlight(0.1, 1.5, 0.3),
         (SeenObject("car", (1.0, 2.0, 3.0, 4.5)),), found.image[..., 0],
@@ -115,7 +116,7 @@ def test_people_are_checked_once_for_all_workers(
 
 
 def test_workers_that_share_make_the_data_set_of_one_alone(tmp_path: Path) -> None:
-    recipe = load_with("multi-ip", SMALL | {"count": 70})
+    recipe = load_with("multi-ip", SMALL | {"count": 40})
     for name, engine in (("one", SerialExecutor(1)), ("two", ProcessExecutor(2))):
         build(recipe, 0, tmp_path / name, engine, lambda count: None)
     one, two = (Dataset.open(tmp_path / name) for name in ("one", "two"))
