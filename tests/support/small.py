@@ -12,7 +12,6 @@ from synth.build import build
 from synth.recipe import Recipe
 from synth.recipe_files import load
 
-
 MANNEQUINS = "mannequin:?count=8"
 MANNEQUIN_PLACES = "mannequin:?count=3&seed=23&side=128"
 """A gallery whose floor shines, a sunny plaza, a cloudy street. Tests that need mannequins, not paper, ask for these,
