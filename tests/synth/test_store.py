@@ -116,7 +116,11 @@ def test_people_are_checked_once_for_all_workers(
 
 
 def test_workers_that_share_make_the_data_set_of_one_alone(tmp_path: Path) -> None:
-    recipe = load_with("multi-ip", SMALL | {"count": 40})
+    few = {
+        "people": ["mannequin:?count=3&carrying=0.5"],
+        "backgrounds": ["mannequin:?count=1&seed=23&side=128"],
+    }
+    recipe = load_with("multi-ip", SMALL | few | {"count": 16, "crowd": {2: 1}})  # a shard for each worker
     for name, engine in (("one", SerialExecutor(1)), ("two", ProcessExecutor(2))):
         build(recipe, 0, tmp_path / name, engine, lambda count: None)
     one, two = (Dataset.open(tmp_path / name) for name in ("one", "two"))
