@@ -58,7 +58,7 @@ def hosted() -> list[str]:
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[EraseBatch]:
     """One person to be erased from each of three scenes."""
     folder = tmp_path_factory.mktemp("pins") / "data"
-    changes = {"count": 3, "size": 256, "splits": {"test": 1}}
+    changes = {"count": 6, "size": 256, "splits": {"test": 1}}
     recipe = Recipe.model_validate(load("demo").model_dump() | changes)
     build(recipe, 0, folder, SerialExecutor(1), lambda count: None)
     dataset = Dataset.open(folder)
