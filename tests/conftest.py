@@ -72,6 +72,21 @@ def plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No mannequin and no rendered place is drawn twice (see the module `drawn_once`)."""
+    from drawn_once import DrawnOnce
+
+    from synth.sources import mannequin
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # beside the folders of the other workers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mannequin, "embedded", DrawnOnce(folder / "drawn-once"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def testdata() -> Path:
     """The folder of real photos that some machines have beside the repository."""

@@ -34,7 +34,9 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
-    return small_recipe(*draw_sources(tmp_path_factory.mktemp("drawn")))
+    """Of two shards."""
+    recipe = small_recipe(*draw_sources(tmp_path_factory.mktemp("drawn")))
+    return recipe.model_copy(update={"count": 10})
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_a_data_set_in_a_store_is_the_one_in_a_folder(
     out = place(f"{bucket}/data")
     told: list[int] = []
     info = build(recipe, 0, out, ProcessExecutor(2), told.append, format=format)
-    assert sum(told) == 20
+    assert sum(told) == recipe.count
     assert info.fingerprint == Dataset.open(local[format]).fingerprint
     assert tree(out) == tree(local[format])
     read = Dataset.open(f"{bucket}/data")

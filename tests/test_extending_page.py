@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -58,11 +57,26 @@ def place(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(place: Path, command: str) -> None:
-    program, *words = shlex.split(command)
-    assert program == "mildbench"
+ONE_BY_ONE = """
+import shlex, sys
+from mildbench.cli import main
+for command in sys.argv[1:]:
+    sys.argv = shlex.split(command)
+    assert sys.argv[0] == "mildbench", command
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+"""In one process, where the package is installed: each of its own would load torch anew."""
+
+
+@pytest.fixture(scope="module")
+def ran(place: Path) -> Path:
+    """The folder, after all commands of the page in their order."""
     done = subprocess.run(
-        [sys.executable, "-m", "mildbench", *words],
+        [sys.executable, "-c", ONE_BY_ONE, *COMMANDS],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(place / "site")},
         capture_output=True,
@@ -70,13 +84,6 @@ def run(place: Path, command: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def ran(place: Path) -> Path:
-    """The folder, after all commands of the page in their order."""
-    for command in COMMANDS:
-        run(place, command)
     return place
 
 

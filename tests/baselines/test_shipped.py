@@ -34,7 +34,7 @@ def test_methods_run_on_them_and_erase(spec: str, data: Path) -> None:
     assert all(path.is_relative_to(shipped.FOLDER) and path.exists() for path in method.files.values())
     method.load()
     errors = []
-    for sample_id in dataset.task_ids("erase-one", "test")[:16]:
+    for sample_id in dataset.task_ids("erase-one", "test")[:8]:
         triplet = dataset.triplet("erase-one", sample_id)
         (outcome,) = method.run(as_batch(sample_id, triplet, 0, with_truth=False))
         assert outcome.error is None

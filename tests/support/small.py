@@ -12,6 +12,11 @@ from synth.build import build
 from synth.recipe import Recipe
 from synth.recipe_files import load
 
+MANNEQUINS = "mannequin:?count=8"
+MANNEQUIN_PLACES = "mannequin:?count=3&seed=23&side=128"
+"""A gallery whose floor shines, a sunny plaza, a cloudy street. Tests that need mannequins, not paper, ask for these,
+so that few are drawn (see `drawn_once`)."""
+
 
 def draw_person(rng: np.random.Generator, height: int = 120) -> np.ndarray:
     """uint8[h, w, 4] RGBA: a head and a body of random colour and proportions."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small import MANNEQUIN_PLACES, MANNEQUINS
 
 from mildbench.errors import UserError
 from mildbench.labels import KEYPOINTS
@@ -66,9 +67,9 @@ def test_a_folded_or_turned_body_tells_nothing() -> None:
 
 def embedded(**changes: object) -> Recipe:
     small = {
-        "size": 256,
-        "people": ["mannequin:?count=12"],
-        "backgrounds": ["mannequin:?count=6&side=256"],
+        "size": 128,
+        "people": [MANNEQUINS],
+        "backgrounds": [MANNEQUIN_PLACES],
         "splits": {"test": 1},
     }
     return load_with("multi-ip", small | changes)
@@ -118,7 +119,7 @@ def test_far_crowds_are_far_and_groups_stand_together() -> None:
     def planned(mix: str) -> tuple[list[float], list[float]]:
         planner = open_planner(embedded(mix={mix: 1}, crowd={4: 1}, occlude=0), 0)
         heights, spreads = [], []
-        for index in range(6):
+        for index in range(12):
             _, notes = planner.plan(index)
             framings = [achieved for _, achieved in notes.framings]
             heights += [framing.height for framing in framings]

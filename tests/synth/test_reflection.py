@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import MANNEQUIN_PLACES, MANNEQUINS
 
 from mildbench.geometry import Box
 from mildbench.scene import Layer, Person, Provenance, Scene
@@ -128,13 +129,13 @@ def test_floors_shine_and_rugs_do_not() -> None:
 def test_the_recipe_effects_mirrors_and_shades_people_exactly() -> None:
     changes = {
         "size": 128,
-        "people": ["mannequin:?count=6"],
-        "backgrounds": ["mannequin:?count=8&side=128"],
+        "people": [MANNEQUINS],
+        "backgrounds": [MANNEQUIN_PLACES],
         "splits": {"test": 1.0},
     }
     planner = open_planner(load_with("effects", changes), 0)
     mirrors = shadows = 0
-    for index in range(8):
+    for index in range(6):
         plan, _ = planner.plan(index)
         scene, composite, _ = render(plan, planner.catalogue)
         assert np.array_equal(scene.composite(), composite)

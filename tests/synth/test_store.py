@@ -6,19 +6,21 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from small import MANNEQUIN_PLACES
 
 from mildbench.dataset import Dataset
 from mildbench.executors import ProcessExecutor, SerialExecutor
-from synth import embedded
 from synth.build import build
 from synth.catalogue import PeopleCatalogue
 from synth.material import Background, Cutout, Known, Rejected, SeenObject, Sunlight
 from synth.recipe import Recipe
 from synth.recipe_files import check, load_with
+from synth.sources import mannequin
 from synth.sources.mannequin import MannequinBackgrounds, MannequinPeople
 from synth.store import Store
 from synth.survey import Survey
@@ -27,7 +29,7 @@ SMALL = {
     "size": 128,
     "count": 3,
     "people": ["mannequin:?count=4&carrying=0.5"],
-    "backgrounds": ["mannequin:?count=3&side=128"],
+    "backgrounds": [MANNEQUIN_PLACES],
     "splits": {"test": 1.0},
 }
 
@@ -48,7 +50,7 @@ def never() -> Any:
 
 
 def background() -> Background:
-    found = MannequinBackgrounds("", count=2, side=64).background("0")
+    found = MannequinBackgrounds("", count=1, seed=23, side=128).background("0")
     return Background(
         found.image, found.provenance, 0.5, None, 0.9, found.ground, Known.EXACT, True, Sunlight(0.1, 1.5, 0.3),
         (SeenObject("car", (1.0, 2.0, 3.0, 4.5)),), found.image[..., 0],
@@ -89,8 +91,7 @@ def test_nobody_draws_what_another_worker_has_drawn(tmp_path: Path, monkeypatch:
         return people + [catalogue.view(0, str(key), 0).image for key in range(3)]
 
     first = pixels()
-    monkeypatch.setattr(embedded, "person", never)
-    monkeypatch.setattr(embedded, "place", never)
+    monkeypatch.setattr(mannequin, "embedded", SimpleNamespace(person=never, place=never))
     assert all(np.array_equal(a, b) for a, b in zip(first, pixels(), strict=True))
 
 
@@ -115,7 +116,11 @@ def test_people_are_checked_once_for_all_workers(
 
 
 def test_workers_that_share_make_the_data_set_of_one_alone(tmp_path: Path) -> None:
-    recipe = load_with("multi-ip", SMALL | {"count": 70})
+    few = {
+        "people": ["mannequin:?count=3&carrying=0.5"],
+        "backgrounds": ["mannequin:?count=1&seed=23&side=128"],
+    }
+    recipe = load_with("multi-ip", SMALL | few | {"count": 16, "crowd": {2: 1}})  # a shard for each worker
     for name, engine in (("one", SerialExecutor(1)), ("two", ProcessExecutor(2))):
         build(recipe, 0, tmp_path / name, engine, lambda count: None)
     one, two = (Dataset.open(tmp_path / name) for name in ("one", "two"))
