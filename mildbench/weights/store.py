@@ -18,11 +18,16 @@ from mildbench.weights.manifest import AnyEntry, HubCheckpoint
 class WeightsMissing(UserError):
     """The weights are not in the cache. A metric turns this into `n/a`; a method cannot run."""
 
-    def __init__(self, name: str) -> None:
-        instead = manifest.entry(name).instead
+    def __init__(self, name: str, instead: str = "") -> None:
         other = f", or take {instead}" if instead else ""
         super().__init__(f"{name} weights missing: mildbench weights fetch {name}{other}")
-        self.name = name
+        self.name, self.instead = name, instead
+
+    def __reduce__(self) -> tuple[type[WeightsMissing], tuple[str, str]]:
+        return WeightsMissing, (
+            self.name,
+            self.instead,
+        )  # workers raise it too: else the message came as the name
 
 
 State = Literal["here", "missing", "wrong"]
@@ -65,7 +70,7 @@ def resolve(name: str) -> Path:
     entry = manifest.entry(name)
     path = place(entry)
     if not _is_here(entry, path):
-        raise WeightsMissing(name)
+        raise WeightsMissing(name, entry.instead)
     if wrong := problem(entry, path):
         raise UserError(
             f"{path} is not the {name} weights: {wrong}; mildbench weights fetch {name} replaces it"

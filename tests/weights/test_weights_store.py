@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -20,6 +21,17 @@ def put(cache: Path, content: bytes) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "small.pth").write_bytes(content)
     return cache / "small.pth"
+
+
+def test_missing_weights_say_what_does_without_them_and_come_whole_from_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path))
+    with pytest.raises(weights.WeightsMissing, match="fetch lama-big, or take lama:variant=tiny") as caught:
+        weights.resolve("lama-big")
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert (type(sent), str(sent), sent.name) == (weights.WeightsMissing, str(caught.value), "lama-big")
+    assert str(weights.WeightsMissing("a-plug-in-s")).endswith("mildbench weights fetch a-plug-in-s")
 
 
 def test_every_file_is_pinned():
