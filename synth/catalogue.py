@@ -99,7 +99,7 @@ class PeopleCatalogue:
         self._order = lru_cache(maxsize=2 * len(recipe.splits))(self._order_of)
         read = Cache(SOURCE_CACHE)
         # Each has a cache of its own too: scenes bring new views and figures, which must last until rendered.
-        self._views = Views(recipe, seed, places, self.backgrounds, read)
+        self._views = Views(recipe, seed, places, self.backgrounds, self.table, read)
         self._figures = Figures(recipe, posers, self._people.choices, read)
         self.findings = Cache(FINDINGS_CACHE)
         """What a family has found out about people and backgrounds and will ask again, by keys of its own."""

@@ -36,6 +36,8 @@ PLACES_TRIED = 24
 """Places drawn for a person whose place is not given by whom they hide."""
 MARGIN = 0.12
 """So much of the frame at its lower edge is not enough to show somebody by: nothing but the hair would be seen."""
+SHOWN = 0.25
+"""So much of somebody whom the frame cuts is in it, at least: less is a hat at the lower edge."""
 SIDE = 0.03
 """A person's foot stays so far inside the frame, as a share of its width."""
 ASIDE = 0.15
@@ -172,19 +174,22 @@ class Stage:
     def draw_framing(self) -> Framing:
         """How somebody is to be framed for whom there is room; far away, if that is the mix and there is."""
         far = self.mix == "far" and any(self._fits(self.view, height) for height in self._heights(FAR))
-        for _ in range(FRAMINGS_TRIED):
-            framing = self.catalogue.table.draw(self.rng)
-            if framing.height <= (FAR if far else HEIGHTS[1]) and self._fits(self.view, framing.height):
+        framings = [self.catalogue.table.draw(self.rng) for _ in range(FRAMINGS_TRIED)]
+        # Where few who are not cut would fit, most of those who fit are cut: so this is settled first.
+        for framing in sorted(framings, key=lambda framing: framing.cut != framings[0].cut):
+            if framing.height <= (FAR if far else HEIGHTS[1]) and self._frames(self.view, framing):
                 return framing
         tallest = FAR if far else self.recipe.stature[1]
         heights = [height for height in self._heights(tallest) if self._fits(self.view, height)]
         height = heights[int(self.rng.integers(len(heights)))]
-        return replace(framing, height=height, head=framing.foot - height)
+        return replace(framings[0], height=height, head=framings[0].foot - height)
 
     def _beside(self, other: Framing) -> Framing | None:
         """How somebody is to be framed who stands with somebody else; None where there is no room."""
         height = other.height * float(exp(ALIKE * float(self.rng.standard_normal())))
-        if not self._fits(self.view, height):
+        if not self._fits(self.view, height) or self._cuts(self.view, height) != self._cuts(
+            self.view, other.height
+        ):
             return None
         centre = self.catalogue.table.draw(self.rng).centre
         if self.mix == "group":
@@ -196,6 +201,14 @@ class Stage:
         low, high = self.recipe.stature
         return [height for height in np.linspace(low, high, STEPS).tolist() if height <= tallest]
 
+    def _frames(self, view: View, framing: Framing) -> bool:
+        """Whether there is ground for somebody who is to be framed so, whom the frame then cuts if it is to."""
+        return self._cuts(view, framing.height) == framing.cut and self._fits(view, framing.height)
+
+    def _cuts(self, view: View, height: float) -> bool:
+        """Whether the frame's lower edge cuts somebody of a height, in frame heights."""
+        return view.row(height * self.recipe.size) > self.recipe.size
+
     def _fits(self, view: View, height: float) -> bool:
         """Whether there is ground for somebody of a height, in frame heights, and they show from the head down."""
         size = self.recipe.size
@@ -206,9 +219,11 @@ class Stage:
         row = view.row(stature)
         if not 0 <= row - stature <= (1 - MARGIN) * size:
             return False  # the head would be above the frame, or hardly anything else inside
+        if size - (row - stature) < SHOWN * stature:
+            return False
         if row - stature + self.catalogue.shown[self.split] * stature < size:
             return False  # the frame would not cut them where their own photos did
-        return bool(view.standable[min(round(row), size)])
+        return bool(view.standable[size if row > size else min(round(row), size - 1)])
 
     def draw_ratio(self) -> float:
         """A visible ratio to ask for."""

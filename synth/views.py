@@ -13,12 +13,13 @@ from mildbench.images import decode_rgb, encode_jpeg, encode_png
 from mildbench.scene import Provenance
 from synth import exact
 from synth.cache import MEGABYTE, Cache
+from synth.framing import Framing, Table
 from synth.ground import Ground
 from synth.material import ADULT_METRES, Background, BackgroundChoice, Known, Sunlight
 from synth.perspective import Perspective
 from synth.recipe import Recipe
 from synth.rng import generator
-from synth.setting import ground_in, setting_of
+from synth.setting import Setting, ground_in, setting_of
 from synth.sources.base import BackgroundSource
 
 LETTERED = frozenset(("stop sign", "clock", "book", "keyboard", "bus", "tv", "laptop"))
@@ -26,9 +27,9 @@ LETTERED = frozenset(("stop sign", "clock", "book", "keyboard", "bus", "tv", "la
 ROOM = 0.03
 """Share of a row's pixels that are ground, from which somebody may stand in it."""
 CUTS_TRIED = 12
-"""Cuts drawn of a picture before the one with most ground is taken."""
+"""Cuts drawn of a picture, of which the best is taken."""
 ENOUGH = 0.08
-"""Share of a cut that is ground, from which no other is drawn."""
+"""Share of a cut that is ground, from which more of it is no better."""
 VIEW_CACHE = 32 * MEGABYTE
 """For backgrounds as scenes show them, which are soon made again from those that their source gave."""
 
@@ -104,6 +105,7 @@ class Views:
         seed: of the data set.
         sources: of the backgrounds.
         backgrounds: those in use, by split.
+        table: how people are framed.
         read: keeps backgrounds as their sources give them.
     """
 
@@ -113,12 +115,14 @@ class Views:
         seed: int,
         sources: Sequence[BackgroundSource],
         backgrounds: Mapping[str, Sequence[BackgroundChoice]],
+        table: Table,
         read: Cache,
     ) -> None:
         self._recipe = recipe
         self._seed = seed
         self._sources = sources
         self._stored = Stored(recipe, backgrounds)
+        self._table = table
         self._read = read
         self._views = Cache(VIEW_CACHE)
 
@@ -143,7 +147,7 @@ class Views:
         setting = setting_of(background, ground, recipe, rng)
         height, width = background.image.shape[:2]
         mask = setting.ground.mask
-        cut = cut_ground(rng, height, width, recipe, mask)
+        cut = cut_ground(rng, height, width, recipe, setting, self._table.draw(rng))
         if any(item.category in LETTERED for item in background.objects):
             cut = replace(cut, mirrored=False)
         scale = recipe.size / cut.side
@@ -224,6 +228,20 @@ class Cut:
         """Which share of the square a mask covers."""
         return int(np.count_nonzero(mask[self._window])) / self.side**2
 
+    def misfit(self, setting: Setting, wanted: Framing) -> float:
+        """How far from where they are wanted an adult stands who is as tall as wanted, in heights of the square.
+
+        One more where there is no ground for them.
+        """
+        row = setting.perspective.row(ADULT_METRES, wanted.height * self.side)
+        away = abs((row - self.top) / self.side - wanted.foot)
+        ground = setting.ground.mask
+        if ground is None:
+            return away
+        low = min(max(round(row), 0), self.top + self.side - 1)
+        stands = np.count_nonzero(ground[low, self.left : self.left + self.side]) >= ROOM * self.side
+        return away if stands else away + 1
+
     def _turned(self, plane: np.ndarray) -> np.ndarray:
         return cv2.flip(plane, 1) if self.mirrored else plane
 
@@ -239,17 +257,26 @@ def cut_square(rng: np.random.Generator, height: int, width: int, recipe: Recipe
 
 
 def cut_ground(
-    rng: np.random.Generator, height: int, width: int, recipe: Recipe, ground: np.ndarray | None
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    recipe: Recipe,
+    setting: Setting,
+    wanted: Framing,
 ) -> Cut:
-    """Draw a cut that shows ground, bool[height, width], where that is known."""
-    cuts = []
-    while True:
-        cut = cut_square(rng, height, width, recipe)
-        if ground is None:
-            return cut
-        share = cut.share(ground)
-        if share >= ENOUGH:
-            return cut
-        cuts.append((share, cut))
-        if len(cuts) == CUTS_TRIED:
-            return max(cuts, key=lambda item: item[0])[1]
+    """Draw a cut of a picture: of some that show ground, where that is known, the one to frame somebody in.
+
+    Args:
+        rng: a few numbers are drawn for each cut tried.
+        height, width: of the picture.
+        recipe: how large cuts are.
+        setting: ground and perspective of the picture.
+        wanted: how somebody is framed as a photographer would.
+    """
+    cuts = [cut_square(rng, height, width, recipe) for _ in range(CUTS_TRIED)]
+    ground = setting.ground.mask
+    if ground is not None:
+        shares = [cut.share(ground) for cut in cuts]
+        least = min(ENOUGH, max(shares))
+        cuts = [cut for cut, share in zip(cuts, shares, strict=True) if share >= least]
+    return min(cuts, key=lambda cut: cut.misfit(setting, wanted))

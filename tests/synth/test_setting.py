@@ -8,16 +8,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from small import draw_meadow
+from small import MANNEQUIN_PLACES, MANNEQUINS, draw_meadow
 
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
 from mildbench.executors import SerialExecutor
 from synth.build import build
 from synth.catalogue import PeopleCatalogue
+from synth.framing import Framing, load, table_of
+from synth.ground import Ground
+from synth.material import Known
+from synth.perspective import Perspective
 from synth.planner import Planner, open_planner
 from synth.recipe import Recipe
+from synth.recipe_files import load_with
+from synth.rng import generator
+from synth.setting import Setting
 from synth.splits import Places, split_of_sample
+from synth.views import cut_ground, cut_square
 
 
 def noise(folder: Path, count: int) -> Path:
@@ -107,3 +115,39 @@ def test_a_place_in_the_split_is_the_number_of_samples_before(splits: dict[str, 
         if index % 500 < 3 or 4090 < index < 4100:
             assert places.of(index) == seen[split]
         seen[split] += 1
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_the_frame_cuts_as_many_as_the_table_has_cut(share: float, tmp_path: Path) -> None:
+    heights = np.random.default_rng(1).uniform(0.15, 1.0, 400).tolist()
+    people = [
+        Framing(tall, 1.1 - tall if number < share * 400 else 0.97 - tall, 0.5)
+        for number, tall in enumerate(heights)
+    ]
+    table = tmp_path / "table.json"
+    table.write_text(table_of(people, "drawn").model_dump_json())
+    changes = {
+        "framing": str(table),
+        "size": 128,
+        "people": [MANNEQUINS],
+        "backgrounds": [MANNEQUIN_PLACES],
+        "splits": {"test": 1},
+        "crowd": {1: 1},
+    }
+    planner = open_planner(load_with("multi-ip", changes), 0)
+    achieved = [framing for index in range(60) for _, framing in planner.plan(index)[1].framings]
+    assert np.mean([framing.cut for framing in achieved]) == pytest.approx(share, abs=0.15)
+
+
+def test_of_the_cuts_of_a_picture_one_is_taken_that_frames_somebody_as_wanted(recipe: Recipe) -> None:
+    height, width = 400, 600
+    mask = np.broadcast_to(np.arange(height)[:, None] >= 170, (height, width))
+    setting = Setting(Ground(Known.EXACT, mask, None), Perspective(150, 1.6, "exact"), width)
+    tall = recipe.model_copy(update={"background_zoom": (1.0, 1.6)})
+    taken, drawn = [], []
+    for seed in range(40):
+        rng = generator(seed, "cut")
+        wanted = load("coco").draw(rng)
+        taken.append(cut_ground(rng, height, width, tall, setting, wanted).misfit(setting, wanted))
+        drawn.append(cut_square(rng, height, width, tall).misfit(setting, wanted))
+    assert np.mean(taken) < 0.6 * np.mean(drawn)

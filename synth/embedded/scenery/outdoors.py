@@ -10,7 +10,7 @@ from synth.embedded.scenery import foliage
 from synth.embedded.scenery.lighting import Light, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, ground
 from synth.embedded.scenery.textures import Texture, pick
-from synth.embedded.scenery.world import Region, Sky, Viewpoint, World
+from synth.embedded.scenery.world import HORIZONS, Region, Sky, Viewpoint, World
 from synth.exact_math import cos, sin
 
 
@@ -104,7 +104,7 @@ def outlook(rng: np.random.Generator, x: float, yaw: float, low: float = 1.3, hi
         (x, float(rng.uniform(low, high)), 0.0),
         yaw,
         float(rng.uniform(0.78, 1.15)),
-        float(rng.uniform(0.36, 0.5)),
+        float(rng.uniform(*HORIZONS)),
     )
 
 

@@ -11,7 +11,7 @@ from synth.embedded.scenery import bitmaps, foliage, props, textures
 from synth.embedded.scenery.lighting import Lamp, Light, Portal, Sun
 from synth.embedded.scenery.raycast import Decal, Material, Sprite, box, ground
 from synth.embedded.scenery.textures import Colour, pick, shade
-from synth.embedded.scenery.world import Frame, Viewpoint, World
+from synth.embedded.scenery.world import HORIZONS, Frame, Viewpoint, World
 from synth.exact_math import cos, dot, norm, sin
 
 WALLS: tuple[Colour, ...] = (
@@ -313,5 +313,5 @@ def outlook(
         (x, float(rng.uniform(low, high)), z),
         yaw,
         float(rng.uniform(0.72, 1.0)),
-        float(rng.uniform(0.34, 0.47)),
+        float(rng.uniform(*HORIZONS)),
     )

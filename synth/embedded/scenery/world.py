@@ -17,6 +17,9 @@ from synth.exact_math import cos, sin
 
 Region: TypeAlias = Callable[[NDArray, NDArray], NDArray[np.bool_]]
 
+HORIZONS = (0.1, 0.55)
+"""Between which shares of the image height the horizon lies: heads are about there, and in photos at many heights."""
+
 
 @dataclass(frozen=True)
 class Viewpoint:
