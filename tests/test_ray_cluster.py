@@ -31,7 +31,7 @@ ALONE = ["--num-cpus=1", "--object-store-memory=100000000", "--min-worker-port=0
 """Nodes of one machine must not take each other's ports."""
 MAIN = "from mildbench.cli import main; main()"
 WAITING = {
-    "build-dataset": "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; ",
+    "build-dataset": "import scene_shards, synth.build; synth.build.Scenes = scene_shards.TwoShardsAndWait; ",
     "evaluate": "import evaluation_fakes; evaluation_fakes.predict._Maker = evaluation_fakes.OneShardAndWait; ",
 }
 """All but the first shards wait at a gate."""

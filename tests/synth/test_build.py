@@ -110,7 +110,7 @@ def test_a_prefix_of_a_larger_build_is_the_smaller_build(
 
 
 SMALL_SHARDS = "from mildbench.dataset.writers import SCENES; SCENES['webdataset'] = 8; "
-STOPS = "import shard_work, synth.build; synth.build.Scenes = shard_work.AShardAndAHalf; "
+STOPS = "import scene_shards, synth.build; synth.build.Scenes = scene_shards.AShardAndAHalf; "
 MAIN = "from mildbench.cli import main; main()"
 
 
@@ -157,7 +157,7 @@ def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
 ) -> None:
     out = tmp_path / "worker"
     with monkeypatch.context() as patched:
-        patched.setattr("synth.build.Scenes", shard_work.AllButOneShard)
+        patched.setattr("synth.build.Scenes", scene_shards.AllButOneShard)
         with pytest.raises(UserError, match="worker process was killed"):
             build(recipe, 0, out, ProcessExecutor(1), quiet)
     assert list((out / STATE).glob("[0-9]*.json"))
