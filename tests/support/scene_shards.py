@@ -16,6 +16,9 @@ from mildbench.longwork import Made
 from mildbench.progress import Advance
 from synth.build import Scenes
 
+FOLDER = str(Path(__file__).parent)
+"""Of this module, for PYTHONPATH."""
+
 
 class DyingOnce(Scenes):
     """The first worker to get here dies in the middle of its shard's files."""

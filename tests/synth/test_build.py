@@ -18,8 +18,9 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 import pytest
-import shard_work
+import scene_shards
 import yaml
+from command_line import invoke
 from processes import PATIENCE, started, until
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -128,7 +129,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     out = tmp_path / "killed"
-    monkeypatch.setenv("PYTHONPATH", shard_work.FOLDER, prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", scene_shards.FOLDER, prepend=os.pathsep)
     arguments = ["build-dataset", "--recipe", str(file), "--out", str(out), "--format", layout]
     command = [sys.executable, "-c", SMALL_SHARDS + STOPS + MAIN, *arguments, "--executor", "serial"]
     with started(command, stderr=subprocess.PIPE) as process:
@@ -145,8 +146,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     (out / "train").mkdir(exist_ok=True)
     (out / "train" / ".00000003.1234.tmp.png").write_bytes(b"half")  # as a killed writer leaves it
     engine = ["--workers", "2"] if kill == signal.SIGKILL else ["--executor", "serial"]
-    again = [sys.executable, "-c", SMALL_SHARDS + MAIN, *arguments, *engine]
-    subprocess.run(again, check=True, capture_output=True)
+    assert invoke(*arguments, *engine) == 0
     assert tree(out) == tree(built)
     kept = [path for path, stamp in before.items() if path.exists() and path.stat().st_mtime_ns == stamp]
     assert kept, "nothing of the first run was kept"
