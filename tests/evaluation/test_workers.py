@@ -118,6 +118,7 @@ def test_methods_compute_in_one_thread_whatever_the_machine_has(tmp_path: Path) 
         assert (read_rgb(path) == 1).all()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"worker process was killed.*what is done is kept"):
         run(tmp_path / "killed", ProcessExecutor(1), "fragile")

@@ -129,6 +129,7 @@ STOPS = "import scene_shards, synth.build; synth.build.Scenes = scene_shards.ASh
 MAIN = "from mildbench.cli import main; main()"
 
 
+@pytest.mark.slow
 @both_formats
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_build_resumes_to_the_same_bytes(
@@ -166,6 +167,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     assert kept, "nothing of the first run was kept"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
     recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
