@@ -6,7 +6,10 @@ SHIPPED := --method lama:variant=tiny --method sd-inpaint \
 	--method magiceraser --method attentive-eraser --method deocclusion --method mild
 TABLE := runs/$(if $(LIMIT),limit-$(LIMIT),entries)
 
-.PHONY: demo test gpu gpu-day setup entries table pages clean
+# One thread a worker: more would wait for each other. In the order of tests/conftest.py, which begins with what takes long.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-fast gpu gpu-day setup entries table pages clean
 
 demo: $(READY)  ## build the embedded data set, erase with every method, print the tables, draw a figure
 	$(BIN)/mildbench build-dataset
@@ -17,7 +20,10 @@ test: $(READY)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile # a thread a worker: more would wait for each other
+	$(PYTEST)
+
+test-fast: $(READY)  ## the tests but those marked slow: minutes instead of a quarter of an hour, for while you work
+	$(PYTEST) -m 'not slow'
 
 gpu: $(READY)  ## compare the machine's GPU with its CPU; make test does it with a pretend one
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: no GPU that torch can use")'

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -101,6 +108,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from small import small_dataset
 
     return small_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training draws no loss curves, which take more time than a tiny run's steps."""
+    monkeypatch.setattr("mildbench.training.curves.draw", lambda log, target: None)
 
 
 def mongod() -> Path | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scene_shards
 import shard_work
 import slurm_fakes
 import yaml
@@ -168,7 +169,7 @@ def test_a_users_mistake_in_a_shard_stays_one_line(engine: Engine) -> None:
 @pytest.mark.parametrize("engine", [SERIAL, PROCESS, RAY], indirect=True)
 def test_a_bug_in_a_shard_is_raised_as_it_is(engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError, match="two\nlines"):
-        list(engine(2).run(shard_work.bug, specs(3)))
+        list(engine(1).run(shard_work.bug, specs(3)))
 
 
 @pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM], indirect=True)
@@ -179,25 +180,26 @@ def test_a_worker_computes_in_one_thread(engine: Engine, monkeypatch: pytest.Mon
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+@pytest.mark.parametrize("engine", [RAY], indirect=True)
+def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mildbench.executors.ray.RETRIES", 1)
+    with pytest.raises(UserError, match=r"after 1 retries.*what is done is kept"):
+        list(engine(1).run(shard_work.die, specs(1)))
+
+
+@pytest.mark.parametrize("engine", [RAY], indirect=True)
+def test_a_ray_cluster_without_a_gpu_is_named(engine: Engine) -> None:
+    with pytest.raises(UserError, match="the cluster has no GPU: use --device cpu"):
+        list(RayExecutor(1, gpu=True).run(shard_work.square, specs(1)))
+
+
 def test_workers_of_this_machine_are_dealt_out_over_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
-    assert set(ProcessExecutor(2, gpu=True).run(shard_work.gpus, specs(4))) == {"4", "7"}
-    assert set(ProcessExecutor(1).run(shard_work.gpus, specs(1))) == {"4,7"}
-
-
-@pytest.mark.usefixtures("without_cluster")
-@needs("ray")
-@pytest.mark.slow
-def test_each_ray_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    with pytest.raises(UserError, match="the cluster has no GPU: use --device cpu"):
-        list(RayExecutor(1, gpu=True).run(shard_work.gpus, specs(1)))
-    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        assert set(RayExecutor(2, gpu=True).run(shard_work.gpus, specs(6))) == {"0", "1"}
-    finally:
-        ray.shutdown()
+    both, alone = [{"workers": 2}] * 4, [{"workers": 1}]
+    assert set(ProcessExecutor(2, gpu=True).run(shard_work.gpus, both)) == {"4", "7"}
+    assert set(ProcessExecutor(1).run(shard_work.gpus, alone)) == {"4,7"}
 
 
 def test_an_engine_by_name_knows_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,52 +233,6 @@ def test_a_failed_slurm_job_is_one_line_with_its_log(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0)
     with pytest.raises(UserError, match=r"^Slurm job \d+ failed \(killed\? .* without a result\).*resumes$"):
         list(SlurmExecutor(1).run(shard_work.die, specs(1)))
-
-
-@pytest.mark.usefixtures("without_cluster")
-@needs("ray")
-@pytest.mark.slow
-def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
-    recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("synth.build.Scenes", shard_work.DyingOnce)
-    out = tmp_path / "data"
-    build(recipe, 0, out, RayExecutor(2), lambda count: None)
-    assert (tmp_path / "died").exists()
-    made = tree(out)
-    left_over = [name for name in made if ".tmp" in name]  # nobody can tidy up after SIGKILL
-    assert len(left_over) <= 1
-    assert {name: data for name, data in made.items() if name not in left_over} == expected
-
-
-@pytest.mark.parametrize("engine", [RAY], indirect=True)
-def test_a_shard_that_kills_every_ray_worker_ends_in_one_clear_line(engine: Engine) -> None:
-    with pytest.raises(UserError, match=r"after 3 retries.*what is done is kept"):
-        list(engine(1).run(shard_work.die, specs(1)))
-
-
-@pytest.mark.usefixtures("without_cluster")
-@needs("ray")
-@pytest.mark.slow
-def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
-    try:
-        node = ray.get_runtime_context().get_node_id()
-        assert sorted(RayExecutor(2).run(shard_work.square, specs(4))) == [0, 1, 4, 9]
-        assert ray.get_runtime_context().get_node_id() == node
-        monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
-        code = (
-            "import shard_work, ray; from mildbench.executors.ray import RayExecutor\n"
-            "results = RayExecutor(2).run(shard_work.square, [{'n': 3}])\n"
-            "print(next(results), ray.get_runtime_context().get_node_id())"
-        )
-        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert shown.stdout.split() == ["9", node]
-        assert ray.cluster_resources()["CPU"] == 1
-    finally:
-        ray.shutdown()
 
 
 @pytest.mark.usefixtures("without_cluster")
@@ -326,7 +282,7 @@ def test_slurm_gets_arrays_with_the_users_parameters(
     assert len(list((tmp_path / "logs").glob("*_[012]"))) == 3
 
     with pytest.raises(UserError, match="the folder /x is missing"):
-        list(SlurmExecutor(2).run(shard_work.mistake, specs(9)))
+        list(SlurmExecutor(1).run(shard_work.mistake, specs(1)))
 
 
 @needs("submitit")
@@ -364,8 +320,56 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         until(lambda: not is_running(worker), "the worker ends")
 
 
+@pytest.mark.usefixtures("without_cluster")
+@needs("ray")
+@pytest.mark.slow
+def test_a_ray_worker_that_dies_in_mid_file_is_replaced(
+    recipe: Recipe, expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth.build.Scenes", scene_shards.DyingOnce)
+    out = tmp_path / "data"
+    build(recipe, 0, out, RayExecutor(2), lambda count: None)
+    assert (tmp_path / "died").exists()
+    made = tree(out)
+    left_over = [name for name in made if ".tmp" in name]  # nobody can tidy up after SIGKILL
+    assert len(left_over) <= 1
+    assert {name: data for name, data in made.items() if name not in left_over} == expected
+
+
+@pytest.mark.usefixtures("without_cluster")
+@needs("ray")
+@pytest.mark.slow
+def test_a_running_ray_cluster_is_joined_and_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+    )
+    try:
+        node = ray.get_runtime_context().get_node_id()
+        # Each worker has a GPU of its own; the third one, for whom there is none, gets no shard.
+        assert set(RayExecutor(3, gpu=True).run(shard_work.gpus, [{"workers": 2}] * 4)) == {"0", "1"}
+        assert ray.get_runtime_context().get_node_id() == node
+        monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        code = (
+            "import shard_work, ray; from mildbench.executors.ray import RayExecutor\n"
+            "results = RayExecutor(1).run(shard_work.square, [{'n': 3}])\n"
+            "print(next(results), ray.get_runtime_context().get_node_id())"
+        )
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert shown.stdout.split() == ["9", node]
+        assert ray.cluster_resources()["CPU"] == 2
+    finally:
+        ray.shutdown()
+
+
 WAITING = (
-    "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; "
+    "import scene_shards, synth.build; synth.build.Scenes = scene_shards.TwoShardsAndWait; "
     "from mildbench.cli import main; main()"
 )
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ ALONE = ["--num-cpus=1", "--object-store-memory=100000000", "--min-worker-port=0
 """Nodes of one machine must not take each other's ports."""
 MAIN = "from mildbench.cli import main; main()"
 WAITING = {
-    "build-dataset": "import shard_work, synth.build; synth.build.Scenes = shard_work.TwoShardsAndWait; ",
+    "build-dataset": "import scene_shards, synth.build; synth.build.Scenes = scene_shards.TwoShardsAndWait; ",
     "evaluate": "import evaluation_fakes; evaluation_fakes.predict._Maker = evaluation_fakes.OneShardAndWait; ",
 }
 """All but the first shards wait at a gate."""
@@ -43,37 +42,28 @@ def join(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Join]:
     """A cluster of one node, which the environment names; a call starts the second one. Each has one CPU."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     # Short: the paths of Unix sockets may have 107 characters.
     folder = tmp_path_factory.mktemp("r")
     start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *ALONE]
-    head = ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}"]
+    head = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder}"]
+    told = folder / "ray_current_cluster"
     fake = {ANNOTATORS: {"fake": "fake_annotator:FakeAnnotator"}}
     with ExitStack() as stack:
         stack.enter_context(installed_everywhere(fake, tmp_path / "site", monkeypatch))
         log = stack.enter_context((tmp_path / "ray.log").open("w"))
         quiet: dict[str, Any] = {"stdout": log, "stderr": log}
         first = stack.enter_context(started([*start, *head], **quiet))
-        until(lambda: _listens(port), "the head listens", alive=first)
-        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        until(lambda: told.exists() and told.read_text(), "the head says where it listens", alive=first)
+        address = told.read_text()
+        monkeypatch.setenv("RAY_ADDRESS", address)
 
         def join() -> subprocess.Popen[Any]:
-            return stack.enter_context(started([*start, f"--address=127.0.0.1:{port}"], **quiet))
+            return stack.enter_context(started([*start, f"--address={address}"], **quiet))
 
         yield join
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def tree(root: Path) -> dict[str, bytes]:

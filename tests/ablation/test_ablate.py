@@ -36,6 +36,8 @@ def ablate(study: Path | str, dataset: Path, out: Path) -> int:
     return invoke("ablate", study, "--dataset", dataset, *(word for pair in numbers.items() for word in pair))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_curves")
 def test_rows_are_trained_compared_and_kept(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

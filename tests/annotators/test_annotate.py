@@ -344,6 +344,7 @@ def test_what_is_without_segments_reads_and_counts_as_before_there_were_any(data
     assert annotation.segments is None
 
 
+@pytest.mark.slow
 @needs("submitit")
 def test_workers_annotate_as_this_process_does(
     small_sets: dict[Format, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

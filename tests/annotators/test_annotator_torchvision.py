@@ -67,6 +67,7 @@ def test_a_pose_for_every_box_inside_its_box(files: dict[str, Path]) -> None:
             assert ((points[:, 2] >= 0) & (points[:, 2] <= 1)).all()
 
 
+@pytest.mark.slow
 def test_people_are_masks_of_the_picture(files: dict[str, Path]) -> None:
     annotator = unsure(small(Torchvision(people=str(files["people"]), score=0.0), "people"))
     together = annotator.people(pictures())
@@ -78,6 +79,7 @@ def test_people_are_masks_of_the_picture(files: dict[str, Path]) -> None:
     assert Torchvision(score=2.0)._score == 2.0
 
 
+@pytest.mark.slow
 def test_objects_are_what_is_no_person_by_the_same_network(files: dict[str, Path]) -> None:
     annotator = unsure(small(Torchvision(people=str(files["people"]), score=0.0), "people"))
     network = annotator._networks[WEIGHTS["people"]]

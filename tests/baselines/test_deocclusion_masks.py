@@ -84,6 +84,7 @@ def _example() -> tuple[torch.Tensor, torch.Tensor]:
     return F.avg_pool2d(torch.from_numpy(amodal[:, None] * 2 - 1), 2), F.avg_pool2d(torch.from_numpy(told), 2)
 
 
+@pytest.mark.slow
 def test_mask_completion_learns() -> None:
     amodal, told = _example()
     model = seeded(MaskCompletion).train()

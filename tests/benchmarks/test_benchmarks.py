@@ -18,6 +18,8 @@ SMALLEST = {
     "scoring": ["--size", "32", "--batch", "2", "--repeats", "1"],
 }
 """Script -> its options."""
+SLOW = {"costs", "mild"}
+"""Those that load diffusion models."""
 
 
 def loaded(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ModuleType:
@@ -42,7 +44,9 @@ def test_every_benchmark_starts(
     assert "usage" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in SMALLEST]
+)
 def test_a_smallest_case_runs(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

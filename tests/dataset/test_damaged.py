@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from processes import PATIENCE, until
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.jsonstream import items
@@ -23,6 +23,9 @@ from mildbench.dataset.validate import validate
 from mildbench.errors import UserError
 from mildbench.files import read_json
 from synth.recipe_files import load
+
+SUPPORT = str(Path(__file__).parents[1] / "support")
+"""Where this file's helpers lie, for a process that imports it."""
 
 Copy = Callable[[Path], Path]
 Rows = list[dict[str, Any]]
@@ -101,9 +104,13 @@ def test_a_pipe_in_a_data_set_is_not_waited_for(datasets: dict[str, Path], copie
     path.unlink()
     os.mkfifo(path)
     code = "import sys; from test_damaged import read_all; read_all(__import__('pathlib').Path(sys.argv[1]))"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), SUPPORT])}
     run = subprocess.run(
-        [sys.executable, "-c", code, str(root)], timeout=120, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", code, str(root)],
+        timeout=PATIENCE,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     # What a task needs is refused in one line; what only `validate` reads is among the problems that it lists.
     assert run.returncode == 0 or "UserError" in run.stderr.splitlines()[-1]
@@ -138,9 +145,12 @@ def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: P
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     (out / "whole").unlink()
-    deadline = time.monotonic() + 30
-    while left.exists() and time.monotonic() < deadline:
+
+    def made_anew_is_tidied() -> bool:
         with new_folder(out) as folder:
             (folder / "whole").touch()
         (out / "whole").unlink()
+        return not left.exists()
+
+    until(made_anew_is_tidied, "what a killed process left is removed")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -73,7 +73,7 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, any_device: None) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, any_device: None, without_curves: None) -> None:
     monkeypatch.setattr("baselines.diffusion.training.base.PANEL_STEPS", 1)
     monkeypatch.setattr("baselines.deocclusion.training._STEPS", 1)
 

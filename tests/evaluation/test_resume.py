@@ -312,6 +312,7 @@ def test_two_at_once_with_other_samples_metrics_and_attention_lose_nothing(run: 
     assert run("attentive", task="erase-one", **asked[1])[0].estimates == alone[0].estimates
 
 
+@pytest.mark.slow
 def test_two_commands_on_one_run_share_it(data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mildbench", "evaluate", "--dataset", str(data), "--method", "telea"]
     command += ["--metric", "psnr", "--metric", "ssim", "--out", str(tmp_path)]

@@ -29,11 +29,6 @@ from mildbench.metrics.base import METRICS
 TIMES = {"seconds_per_image", "device"}
 
 
-RAY = pytest.param(RayExecutor, marks=[needs("ray"), pytest.mark.slow], id="ray")
-SLURM = pytest.param(SlurmExecutor, marks=[needs("submitit"), pytest.mark.slow], id="slurm")
-PROCESS = pytest.param(ProcessExecutor, id="process")
-
-
 @pytest.fixture(autouse=True)
 def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The fakes, as a package that workers find too."""
@@ -41,7 +36,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setenv(VARIABLE, f"cluster=local,timeout_min=60,folder={tmp_path / 'slurm'}")
     monkeypatch.setenv("FRAGILE", str(tmp_path / "died"))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(score, "_SHARD", 5)
+    monkeypatch.setattr(score, "_SHARD", 10)
     Calls.clear()
     points = {
         METHODS: {
@@ -54,7 +49,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def run(out: Path, executor: Executor = HERE, *methods: str) -> Evaluation:
-    """24 samples of two sizes: shards of 8 predictions, and of 5 samples to score."""
+    """24 samples of two sizes: shards of 8 predictions, and of 10 samples to score."""
     specs = [MethodSpec.parse(text) for text in methods or ("noise", "attentive")]
     metrics = ("psnr", "difference", "shift", "cag")
     dataset = FakeDataset(12, ((48, 64), (40, 56)))
@@ -85,18 +80,30 @@ def summaries(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [summary.model_dump(exclude=TIMES) for summary in evaluation.summaries]
 
 
-@pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM])
+@pytest.mark.parametrize(
+    ("engine", "methods"),
+    [
+        pytest.param(ProcessExecutor, ("noise", "attentive"), id="process"),
+        pytest.param(RayExecutor, ("fragile",), marks=[needs("ray"), pytest.mark.slow], id="ray"),
+        pytest.param(SlurmExecutor, ("attentive",), marks=[needs("submitit"), pytest.mark.slow], id="slurm"),
+    ],
+)
 def test_every_engine_gives_the_same_predictions_and_scores(
-    engine: Callable[[int], Executor], tmp_path: Path
+    engine: Callable[[int], Executor], methods: tuple[str, ...], tmp_path: Path
 ) -> None:
-    alone = run(tmp_path / "alone")
-    shared = run(tmp_path / "shared", engine(2))
+    """Ray replaces a worker that is killed meanwhile."""
+    shared = run(tmp_path / "shared", engine(2), *methods)
+    assert (tmp_path / "died").exists() == ("fragile" in methods)
+    alone = run(tmp_path / "alone", HERE, *methods)
     assert made(tmp_path / "shared") == made(tmp_path / "alone")
     assert summaries(shared) == summaries(alone)
     names = {Path(name).name for name in made(tmp_path / "alone")}
     assert {"scores.parquet", "attention.parquet", "failures.json", "comparison.json", "s011-p2.png"} <= names
-    assert sum(session.images for session in shared.runs[0].record.sessions) == 24
-    assert all(session.ended for session in shared.runs[0].record.sessions)
+    sessions = shared.runs[0].record.sessions
+    assert sum(session.images for session in sessions if session.ended) >= 16
+    if "fragile" not in methods:
+        assert sum(session.images for session in sessions) == 24
+        assert all(session.ended for session in sessions)
 
 
 def test_methods_compute_in_one_thread_whatever_the_machine_has(tmp_path: Path) -> None:
@@ -111,6 +118,7 @@ def test_methods_compute_in_one_thread_whatever_the_machine_has(tmp_path: Path) 
         assert (read_rgb(path) == 1).all()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"worker process was killed.*what is done is kept"):
         run(tmp_path / "killed", ProcessExecutor(1), "fragile")
@@ -123,15 +131,6 @@ def test_a_killed_worker_is_one_clear_line_and_loses_nothing(tmp_path: Path) -> 
     run(tmp_path / "killed", ProcessExecutor(1), "fragile")
     assert {path: path.stat().st_mtime_ns for path in before} == before, "made twice"
     assert not half.exists()
-    run(tmp_path / "alone", HERE, "fragile")
-    assert made(tmp_path / "killed") == made(tmp_path / "alone")
-
-
-@pytest.mark.slow
-@needs("ray")
-def test_ray_replaces_a_worker_that_is_killed(tmp_path: Path) -> None:
-    run(tmp_path / "killed", RayExecutor(2), "fragile")
-    assert (tmp_path / "died").exists()
     run(tmp_path / "alone", HERE, "fragile")
     assert made(tmp_path / "killed") == made(tmp_path / "alone")
 

@@ -29,7 +29,9 @@ def trunk(net: str) -> torch.nn.Module:
     return vgg.make_layers(vgg.cfgs["D"])
 
 
-@pytest.fixture(scope="module", params=[Lpips, LpipsVgg], ids=["alex", "vgg"])
+@pytest.fixture(
+    scope="module", params=[Lpips, pytest.param(LpipsVgg, marks=pytest.mark.slow)], ids=["alex", "vgg"]
+)
 def metric(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lpips:
     """The metric, loaded from a checkpoint laid out as torchvision's."""
     kind = request.param

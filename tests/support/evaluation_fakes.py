@@ -128,18 +128,6 @@ class Unweighted(Noise):
     info = MethodInfo("unweighted", "official", "cannot run", weights=("lama-big",))
 
 
-class Fragile(Noise):
-    """Its process dies at the sample `s003-p1` as long as there is no file where FRAGILE says."""
-
-    info = MethodInfo("fragile", "reimplementation", "dies once", revision=1)
-
-    def erase(self, batch: EraseBatch) -> EraseResult:
-        if "s003-p1" in batch.sample_ids and not (marker := Path(os.environ["FRAGILE"])).exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().erase(batch)
-
-
 class Threads(EraseMethod):
     """Says in grey levels how many threads torch has."""
 
@@ -187,6 +175,18 @@ class Attentive(Noise):
             layers.append({k: np.dstack([image, alpha[k]]) for k in kept})
             records.append(made_up_record(seed, len(people)))
         return EraseResult(images, tuple(layers), tuple(records))
+
+
+class Fragile(Attentive):
+    """Its process dies at the sample `s003-p1` as long as there is no file where FRAGILE says."""
+
+    info = replace(Attentive.info, name="fragile", summary="dies once", revision=1)
+
+    def erase(self, batch: EraseBatch) -> EraseResult:
+        if "s003-p1" in batch.sample_ids and not (marker := Path(os.environ["FRAGILE"])).exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().erase(batch)
 
 
 def made_up_record(seed: int, people: int) -> AttentionRecord:

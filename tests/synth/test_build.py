@@ -12,17 +12,20 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 import pytest
-import shard_work
+import scene_shards
 import yaml
+from command_line import invoke
 from processes import PATIENCE, started, until
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+from small import small_recipe
 
 from mildbench.dataset import Dataset
 from mildbench.dataset.annotations import AnnotationWriter
@@ -64,10 +67,22 @@ def layout(request: pytest.FixtureRequest) -> Format:
 both_formats = pytest.mark.parametrize("layout", SCENES, indirect=True)
 
 
+@pytest.fixture(scope="module")
+def whole(drawn: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[Format], Path]:
+    """The data set of `recipe` in a format, built once; not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    def whole(layout: Format) -> Path:
+        if not (folder / layout).exists():
+            build(small_recipe(*drawn), 0, folder / layout, SerialExecutor(1), quiet, format=layout)
+        return folder / layout
+
+    return whole
+
+
 @pytest.fixture
-def built(recipe: Recipe, tmp_path: Path, layout: Format) -> Path:
-    build(recipe, 0, tmp_path / "built", SerialExecutor(1), quiet, format=layout)
-    return tmp_path / "built"
+def built(whole: Callable[[Format], Path], tmp_path: Path, layout: Format) -> Path:
+    return Path(shutil.copytree(whole(layout), tmp_path / "built"))
 
 
 @both_formats
@@ -110,10 +125,11 @@ def test_a_prefix_of_a_larger_build_is_the_smaller_build(
 
 
 SMALL_SHARDS = "from mildbench.dataset.writers import SCENES; SCENES['webdataset'] = 8; "
-STOPS = "import shard_work, synth.build; synth.build.Scenes = shard_work.AShardAndAHalf; "
+STOPS = "import scene_shards, synth.build; synth.build.Scenes = scene_shards.AShardAndAHalf; "
 MAIN = "from mildbench.cli import main; main()"
 
 
+@pytest.mark.slow
 @both_formats
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_build_resumes_to_the_same_bytes(
@@ -128,7 +144,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
     out = tmp_path / "killed"
-    monkeypatch.setenv("PYTHONPATH", shard_work.FOLDER, prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", scene_shards.FOLDER, prepend=os.pathsep)
     arguments = ["build-dataset", "--recipe", str(file), "--out", str(out), "--format", layout]
     command = [sys.executable, "-c", SMALL_SHARDS + STOPS + MAIN, *arguments, "--executor", "serial"]
     with started(command, stderr=subprocess.PIPE) as process:
@@ -145,19 +161,19 @@ def test_a_killed_build_resumes_to_the_same_bytes(
     (out / "train").mkdir(exist_ok=True)
     (out / "train" / ".00000003.1234.tmp.png").write_bytes(b"half")  # as a killed writer leaves it
     engine = ["--workers", "2"] if kill == signal.SIGKILL else ["--executor", "serial"]
-    again = [sys.executable, "-c", SMALL_SHARDS + MAIN, *arguments, *engine]
-    subprocess.run(again, check=True, capture_output=True)
+    assert invoke(*arguments, *engine) == 0
     assert tree(out) == tree(built)
     kept = [path for path, stamp in before.items() if path.exists() and path.stat().st_mtime_ns == stamp]
     assert kept, "nothing of the first run was kept"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line_and_the_rest_is_kept(
     recipe: Recipe, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "worker"
     with monkeypatch.context() as patched:
-        patched.setattr("synth.build.Scenes", shard_work.AllButOneShard)
+        patched.setattr("synth.build.Scenes", scene_shards.AllButOneShard)
         with pytest.raises(UserError, match="worker process was killed"):
             build(recipe, 0, out, ProcessExecutor(1), quiet)
     assert list((out / STATE).glob("[0-9]*.json"))
@@ -380,17 +396,16 @@ def test_a_source_that_changed_is_not_mixed_in(recipe: Recipe, cutouts: Path, tm
 
 
 def test_no_path_of_the_machine_is_in_a_data_set(
-    recipe: Recipe, drawn: tuple[Path, Path], tmp_path: Path
+    recipe: Recipe, built: Path, drawn: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    info = build(recipe, 0, tmp_path / "here", SerialExecutor(1), quiet)
     moved = tmp_path / "elsewhere"
     people, backgrounds = (Path(shutil.copytree(folder, moved / folder.name)) for folder in drawn)
     elsewhere = recipe.model_copy(
         update={"people": [f"folder:{people}"], "backgrounds": [f"folder:{backgrounds}"]}
     )
-    assert build(elsewhere, 0, tmp_path / "there", SerialExecutor(1), quiet) == info
-    assert tree(tmp_path / "here") == tree(tmp_path / "there")
-    for name, data in tree(tmp_path / "here").items():
+    build(elsewhere, 0, tmp_path / "there", SerialExecutor(1), quiet)
+    assert tree(built) == tree(tmp_path / "there")
+    for name, data in tree(built).items():
         if not name.endswith(".png"):
             assert str(drawn[0].parent).encode() not in data, name
 

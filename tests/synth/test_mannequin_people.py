@@ -28,7 +28,7 @@ def carriers() -> list[RenderedPerson]:
     return [embedded.person(seed, HEIGHT, carrying=True) for seed in SEEDS]
 
 
-@pytest.fixture(params=["crowd", "carriers"])
+@pytest.fixture(params=["crowd", pytest.param("carriers", marks=pytest.mark.slow)])
 def people(request: pytest.FixtureRequest) -> list[RenderedPerson]:
     found: list[RenderedPerson] = request.getfixturevalue(request.param)
     return found
@@ -178,6 +178,7 @@ def test_variety(crowd: list[RenderedPerson]) -> None:
     assert any(60 < abs(f.yaw) < 120 for f in crowd)
 
 
+@pytest.mark.slow
 def test_a_thing_shows_exactly_when_something_is_carried(
     crowd: list[RenderedPerson], carriers: list[RenderedPerson]
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_thing_shows_exactly_when_something_is_carried(
         assert (figure.parsing == UNLABELLED).sum() > 8, seed
 
 
+@pytest.mark.slow
 def test_same_seed_same_things(carriers: list[RenderedPerson]) -> None:
     again = embedded.person(SEEDS[-1], HEIGHT, carrying=True)
     assert again.rgba.tobytes() == carriers[-1].rgba.tobytes()
@@ -197,6 +199,7 @@ def test_same_seed_same_things(carriers: list[RenderedPerson]) -> None:
     assert again.carried == carriers[-1].carried
 
 
+@pytest.mark.slow
 def test_a_joint_behind_a_thing_is_hidden(carriers: list[RenderedPerson]) -> None:
     covered = 0
     for figure in carriers:
@@ -209,6 +212,7 @@ def test_a_joint_behind_a_thing_is_hidden(carriers: list[RenderedPerson]) -> Non
     assert covered >= 5
 
 
+@pytest.mark.slow
 def test_things_vary_and_the_person_stays(
     crowd: list[RenderedPerson], carriers: list[RenderedPerson]
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_mix_of_children_has_one_in_every_scene_and_says_where_there_are_none(
         assert keys & {person.key for person in plan.people}
 
 
+@pytest.mark.slow
 def test_far_crowds_are_far_and_groups_stand_together() -> None:
     def planned(mix: str) -> tuple[list[float], list[float]]:
         planner = open_planner(embedded(mix={mix: 1}, crowd={4: 1}, occlude=0), 0)

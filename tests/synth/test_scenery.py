@@ -29,11 +29,13 @@ def places() -> dict[str, Scenery]:
     return {kind: embedded.place(seed, SIZE, SIZE) for kind, seed in SEEDS.items()}
 
 
+@pytest.mark.slow
 def test_every_kind_is_reached(places: dict[str, Scenery]) -> None:
     assert set(SEEDS) == set(KINDS)
     assert {kind: place.kind for kind, place in places.items()} == {kind: kind for kind in KINDS}
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bytes(places: dict[str, Scenery]) -> None:
     for kind in ("park", "gallery"):
         again = embedded.place(SEEDS[kind], SIZE, SIZE)
@@ -73,6 +75,7 @@ def test_other_shapes(kind: str, width: int, height: int) -> None:
     assert place.ground.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_picture_is_a_textured_exposed_photo(kind: str, places: dict[str, Scenery]) -> None:
     place = places[kind]
@@ -88,6 +91,7 @@ def test_picture_is_a_textured_exposed_photo(kind: str, places: dict[str, Scener
     assert np.abs(cv2.Laplacian(blurred, cv2.CV_32F)).mean() > 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_ground_and_camera_are_usable_for_placement(kind: str, places: dict[str, Scenery]) -> None:
     place = places[kind]

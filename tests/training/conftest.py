@@ -44,6 +44,11 @@ def run(tmp_path: Path) -> Run:
     return partial(_run, tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def undrawn(without_curves: None) -> None:
+    """Only `unbroken` has curves."""
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scenes to validate on, and panels of two steps."""

@@ -61,6 +61,7 @@ def test_somebody_is_hidden_where_nobody_was(people: int) -> None:
         assert np.array_equal(shown[seen == 1], truth[seen == 1])  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_masks_are_learnt(run: Run, tmp_path: Path) -> None:
     run(MaskTrainer(), source=SCENES, steps=16, batch_size=2, size=64, lr=5e-3, save_every=16)
     rows = read_log(tmp_path / "run/log.csv")
@@ -69,6 +70,7 @@ def test_masks_are_learnt(run: Run, tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "run/panels/00000016.png").shape == (2 * 68, 5 * 68, 3)
 
 
+@pytest.mark.slow
 def test_the_decoder_learns_and_the_method_reads_both_stages(run: Run, tmp_path: Path) -> None:
     first = run(
         MaskTrainer(), out="first", source=SCENES, steps=2, batch_size=2, size=64, lr=3e-3, save_every=2

@@ -29,6 +29,7 @@ Run = Callable[..., TrainingOutcome]
 pytestmark = pytest.mark.usefixtures("quick")
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_only_the_word_and_the_adapter_move(run: Run, tmp_path: Path) -> None:
     trainer = MagicEraserTrainer("random:tiny")
     outcome = run(trainer, source=FakeScenes(2, 64), steps=10, batch_size=2, size=64, lr=1e-2, save_every=10)

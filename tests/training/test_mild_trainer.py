@@ -124,6 +124,7 @@ def test_somebody_alone_makes_backgrounds() -> None:
     assert not example["matte"].any()  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_the_losses_fall_on_a_few_scenes(run: Run, tmp_path: Path) -> None:
     run(
         MildTrainer("random:tiny"),
@@ -141,6 +142,7 @@ def test_the_losses_fall_on_a_few_scenes(run: Run, tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "run/panels/00000016.png").shape == (2 * 68, 8 * 68, 3)
 
 
+@pytest.mark.slow
 def test_only_its_modules_are_trained_and_the_method_reads_them(run: Run, tmp_path: Path) -> None:
     trainer = MildTrainer("random:tiny")
     outcome = run(trainer, steps=3, batch_size=2, size=64, lr=3e-2, save_every=3)

@@ -51,6 +51,7 @@ def create(vae: Path, quick: None) -> Callable[[str], Trainer]:
     return lambda name: makers[name]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FALLS)
 def test_the_loss_falls_on_a_few_scenes(
     name: str, run: Run, create: Callable[[str], Trainer], tmp_path: Path

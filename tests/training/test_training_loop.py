@@ -89,6 +89,7 @@ def test_out_of_time_exports_what_there_is(run: Run, tmp_path: Path, unbroken: P
     assert same == other
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(run: Run, tmp_path: Path, unbroken: Path) -> None:
     run(workers=2)
     assert_equal(tmp_path / "run", unbroken)
