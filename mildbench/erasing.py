@@ -67,20 +67,11 @@ class Eraser:
     """Of the method's generators."""
 
     @classmethod
-    def create(cls, method: str, device: str, census: Census, *, size: int, seed: int) -> Eraser:
-        """Load a method, written as on the command line; `auto` is the first of `AUTOMATIC` that is installed.
-
-        Raises `UserError` for a method that photos are no input of, or that cannot be loaded.
-        """
-        if method == "auto":
-            return cls(_automatic(device), census, size, seed)
-        eraser = MethodSpec.parse(method).create(device)
-        if eraser.info.capabilities & {"truth", "names"}:
-            raise UserError(
-                f"method {eraser.info.name!r} needs a data set: a photo of yours has no truth; choose another"
-            )
-        eraser.load()
-        return cls(eraser, census, size, seed)
+    def create(cls, method: EraseMethod, device: str, census: Census, *, size: int, seed: int) -> Eraser:
+        """Load a method, as `photo_method` gives it. Raises `UserError` for one that cannot be loaded."""
+        method.device = device
+        method.load()
+        return cls(method, census, size, seed)
 
     def erase(
         self,
@@ -113,15 +104,26 @@ class Eraser:
         return Erased(photo, found, targets, pixels)
 
 
-def _automatic(device: str) -> EraseMethod:
-    *preferred, last = AUTOMATIC
-    for name in preferred:
-        eraser = MethodSpec.parse(name).create(device)
-        try:
-            eraser.load()
-        except UserError:  # its package is not installed
-            continue
-        return eraser
-    eraser = MethodSpec.parse(last).create(device)
-    eraser.load()
-    return eraser
+def photo_method(method: str) -> EraseMethod:
+    """A method, written as on the command line, not loaded: what is wrong with its name or options is told at once.
+
+    `auto` is the first of `AUTOMATIC` that is installed. Raises `UserError` for what is unknown or bad, and for a method
+    that photos are no input of.
+    """
+    if method == "auto":
+        return MethodSpec.parse(next(filter(_is_here, AUTOMATIC))).create()
+    found = MethodSpec.parse(method).create()
+    if found.info.capabilities & {"truth", "names"}:
+        raise UserError(
+            f"method {found.info.name!r} needs a data set: a photo of yours has no truth; choose another"
+        )
+    return found
+
+
+def _is_here(name: str) -> bool:
+    """Whether a method without weights can be loaded: whether its package is installed."""
+    try:
+        MethodSpec.parse(name).create().load()
+    except UserError:
+        return False
+    return True
