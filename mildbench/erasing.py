@@ -48,6 +48,8 @@ class Erased:
     """Indices into `people` of those who are gone."""
     pixels: np.ndarray
     """uint8[H, W, 3]: the photo without them."""
+    doubtful: int
+    """How many more looked like people, too little to be erased."""
 
     @property
     def panel(self) -> np.ndarray:
@@ -91,7 +93,7 @@ class Eraser:
         Raises:
             UserError: the method or an annotator failed; nobody has a number in `keep`.
         """
-        found, labels = self.census.people(name, photo, masks)
+        found, labels, doubtful = self.census.people(name, photo, masks)
         if unknown := set(keep) - set(range(1, len(found) + 1)):
             raise UserError(
                 f"--keep {min(unknown)}: {len(found)} people were found in {name}: "
@@ -101,14 +103,14 @@ class Eraser:
         pixels = erase_people(
             self.method, photo, found, targets, labels, name=name, size=self.size, seed=self.seed
         )
-        return Erased(photo, found, targets, pixels)
+        return Erased(photo, found, targets, pixels, doubtful)
 
 
 def photo_method(method: str) -> EraseMethod:
     """A method, written as on the command line, not loaded: what is wrong with its name or options is told at once.
 
-    `auto` is the first of `AUTOMATIC` that is installed. Raises `UserError` for what is unknown or bad, and for a method
-    that photos are no input of.
+    `auto` is the first of `AUTOMATIC` that is installed. Raises `UserError` for what is unknown or bad, and for a
+    method that photos are no input of.
     """
     if method == "auto":
         return MethodSpec.parse(next(filter(_is_here, AUTOMATIC))).create()

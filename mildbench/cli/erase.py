@@ -108,6 +108,12 @@ def erase(
             write_panel(beside, erased.panel)
             count = f"{len(erased.people)} people found, {len(erased.targets)} erased"
             typer.echo(f"{result}: {count} by {eraser.method.info.name}")
+            if erased.doubtful:
+                typer.echo(
+                    f"mildbench: {path}: {erased.doubtful} more found were too small and unsure to be people, and "
+                    "nobody surer is there: if they are, say so with --people MASK",
+                    err=True,
+                )
             advance(1)
 
 
