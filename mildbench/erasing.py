@@ -48,6 +48,8 @@ class Erased:
     """Indices into `people` of those who are gone."""
     pixels: np.ndarray
     """uint8[H, W, 3]: the photo without them."""
+    doubtful: int
+    """How many more looked like people, too little to be erased."""
 
     @property
     def panel(self) -> np.ndarray:
@@ -67,20 +69,11 @@ class Eraser:
     """Of the method's generators."""
 
     @classmethod
-    def create(cls, method: str, device: str, census: Census, *, size: int, seed: int) -> Eraser:
-        """Load a method, written as on the command line; `auto` is the first of `AUTOMATIC` that is installed.
-
-        Raises `UserError` for a method that photos are no input of, or that cannot be loaded.
-        """
-        if method == "auto":
-            return cls(_automatic(device), census, size, seed)
-        eraser = MethodSpec.parse(method).create(device)
-        if eraser.info.capabilities & {"truth", "names"}:
-            raise UserError(
-                f"method {eraser.info.name!r} needs a data set: a photo of yours has no truth; choose another"
-            )
-        eraser.load()
-        return cls(eraser, census, size, seed)
+    def create(cls, method: EraseMethod, device: str, census: Census, *, size: int, seed: int) -> Eraser:
+        """Load a method, as `photo_method` gives it. Raises `UserError` for one that cannot be loaded."""
+        method.device = device
+        method.load()
+        return cls(method, census, size, seed)
 
     def erase(
         self,
@@ -100,7 +93,7 @@ class Eraser:
         Raises:
             UserError: the method or an annotator failed; nobody has a number in `keep`.
         """
-        found, labels = self.census.people(name, photo, masks)
+        found, labels, doubtful = self.census.people(name, photo, masks)
         if unknown := set(keep) - set(range(1, len(found) + 1)):
             raise UserError(
                 f"--keep {min(unknown)}: {len(found)} people were found in {name}: "
@@ -110,18 +103,29 @@ class Eraser:
         pixels = erase_people(
             self.method, photo, found, targets, labels, name=name, size=self.size, seed=self.seed
         )
-        return Erased(photo, found, targets, pixels)
+        return Erased(photo, found, targets, pixels, doubtful)
 
 
-def _automatic(device: str) -> EraseMethod:
-    *preferred, last = AUTOMATIC
-    for name in preferred:
-        eraser = MethodSpec.parse(name).create(device)
-        try:
-            eraser.load()
-        except UserError:  # its package is not installed
-            continue
-        return eraser
-    eraser = MethodSpec.parse(last).create(device)
-    eraser.load()
-    return eraser
+def photo_method(method: str) -> EraseMethod:
+    """A method, written as on the command line, not loaded: what is wrong with its name or options is told at once.
+
+    `auto` is the first of `AUTOMATIC` that is installed. Raises `UserError` for what is unknown or bad, and for a
+    method that photos are no input of.
+    """
+    if method == "auto":
+        return MethodSpec.parse(next(filter(_is_here, AUTOMATIC))).create()
+    found = MethodSpec.parse(method).create()
+    if found.info.capabilities & {"truth", "names"}:
+        raise UserError(
+            f"method {found.info.name!r} needs a data set: a photo of yours has no truth; choose another"
+        )
+    return found
+
+
+def _is_here(name: str) -> bool:
+    """Whether a method without weights can be loaded: whether its package is installed."""
+    try:
+        MethodSpec.parse(name).create().load()
+    except UserError:
+        return False
+    return True

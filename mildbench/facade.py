@@ -108,9 +108,10 @@ def erase(
 @lru_cache(maxsize=1)
 def _eraser(method: str, device: str, size: int, seed: int) -> Eraser:
     from mildbench.annotators.census import Census
-    from mildbench.erasing import Eraser
+    from mildbench.erasing import Eraser, photo_method
 
-    return Eraser.create(method, device, Census.create(None, None, None, device), size=size, seed=seed)
+    census = Census.create(None, None, None, device)
+    return Eraser.create(photo_method(method), device, census, size=size, seed=seed)
 
 
 def score(

@@ -112,6 +112,8 @@ def _plane(opened: decoding.Opened) -> tuple[np.ndarray, str]:
         seen = values[alpha > 0]
         if not seen.size or (seen == seen[0]).all():
             return alpha, "alpha channel: "
+        if (alpha == (values if values.ndim == 2 else values.max(axis=2))).all():
+            return alpha, "alpha channel: "  # premultiplied, or the mask in every channel
         # As on a black ground: hidden colours mark nothing.
         weight = alpha.astype(np.float32) / 255
         values = np.rint(values * (weight if values.ndim == 2 else weight[..., None])).astype(values.dtype)

@@ -97,6 +97,14 @@ def test_a_soft_mask_is_one_thing_cut_at_half_of_its_range(peak: int, sigma: flo
     assert wide.numbers.max() == 1, wide.rule
 
 
+def test_a_soft_mask_in_every_channel_or_premultiplied_is_weighed_once() -> None:
+    soft = cv2.GaussianBlur(blob().astype(np.uint8) * 255, (0, 0), 2)
+    red = np.dstack((soft, soft // 2, soft * 0))
+    for colours in (np.dstack([soft] * 3), red):
+        found = decode_mask(saved(with_alpha(colours, soft)), "mask x")
+        assert np.array_equal(found.marked, soft > 127), found.rule
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 @pytest.mark.parametrize("peak", [255, 120])
 def test_losses_change_no_more_than_the_edge(kind: str, peak: int) -> None:

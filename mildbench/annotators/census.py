@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from mildbench.annotators.grouping import put_together
 from mildbench.annotators.overlay import seen
 from mildbench.belongings import CARRIED, SeenBody, Thing, share_out
 from mildbench.errors import UserError
+from mildbench.fringe import with_fringe
 from mildbench.geometry import Box
 from mildbench.photo import BoxedMask, PhotoPerson, number_people
 from mildbench.shadow import shadow_of
@@ -23,6 +25,17 @@ AUTOMATIC = ("torchvision", "litert")
 """Annotators of people, the better first."""
 LARGEST = 2048
 """Pixels of the longer side at which a photo is looked at: no network sees more."""
+
+
+class Counted(NamedTuple):
+    """Who is in a photo."""
+
+    people: list[PhotoPerson]
+    """From left to right."""
+    parsing: np.ndarray | None
+    """uint8[H, W] CIHP-20 labels, where somebody was asked for them."""
+    doubtful: int
+    """How many were found that are too unsure to be anybody: they are not among the people."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +89,8 @@ class Census:
         finders = Team.create(people=finder, pose=judge, device=device)
         return cls(finders, guides, belongings, shadows)
 
-    def people(
-        self, name: str, photo: np.ndarray, masks: np.ndarray | None = None
-    ) -> tuple[list[PhotoPerson], np.ndarray | None]:
-        """Everybody in a photo, from left to right, and its parsing.
+    def people(self, name: str, photo: np.ndarray, masks: np.ndarray | None = None) -> Counted:
+        """Everybody in a photo.
 
         Args:
             name: of the photo, for messages.
@@ -92,24 +103,32 @@ class Census:
         scale = min(LARGEST / max(photo.shape[:2]), 1.0)
         size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
         small = photo if scale == 1 else cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        fringes: Sequence[BoxedMask | None]
         if masks is None:
             found = _told(self.finders, Picture(name, small))
             assert found.picture.masks is not None
-            kept = put_together(Found(found.picture.masks, found.scores), found.keypoints).masks
-            cuts = [_enlarged(BoxedMask.of(mask), photo.shape[1] / size[0], photo.shape) for mask in kept]
+            together, doubtful = put_together(Found(found.picture.masks, found.scores), found.keypoints)
+            kept = together.masks
+            cuts, fringes = (
+                [_enlarged(BoxedMask.of(mask), photo.shape[1] / size[0], photo.shape) for mask in planes]
+                for planes in (kept, _with_fringes(small, kept))
+            )
         else:
+            doubtful = 0
             cuts = [BoxedMask.of(mask) for mask in masks]
+            fringes = [None] * len(cuts)
             kept = np.array([_reduced(mask, size) for mask in masks], bool).reshape(-1, *small.shape[:2])
         seen_by = _told(self.guides, Picture(name, small, boxes_of(kept), kept))
         keypoints = [None] * len(cuts) if seen_by.keypoints is None else list(seen_by.keypoints)
         attached = self._attached(photo, cuts, seen_by)
         people = [
-            PhotoPerson(cuts[k], _in_photo(keypoints[k], scale), attached[k]) for k in number_people(cuts)
+            PhotoPerson(cuts[k], _in_photo(keypoints[k], scale), attached[k], fringes[k])
+            for k in number_people(cuts)
         ]
         labels = seen_by.parsing
         if labels is not None and scale < 1:
             labels = cv2.resize(labels, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        return people, labels
+        return Counted(people, labels, doubtful)
 
     def _attached(
         self, photo: np.ndarray, cuts: Sequence[BoxedMask], seen_by: Annotated
@@ -160,6 +179,15 @@ def _told(team: Team, picture: Picture) -> Annotated:
     if isinstance(result, Unannotated):
         raise UserError(f"no people could be looked for in {picture.id}: {result.reason}")
     return result
+
+
+def _with_fringes(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """bool[K, H, W]: the masks with what belongs to them by colour; nobody gets what another was found to be."""
+    grown = np.zeros_like(masks)
+    for mask, more in zip(masks, grown, strict=True):
+        with_fringe(picture, BoxedMask.of(mask)).draw(more)
+    taken = masks.sum(axis=0, dtype=np.uint8)
+    return masks | (grown & (taken == 0))
 
 
 def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:

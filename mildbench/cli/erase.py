@@ -71,7 +71,7 @@ def erase(
     """
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device
-    from mildbench.erasing import Eraser
+    from mildbench.erasing import Eraser, photo_method
     from mildbench.errors import UserError
     from mildbench.listing import PICTURES
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
@@ -88,6 +88,7 @@ def erase(
     if missing := [path for path in given if not path.exists()]:  # told before anything is loaded
         raise UserError(f"{'photo' if missing[0] in photo else 'mask'} not found: {missing[0]}")
     check_outputs([*results, *panels], given)
+    chosen = photo_method(method)  # a slip in its name is told before anything slow
     where = resolve_device(device)
     census = Census.create(
         None if mask_file else people,
@@ -97,7 +98,7 @@ def erase(
         belongings=with_belongings,
         shadows=with_shadow,
     )
-    eraser = Eraser.create(method, where, census, size=size, seed=seed)
+    eraser = Eraser.create(chosen, where, census, size=size, seed=seed)
     with tracking("photos", len(photo), show=len(photo) > 1) as advance:
         for path, result, beside in zip(photo, results, panels, strict=True):
             file = PhotoFile.read(path)
@@ -107,6 +108,12 @@ def erase(
             write_panel(beside, erased.panel)
             count = f"{len(erased.people)} people found, {len(erased.targets)} erased"
             typer.echo(f"{result}: {count} by {eraser.method.info.name}")
+            if erased.doubtful:
+                typer.echo(
+                    f"mildbench: {path}: {erased.doubtful} more found were too small and unsure to be people, and "
+                    "nobody surer is there: if they are, say so with --people MASK",
+                    err=True,
+                )
             advance(1)
 
 

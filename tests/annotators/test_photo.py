@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from baselines.opencv import Telea
+from mildbench.annotators.census import Census
 from mildbench.cli import erase as command
 from mildbench.errors import UserError
 from mildbench.geometry import Box
@@ -235,6 +236,19 @@ def test_mistakes_are_told(tmp_path: Path, options: dict[str, object], message: 
     write_png(tmp_path / "me.png", scene(80, 100)[0])
     with pytest.raises(UserError, match=message):
         run(tmp_path / "me.png", out=tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("method", ["typo", "telea:radius=much", "oracle"])
+def test_the_method_is_looked_at_before_annotators_are_loaded(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        pytest.fail("an annotator was loaded")
+
+    monkeypatch.setattr(Census, "create", loaded)
+    write_png(tmp_path / "me.png", scene(80, 100)[0])
+    with pytest.raises(UserError, match=f"method '?{method.partition(':')[0]}"):
+        run(tmp_path / "me.png", method=method, out=tmp_path / "out")
 
 
 def test_without_an_annotator_one_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
