@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -192,6 +193,8 @@ class PeopleCatalogue:
 
     def _check(self) -> None:
         needed = min(count for count, weight in self.recipe.crowd.items() if weight > 0)
+        shares = [share for share in self.recipe.splits.values() if share > 0]
+        in_all = ceil(needed * sum(shares) / min(shares))
         for split, share in self.recipe.splits.items():
             if share <= 0:
                 continue
@@ -200,7 +203,7 @@ class PeopleCatalogue:
                 raise UserError(
                     f"recipe {self.recipe.name}: split {split!r} has {have} people from different images "
                     f"({self._people.account(self.survey)}), its smallest scenes need {needed}: "
-                    "add people sources, or use fewer splits"
+                    f"add people sources (some {in_all} people in all would do), or use fewer splits"
                 )
             if not self.backgrounds[split]:
                 raise UserError(

@@ -139,3 +139,16 @@ def test_a_person_cut_by_the_source_reaches_the_frames_lower_edge(tmp_path: Path
     for index in range(10):
         scene, _, _ = render(planner.plan(index)[0], planner.catalogue)
         assert scene.people().visible[0][-1].any()
+
+
+def test_too_few_people_for_the_splits_are_told_with_how_many_would_do(recipe: Recipe) -> None:
+    splits = {"train": 5, "val": 1, "test": 4}
+    people = len(PeopleCatalogue(with_keys(recipe, splits={"all": 1}), 0).people["all"])
+    for smallest in range(1, people):
+        asked = with_keys(recipe, splits=splits, crowd={smallest: 1})
+        if smallest * 10 <= people:
+            assert len(PeopleCatalogue(asked, 0).people["val"]) >= smallest
+        else:
+            with pytest.raises(UserError, match=rf"some {smallest * 10} people in all would do"):
+                PeopleCatalogue(asked, 0)
+            break
