@@ -2,7 +2,8 @@
 
 A versioned recipe is a shipped file that is never edited. `published.json` lists its editions: by the sources it is
 built of and the seed, the fingerprint of the data set, and that of its first scenes alone, which a build of any count
-has too; each null until somebody has built it and written it there.
+has too; each null until somebody has built it and written it there. Until mildbench is released for the first time they
+may be written anew, as `CHANGELOG.md` says; from then on what changes is another version.
 """
 
 from __future__ import annotations
