@@ -92,6 +92,10 @@ def _public(recipe: Recipe, sources: list[SourceInfo]) -> dict[str, Any]:
     public = recipe.model_dump(mode="json") | named
     if recipe.check_people is not None:
         public["check_people"] = AnnotatorSpec.parse(recipe.check_people).public()
+    if recipe.depth is None:
+        del public["depth"]  # data sets from before there was the key keep their identity
+    else:
+        public["depth"] = AnnotatorSpec.parse(recipe.depth).public()
     return public
 
 

@@ -22,6 +22,7 @@ from synth.recipe import Recipe
 from synth.rng import generator
 from synth.setting import ground_in, refusal
 from synth.sources.base import BACKGROUNDS, PEOPLE, BackgroundSource, PeopleSource, open_source
+from synth.sources.sounded import SoundedBackgrounds
 from synth.sources.unpeopled import UnpeopledBackgrounds
 from synth.splits import Places, split_of_sample
 from synth.store import SharedBackgrounds, SharedPeople, Store
@@ -84,7 +85,7 @@ class PeopleCatalogue:
         self.recipe = recipe
         self.seed = seed
         posers = [_open_people(text, store) for text in recipe.people]
-        places = [_open_background(text, recipe.check_people, store) for text in recipe.backgrounds]
+        places = [_open_background(text, recipe, store) for text in recipe.backgrounds]
         people = [PersonChoice(i, ref) for i, source in enumerate(posers) for ref in source.people()]
         backgrounds = [
             BackgroundChoice(i, ref) for i, source in enumerate(places) for ref in source.backgrounds()
@@ -230,8 +231,10 @@ def _open_people(text: str, store: Store | None) -> PeopleSource:
     return source if store is None else SharedPeople(source, text, store)
 
 
-def _open_background(text: str, check_people: str | None, store: Store | None) -> BackgroundSource:
+def _open_background(text: str, recipe: Recipe, store: Store | None) -> BackgroundSource:
     source = open_source(text, BACKGROUNDS)
     if store is not None:
         source = SharedBackgrounds(source, text, store)
-    return source if check_people is None else UnpeopledBackgrounds(source, check_people)
+    if recipe.check_people is not None:
+        source = UnpeopledBackgrounds(source, recipe.check_people)
+    return source if recipe.depth is None else SoundedBackgrounds(source, recipe.depth)

@@ -200,6 +200,13 @@ class Background:
     sheen: np.ndarray | None = None
     """uint8[H, W]: the share of the light that the ground mirrors towards the camera, in 255ths, or None where none is
     glossy or nothing is known of it."""
+    depth: np.ndarray | None = None
+    """float32[H, W]: metres along the camera's axis as an annotator tells them, or None where none was asked."""
+
+    @property
+    def camera_is_known(self) -> bool:
+        """Whether the source knows where the horizon is and how high the camera."""
+        return self.horizon is not None and self.camera_height is not None
 
 
 @dataclass(frozen=True, eq=False)

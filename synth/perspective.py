@@ -1,9 +1,12 @@
-"""How large things are where they stand: horizon and camera height from objects of known size.
+"""How large things are where they stand: horizon and camera height from objects of known size, or from depth.
 
 After Hoiem, Efros & Hebert, "Putting Objects in Perspective", IJCV 2008: a camera that looks about level, at a height
 of c metres, with the horizon in row v, shows an object of s metres that stands on the ground in row y as
 s * (y - v) / c pixels tall. Objects of known size that stand on the ground therefore tell v and c, the more of them
 the better. Those that lie on tables tell how far away the picture was taken: whether it is a close-up.
+
+In the same camera, of a focal length of f pixels, ground in row y is Z = f * c / (y - v) metres away. So 1 / Z of
+ground is a line over the rows: it is 0 at the horizon and rises by 1 / (f * c) a row.
 """
 
 from __future__ import annotations
@@ -132,8 +135,9 @@ class Perspective:
     """Row of the horizon; may lie outside the picture."""
     camera_height: float
     """Metres above the ground."""
-    known: Literal["exact", "objects", "drawn"]
-    """By the renderer, fitted to objects, or drawn within what the ground's upper edge allows."""
+    known: Literal["exact", "objects", "depth", "drawn"]
+    """By the renderer, fitted to objects or to the depth of the ground, or drawn within what the ground's upper edge
+    allows."""
     objects: int = 0
     """How many objects were fitted."""
 
@@ -219,6 +223,66 @@ def fit(
     cost = np.where(believed, misfit + 0.5 * odd * odd * MISFIT, np.inf)
     best = int(cost.argmin())
     return Perspective(float(rows[best]), float(exp(middle[best])), "objects", len(stood))
+
+
+ROOM = 0.03
+"""Share of a row's pixels that are ground with a depth, from which the row says anything."""
+ROWS = 12
+"""Rows that say something, at least,"""
+REACH = 0.08
+"""and how far they reach from the first to the last, as a share of the picture's height."""
+ROWS_USED = 128
+"""Of more rows so many are used, evenly spaced: more tell no more."""
+BENT = 0.15
+"""Median share by which 1 / Z is off its line, from which the ground is no plane, or the depth none of it."""
+LOW = 0.05
+"""A horizon that comes out lower than the ground's upper edge by at most this share of the height lies at the edge."""
+
+
+def fit_depth(
+    depth: np.ndarray, ground: np.ndarray, focal: float, upper_edge: int | None = None
+) -> Perspective | None:
+    """The perspective in which the ground lies as deep as it is told to; None where that is no level plane.
+
+    Of each row of ground the median of 1 / Z, then a line through these by repeated medians (Siegel, Biometrika 1982):
+    neither up to half of a row's pixels nor up to half of the rows lead it far astray. Whole rows and centimetres: the
+    last bits of a network's depth differ from machine to machine, and must not decide where somebody stands.
+
+    Args:
+        depth: float32[H, W]: metres along the camera's axis; what is not finite or not above 0 is not known.
+        ground: bool[H, W].
+        focal: focal length in pixels. The horizon does not depend on it; the camera's height is inverse to it.
+        upper_edge: highest row of the ground, below which the horizon cannot lie.
+    """
+    height, width = ground.shape
+    told = ground & np.isfinite(depth) & (depth > 0)
+    rows = np.flatnonzero(np.count_nonzero(told, axis=1) >= max(1, round(ROOM * width)))
+    if len(rows) < ROWS or rows[-1] - rows[0] < REACH * height:
+        return None
+    if len(rows) > ROWS_USED:
+        rows = rows[np.arange(ROWS_USED) * (len(rows) - 1) // (ROWS_USED - 1)]
+    nearness = np.array([np.median(1 / depth[row, told[row]].astype(np.float64)) for row in rows])
+    middles = rows + 0.5
+    slope, level = _line(middles, nearness)
+    if slope <= 0:
+        return None
+    horizon = -level / slope
+    off = np.median(np.abs(slope * (middles - horizon) / nearness - 1))
+    edge = height if upper_edge is None else upper_edge
+    if off > BENT or not HORIZON_BAND[0] * height <= horizon <= edge + LOW * height:
+        return None
+    tall = 1 / (slope * focal)
+    if not CAMERA_HEIGHTS[0] <= tall <= CAMERA_HEIGHTS[1]:
+        return None
+    return Perspective(float(np.rint(min(horizon, edge))), float(np.rint(100 * tall) / 100), "depth")
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and value at 0 of the line by repeated medians through points of different x, float64[N] each."""
+    others = ~np.eye(len(x), dtype=bool)
+    across, up = ((values[None] - values[:, None])[others].reshape(len(x), -1) for values in (x, y))
+    slope = float(np.median(np.median(up / across, axis=1)))
+    return slope, float(np.median(y - slope * x))
 
 
 def draw(

@@ -67,6 +67,11 @@ class Recipe(BaseModel):
         default=None,
         description="annotator that refuses backgrounds in which it finds a person; null: none is asked",
     )
+    depth: str | None = Field(
+        default=None,
+        description="annotator whose metric depth of the ground tells the camera of backgrounds, where few objects "
+        "do; null: none is asked",
+    )
     count: int = Field(default=500, gt=0, description="number of scenes")
     size: int = Field(default=512, ge=64, le=4096, description="width and height of a scene, in pixels")
     splits: Annotated[dict[str, Weight], AfterValidator(_sorted)] = Field(
@@ -110,10 +115,11 @@ class Recipe(BaseModel):
     )
     horizon: UnitRange = Field(
         default=(0.25, 0.55),
-        description="horizon row as a share of the height, where neither objects nor the ground's upper edge tell it",
+        description="horizon row as a share of the height, where neither objects, depth nor the ground's upper edge "
+        "tell it",
     )
     camera_height: PositiveRange = Field(
-        default=(1.2, 2.0), description="camera height in metres, where no object tells it"
+        default=(1.2, 2.0), description="camera height in metres, where neither objects nor depth tell it"
     )
     background_views: int = Field(default=3, gt=0, description="different crops taken of one background")
     background_zoom: ZoomRange = Field(

@@ -8,13 +8,15 @@ import numpy as np
 
 from synth.ground import Ground, Refusal, estimated_ground, ground_of
 from synth.material import Background, Known
-from synth.perspective import Ends, Perspective, draw, fit, is_close_up
+from synth.perspective import Ends, Perspective, draw, fit, fit_depth, is_close_up
 from synth.recipe import Recipe
 
 FOCAL = 0.9
 """Focal length as a share of the longer side, where the source knows none: a little wider than a standard lens."""
 OUTDOORS, INDOORS = Ends(12, 60), Ends(4, 12)
 """How far ground is seen."""
+SEVERAL = 3
+"""Objects from which one out of place is outvoted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,22 @@ def _perspective(
     ends: Ends,
 ) -> Perspective:
     height, width = background.image.shape[:2]
-    if background.horizon is not None and background.camera_height is not None:
+    if background.camera_is_known:
+        assert background.horizon is not None
+        assert background.camera_height is not None
         return Perspective(background.horizon * height, background.camera_height, "exact")
     edge = ground.upper_edge
-    if (found := fit(background.objects, height, width, edge)) is not None:
+    found = fit(background.objects, height, width, edge)
+    # Objects tell sizes without a focal length, which photos seldom state and depth needs: several of them come first.
+    # One or two leave the horizon to what is expected, and are off by a quarter as their kinds differ: then the ground
+    # itself tells more, by its depth.
+    if (
+        (found is None or found.objects < SEVERAL)
+        and background.depth is not None
+        and ground.mask is not None
+    ):
+        found = fit_depth(background.depth, ground.mask, focal, edge) or found
+    if found is not None:
         return found
     if edge is None:
         return draw(rng, height, recipe.horizon, recipe.camera_height)

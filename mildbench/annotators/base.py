@@ -1,4 +1,4 @@
-"""What an annotator implements: pictures in; poses, parsing, people's masks or panoptic segments out.
+"""What an annotator implements: pictures in; poses, parsing, people's masks, panoptic segments or depth out.
 
 An annotator is one class and one entry point of the group `mildbench.annotators`. It says in `info.parts` what it
 can do and writes the function of that name for each; whoever calls it asks for no other. Importing this module
@@ -21,9 +21,9 @@ from mildbench.geometry import Box
 from mildbench.options import Spec, written
 from mildbench.registry import Registry
 
-Part = Literal["pose", "parsing", "people", "objects", "segments"]
+Part = Literal["pose", "parsing", "people", "objects", "segments", "depth"]
 """`pose`: COCO-17 keypoints of given people. `parsing`: CIHP-20 labels. `people`: finds people, as instance masks.
-`objects`: finds things of COCO's other categories. `segments`: panoptic segmentation."""
+`objects`: finds things of COCO's other categories. `segments`: panoptic segmentation. `depth`: in metres."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,10 @@ class Annotator(ABC):
         """The panoptic segmentation of each picture."""
         raise NotImplementedError
 
+    def depth(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """Per picture float32[H, W]: metres along the camera's axis; where it tells none, what is not above 0."""
+        raise NotImplementedError
+
     @classmethod
     def lacking(cls) -> str | None:
         """Which packages it lacks here, with the remedy, or None if they are all there. Imports nothing heavy."""
@@ -173,12 +177,15 @@ class AnnotatorSpec(Spec[Annotator]):
         """The options, paths by their last part."""
         return {key: Path(value).name for key, value in self.options.items()}
 
-    def create(self, part: Part, device: str = "cpu") -> Annotator:
-        """Instantiate and load for one part; raises `UserError` for what is unknown, missing or not on offer."""
-        target = ANNOTATORS.load(self.name)
-        if part not in target.info.parts:
+    def check_gives(self, part: Part) -> None:
+        """Raise `UserError` for a name that is unknown or does not give a part; loads nothing."""
+        if part not in ANNOTATORS.load(self.name).info.parts:
             able = [name for name in ANNOTATORS.names() if part in ANNOTATORS.load(name).info.parts]
             raise UserError(f"annotator {self.name!r} gives no {part}: use one of {', '.join(able)}")
+
+    def create(self, part: Part, device: str = "cpu") -> Annotator:
+        """Instantiate and load for one part; raises `UserError` for what is unknown, missing or not on offer."""
+        self.check_gives(part)
         annotator = self.instantiate()
         annotator.device = device
         annotator.load(part)

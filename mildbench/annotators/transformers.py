@@ -1,9 +1,11 @@
-"""Hugging Face transformers annotators: ViTPose, SegFormer clothes parsing, Mask2Former panoptic.
+"""Hugging Face transformers annotators: ViTPose, SegFormer clothes parsing, Mask2Former panoptic, metric depth.
 
 - pose: ViTPose (Xu et al., NeurIPS 2022), `usyd-community/vitpose-base-simple`, Apache-2.0;
 - parsing: SegFormer (Xie et al., NeurIPS 2021) with ATR's 18 labels, `mattmdjaga/segformer_b2_clothes`, MIT;
 - people, segments: Mask2Former (Cheng et al., CVPR 2022) on COCO panoptic,
-  `facebook/mask2former-swin-base-coco-panoptic`, MIT.
+  `facebook/mask2former-swin-base-coco-panoptic`, MIT;
+- depth: Depth Anything V2 (Yang et al., NeurIPS 2024) as trained for metres, by default
+  `depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf`, Apache-2.0; or ZoeDepth, Depth Pro, GLPN.
 
 Models are read from a folder or from the local Hugging Face cache, as safetensors; nothing is downloaded, no code
 of a model's is run.
@@ -31,23 +33,27 @@ _CLASSES: dict[Part, tuple[str, str]] = {
     "pose": ("VitPoseForPoseEstimation", "VitPoseImageProcessor"),
     "parsing": ("SegformerForSemanticSegmentation", "SegformerImageProcessor"),
     "segments": ("Mask2FormerForUniversalSegmentation", "Mask2FormerImageProcessor"),
+    "depth": ("AutoModelForDepthEstimation", "AutoImageProcessor"),
 }
+_METRIC = frozenset(("zoedepth", "depth_pro", "glpn"))
+"""Types of depth models that always give metres."""
 
 
 class Transformers(Annotator):
-    """ViTPose pose, SegFormer clothes parsing and Mask2Former panoptic segments, from Hugging Face.
+    """ViTPose pose, SegFormer clothes parsing, Mask2Former panoptic segments and metric depth, from Hugging Face.
 
     Args:
         pose: folder or hub id of a ViTPose model.
         parsing: of a SegFormer with ATR's labels.
         segments: of a Mask2Former on COCO panoptic; people are its persons.
+        depth: of a depth model that gives metres.
         score: a segment less sure than this is dropped.
     """
 
     info = AnnotatorInfo(
         name="transformers",
-        summary="ViTPose pose, SegFormer clothes parsing, Mask2Former people and panoptic segments",
-        parts=frozenset(("pose", "parsing", "people", "segments")),
+        summary="ViTPose pose, SegFormer clothes parsing, Mask2Former people and panoptic segments, metric depth",
+        parts=frozenset(("pose", "parsing", "people", "segments", "depth")),
         packages=("torch", "torchvision", "transformers"),
     )
 
@@ -56,9 +62,15 @@ class Transformers(Annotator):
         pose: str = "usyd-community/vitpose-base-simple",
         parsing: str = "mattmdjaga/segformer_b2_clothes",
         segments: str = "facebook/mask2former-swin-base-coco-panoptic",
+        depth: str = "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
         score: float = 0.5,
     ) -> None:
-        self._names: dict[Part, str] = {"pose": pose, "parsing": parsing, "segments": segments}
+        self._names: dict[Part, str] = {
+            "pose": pose,
+            "parsing": parsing,
+            "segments": segments,
+            "depth": depth,
+        }
         self._score = score
         self._models: dict[Part, tuple[Any, Any]] = {}
         self._hashes: dict[str, str] = {}
@@ -70,13 +82,17 @@ class Transformers(Annotator):
         library = extras.require("transformers", "annotator 'transformers'")
         name = self._names[part]
         model_class, processor_class = (getattr(library, kind) for kind in _CLASSES[part])
+        # The classes that choose by a model's type would ask whether to run code that comes with one.
+        only = {"local_files_only": True} | ({"trust_remote_code": False} if part == "depth" else {})
         try:
-            processor = processor_class.from_pretrained(name, local_files_only=True)
-            model = model_class.from_pretrained(name, local_files_only=True, use_safetensors=True)
+            processor = processor_class.from_pretrained(name, **only)
+            model = model_class.from_pretrained(name, use_safetensors=True, **only)
         except (OSError, ValueError) as error:
             raise self._absent(part, name, str(error).strip().splitlines()[0]) from None
         labels = [model.config.id2label[k] for k in range(len(model.config.id2label))]
-        if part == "parsing":
+        if part == "depth":
+            _check_metric(name, model.config)
+        elif part == "parsing":
             self._lookup = parsing_lookup(labels, CLOTHES_TO_CIHP)
         elif part == "pose":
             self._joints = coco17(labels)
@@ -181,6 +197,19 @@ class Transformers(Annotator):
             results.append(Segments(places, names, tuple(self._things[kind] for kind in kinds)))
         return results
 
+    def depth(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        import torch
+
+        model, processor = self._models["depth"]
+        results = []
+        for picture in pictures:  # one by one: processors keep a picture's proportions, a batch has one size
+            inputs = processor(picture.image, return_tensors="pt").to(self.device)
+            with torch.inference_mode():
+                outputs = model(**inputs)
+            (found,) = processor.post_process_depth_estimation(outputs, [picture.image.shape[:2]])
+            results.append(found["predicted_depth"].float().cpu().numpy())
+        return results
+
     def _panoptic(self, pictures: Sequence[Picture]) -> list[tuple[np.ndarray, list[dict[str, Any]]]]:
         """Per picture the map of segment ids and what each is, as transformers gives it."""
         import torch
@@ -201,6 +230,17 @@ class Transformers(Annotator):
             )
             results.append((found["segmentation"].cpu().numpy(), found["segments_info"]))
         return results
+
+
+def _check_metric(name: str, config: Any) -> None:
+    """Raise `UserError` for a depth model whose numbers are no metres, for all that its configuration says."""
+    kind = config.model_type
+    if kind in _METRIC or (kind == "depth_anything" and config.depth_estimation_type == "metric"):
+        return
+    raise UserError(
+        f"annotator 'transformers': {name} gives relative depth and no metres, for all that its config.json says: "
+        "name a metric model, e.g. transformers:depth=depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf"
+    )
 
 
 def _as_coco(boxes: np.ndarray) -> np.ndarray:

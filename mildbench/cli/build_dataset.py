@@ -38,6 +38,13 @@ def build_dataset(
             help="Refuse backgrounds in which this annotator (mildbench ls annotators) finds a person."
         ),
     ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            help="Where photos show few objects of known size, take horizon and camera height from this annotator's "
+            "depth of the ground."
+        ),
+    ] = None,
     allow_ungrounded: Annotated[
         bool,
         typer.Option(
@@ -89,6 +96,7 @@ def build_dataset(
         "people": people,
         "backgrounds": backgrounds,
         "check_people": check_people,
+        "depth": depth,
         "allow_ungrounded": allow_ungrounded or None,
         "count": count,
         "size": size,

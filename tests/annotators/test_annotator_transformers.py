@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from PIL import Image
 
 from mildbench.annotators.base import AnnotatorSpec, Picture
 from mildbench.annotators.batches import Team
@@ -165,6 +166,64 @@ def test_photos_are_segmented_for_our_own_source(folders: dict[str, Path], tmp_p
         for found in read.segments:
             (label,) = np.unique(seen.labels[found.mask])
             assert (found.category, found.is_thing) == (seen.names[label], seen.things[label])
+
+
+@pytest.fixture(scope="module")
+def depth_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Depth Anything trained for metres and for no scale, ZoeDepth, and MiDaS's DPT."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("depth models")
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    dino = transformers.Dinov2Config(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+    )  # fmt: skip
+    beit = transformers.BeitConfig(
+        **small | {"num_hidden_layers": 4}, image_size=64, patch_size=16, use_relative_position_bias=True,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+    )  # fmt: skip
+    anything = {"backbone_config": dino, "reassemble_hidden_size": 32, "neck_hidden_sizes": [8, 8, 16, 16],
+                "fusion_hidden_size": 16, "head_hidden_size": 8}  # fmt: skip
+    configs = {
+        "metric": transformers.DepthAnythingConfig(**anything, depth_estimation_type="metric", max_depth=80),
+        "relative": transformers.DepthAnythingConfig(**anything),
+        "zoe": transformers.ZoeDepthConfig(
+            backbone_config=beit, neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=16, bottleneck_features=16,
+            num_relative_features=8, bin_embedding_dim=16, num_attractors=[4, 2, 2, 1],
+        ),
+        "dpt": transformers.DPTConfig(**small, image_size=32, patch_size=16, backbone_out_indices=[0, 0, 1, 1],
+                                      neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=16),
+    }  # fmt: skip
+    processor = transformers.DPTImageProcessor(
+        size={"height": 56, "width": 56}, keep_aspect_ratio=True, ensure_multiple_of=14
+    )
+    zoe = transformers.ZoeDepthImageProcessor(size={"height": 64, "width": 64})
+    for name, config in configs.items():
+        transformers.AutoModelForDepthEstimation.from_config(config).save_pretrained(root / name)
+        (zoe if name == "zoe" else processor).save_pretrained(root / name)
+    return {name: root / name for name in configs}
+
+
+@pytest.mark.parametrize("name", ["metric", "zoe"])
+def test_depth_is_what_the_library_gives(name: str, depth_folders: dict[str, Path]) -> None:
+    annotator = Transformers(depth=str(depth_folders[name]))
+    annotator.load("depth")
+    pipeline = transformers.pipeline("depth-estimation", model=str(depth_folders[name]))
+    for picture, depth in zip(pictures(), annotator.depth(pictures()), strict=True):
+        assert (depth.dtype, depth.shape) == (np.float32, picture.image.shape[:2])
+        wanted = pipeline(Image.fromarray(picture.image))["predicted_depth"].numpy()
+        np.testing.assert_array_equal(depth, wanted)
+        assert depth.std() > 0
+        np.testing.assert_array_equal(annotator.depth([picture])[0], depth)
+
+
+@pytest.mark.parametrize("name", ["relative", "dpt"])
+def test_depth_that_is_no_metres_is_refused_with_the_remedy(
+    name: str, depth_folders: dict[str, Path]
+) -> None:
+    with pytest.raises(UserError, match=r"gives relative depth.*name a metric model, e\.g\. ") as caught:
+        AnnotatorSpec.parse(f"transformers:depth={depth_folders[name]}").create("depth")
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_are_told_apart_by_their_tensors(folders: dict[str, Path]) -> None:

@@ -16,11 +16,18 @@ class FakeAnnotator(Annotator):
     Objects: a backpack at the first one's side, and a chair.
 
     Segments: a kite in the sky of every picture, grass below, the lowest eighth not recognised.
+
+    Depth: a level plane as `camera` sees it by a lens of 0.9 of the longer side.
     """
 
     info = AnnotatorInfo(
-        "fake", "for tests", frozenset(("pose", "parsing", "people", "objects", "segments")), ("numpy",)
+        "fake",
+        "for tests",
+        frozenset(("pose", "parsing", "people", "objects", "segments", "depth")),
+        ("numpy",),
     )
+    camera: ClassVar[tuple[float, float]] = (0.4, 1.6)
+    """Row of the horizon as a share of the height, and metres above the ground."""
     asked: ClassVar[list[tuple[str, ...]]] = []
     """Ids of the pictures of every call, in order."""
 
@@ -88,4 +95,13 @@ class FakeAnnotator(Annotator):
             labels[-(height // 8) :] = -1
             names = ("sky-other-merged", "kite", "nowhere to be seen", "grass-merged")
             results.append(Segments(labels, names, (False, True, True, False)))
+        return results
+
+    def depth(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        results = []
+        for picture in pictures:
+            height, width = picture.image.shape[:2]
+            below = np.arange(height) + 0.5 - self.camera[0] * height
+            metres = 0.9 * max(height, width) * self.camera[1] / np.where(below > 0, below, np.inf)
+            results.append(np.repeat(metres.astype(np.float32)[:, None], width, axis=1))
         return results
