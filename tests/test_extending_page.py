@@ -97,7 +97,7 @@ def scores(folder: Path, task: str, method: str) -> pd.DataFrame:
 def test_the_method_is_scored_by_the_metric(ran: Path) -> None:
     filled, untouched = (scores(ran, "erase-all", name) for name in ("surround", "copy"))
     assert filled["tint.mask.raw"].notna().all()
-    assert (filled["tint.mask.raw"] < untouched["tint.mask.raw"]).mean() > 0.5  # in most samples
+    assert filled["tint.mask.raw"].mean() < untouched["tint.mask.raw"].mean()
     assert (filled["tint.outside.pasted"].dropna() == 0).all()
 
 
