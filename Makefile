@@ -22,7 +22,7 @@ test: $(READY)  ## lint, types, tests
 	$(BIN)/mypy
 	$(PYTEST)
 
-test-fast: $(READY)  ## the tests but those marked slow: minutes instead of a quarter of an hour, for while you work
+test-fast: $(READY)  ## the tests but those marked slow, for while you work
 	$(PYTEST) -m 'not slow'
 
 gpu: $(READY)  ## compare the machine's GPU with its CPU; make test does it with a pretend one

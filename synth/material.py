@@ -204,9 +204,11 @@ class Background:
     """float32[H, W]: metres along the camera's axis as an annotator tells them, or None where none was asked."""
 
     @property
-    def camera_is_known(self) -> bool:
-        """Whether the source knows where the horizon is and how high the camera."""
-        return self.horizon is not None and self.camera_height is not None
+    def camera(self) -> tuple[float, float] | None:
+        """`horizon` and `camera_height`, where the source knows both."""
+        if self.horizon is None or self.camera_height is None:
+            return None
+        return self.horizon, self.camera_height
 
 
 @dataclass(frozen=True, eq=False)

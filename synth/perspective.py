@@ -225,7 +225,7 @@ def fit(
     return Perspective(float(rows[best]), float(exp(middle[best])), "objects", len(stood))
 
 
-ROOM = 0.03
+TOLD = 0.03
 """Share of a row's pixels that are ground with a depth, from which the row says anything."""
 ROWS = 12
 """Rows that say something, at least,"""
@@ -256,7 +256,7 @@ def fit_depth(
     """
     height, width = ground.shape
     told = ground & np.isfinite(depth) & (depth > 0)
-    rows = np.flatnonzero(np.count_nonzero(told, axis=1) >= max(1, round(ROOM * width)))
+    rows = np.flatnonzero(np.count_nonzero(told, axis=1) >= max(1, round(TOLD * width)))
     if len(rows) < ROWS or rows[-1] - rows[0] < REACH * height:
         return None
     if len(rows) > ROWS_USED:

@@ -70,10 +70,9 @@ def _perspective(
     ends: Ends,
 ) -> Perspective:
     height, width = background.image.shape[:2]
-    if background.camera_is_known:
-        assert background.horizon is not None
-        assert background.camera_height is not None
-        return Perspective(background.horizon * height, background.camera_height, "exact")
+    if background.camera is not None:
+        horizon, tall = background.camera
+        return Perspective(horizon * height, tall, "exact")
     edge = ground.upper_edge
     found = fit(background.objects, height, width, edge)
     # Objects tell sizes without a focal length, which photos seldom state and depth needs: several of them come first.

@@ -187,9 +187,8 @@ class Stage:
     def _beside(self, other: Framing) -> Framing | None:
         """How somebody is to be framed who stands with somebody else; None where there is no room."""
         height = other.height * float(exp(ALIKE * float(self.rng.standard_normal())))
-        if not self._fits(self.view, height) or self._cuts(self.view, height) != self._cuts(
-            self.view, other.height
-        ):
+        cut = self._cuts(self.view, other.height)
+        if self._cuts(self.view, height) != cut or not self._fits(self.view, height):
             return None
         centre = self.catalogue.table.draw(self.rng).centre
         if self.mix == "group":

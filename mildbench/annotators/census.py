@@ -186,8 +186,7 @@ def _with_fringes(picture: np.ndarray, masks: np.ndarray) -> np.ndarray:
     grown = np.zeros_like(masks)
     for mask, more in zip(masks, grown, strict=True):
         with_fringe(picture, BoxedMask.of(mask)).draw(more)
-    taken = masks.sum(axis=0, dtype=np.uint8)
-    return masks | (grown & (taken == 0))
+    return masks | (grown & ~masks.any(axis=0))
 
 
 def _belongings(seen_by: Annotated) -> list[list[np.ndarray]]:

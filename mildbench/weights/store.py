@@ -24,10 +24,8 @@ class WeightsMissing(UserError):
         self.name, self.instead = name, instead
 
     def __reduce__(self) -> tuple[type[WeightsMissing], tuple[str, str]]:
-        return WeightsMissing, (
-            self.name,
-            self.instead,
-        )  # workers raise it too: else the message came as the name
+        # Workers raise it too: else the message came as the name.
+        return WeightsMissing, (self.name, self.instead)
 
 
 State = Literal["here", "missing", "wrong"]

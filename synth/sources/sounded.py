@@ -16,7 +16,7 @@ class SoundedBackgrounds(AnnotatedBackgrounds):
 
     def background(self, key: str) -> Background:
         background = self._source.background(key)
-        if background.camera_is_known:
+        if background.camera is not None:
             return background
         (depth,) = self._annotator.depth([Picture(key, background.image)])
         return replace(background, depth=depth)
