@@ -83,6 +83,7 @@ def test_an_address_is_told_from_a_folder() -> None:
     assert not any(map(is_address, ("data/demo", "C:\\data", "/s3:/a", "folder:cutouts/", Path("s3://a"))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", SCENES)
 def test_a_data_set_in_a_store_is_the_one_in_a_folder(
     format: Format, recipe: Recipe, local: dict[Format, Path], bucket: str
@@ -100,6 +101,7 @@ def test_a_data_set_in_a_store_is_the_one_in_a_folder(
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_build_goes_on_in_the_store(
     recipe: Recipe, local: dict[Format, Path], bucket: str
 ) -> None:

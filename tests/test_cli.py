@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,31 @@ import numpy as np
 import pytest
 from small import small_dataset
 
+from mildbench.cli import main
+
+Done = subprocess.CompletedProcess[str]
 PYTHON = [sys.executable, "-m", "mildbench"]
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, cwd: Path) -> Done:
     return subprocess.run([*PYTHON, *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture
+def mildbench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """The command in a fresh folder and in this process, so that its libraries are loaded once for many."""
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["mildbench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        told = capfd.readouterr()
+        return Done(arguments, stop.value.code, told.out, told.err)  # type: ignore[arg-type]
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +98,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    built: Path, tmp_path: Path, arguments: list[str], message: str
+    built: Path, tmp_path: Path, mildbench: Callable[..., Done], arguments: list[str], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.yaml").write_text("crowdd: {1: 1}\n")
-    done = run(*(str(built) if word == "DATA" else word for word in arguments), cwd=tmp_path)
+    done = mildbench(*(str(built) if word == "DATA" else word for word in arguments))
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -118,7 +139,7 @@ def test_predictions_made_elsewhere(built: Path, tmp_path: Path) -> None:
     assert "mine" in done.stdout
 
 
-def test_listings_and_doctor(tmp_path: Path) -> None:
+def test_listings_and_doctor(mildbench: Callable[..., Done]) -> None:
     for what, expected in (
         ("methods", "telea"),
         ("metrics", "psnr"),
@@ -127,10 +148,10 @@ def test_listings_and_doctor(tmp_path: Path) -> None:
         ("tasks", "erase-one"),
         ("executors", "process"),
     ):
-        done = run("ls", what, cwd=tmp_path)
+        done = mildbench("ls", what)
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
-    doctor = run("doctor", cwd=tmp_path)
+    doctor = mildbench("doctor")
     assert doctor.returncode == 0, doctor.stderr
     assert "device: " in doctor.stdout
     working, missing = doctor.stdout.split("\nmissing")

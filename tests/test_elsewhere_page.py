@@ -61,6 +61,7 @@ def test_all_five_are_on_the_page() -> None:
     assert [name for name, *_ in ROWS] == ["ObjectClear", "CLIPAway", "OmniPaint", "MAT", "Co-Mod"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "before", "program", "after"), ROWS)
 def test_what_a_program_makes_is_scored(
     name: str,

@@ -16,6 +16,8 @@ from small import draw_sources
 from baselines import shipped
 from mildbench.dataset import Dataset
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extend.md"
 
 

@@ -130,6 +130,7 @@ def test_the_check_finds_what_is_wrong() -> None:
             check(shlex.split(wrong), plug_ins=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in {*OWN_TEST, "CONTRIBUTING.md"}])
 def test_the_commands_run_one_after_another(page: str, place: Path) -> None:
     for block in blocks(page, "sh"):

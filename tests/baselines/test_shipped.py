@@ -25,6 +25,7 @@ def test_all_of_them_are_small_and_have_a_card() -> None:
             assert list(folder.rglob("*.safetensors")), folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", METHODS)
 def test_methods_run_on_them_and_erase(spec: str, data: Path) -> None:
     dataset = Dataset.open(data)

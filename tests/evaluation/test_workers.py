@@ -80,12 +80,13 @@ def summaries(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [summary.model_dump(exclude=TIMES) for summary in evaluation.summaries]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "methods"),
     [
         pytest.param(ProcessExecutor, ("noise", "attentive"), id="process"),
-        pytest.param(RayExecutor, ("fragile",), marks=[needs("ray"), pytest.mark.slow], id="ray"),
-        pytest.param(SlurmExecutor, ("attentive",), marks=[needs("submitit"), pytest.mark.slow], id="slurm"),
+        pytest.param(RayExecutor, ("fragile",), marks=needs("ray"), id="ray"),
+        pytest.param(SlurmExecutor, ("attentive",), marks=needs("submitit"), id="slurm"),
     ],
 )
 def test_every_engine_gives_the_same_predictions_and_scores(

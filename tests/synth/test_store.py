@@ -115,6 +115,7 @@ def test_people_are_checked_once_for_all_workers(
     assert np.array_equal(again.cutout(0, choice.ref.key).rgba, first.cutout(0, choice.ref.key).rgba)
 
 
+@pytest.mark.slow
 def test_workers_that_share_make_the_data_set_of_one_alone(tmp_path: Path) -> None:
     few = {
         "people": ["mannequin:?count=3&carrying=0.5"],

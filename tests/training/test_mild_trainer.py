@@ -197,6 +197,7 @@ def test_what_an_ablation_trains_its_method_reads(
     assert set(method.modules.parts()) == files - {"background", "instance", "shared"}
 
 
+@pytest.mark.slow
 def test_stopped_and_continued_equals_unbroken(run: Run, tmp_path: Path) -> None:
     given = {"steps": 2, "batch_size": 1, "size": 32, "lr": 1e-3, "save_every": 2}
     run(MildTrainer("random:tiny"), out="unbroken", **given)

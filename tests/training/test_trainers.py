@@ -65,6 +65,7 @@ def test_the_loss_falls_on_a_few_scenes(
     assert not np.array_equal(panel, read_rgb(tmp_path / "run/panels/00000000.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FALLS)
 def test_stopped_and_continued_equals_unbroken(
     name: str, run: Run, create: Callable[[str], Trainer], tmp_path: Path
