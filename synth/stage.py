@@ -94,7 +94,7 @@ class Candidate:
         """Whether more of them is between the frame's sides than beyond, with the layer's first column at `left`."""
         mask = self.figure.mask
         inside = np.count_nonzero(mask[:, max(0, -left) : max(0, size - left)])
-        return 2 * inside > np.count_nonzero(mask)
+        return bool(2 * inside > np.count_nonzero(mask))
 
 
 @dataclass(frozen=True)
