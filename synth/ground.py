@@ -12,7 +12,7 @@ floors and tables are told apart by what they mean and not by how they look.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -49,6 +49,17 @@ class Ground:
     upper_edge: int | None = None
     """The highest row in which there is ground, where nobody may stand either: the horizon lies no lower. None without
     ground."""
+    whole_from: int | None = None
+    """The row from which on down nothing breaks the ground, where that is lower than its upper edge: what is above may
+    be another slope, behind water or over the edge of this one."""
+
+    @property
+    def end(self) -> int | None:
+        """The row in which the ground on which people stand ends, as far as known: halfway where it may be broken. None
+        without ground."""
+        if self.upper_edge is None or self.whole_from is None:
+            return self.upper_edge
+        return (self.upper_edge + self.whole_from) // 2
 
 
 def ground_of(known: Known, mask: np.ndarray, upper_edge: int | None = None) -> Ground:
@@ -190,7 +201,8 @@ SMOOTHEST, ROUGHEST = 12, 90
 """Median gradient (Sobel, grey levels) of the region: what is painted, polished or out of focus is smoother; thickets,
 facades and rocks are rougher."""
 LYING = (0.95, 3.5)
-"""Gradients downward to gradients across: walls and trees have upright edges."""
+"""Gradients downward to gradients across, of the region; and at least, of the part where feet may stand: walls, trees
+and tall grass have upright edges."""
 OPEN = 0.3
 """Share of the upper part that is sky or leaves where sand or earth is believed: floors and tables look like them."""
 MIRRORED = 0.4
@@ -214,9 +226,12 @@ def estimated_ground(image: np.ndarray) -> Ground:
     if not look.convinces(region):
         return Ground(Known.UNKNOWN, None, Refusal.UNSURE)
     near = look.near(region)
+    if not look.carries(near):
+        return Ground(Known.UNKNOWN, None, Refusal.UNSURE)
     near = cv2.erode(near.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
     mask = cv2.resize(near, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return ground_of(Known.ESTIMATE, mask > 0, Box.around(region).top * height // look.height)
+    ground = ground_of(Known.ESTIMATE, mask > 0, Box.around(region).top * height // look.height)
+    return replace(ground, whole_from=Box.around(mask).top) if mask.any() else ground
 
 
 class _Look:
@@ -262,6 +277,12 @@ class _Look:
         near[: max(round(FURTHEST * self.height), int(broken[-1]) + 1 if len(broken) else 0)] = False
         return near
 
+    def carries(self, near: np.ndarray) -> bool:
+        """Whether feet would be seen on the part of a region where people can stand: tall grass, with its upright
+        edges, would hide them. True where the part is too small to tell."""
+        inner = _eroded(near)
+        return not inner.any() or self._lying(inner) >= LYING[0]
+
     def convinces(self, region: np.ndarray) -> bool:
         """Whether the region is ground in all likelihood."""
         return self._lies(region) and self._looks(region) and not self._mirrors(region)
@@ -283,7 +304,7 @@ class _Look:
         return bool(np.count_nonzero(sky | leaves) >= OPEN * np.count_nonzero(self.high))
 
     def _looks(self, region: np.ndarray) -> bool:
-        inner = cv2.erode(region.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        inner = _eroded(region)
         if not inner.any():
             return False
         lightness, a, b = (np.median(plane[inner]) for plane in (self.lightness, self.a, self.b))
@@ -291,8 +312,11 @@ class _Look:
             return False
         across, down = self.across[inner].astype(np.int64), self.down[inner].astype(np.int64)
         rough = np.median(across * across + down * down)
-        lying = int(down.sum()) / max(int(across.sum()), 1)
-        return SMOOTHEST**2 <= rough <= ROUGHEST**2 and LYING[0] <= lying <= LYING[1]
+        return SMOOTHEST**2 <= rough <= ROUGHEST**2 and LYING[0] <= self._lying(inner) <= LYING[1]
+
+    def _lying(self, part: np.ndarray) -> float:
+        """Gradients downward to gradients across in a part of the picture, bool[h, w]."""
+        return int(self.down[part].sum(dtype=np.int64)) / max(int(self.across[part].sum(dtype=np.int64)), 1)
 
     def _mirrors(self, region: np.ndarray) -> bool:
         """Whether the region shows upside down what stands above it."""
@@ -305,6 +329,11 @@ class _Look:
                 above.append(self.grey[edge - reach : edge, column][::-1])
                 below.append(self.grey[edge : edge + reach, column])
         return len(above) * 5 >= self.width and _correlation(np.array(above), np.array(below)) >= MIRRORED
+
+
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    """bool[h, w]: a mask without its edge, where gradients are those of its outline."""
+    return cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
 def _histogram(codes: np.ndarray) -> tuple[np.ndarray, int]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.scene import Provenance
 
 ADULT_METRES = 1.7
@@ -161,6 +164,23 @@ class SeenObject:
     box: tuple[float, float, float, float]
     """Left, top, width and height in pixels."""
 
+    @property
+    def bottom(self) -> float:
+        """The row below it: whoever stands higher in the picture is farther away, where both stand on the ground."""
+        return self.box[1] + self.box[3]
+
+    def pixels(self, origin: tuple[int, int] = (0, 0)) -> tuple[slice, slice]:
+        """Rows and columns that its box touches, in a plane whose first pixel is pixel `origin` (x, y) of the picture.
+
+        The box may lie beyond the plane.
+        """
+        left, top, width, _ = self.box
+        rows, columns = (
+            slice(max(0, math.floor(low) - start), max(0, math.ceil(high) - start))
+            for low, high, start in ((top, self.bottom, origin[1]), (left, left + width, origin[0]))
+        )
+        return rows, columns
+
 
 @dataclass(frozen=True)
 class Sunlight:
@@ -222,6 +242,17 @@ class Segment:
     is_crowd: bool
     mask: np.ndarray
     """bool[H, W]."""
+
+
+def things(segments: Sequence[Segment]) -> tuple[SeenObject, ...]:
+    """The things among segments, by their names in COCO."""
+    found = []
+    for segment in segments:
+        if segment.is_thing and not segment.is_crowd:
+            box = Box.around(segment.mask)
+            bounds = (float(box.left), float(box.top), float(box.width), float(box.height))
+            found.append(SeenObject(segment.category, bounds))
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,9 +135,9 @@ class Perspective:
     """Row of the horizon; may lie outside the picture."""
     camera_height: float
     """Metres above the ground."""
-    known: Literal["exact", "objects", "depth", "drawn"]
-    """By the renderer, fitted to objects or to the depth of the ground, or drawn within what the ground's upper edge
-    allows."""
+    known: Literal["exact", "objects", "depth", "edge", "drawn"]
+    """By the renderer, fitted to objects or to the depth of the ground, the middle of what the ground's upper edge
+    allows, or drawn."""
     objects: int = 0
     """How many objects were fitted."""
 
@@ -310,20 +310,36 @@ class Ends:
     nearest: float
     farthest: float
 
-    def draw(
-        self, rng: np.random.Generator, focal: float, camera_height: tuple[float, float], upper_edge: int
+    def middle(
+        self,
+        focal: float,
+        camera_height: tuple[float, float],
+        upper_edge: int,
+        height: int,
+        horizon: tuple[float, float],
     ) -> Perspective:
-        """A perspective of which nothing is known but where the ground ends in the picture.
+        """The perspective of which nothing is known but where the ground ends in the picture.
+
+        It is not drawn: whatever it is off by, a draw would be off by more, and two crops of one picture would show
+        people of different sizes. Of the distances, those count that have the horizon where horizons are; where none
+        has, the one that comes nearest.
 
         Args:
-            rng: two numbers are drawn.
             focal: in pixels.
             camera_height: lowest and highest, in metres.
             upper_edge: highest row of the ground.
+            height: of the picture.
+            horizon: lowest and highest share of the height at which the horizon is expected.
         """
-        steps, tall = float(rng.random()), float(rng.uniform(*camera_height))
-        distance = self.nearest * float(exp(steps * log(self.farthest / self.nearest)))
-        return Perspective(upper_edge - focal * tall / distance, tall, "drawn")
+        tall = sum(camera_height) / 2
+
+        def distance(row: float) -> float:
+            """Of the ground's end for a horizon in this row."""
+            away = focal * tall / (upper_edge - row) if row < upper_edge else self.farthest
+            return min(max(away, self.nearest), self.farthest)
+
+        nearest, farthest = (distance(share * height) for share in horizon)
+        return Perspective(upper_edge - focal * tall / float(np.sqrt(nearest * farthest)), tall, "edge")
 
     def blurred(self, focal: float, camera_height: tuple[float, float]) -> float:
         """Rows below the ground's upper edge in which sizes, by what may be drawn, differ by more than `UNSURE`."""

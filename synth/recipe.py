@@ -115,11 +115,13 @@ class Recipe(BaseModel):
     )
     horizon: UnitRange = Field(
         default=(0.25, 0.55),
-        description="horizon row as a share of the height, where neither objects, depth nor the ground's upper edge "
-        "tell it",
+        description="horizon row as a share of the height, where neither objects nor depth tell it: of those that the "
+        "ground's end allows, the middle is taken; without ground it is drawn",
     )
     camera_height: PositiveRange = Field(
-        default=(1.2, 2.0), description="camera height in metres, where neither objects nor depth tell it"
+        default=(1.2, 2.0),
+        description="camera height in metres, where neither objects nor depth tell it: the middle; without ground "
+        "it is drawn",
     )
     background_views: int = Field(default=3, gt=0, description="different crops taken of one background")
     background_zoom: ZoomRange = Field(

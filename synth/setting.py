@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synth.ground import Ground, Refusal, estimated_ground, ground_of
-from synth.material import Background, Known
+from synth.material import Background, Known, SeenObject
 from synth.perspective import Ends, Perspective, draw, fit, fit_depth, is_close_up
 from synth.recipe import Recipe
 
@@ -46,19 +47,30 @@ def refusal(background: Background, ground: Ground, recipe: Recipe) -> Refusal |
 def setting_of(background: Background, ground: Ground, recipe: Recipe, rng: np.random.Generator) -> Setting:
     """Ground and perspective of a background that is not refused.
 
-    Where the recipe allows ground that is unknown or too little, that is unknown ground. Where nothing but the ground's
-    end tells the camera, nobody stands so near to it that they might as well be twice as tall.
+    Where the recipe allows ground that is unknown or too little, that is unknown ground. Nobody stands where a thing
+    would hide their feet; nor, where nothing but the ground's end tells the camera, so near to it that they might as
+    well be twice as tall.
     """
     height, width = background.image.shape[:2]
     if ground.refusal is not None:
         ground = Ground(Known.UNKNOWN, None, ground.refusal)
+    if ground.mask is not None and background.objects:
+        ground = replace(ground, mask=ground.mask & ~_behind(background.objects, ground.mask.shape))
     focal = (background.focal or FOCAL) * max(height, width)
     ends = OUTDOORS if background.open_air or ground.known is Known.ESTIMATE else INDOORS
     perspective = _perspective(background, ground, recipe, rng, focal, ends)
-    if perspective.known == "drawn" and ground.mask is not None and ground.upper_edge is not None:
-        sure = np.arange(height)[:, None] >= ground.upper_edge + ends.blurred(focal, recipe.camera_height)
+    if perspective.known == "edge" and ground.mask is not None and ground.end is not None:
+        sure = np.arange(height)[:, None] >= ground.end + ends.blurred(focal, recipe.camera_height)
         ground = replace(ground, mask=ground.mask & sure)
     return Setting(ground, perspective, focal)
+
+
+def _behind(objects: Sequence[SeenObject], shape: tuple[int, ...]) -> np.ndarray:
+    """bool[H, W]: where feet are between or behind those of a thing, and whoever stands there is hidden by it."""
+    hidden = np.zeros(shape, dtype=bool)
+    for item in objects:
+        hidden[item.pixels()] = True
+    return hidden
 
 
 def _perspective(
@@ -86,6 +98,6 @@ def _perspective(
         found = fit_depth(background.depth, ground.mask, focal, edge) or found
     if found is not None:
         return found
-    if edge is None:
+    if ground.end is None:
         return draw(rng, height, recipe.horizon, recipe.camera_height)
-    return ends.draw(rng, focal, recipe.camera_height, edge)
+    return ends.middle(focal, recipe.camera_height, ground.end, height, recipe.horizon)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,18 @@ class Candidate:
         if self.choice.ref.cut_at_bottom:  # there are no feet
             return round(self.foot_row - self.stature) - self.figure.top
         return round(self.foot_row) - self.figure.foot[1]
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Whether they are wider than tall, as riders with their mounts are: a wheel in the frame is not the rider."""
+        box = Box.around(self.figure.mask)
+        return box.width > box.height
+
+    def mostly_within(self, left: int, size: int) -> bool:
+        """Whether more of them is between the frame's sides than beyond, with the layer's first column at `left`."""
+        mask = self.figure.mask
+        inside = np.count_nonzero(mask[:, max(0, -left) : max(0, size - left)])
+        return bool(2 * inside > np.count_nonzero(mask))
 
 
 @dataclass(frozen=True)
@@ -385,8 +398,8 @@ class Stage:
                 yield column
 
     def _acceptable(self, candidate: Candidate, origin: Origin, victim: Standing | None) -> bool:
-        """Inside the frame, on the ground, and nobody's visible ratio but the victim's is spoiled."""
-        if not self._stands_well(candidate, origin):
+        """Inside the frame, on the ground, behind nothing, and nobody's visible ratio but the victim's is spoiled."""
+        if not self._stands_well(candidate, origin) or self._is_behind_something(candidate, origin):
             return False
         for other in self.layout.standing:
             if other is victim:
@@ -403,8 +416,22 @@ class Stage:
         foot_x, foot_y = origin[0] + candidate.figure.foot[0], origin[1] + candidate.figure.foot[1]
         if not SIDE * size <= foot_x < (1 - SIDE) * size:
             return False
+        if candidate.is_wide and not candidate.mostly_within(origin[0], size):
+            return False
         # Whoever the frame cuts stands on what goes on below it.
         return ground is None or bool(ground[min(foot_y, size - 1), foot_x])
+
+    def _is_behind_something(self, candidate: Candidate, origin: Origin) -> bool:
+        """Whether something that stands nearer to the camera would hide a part of the person, who is pasted before it.
+
+        By its box, for nobody knows its outline; what stands in a lower row is nearer.
+        """
+        mask = candidate.figure.mask
+        return any(
+            bool(mask[item.pixels(origin)].any())
+            for item in self.view.objects
+            if item.bottom > candidate.foot_row
+        )
 
     def put(self, candidate: Candidate, place: Place) -> None:
         """Have somebody stand in front of all who stand already."""

@@ -15,7 +15,7 @@ from synth import exact
 from synth.cache import MEGABYTE, Cache
 from synth.framing import Framing, Table
 from synth.ground import Ground
-from synth.material import ADULT_METRES, Background, BackgroundChoice, Known, Sunlight
+from synth.material import ADULT_METRES, Background, BackgroundChoice, Known, SeenObject, Sunlight
 from synth.perspective import Perspective
 from synth.recipe import Recipe
 from synth.rng import generator
@@ -71,6 +71,8 @@ class View(Backdrop):
     """Whether the sun could shine here, for all that is known."""
     sunlight: Sunlight | None
     """The shadows that it casts, where there are any."""
+    objects: tuple[SeenObject, ...]
+    """What is seen in the crop, as far as known, in the crop's pixels; boxes may go on beyond it."""
     sheen: np.ndarray | None
     """uint8[size, size]: the share of the light that the ground mirrors, in 255ths; None where it mirrors nothing, and
     where the recipe wants no reflections."""
@@ -158,12 +160,13 @@ class Views:
         return View(
             *self._stored.picture(cut.image(background.image), source, key),
             background.provenance,
-            replace(seen, horizon=(seen.horizon - cut.top) * scale),
+            replace(seen, horizon=cut.row(seen.horizon)),
             setting.focal * scale,
             setting.ground.known,
             None if mask is None else cut.mask(mask),
             background.open_air or setting.ground.known is Known.ESTIMATE,
             sunlight,
+            tuple(replace(item, box=cut.box(item.box)) for item in background.objects),
             None if background.sheen is None or not recipe.reflection[1] else cut.image(background.sheen),
         )
 
@@ -219,6 +222,16 @@ class Cut:
         plane = mask[self._window].astype(np.uint8)
         method = cv2.INTER_NEAREST_EXACT
         return self._turned(cv2.resize(plane, (self.size, self.size), interpolation=method)) > 0
+
+    def row(self, row: float) -> float:
+        """Row of the cut at which a row of the picture is; may lie outside."""
+        return (row - self.top) * (self.size / self.side)
+
+    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Left, top, width and height of a box of the picture; what lies beyond the square stays beyond it."""
+        scale = self.size / self.side
+        left, width, height = (box[0] - self.left) * scale, box[2] * scale, box[3] * scale
+        return self.size - left - width if self.mirrored else left, self.row(box[1]), width, height
 
     def contains(self, mask: np.ndarray) -> bool:
         """Whether all of a mask lies inside the square."""

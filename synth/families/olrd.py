@@ -27,9 +27,10 @@ from synth import exact
 from synth.cutout import extend_colours, refine
 from synth.family import Family
 from synth.fit import SizedFigure, fit
-from synth.ground import is_ground
-from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment
+from synth.ground import is_ground, panoptic_ground
+from synth.material import BackgroundChoice, Cutout, Known, Rejected, Segment, things
 from synth.perspective import TYPICAL
+from synth.perspective import fit as fit_camera
 from synth.plan import AllRejected, Notes, Plan, PlannedPerson, Treatment
 from synth.pools import Pool, share_out
 from synth.recipe import Recipe
@@ -54,7 +55,9 @@ SOLE = 0.05
 FIRM = 0.8
 """Least share of that which is on the right region at a new place."""
 CLIMB = 0.1
-"""How far an object may move up or down, as a share of the frame: there is no telling how fast sizes shrink."""
+"""How far an object may move up or down, as a share of the frame, where there is no telling how fast sizes shrink."""
+MISSIZED = 0.05
+"""Share by which an object may be too large or too small for its new place, where the horizon is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,8 @@ class _Picture:
     """What can be moved: whole, solid things inside the crop that stand on a region of the background."""
     regions: np.ndarray
     """int32[size, size]: the background's region at each pixel, 0 for an object and where nothing is known."""
+    horizon: float | None
+    """Its row, by the things that stand in the picture; None where they do not tell."""
 
 
 class PictureCatalogue:
@@ -164,13 +169,19 @@ class PictureCatalogue:
             mask = cut.mask(whole.mask)
             if _movable(mask) and cut.contains(whole.mask):
                 objects.append(replace(whole, mask=mask))
+        perspective = None
+        # Sizes in rendered places are drawn: their scenes stay what they were.
+        if origin.known is not Known.EXACT:
+            edge = panoptic_ground(segmented.segments, (height, width)).upper_edge
+            perspective = fit_camera(things(segmented.segments), height, width, edge)
+        horizon = None if perspective is None else cut.row(perspective.horizon)
         # Somebody who ends at a wall or a fence is behind it, and has no feet.
         standing = tuple(
             item
             for item in objects
             if (region := _ground(item.mask, regions)) and (region in ground or not _stands(item.category))
         )
-        return _Picture(backdrop, standing, regions)
+        return _Picture(backdrop, standing, regions, horizon)
 
 
 def _open(text: str) -> SegmentedSource:
@@ -267,7 +278,7 @@ class Olrd(Family[PictureCatalogue]):
             key = f"{choice.ref.key}/{number}/{segment.id}"
             scale, mirrored = round(float(rng.uniform(0.8, 1.1)), 4), bool(rng.random() < 0.5)
             figure = self.catalogue.figure(choice.source, key, scale, mirrored, False)
-            origin = _place(rng, figure, segment.mask, picture.regions)
+            origin = _place(rng, figure, segment.mask, picture, scale)
             if origin is not None:
                 share = np.count_nonzero(figure.mask) / picture.regions.size
                 return PlannedPerson(1, choice.source, key, scale, mirrored, origin, Treatment()), share
@@ -295,13 +306,15 @@ def _stands(category: str) -> bool:
 
 
 def _place(
-    rng: np.random.Generator, figure: SizedFigure, original: np.ndarray, regions: np.ndarray
+    rng: np.random.Generator, figure: SizedFigure, original: np.ndarray, picture: _Picture, scale: float
 ) -> tuple[int, int] | None:
     """A random origin at which an object looks at home, or None.
 
-    The whole footprint is inside the frame and on the background; the object stands on the region it stood on, about
-    as high in the picture as before, for its size fits that distance.
+    The whole footprint is inside the frame and on the background; the object stands on the region it stood on, in the
+    row at which things of its size stand: by the horizon, toward which sizes shrink, else about as high in the picture
+    as before.
     """
+    regions = picture.regions
     footprint = figure.rgba[..., 3] > 0
     (height, width), size = footprint.shape, regions.shape[0]
     if height >= size or width >= size:
@@ -317,7 +330,11 @@ def _place(
     # By Fourier transforms in float32, yet exact: it counts cells, and its error is far below half a cell.
     covered = cv2.matchTemplate(coarse(regions == 0), coarse(footprint), cv2.TM_CCORR)
     rows, columns = np.nonzero(covered < 0.5)
-    near = np.abs(rows * COARSE + base_rows.max() - stood) <= CLIMB * size
+    wanted, slack = float(stood), CLIMB * size
+    if picture.horizon is not None and picture.horizon < stood:
+        wanted = picture.horizon + scale * (stood - picture.horizon)
+        slack = MISSIZED * (stood - picture.horizon)
+    near = np.abs(rows * COARSE + base_rows.max() - wanted) <= slack
     places = np.column_stack([columns[near], rows[near]]) * COARSE
     for x, y in rng.permutation(places)[:PLACES_TRIED].tolist():
         if y + height >= size or x + width > size:

@@ -29,7 +29,6 @@ from mildbench.belongings import (
     union,
 )
 from mildbench.errors import UserError
-from mildbench.geometry import Box
 from mildbench.posture import childs_metres, feet, hidden_leg, seated, stands, top_heavy, upright
 from mildbench.scene import Provenance
 from synth.ground import in_open_air, panoptic_ground, panoptic_sheen
@@ -43,7 +42,7 @@ from synth.material import (
     Rejected,
     Rejections,
     SeenObject,
-    Segment,
+    things,
 )
 from synth.sources.base import BackgroundSource, PeopleSource
 from synth.sources.coco_content import Content, Item, is_crowd
@@ -446,7 +445,7 @@ class CocoBackgrounds(BackgroundSource):
             ground=ground.mask,
             known=segmented.known,
             open_air=in_open_air(picture.segments),
-            objects=self._seen(key) if self._by_segments is None else _things(picture.segments),
+            objects=self._seen(key) if self._by_segments is None else things(picture.segments),
             sheen=panoptic_sheen(picture.segments, picture.image.shape[:2]),
         )
 
@@ -461,17 +460,6 @@ class CocoBackgrounds(BackgroundSource):
             with contextlib.suppress(Rejected):
                 found.append(SeenObject(item["name"], check_box(item.get("bbox"), key)))
         return tuple(found)
-
-
-def _things(segments: Sequence[Segment]) -> tuple[SeenObject, ...]:
-    """The things among segments, by their names in COCO."""
-    found = []
-    for segment in segments:
-        if segment.is_thing and not segment.is_crowd:
-            box = Box.around(segment.mask)
-            bounds = (float(box.left), float(box.top), float(box.width), float(box.height))
-            found.append(SeenObject(segment.category, bounds))
-    return tuple(found)
 
 
 def _check_whole(

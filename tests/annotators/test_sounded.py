@@ -56,7 +56,7 @@ def test_people_stand_as_the_camera_of_the_depth_sees_them(
     for tall, row, seen in everybody:
         assert (seen.known, seen.camera_height) == ("depth", camera[1])
         assert tall == pytest.approx(seen.pixels(ADULT_METRES, row), abs=3)
-    assert all(seen.known == "drawn" for _, _, seen in stood(recipe))
+    assert all(seen.known == "edge" for _, _, seen in stood(recipe))
 
 
 def test_a_source_that_knows_its_camera_is_not_asked_about() -> None:

@@ -138,7 +138,7 @@ def test_a_view_counts_the_file_that_it_is_going_to_hold() -> None:
     backdrop = Backdrop(noise, None, NOWHERE)
     perspective = Perspective(20.0, 1.6, "exact")
     ground = np.ones((64, 64), bool)
-    view = View(noise, b"jpeg", NOWHERE, perspective, 58.0, Known.EXACT, ground, True, None, None)
+    view = View(noise, b"jpeg", NOWHERE, perspective, 58.0, Known.EXACT, ground, True, None, (), None)
     assert size_of(backdrop) >= len(backdrop.file) + noise.nbytes - 1000
     assert size_of(view) == noise.nbytes + len(b"jpeg") + 64 * 64
 

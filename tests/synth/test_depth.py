@@ -172,7 +172,7 @@ def cars(camera: Perspective, count: int) -> tuple[SeenObject, ...]:
         ({}, "depth"),
         ({"cars": SEVERAL - 1, "depth": None}, "objects"),
         ({"cars": 1, "depth": np.full((HEIGHT, WIDTH), 5, np.float32)}, "objects"),
-        ({"depth": None}, "drawn"),
+        ({"depth": None}, "edge"),
     ],
 )
 def test_depth_comes_after_several_objects_and_before_a_few(changes: dict[str, Any], known: str) -> None:

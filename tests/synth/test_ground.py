@@ -181,6 +181,29 @@ def test_ground_ends_where_something_lies_across() -> None:
     assert crossed.mask[186:].mean() > 0.9
 
 
+def test_what_is_behind_a_pond_may_be_another_slope() -> None:
+    image = field(horizon=0.4)
+    plain = estimated_ground(image)
+    image[170:180, :240] = (60, 90, 130)  # a pond, which leaves a way past it
+    broken = estimated_ground(image)
+    assert plain.end is not None
+    assert broken.end is not None
+    assert plain.upper_edge == broken.upper_edge == pytest.approx(0.4 * HEIGHT, abs=4)
+    assert plain.end < broken.end < 170
+    known = ground_of(Known.EXACT, truth(0.4))
+    assert known.end == known.upper_edge
+
+
+def test_nobody_stands_in_tall_grass() -> None:
+    image = field(horizon=0.4)
+    row, rng = 170, np.random.default_rng(0)
+    assert estimated_ground(image).mask is not None
+    blades = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT - row, WIDTH)), (0, 0), sigmaX=1.5, sigmaY=6)
+    image[row:] = np.clip(np.array((105, 130, 60)) + (blades / blades.std() * 14)[..., None], 0, 255)
+    image[160:row] = (60, 90, 130)  # behind it water, and meadow as before
+    assert estimated_ground(image).known is Known.UNKNOWN
+
+
 def test_bushes_are_no_ground() -> None:
     image, bush = field(horizon=0.4, colour=(190, 160, 110)), np.s_[170:215, 60:150]
     image[bush] = image[bush] * 0.6

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from mildbench.geometry import Box
 from mildbench.scene import Provenance
-from synth.families.olrd import PictureCatalogue, _objects
+from synth.families.olrd import COARSE, MISSIZED, PictureCatalogue, _objects
 from synth.material import BackgroundRef, Rejections, Segment, SegmentedImage
-from synth.plan import Plan
+from synth.perspective import TYPICAL
+from synth.plan import Plan, PlannedPerson
 from synth.planner import Planner
 from synth.recipe_files import load
 from synth.render import render
@@ -89,6 +91,53 @@ def test_whoever_ends_at_a_wall_does_not_move(monkeypatch: pytest.MonkeyPatch) -
     changes = {"size": 160, "background_zoom": (1.0, 1.0), "splits": {"test": 1.0}}
     catalogue = PictureCatalogue(load("olrd").model_copy(update=changes), 0)
     assert all(not catalogue.picture(0, str(number), 0).objects for number in range(6))
+
+
+HORIZON, CAMERA = 40, 4.0
+
+
+class Street(Drawn):
+    """Three cars on a road, each as tall as its row asks under `HORIZON`."""
+
+    def image(self, key: str) -> SegmentedImage:
+        image = cv2.resize(
+            np.random.default_rng(int(key)).integers(0, 256, (20, 20, 3), np.uint8), (200, 200)
+        )
+        road = np.zeros((200, 200), bool)
+        road[60:] = True
+        segments = []
+        for number, (foot, left) in enumerate(((100, 10), (130, 60), (160, 120)), start=1):
+            tall = round(TYPICAL["car"].metres * (foot - HORIZON) / CAMERA)
+            mask = np.zeros((200, 200), bool)
+            mask[foot - tall : foot, left : left + tall] = True
+            road &= ~mask
+            segments.append(Segment(number, "car", True, False, mask))
+        segments.append(Segment(4, "road", False, False, road))
+        return SegmentedImage(image, tuple(segments), Provenance("drawn", key, key, "CC0-1.0"))
+
+
+def test_a_moved_object_is_as_large_as_its_new_place_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth.families.olrd.open_source", lambda text, registry: Street())
+    changes = {"size": 200, "background_zoom": (1.0, 1.0), "splits": {"test": 1.0}}
+    catalogue = PictureCatalogue(load("olrd").model_copy(update=changes), 0)
+    planner, nearer = Planner(catalogue), set()
+    for index in range(30):
+        plan, _ = planner.plan(index)
+        (person,) = plan.people
+        picture = catalogue.picture(0, plan.background["key"], plan.background["view"])
+        assert picture.horizon == pytest.approx(HORIZON, abs=4)
+        old = next(item for item in picture.objects if str(item.id) == person.key.rsplit("/")[-1])
+        before, after = (
+            Box.around(mask).bottom - picture.horizon
+            for mask in (old.mask, np.pad(figure_mask(catalogue, person), ((person.origin[1], 0), (0, 0))))
+        )
+        assert after == pytest.approx(person.scale * before, abs=MISSIZED * before + COARSE)
+        nearer.add(after > before)
+    assert nearer == {True, False}
+
+
+def figure_mask(catalogue: PictureCatalogue, person: PlannedPerson) -> np.ndarray:
+    return catalogue.figure(person.source, person.key, person.scale, person.mirrored, False).mask
 
 
 def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:

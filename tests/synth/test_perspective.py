@@ -126,15 +126,25 @@ def test_drawn_cameras_keep_their_bounds(seed: int) -> None:
     assert 0.2 * HEIGHT <= drawn.horizon <= 0.5 * HEIGHT
 
 
-@given(st.integers(0, 10**6), st.integers(0, HEIGHT), st.floats(1, 30), st.floats(1, 10), st.floats(200, 900))
-def test_where_ground_ends_bounds_what_is_drawn(
-    seed: int, edge: int, nearest: float, times: float, focal: float
+@given(
+    st.integers(0, HEIGHT),
+    st.floats(1, 30),
+    st.floats(1, 10),
+    st.floats(200, 900),
+    st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+)
+def test_where_ground_ends_bounds_the_camera(
+    edge: int, nearest: float, times: float, focal: float, shares: tuple[float, float]
 ) -> None:
-    ends, heights = Ends(nearest, nearest * times), (1.5, 1.5)
-    drawn = ends.draw(generator(seed), focal, heights, edge)
-    assert drawn == ends.draw(generator(seed), focal, heights, edge)
-    distance = focal * drawn.camera_height / (edge - drawn.horizon)
-    assert nearest * 0.999 <= distance <= nearest * times * 1.001
+    ends, heights, horizon = Ends(nearest, nearest * times), (1.2, 1.8), (min(shares), sum(shares))
+    found = ends.middle(focal, heights, edge, HEIGHT, horizon)
+    assert found.camera_height == pytest.approx(1.5)
+    away = focal * found.camera_height / (edge - found.horizon)
+    assert nearest * 0.999 <= away <= nearest * times * 1.001
+    # The horizon is where horizons are, unless no distance has it there.
+    least, most = (edge - focal * found.camera_height / end for end in (nearest, nearest * times))
+    low, high = (share * HEIGHT for share in horizon)
+    assert low - 0.01 <= found.horizon <= high + 0.01 or most < low + 0.01 or least > high - 0.01
     # Below the rows that are left out, no two of the cameras disagree by more than twice.
     row = edge + ends.blurred(focal, heights) + 1
     sizes = [(row - (edge - focal * 1.5 / end)) for end in (nearest, nearest * times)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,14 +18,16 @@ from synth.build import build
 from synth.catalogue import PeopleCatalogue
 from synth.framing import Framing, load, table_of
 from synth.ground import Ground
-from synth.material import Known
+from synth.material import Background, Known, SeenObject
 from synth.perspective import Perspective
 from synth.planner import Planner, open_planner
 from synth.recipe import Recipe
 from synth.recipe_files import load_with
 from synth.rng import generator
-from synth.setting import Setting
+from synth.setting import Setting, ground_in, setting_of
+from synth.sources.folder import FolderBackgrounds
 from synth.splits import Places, split_of_sample
+from synth.stage import Candidate, Stage
 from synth.views import cut_ground, cut_square
 
 
@@ -88,6 +91,78 @@ def test_whoever_stands_in_the_frame_stands_on_ground(recipe: Recipe) -> None:
                 standing += 1
                 assert view.ground[y, x]
     assert standing > 10
+
+
+def test_all_crops_of_a_picture_agree_how_large_people_are(recipe: Recipe) -> None:
+    catalogue = PeopleCatalogue(recipe.model_copy(update={"splits": {"test": 1.0}}), 0)
+    for choice in catalogue.backgrounds["test"]:
+        background = catalogue.pools()[1].sources[choice.source].background(choice.ref.key)
+        settings = [setting_of(background, ground_in(background), recipe, generator(n)) for n in range(3)]
+        assert settings[0].perspective.known == "edge"
+        assert len({each.perspective for each in settings}) == 1
+
+
+@pytest.mark.parametrize("box", [(40.0, 60.0, 90.0, 200.0), (200.0, 120.0, 110.0, 110.0)])
+def test_nobody_is_pasted_before_what_is_nearer(
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch, box: tuple[float, float, float, float]
+) -> None:
+    plain = FolderBackgrounds.background
+
+    def overlaps(objects: tuple[SeenObject, ...]) -> list[bool]:
+        """Of everybody in some scenes, whether they cover a part of the box, and stand above its foot."""
+
+        def background(source: FolderBackgrounds, key: str) -> Background:
+            return replace(plain(source, key), objects=objects)
+
+        monkeypatch.setattr(FolderBackgrounds, "background", background)
+        planner = Planner(PeopleCatalogue(recipe, 0))
+        catalogue, found = planner.catalogue, []
+        for index in range(16):
+            plan, _ = planner.plan(index)
+            view = catalogue.view(plan.background["source"], plan.background["key"], plan.background["view"])
+            cut = next(iter(view.objects), None)
+            for person in plan.people:
+                figure = catalogue.figure(
+                    person.source, person.key, person.scale, person.mirrored, person.finish.shadow > 0
+                )
+                foot = person.origin[1] + figure.foot[1]
+                if cut is not None and foot < min(cut.bottom, recipe.size) - 1:
+                    found.append(bool(figure.mask[cut.pixels(person.origin)].any()))
+        return found
+
+    thing = SeenObject("horse", box)
+    nearer = overlaps((thing,))
+    assert not any(nearer)
+    monkeypatch.setattr(Stage, "_is_behind_something", lambda self, candidate, origin: False)
+    assert any(overlaps((thing,))), "nobody would have been pasted before it in any case"
+
+
+def test_of_a_mount_more_is_seen_than_its_front_wheel(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        picture = np.zeros((120, 300, 4), np.uint8)
+        picture[20:90] = (40 * number, 90, 120, 255)
+        picture[90:, 260:] = (20, 20, 20, 255)  # all that touches the ground is at one end
+        cv2.imwrite(str(tmp_path / f"mount{number}.png"), picture)
+    mounted = recipe.model_copy(update={"people": [f"folder:{tmp_path}"], "crowd": {1: 1.0}})
+
+    def shares() -> list[float]:
+        planner, found = Planner(PeopleCatalogue(mounted, 0)), []
+        for index in range(24):
+            plan, _ = planner.plan(index)
+            for person in plan.people:
+                figure = planner.catalogue.figure(
+                    person.source, person.key, person.scale, person.mirrored, person.finish.shadow > 0
+                )
+                left = person.origin[0]
+                inside = figure.mask[:, max(0, -left) : max(0, recipe.size - left)]
+                found.append(np.count_nonzero(inside) / np.count_nonzero(figure.mask))
+        return found
+
+    assert min(shares()) > 0.5
+    monkeypatch.setattr(Candidate, "is_wide", False)
+    assert min(shares()) <= 0.5, "it would have been seen in any case"
 
 
 def test_every_background_is_used_once_before_any_is_used_twice(recipe: Recipe) -> None:
