@@ -51,10 +51,22 @@ class MildTrainer(DiffusionTrainer):
         dual: bool = False,
         lora_routing: bool = True,
         start: str = "",
+        alpha_only: bool = False,
     ) -> None:
-        """Raises `UserError` for an unknown part of the guidance, and for a single path that is to be dual.
+        """Raises `UserError` for an unknown part of the guidance, and for options that exclude each other.
 
-        The options are those of the method `mild`, and `start`: a folder of trained modules to go on from.
+        The options are those of the method `mild`, and two more.
+
+        Args:
+            backbone: as of the method, like all that are not named here.
+            hmg: as of the method.
+            sma: as of the method.
+            single_path: as of the method.
+            dual: as of the method.
+            lora_routing: as of the method.
+            start: folder of trained modules to go on from.
+            alpha_only: the alpha head is trained on the instances, and all else stays as the start has it. A step costs
+                far less.
         """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)
@@ -62,7 +74,11 @@ class MildTrainer(DiffusionTrainer):
             raise UserError("trainer 'mild': a single path cannot be dual: give one of the two")
         self.hmg, self.sma, self.lora_routing = hmg, sma, lora_routing
         self.single_path, self.dual = single_path, dual
-        self.start = start
+        if alpha_only and (single_path or not start):
+            raise UserError(
+                "trainer 'mild': alpha_only=true needs start=FOLDER, modules of pathways that have an alpha head"
+            )
+        self.start, self.alpha_only = start, alpha_only
 
     def load(self, device: str, seed: int) -> None:
         """Raises `UserError` for a start that lacks a file, or does not fit the backbone or the options."""
@@ -73,6 +89,8 @@ class MildTrainer(DiffusionTrainer):
             parts=self.parts,
             edge=self.backbone.factor,
         )
+        if self.alpha_only:
+            self.make_example = partial(examples.instance_alone, two=self.make_example)
         self.modules = Modules.fresh(
             self.backbone,
             routed=self.lora_routing and not self.single_path,
@@ -85,6 +103,9 @@ class MildTrainer(DiffusionTrainer):
             self.modules.load(Path(self.start))
         # Of the UNet only the adapters require a gradient.
         self.trained = nn.ModuleDict({"lora": self.backbone.network, **self.modules.parts()})
+        if self.alpha_only:
+            self.trained.requires_grad_(False)
+            self.trained["alpha"].requires_grad_(True)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         conditions = self._conditions(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,33 @@ def test_training_goes_on_from_a_start(run: Run, tmp_path: Path) -> None:
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
     with pytest.raises(UserError, match="nowhere"):
         MildTrainer("random:tiny", start=str(tmp_path / "nowhere")).load("cpu", 0)
+
+
+def test_the_alpha_head_can_be_trained_alone(run: Run, tmp_path: Path) -> None:
+    given = {"batch_size": 2, "size": 64, "lr": 1e-1}
+    run(MildTrainer("random:tiny"), steps=1, **given)
+    start = tmp_path / "run/weights"
+    trainer = MildTrainer("random:tiny", start=str(start), alpha_only=True)
+    run(trainer, out="alone", steps=2, **given)
+    changed = {
+        file.stem
+        for file in start.glob("*.safetensors")
+        if file.read_bytes() != (tmp_path / "alone/weights" / file.name).read_bytes()
+    }
+    assert changed == {"alpha"}
+    for options in ({"start": ""}, {"start": str(start), "single_path": True}):
+        with pytest.raises(UserError, match="alpha_only"):
+            MildTrainer("random:tiny", alpha_only=True, **options)  # type: ignore[arg-type]
+
+
+def test_an_instance_alone_is_the_second_of_the_two_pathways() -> None:
+    make = partial(examples.two_pathways, parts=("pose",), edge=8)
+    two = make(drawn_scene(4, 64), np.random.default_rng(0))
+    alone = examples.instance_alone(drawn_scene(4, 64), np.random.default_rng(0), two=make)
+    assert alone.keys() == two.keys()
+    for name, value in alone.items():
+        assert np.array_equal(value, two[name][1:]), name
+        assert len(value) == 1
 
 
 def test_the_alpha_loss_looks_into_the_hole_only() -> None:
