@@ -11,7 +11,7 @@ from baselines.diffusion.training import problems
 from baselines.mild import guidance, modulation
 from baselines.mild.pathways import GREY, Pathway, dual_pathways, pathways, single_pathways
 from mildbench.scene import Layer, Scene
-from mildbench.training.examples import Example, draw_targets
+from mildbench.training.examples import Example, MakeExample, draw_targets
 
 LEVELS = 127
 """Guidance, which is in [-1, 1], travels as int8 in these parts: a quarter of the bytes to copy to a GPU."""
@@ -44,6 +44,11 @@ def dual_pathways_of(scene: Scene, rng: np.random.Generator, parts: Collection[s
     layers = [[] if path.layer is None else stay for path in chosen]
     made = [problems.alone(some, height, width, GREY) if some else scene.background for some in layers]
     return _stack(chosen, made, layers, parts, edge)
+
+
+def instance_alone(scene: Scene, rng: np.random.Generator, two: MakeExample) -> Example:
+    """The second pathway alone of the two that `two` makes: the instance, where there is one."""
+    return {name: value[1:] for name, value in two(scene, rng).items()}
 
 
 def single_pathway(scene: Scene, rng: np.random.Generator, parts: Collection[str], edge: int) -> Example:

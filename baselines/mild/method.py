@@ -52,8 +52,7 @@ class Mild(DiffusionMethod):
         paper="Yu et al., MILD: Multi-layer diffusion strategy for complex and precise multi-IP aware human "
         "erasing, arXiv 2508.06543, 2025",
         licence="the checkpoint's",
-        revision=2,
-        later=frozenset({"dual"}),
+        revision=3,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 

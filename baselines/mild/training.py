@@ -32,7 +32,8 @@ class MildTrainer(DiffusionTrainer):
     the scene's background, and the person's whole layer on grey.
 
     The loss is the mean noise loss of the pathways plus `_ALPHA` times the alpha loss of the instances: binary
-    cross-entropy and Dice on the matte in the hole, decoded from the estimated clean latent.
+    cross-entropy and Dice on the matte in the hole, decoded from the estimated clean latent, at whatever time it was
+    estimated.
 
     With a single path, an example is the one pathway that inpaints the mask, and there is no alpha loss. With dual
     pathways it is the background, and all who stay.
@@ -49,10 +50,23 @@ class MildTrainer(DiffusionTrainer):
         single_path: bool = False,
         dual: bool = False,
         lora_routing: bool = True,
+        start: str = "",
+        alpha_only: bool = False,
     ) -> None:
-        """Raises `UserError` for an unknown part of the guidance, and for a single path that is to be dual.
+        """Raises `UserError` for an unknown part of the guidance, and for options that exclude each other.
 
-        The options are those of the method `mild`.
+        The options are those of the method `mild`, and two more.
+
+        Args:
+            backbone: as of the method, like all that are not named here.
+            hmg: as of the method.
+            sma: as of the method.
+            single_path: as of the method.
+            dual: as of the method.
+            lora_routing: as of the method.
+            start: folder of trained modules to go on from.
+            alpha_only: the alpha head is trained on the instances, and all else stays as the start has it. A step costs
+                far less.
         """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)
@@ -60,8 +74,14 @@ class MildTrainer(DiffusionTrainer):
             raise UserError("trainer 'mild': a single path cannot be dual: give one of the two")
         self.hmg, self.sma, self.lora_routing = hmg, sma, lora_routing
         self.single_path, self.dual = single_path, dual
+        if alpha_only and (single_path or not start):
+            raise UserError(
+                "trainer 'mild': alpha_only=true needs start=FOLDER, modules of pathways that have an alpha head"
+            )
+        self.start, self.alpha_only = start, alpha_only
 
     def load(self, device: str, seed: int) -> None:
+        """Raises `UserError` for a start that lacks a file, or does not fit the backbone or the options."""
         super().load(device, seed)
         several = examples.dual_pathways_of if self.dual else examples.two_pathways
         self.make_example = partial(
@@ -69,6 +89,8 @@ class MildTrainer(DiffusionTrainer):
             parts=self.parts,
             edge=self.backbone.factor,
         )
+        if self.alpha_only:
+            self.make_example = partial(examples.instance_alone, two=self.make_example)
         self.modules = Modules.fresh(
             self.backbone,
             routed=self.lora_routing and not self.single_path,
@@ -77,8 +99,13 @@ class MildTrainer(DiffusionTrainer):
             layered=not self.single_path,
             seed=seed,
         )
+        if self.start:
+            self.modules.load(Path(self.start))
         # Of the UNet only the adapters require a gradient.
         self.trained = nn.ModuleDict({"lora": self.backbone.network, **self.modules.parts()})
+        if self.alpha_only:
+            self.trained.requires_grad_(False)
+            self.trained["alpha"].requires_grad_(True)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         conditions = self._conditions(batch)
@@ -100,9 +127,9 @@ class MildTrainer(DiffusionTrainer):
         logits = self.modules.mattes(conditions, made.clean, list(range(len(shown))))
         mattes = to_hole(_flat(batch, "matte")) / 255
         instance = conditions.domains.float()
-        # The later, the better the estimate of the clean latent; of pure noise it says nothing.
-        certainty = (1 - made.times) ** 2
-        alpha = _mean(matte_losses(logits.float(), mattes, shown.holes) * certainty, instance)
+        # Sampling in S steps reads the head once, on the estimate of its last step, made at the time 1/S: of pure
+        # noise with one step, of nearly the picture with many. All times count alike, so that any S is served.
+        alpha = _mean(matte_losses(logits.float(), mattes, shown.holes), instance)
         logs = {
             "background": _mean(made.losses, 1 - instance),
             "instance": _mean(made.losses, instance),

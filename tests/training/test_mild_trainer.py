@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,68 @@ def test_stopped_and_continued_equals_unbroken(run: Run, tmp_path: Path) -> None
     assert [row["loss"] for row in one[1:]] == [row["loss"] for row in other[1:]]
     for file in (tmp_path / "run/weights").glob("*.safetensors"):
         assert file.read_bytes() == (tmp_path / "unbroken/weights" / file.name).read_bytes()
+
+
+def test_the_matte_is_learnt_at_every_time_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = MildTrainer("random:tiny")
+    trainer.load("cpu", 0)
+    rng = np.random.default_rng(0)
+    made = (trainer.make_example(drawn_scene(4, 64), rng) for _ in range(20))
+    batch = collate([Attempt(next(each for each in made if each["instance"].any()))])  # type: ignore[union-attr]
+    assert trainer.modules.alpha is not None
+    found = []
+    for time in (0, 500, 999):  # the last is pure noise, all that sampling in one step reads
+        monkeypatch.setattr(torch, "randint", lambda high, size, time=time: torch.full(size, time))
+        trainer.trained.zero_grad()
+        loss, logs = trainer.loss(batch)
+        loss.backward()
+        gradient = trainer.modules.alpha.layers[-1].bias.grad  # type: ignore[union-attr]
+        found.append([float(logs["alpha"]), float(gradient)])  # type: ignore[arg-type]
+    # A fresh head finds the same in whatever it reads.
+    assert np.abs(found).min() > 1e-3
+    np.testing.assert_allclose(found, found[:1] * 3, rtol=1e-4)
+
+
+def test_training_goes_on_from_a_start(run: Run, tmp_path: Path) -> None:
+    run(MildTrainer("random:tiny"), steps=1, batch_size=1, size=32, lr=1e-1)
+    weights = tmp_path / "run/weights"
+    trainer = MildTrainer("random:tiny", start=str(weights))
+    trainer.load("cpu", 1)
+    (tmp_path / "again").mkdir()
+    trainer.save(tmp_path / "again")
+    files = sorted(weights.glob("*.safetensors"))
+    assert len(files) == 5
+    for file in files:
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+    with pytest.raises(UserError, match="nowhere"):
+        MildTrainer("random:tiny", start=str(tmp_path / "nowhere")).load("cpu", 0)
+
+
+def test_the_alpha_head_can_be_trained_alone(run: Run, tmp_path: Path) -> None:
+    given = {"batch_size": 2, "size": 64, "lr": 1e-1}
+    run(MildTrainer("random:tiny"), steps=1, **given)
+    start = tmp_path / "run/weights"
+    trainer = MildTrainer("random:tiny", start=str(start), alpha_only=True)
+    run(trainer, out="alone", steps=2, **given)
+    changed = {
+        file.stem
+        for file in start.glob("*.safetensors")
+        if file.read_bytes() != (tmp_path / "alone/weights" / file.name).read_bytes()
+    }
+    assert changed == {"alpha"}
+    for options in ({"start": ""}, {"start": str(start), "single_path": True}):
+        with pytest.raises(UserError, match="alpha_only"):
+            MildTrainer("random:tiny", alpha_only=True, **options)  # type: ignore[arg-type]
+
+
+def test_an_instance_alone_is_the_second_of_the_two_pathways() -> None:
+    make = partial(examples.two_pathways, parts=("pose",), edge=8)
+    two = make(drawn_scene(4, 64), np.random.default_rng(0))
+    alone = examples.instance_alone(drawn_scene(4, 64), np.random.default_rng(0), two=make)
+    assert alone.keys() == two.keys()
+    for name, value in alone.items():
+        assert np.array_equal(value, two[name][1:]), name
+        assert len(value) == 1
 
 
 def test_the_alpha_loss_looks_into_the_hole_only() -> None:
