@@ -65,8 +65,8 @@ class MildTrainer(DiffusionTrainer):
             dual: as of the method.
             lora_routing: as of the method.
             start: folder of trained modules to go on from.
-            alpha_only: the alpha head is trained on the instances, and all else stays as the start has it. A step costs
-                far less.
+            alpha_only: the alpha head alone is trained, on the instances; all else stays as the start has it. A step
+                costs far less.
         """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)

@@ -223,7 +223,7 @@ def test_the_matte_is_learnt_at_every_time_alike(monkeypatch: pytest.MonkeyPatch
         trainer.trained.zero_grad()
         loss, logs = trainer.loss(batch)
         loss.backward()
-        gradient = trainer.modules.alpha.layers[-1].bias.grad  # type: ignore[union-attr]
+        gradient = trainer.modules.alpha.layers[-1].bias.grad
         found.append([float(logs["alpha"]), float(gradient)])  # type: ignore[arg-type]
     # A fresh head finds the same in whatever it reads.
     assert np.abs(found).min() > 1e-3
@@ -259,7 +259,7 @@ def test_the_alpha_head_can_be_trained_alone(run: Run, tmp_path: Path) -> None:
     assert changed == {"alpha"}
     for options in ({"start": ""}, {"start": str(start), "single_path": True}):
         with pytest.raises(UserError, match="alpha_only"):
-            MildTrainer("random:tiny", alpha_only=True, **options)  # type: ignore[arg-type]
+            MildTrainer("random:tiny", alpha_only=True, **options)
 
 
 def test_an_instance_alone_is_the_second_of_the_two_pathways() -> None:
