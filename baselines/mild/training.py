@@ -55,18 +55,9 @@ class MildTrainer(DiffusionTrainer):
     ) -> None:
         """Raises `UserError` for an unknown part of the guidance, and for options that exclude each other.
 
-        The options are those of the method `mild`, and two more.
-
-        Args:
-            backbone: as of the method, like all that are not named here.
-            hmg: as of the method.
-            sma: as of the method.
-            single_path: as of the method.
-            dual: as of the method.
-            lora_routing: as of the method.
-            start: folder of trained modules to go on from.
-            alpha_only: the alpha head alone is trained, on the instances; all else stays as the start has it. A step
-                costs far less.
+        The options are those of the method `mild`, and two more: `start`, a folder of trained modules to go on from,
+        and `alpha_only`, which trains the alpha head alone, on the instances, and leaves all else as the start has it.
+        A step then costs far less.
         """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)

@@ -170,7 +170,7 @@ class PictureCatalogue:
             if _movable(mask) and cut.contains(whole.mask):
                 objects.append(replace(whole, mask=mask))
         perspective = None
-        # Sizes in rendered places are drawn: their scenes stay what they were.
+        # What stands in rendered places is as large as was drawn at random: it tells no horizon.
         if origin.known is not Known.EXACT:
             edge = panoptic_ground(segmented.segments, (height, width)).upper_edge
             perspective = fit_camera(things(segmented.segments), height, width, edge)
