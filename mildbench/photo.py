@@ -145,7 +145,10 @@ def erase_people(
     for hole in holes.values():
         hole.draw(everything)
     if everything.all():
-        raise UserError(f"all of {name} would go: nothing is left to go on from: is its mask inverted?")
+        raise UserError(
+            f"all of {name} would go: nothing is left to go on from: keep somebody (--keep), or turn its mask round "
+            "if that is inverted"
+        )
     canvas, remaining = photo.copy(), everything.copy()
     for number, (window, group) in enumerate(_windows(holes, size, photo.shape[:2])):
         seen = _batch(canvas, remaining, people, order, targets, parsing, window, size)

@@ -5,9 +5,10 @@
 | pose | MoveNet SinglePose Lightning, 192 px | `movenet_single_pose_lightning_ptq.tflite` | Apache-2.0 |
 | parsing, people | BodyPix MobileNet v1 0.75 with all heads, 512 px | `bodypix_*_heads.tflite` | Apache-2.0 |
 | people's outlines | MediaPipe selfie segmentation, 256 px | `selfie_segmentation.tflite` | Apache-2.0 |
+| whether it is people | DeepLab v3 MobileNet v2, PASCAL VOC, 513 px | `deeplabv3_mnv2_pascal*.tflite` | Apache-2.0 |
 
-The first is in Coral's test data (google-coral/test_data), the last in MediaPipe's assets; the second is Coral's
-multi-person BodyPix without its decoder, so that the heads are outputs. MoveNet sees one person at a time, the
+The first and the last are in Coral's test data (google-coral/test_data), the third in MediaPipe's assets; the second is
+Coral's multi-person BodyPix without its decoder, so that the heads are outputs. MoveNet sees one person at a time, the
 others turned grey. BodyPix knows body parts, not clothes: its parsing is as good as `mapping.BODYPIX_TO_CIHP`.
 """
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from mildbench import extras
 from mildbench.annotators import personlab
+from mildbench.annotators.agreement import agreed
 from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, box_of
 from mildbench.annotators.crops import Square, alone, lay_labels, squares_of
 from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing_lookup
@@ -35,12 +37,21 @@ from mildbench.geometry import Box
 from mildbench.weights import cache_dir
 
 POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*heads*.tflite", "selfie_segmentation.tflite"
-_NEEDED: dict[Part, tuple[str, ...]] = {"pose": (POSE,), "parsing": (HEADS,), "people": (HEADS, OUTLINE)}
+CLASSES = "deeplabv3_mnv2_pascal*.tflite"
+_NEEDED: dict[Part, tuple[str, ...]] = {
+    "pose": (POSE,),
+    "parsing": (HEADS,),
+    "people": (HEADS, OUTLINE, CLASSES),
+}
+_PERSON_CLASS = 15
+"""Of PASCAL VOC's 21."""
 
 _POSE_SCALE = 1.0
 """MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
 _SCALE = 1.2
 """BodyPix's crop over the person's box."""
+_CLASSES_SCALE = 1.4
+"""DeepLab's, which wants to see more of the place."""
 _WIDER = 2.0
 """The same, of a person who goes on beyond the view they were seen in."""
 _LOOKS = 4
@@ -72,10 +83,10 @@ class LiteRT(Annotator):
 
     info = AnnotatorInfo(
         name="litert",
-        summary="MoveNet pose, BodyPix parsing and people, selfie segmentation outlines; small, CPU",
+        summary="MoveNet pose, BodyPix parsing and people, outlines by DeepLab and selfie segmentation; small, CPU",
         parts=frozenset(("pose", "parsing", "people")),
         packages=("ai-edge-litert",),
-        revision=2,
+        revision=3,
     )
 
     def __init__(self, models: str = "") -> None:
@@ -147,6 +158,17 @@ class LiteRT(Annotator):
         return [self._people(picture.image) for picture in pictures]
 
     def _people(self, image: np.ndarray) -> Found:
+        found = self._by_joints(image)
+        closer = [self._of_people(image, Square.around(box_of(mask), _CLASSES_SCALE)) for mask in found.masks]
+        return agreed(found, self._of_people(image, Square.of_picture(image)), closer)
+
+    def _of_people(self, image: np.ndarray, square: Square) -> np.ndarray:
+        """bool[H, W]: what DeepLab sees of people in a square."""
+        network = self._networks[CLASSES]
+        (classes,) = network.run(square.cut(image, network.size)).values()
+        return square.put_back(classes.astype(np.uint8), *image.shape[:2]) == _PERSON_CLASS
+
+    def _by_joints(self, image: np.ndarray) -> Found:
         """Whoever is seen in the whole picture and its tiles, then each again in closer crops, for a finer outline."""
         height, width = image.shape[:2]
         masks: list[np.ndarray] = []

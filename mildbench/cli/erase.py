@@ -99,11 +99,21 @@ def erase(
         shadows=with_shadow,
     )
     eraser = Eraser.create(chosen, where, census, size=size, seed=seed)
+    failed = 0
     with tracking("photos", len(photo), show=len(photo) > 1) as advance:
         for path, result, beside in zip(photo, results, panels, strict=True):
-            file = PhotoFile.read(path)
-            known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
-            erased = eraser.erase(path.stem, file.pixels, known, kept)
+            try:
+                file = PhotoFile.read(path)
+                known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
+                erased = eraser.erase(path.stem, file.pixels, known, kept)
+            except UserError as error:
+                if len(photo) == 1:
+                    raise
+                failed += 1
+                typer.echo(f"mildbench: {path}: {error}", err=True)
+                continue
+            finally:
+                advance(1)
             file.write(result, erased.pixels)
             write_panel(beside, erased.panel)
             count = f"{len(erased.people)} people found, {len(erased.targets)} erased"
@@ -114,7 +124,10 @@ def erase(
                     "nobody surer is there: if they are, say so with --people MASK",
                     err=True,
                 )
-            advance(1)
+    if failed:
+        raise UserError(
+            f"{failed} of {len(photo)} photos could not be erased: why is said above; the others are done"
+        )
 
 
 def _numbers(text: str | None) -> set[int]:

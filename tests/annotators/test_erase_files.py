@@ -176,6 +176,24 @@ def test_a_mask_that_marks_what_stays_is_told(
     assert bool(told) == bool(said or reason)
 
 
+def test_a_photo_that_cannot_be_erased_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = photo(Path("a.png"))
+    Path("b.png").write_bytes(b"no picture")
+    photo(Path("c.png"))
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[8:32, 16:48] = 255
+    Image.fromarray(mask).save("m.png")
+    names = ("a.png", "b.png", "c.png")
+    assert invoke("erase", *names, "--people", "m.png", "--method", "telea", "--device", "cpu") == 2
+    told = capsys.readouterr().err
+    assert "mildbench: b.png: " in told
+    assert "1 of 3 photos could not be erased" in told
+    assert [Path("erased", name).exists() for name in names] == [True, False, True]
+
+
 def test_a_mask_that_is_not_there_is_no_annotator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
