@@ -22,6 +22,9 @@ KEPT, ADDED = 0.2, 0.3
 a share of its size (the root of its area)."""
 FARTHEST = 0.04
 """The same two, at most, as a share of the picture's longer side."""
+TORN, PIECE = 0.5, 0.05
+"""A piece of a mask farther from the largest piece than this share of that one's size, and not smaller than this share
+of its area, is not the same person's. On COCO photos such are somebody else (17), nobody (25), rarely the same (3)."""
 APART = 0.01
 """Share of the longer side beyond which what is seen as a person's belongs to nobody who was found."""
 LEAST = 0.01
@@ -34,7 +37,8 @@ def agreed(found: Found, whole: np.ndarray, closer: Sequence[np.ndarray]) -> Fou
     """The people of one network, corrected by where another sees people's pixels.
 
     A score becomes the mean of itself and of the share that is confirmed. Whoever is confirmed ends where the second
-    network says; who is not keeps their outline. Large places where only it sees somebody are people too.
+    network says; who is not keeps their outline. A piece far from the rest is somebody else if it is confirmed itself,
+    and nobody if not. Large places where only the second network sees somebody are people too.
 
     Args:
         found: by the first.
@@ -51,13 +55,19 @@ def agreed(found: Found, whole: np.ndarray, closer: Sequence[np.ndarray]) -> Fou
         persons = whole | close
         area = np.count_nonzero(mask)
         share = np.count_nonzero(mask & persons) / area
-        scores.append((score + share) / 2)
         if share >= CONFIRMED:
             kept, added = (round(min(reach * area**0.5, FARTHEST * side)) for reach in (KEPT, ADDED))
             more = persons & near(mask, added) & ~taken
             mask = (mask & near(persons, kept)) | more
             taken |= more
-        masks.append(mask)
+        main, *torn = _torn(mask)
+        masks.append(main)
+        scores.append((score + share) / 2)
+        for piece in torn:
+            share = np.count_nonzero(piece & persons) / np.count_nonzero(piece)
+            if share >= CONFIRMED:
+                masks.append(piece)
+                scores.append(share / 2)
     alone = whole & ~near(np.any(masks, axis=0), round(APART * side)) if masks else whole
     count, pieces, facts, _ = cv2.connectedComponentsWithStats(alone.view(np.uint8), connectivity=8)
     for piece in range(1, count):
@@ -67,3 +77,17 @@ def agreed(found: Found, whole: np.ndarray, closer: Sequence[np.ndarray]) -> Fou
     best_first = np.argsort(-np.array(scores), kind="stable")
     stacked = np.array(masks, dtype=bool).reshape(-1, *whole.shape)
     return Found(stacked[best_first], np.array(scores, np.float32)[best_first])
+
+
+def _torn(mask: np.ndarray) -> list[np.ndarray]:
+    """bool[H, W] each: a mask without the pieces that are far from its largest one, and these."""
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    areas = facts[:, cv2.CC_STAT_AREA]
+    largest = int(areas[1:].argmax()) + 1
+    around = near(pieces == largest, round(TORN * areas[largest] ** 0.5))
+    far = [
+        part
+        for piece in range(1, count)
+        if areas[piece] >= PIECE * areas[largest] and not ((part := pieces == piece) & around).any()
+    ]
+    return [mask & ~np.any(far, axis=0), *far] if far else [mask]

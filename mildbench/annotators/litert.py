@@ -5,11 +5,12 @@
 | pose | MoveNet SinglePose Lightning, 192 px | `movenet_single_pose_lightning_ptq.tflite` | Apache-2.0 |
 | parsing, people | BodyPix MobileNet v1 0.75 with all heads, 512 px | `bodypix_*_heads.tflite` | Apache-2.0 |
 | people's outlines | MediaPipe selfie segmentation, 256 px | `selfie_segmentation.tflite` | Apache-2.0 |
-| whether it is people | DeepLab v3 MobileNet v2, PASCAL VOC, 513 px | `deeplabv3_mnv2_pascal*.tflite` | Apache-2.0 |
+| objects, whether it is people | DeepLab v3 MobileNet v2, 513 px | `deeplabv3_mnv2_pascal*.tflite` | Apache-2.0 |
 
 The first and the last are in Coral's test data (google-coral/test_data), the third in MediaPipe's assets; the second is
 Coral's multi-person BodyPix without its decoder, so that the heads are outputs. MoveNet sees one person at a time, the
 others turned grey. BodyPix knows body parts, not clothes: its parsing is as good as `mapping.BODYPIX_TO_CIHP`.
+DeepLab knows PASCAL VOC's 20 classes, and does not tell apart two things of one class that touch.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mildbench import extras
 from mildbench.annotators import personlab
 from mildbench.annotators.agreement import agreed
-from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Part, Picture, box_of
+from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Objects, Part, Picture, box_of
 from mildbench.annotators.crops import Square, alone, lay_labels, squares_of
 from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing_lookup
 from mildbench.descriptors import stderr_into
@@ -42,9 +44,13 @@ _NEEDED: dict[Part, tuple[str, ...]] = {
     "pose": (POSE,),
     "parsing": (HEADS,),
     "people": (HEADS, OUTLINE, CLASSES),
+    "objects": (CLASSES,),
 }
-_PERSON_CLASS = 15
-"""Of PASCAL VOC's 21."""
+_CLASSES = (
+    "background", "airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
+    "dog", "horse", "motorcycle", "person", "potted plant", "sheep", "couch", "train", "tv",
+)  # fmt: skip
+"""PASCAL VOC's, by COCO's names."""
 
 _POSE_SCALE = 1.0
 """MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
@@ -65,6 +71,8 @@ best so low, where single looks miss limbs."""
 _NO_PERSON = 0.1
 _LEAST_PERSON = 0.0004
 """Share of the picture below which what was found is no person: 10 x 10 pixels of 512 x 512."""
+_LEAST_THING = 0.001
+"""The same of an object: DeepLab's cells are 16 pixels wide."""
 _SAME_PERSON = 0.5
 """Overlap (over the smaller mask) from which two found people are one."""
 _SURELY_THE_SAME = 0.8
@@ -84,7 +92,7 @@ class LiteRT(Annotator):
     info = AnnotatorInfo(
         name="litert",
         summary="MoveNet pose, BodyPix parsing and people, outlines by DeepLab and selfie segmentation; small, CPU",
-        parts=frozenset(("pose", "parsing", "people")),
+        parts=frozenset(("pose", "parsing", "people", "objects")),
         packages=("ai-edge-litert",),
         revision=3,
     )
@@ -164,9 +172,29 @@ class LiteRT(Annotator):
 
     def _of_people(self, image: np.ndarray, square: Square) -> np.ndarray:
         """bool[H, W]: what DeepLab sees of people in a square."""
+        return self._classes(image, square) == _CLASSES.index("person")
+
+    def _classes(self, image: np.ndarray, square: Square) -> np.ndarray:
+        """uint8[H, W]: indices into `_CLASSES`, 0 outside the square."""
         network = self._networks[CLASSES]
         (classes,) = network.run(square.cut(image, network.size)).values()
-        return square.put_back(classes.astype(np.uint8), *image.shape[:2]) == _PERSON_CLASS
+        return square.put_back(classes.astype(np.uint8), *image.shape[:2])
+
+    def objects(self, pictures: Sequence[Picture]) -> list[Objects]:
+        return [self._objects(picture.image) for picture in pictures]
+
+    def _objects(self, image: np.ndarray) -> Objects:
+        classes = self._classes(image, Square.of_picture(image))
+        found: list[tuple[int, str, np.ndarray]] = []
+        for index, name in enumerate(_CLASSES):
+            if name not in ("background", "person"):
+                _, pieces, facts, _ = cv2.connectedComponentsWithStats((classes == index).view(np.uint8))
+                for piece, area in enumerate(facts[1:, cv2.CC_STAT_AREA], start=1):
+                    if area >= _LEAST_THING * classes.size:
+                        found.append((int(area), name, pieces == piece))
+        found.sort(key=lambda thing: -thing[0])
+        masks = np.array([mask for _, _, mask in found], bool).reshape(-1, *classes.shape)
+        return Objects(masks, tuple(name for _, name, _ in found))
 
     def _by_joints(self, image: np.ndarray) -> Found:
         """Whoever is seen in the whole picture and its tiles, then each again in closer crops, for a finer outline."""

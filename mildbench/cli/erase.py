@@ -34,7 +34,9 @@ def erase(
     with_belongings: Annotated[
         bool,
         typer.Option(
-            "--with-belongings", help="What they wear, hold or ride goes too; needs --people torchvision."
+            "--with-belongings",
+            help="What they wear, hold or ride goes too: of COCO's kinds with --people torchvision; with litert "
+            "bicycles, motorcycles, horses and bottles.",
         ),
     ] = False,
     with_shadow: Annotated[

@@ -60,6 +60,18 @@ def test_large_places_where_only_the_second_sees_people_are_people() -> None:
     assert agreed(nobody, seen(), []).masks.shape == (0, *SHAPE)
 
 
+def test_a_piece_far_away_is_somebody_else() -> None:
+    person, hand, other = Box(5, 5, 25, 65), Box(30, 30, 36, 40), Box(60, 30, 80, 60)
+    both = found(person)
+    both.masks[0] |= hand.filled(SHAPE) | other.filled(SHAPE)
+    first, second = agreed(both, seen(person, hand, other), [seen()]).masks
+    np.testing.assert_array_equal(second, other.filled(SHAPE))
+    assert not (first & second).any()
+    np.testing.assert_array_equal(first | second, both.masks[0])
+    (alone,) = agreed(both, seen(person, hand), [seen()]).masks
+    np.testing.assert_array_equal(alone, person.filled(SHAPE) | hand.filled(SHAPE))
+
+
 boxes = st.builds(
     lambda left, top, width, height: Box(left, top, left + width, top + height),
     st.integers(0, 90), st.integers(0, 70), st.integers(5, 30), st.integers(5, 30),

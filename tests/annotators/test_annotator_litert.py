@@ -1,4 +1,4 @@
-"""MoveNet, BodyPix and selfie segmentation on real photos; PersonLab's decoding on made-up heads."""
+"""MoveNet, BodyPix, DeepLab and selfie segmentation on real photos; PersonLab's decoding on made-up heads."""
 
 from __future__ import annotations
 
@@ -73,6 +73,30 @@ def test_people_in_photos_are_found_one_by_one(litert: Annotator, testdata: Path
         for mask in picture.masks[picture.masks.mean(axis=(1, 2)) > 0.02]:
             ious.append(max(((mask & m).sum() / (mask | m).sum() for m in found.masks), default=0.0))
     assert np.mean(ious) > 0.5
+
+
+@pytest.mark.parametrize(("name", "kind"), [("000000084533", "motorcycle"), ("000000107438", "bicycle")])
+def test_what_people_ride_is_found_by_cocos_name(
+    litert: Annotator, testdata: Path, name: str, kind: str
+) -> None:
+    root = testdata / "coco_mini"
+    litert.load("objects")
+    image = read_rgb(root / "train2017" / f"{name}.jpg")
+    (found,) = litert.objects([Picture(name, image)])
+    content = json.loads((root / "annotations" / "instances_train2017.json").read_text())
+    (number,) = [category["id"] for category in content["categories"] if category["name"] == kind]
+    truth = np.zeros(image.shape[:2], np.uint8)
+    for thing in content["annotations"]:
+        if thing["image_id"] == int(name) and thing["category_id"] == number:
+            outlines = [
+                np.array(part).reshape(-1, 2).round().astype(np.int32) for part in thing["segmentation"]
+            ]
+            cv2.fillPoly(truth, outlines, 1)
+    seen = np.any(
+        [mask for mask, known in zip(found.masks, found.names, strict=True) if known == kind], axis=0
+    )
+    assert (seen & (truth > 0)).sum() > 0.6 * (seen | (truth > 0)).sum()
+    assert "person" not in found.names
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,8 @@ def test_belongings_and_shadows_go_with_their_person_when_asked() -> None:
     assert second.attached is not None
     assert second.attached.window.right >= 85
     with pytest.raises(
-        UserError, match="--with-belongings: litert knows no objects: use --people torchvision"
+        UserError, match="--with-belongings: detectron2 knows no objects: use --people torchvision"
     ):
-        Census.create("litert", None, None, "cpu", belongings=True)
+        Census.create("detectron2", None, None, "cpu", belongings=True)
     with pytest.raises(UserError, match="--with-belongings: a mask knows no objects"):
         Census.create(None, None, None, "cpu", belongings=True)
