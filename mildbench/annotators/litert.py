@@ -51,6 +51,8 @@ _CLASSES = (
     "dog", "horse", "motorcycle", "person", "potted plant", "sheep", "couch", "train", "tv",
 )  # fmt: skip
 """PASCAL VOC's, by COCO's names."""
+_PERSON_CLASS = _CLASSES.index("person")
+_ANIMALS = [_CLASSES.index(name) for name in ("bird", "cat", "cow", "dog", "horse", "sheep")]
 
 _POSE_SCALE = 1.0
 """MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
@@ -167,12 +169,10 @@ class LiteRT(Annotator):
 
     def _people(self, image: np.ndarray) -> Found:
         found = self._by_joints(image)
-        closer = [self._of_people(image, Square.around(box_of(mask), _CLASSES_SCALE)) for mask in found.masks]
-        return agreed(found, self._of_people(image, Square.of_picture(image)), closer)
-
-    def _of_people(self, image: np.ndarray, square: Square) -> np.ndarray:
-        """bool[H, W]: what DeepLab sees of people in a square."""
-        return self._classes(image, square) == _CLASSES.index("person")
+        whole = self._classes(image, Square.of_picture(image))
+        crops = [Square.around(box_of(mask), _CLASSES_SCALE) for mask in found.masks]
+        closer = [self._classes(image, crop) == _PERSON_CLASS for crop in crops]
+        return agreed(found, whole == _PERSON_CLASS, np.isin(whole, _ANIMALS), closer)
 
     def _classes(self, image: np.ndarray, square: Square) -> np.ndarray:
         """uint8[H, W]: indices into `_CLASSES`, 0 outside the square."""
@@ -187,7 +187,7 @@ class LiteRT(Annotator):
         classes = self._classes(image, Square.of_picture(image))
         found: list[tuple[int, str, np.ndarray]] = []
         for index, name in enumerate(_CLASSES):
-            if name not in ("background", "person"):
+            if index not in (0, _PERSON_CLASS):
                 _, pieces, facts, _ = cv2.connectedComponentsWithStats((classes == index).view(np.uint8))
                 for piece, area in enumerate(facts[1:, cv2.CC_STAT_AREA], start=1):
                     if area >= _LEAST_THING * classes.size:
