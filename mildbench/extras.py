@@ -21,7 +21,7 @@ EXTRA_OF: dict[str, str] = {
     "accelerate": "diffusion",
     "huggingface_hub": "diffusion",
     "safetensors": "torch",
-    "ai_edge_litert": "annotate",
+    "ai_edge_litert": "litert",
     "fiftyone": "browse",
     "ray": "ray",
     "submitit": "slurm",

@@ -157,7 +157,8 @@ def _automatic() -> AnnotatorSpec:
             return AnnotatorSpec(name)
     raise UserError(
         "nobody here can find people in photos: mildbench weights fetch maskrcnn (186 MB, once; needs torch: "
-        'pip install "mildbench[torch]"), or say who is there with --people MASK'
+        'pip install "mildbench[torch]"), or, less exact, movenet bodypix selfie deeplab (7 MB; pip install '
+        '"mildbench[litert]"), or say who is there with --people MASK'
     )
 
 

@@ -3,43 +3,39 @@
 | part | model | file | licence |
 | --- | --- | --- | --- |
 | pose | MoveNet SinglePose Lightning, 192 px | `movenet_single_pose_lightning_ptq.tflite` | Apache-2.0 |
-| parsing, people | BodyPix MobileNet v1 0.75 with all heads, 512 px | `bodypix_*_heads.tflite` | Apache-2.0 |
+| parsing, people | BodyPix MobileNet v1 0.75, 512 px | `bodypix*.tflite` | Apache-2.0 |
 | people's outlines | MediaPipe selfie segmentation, 256 px | `selfie_segmentation.tflite` | Apache-2.0 |
 | objects, whether it is people | DeepLab v3 MobileNet v2, 513 px | `deeplabv3_mnv2_pascal*.tflite` | Apache-2.0 |
 
-The first and the last are in Coral's test data (google-coral/test_data), the third in MediaPipe's assets; the second is
-Coral's multi-person BodyPix without its decoder, so that the heads are outputs. MoveNet sees one person at a time, the
-others turned grey. BodyPix knows body parts, not clothes: its parsing is as good as `mapping.BODYPIX_TO_CIHP`.
+`mildbench weights fetch movenet bodypix selfie deeplab` gets them: 7 MB. BodyPix is Coral's multi-person one; its pose
+decoder is left out, so that the heads are outputs. MoveNet sees one person at a time, the others turned grey.
+BodyPix knows body parts, not clothes: its parsing is as good as `mapping.BODYPIX_TO_CIHP`.
 DeepLab knows PASCAL VOC's 20 classes, and does not tell apart two things of one class that touch.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mildbench import extras
 from mildbench.annotators import personlab
 from mildbench.annotators.agreement import agreed
 from mildbench.annotators.base import Annotator, AnnotatorInfo, Found, Objects, Part, Picture, box_of
 from mildbench.annotators.crops import Square, alone, lay_labels, squares_of
 from mildbench.annotators.mapping import BODYPIX_PARTS, BODYPIX_TO_CIHP, parsing_lookup
-from mildbench.descriptors import stderr_into
+from mildbench.annotators.tflite import Network
 from mildbench.errors import UserError
-from mildbench.files import file_sha256
 from mildbench.geometry import Box
 from mildbench.weights import cache_dir
 
-POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*heads*.tflite", "selfie_segmentation.tflite"
+POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*.tflite", "selfie_segmentation.tflite"
 CLASSES = "deeplabv3_mnv2_pascal*.tflite"
+_WEIGHTS = {POSE: "movenet", HEADS: "bodypix", OUTLINE: "selfie", CLASSES: "deeplab"}
+"""Pattern -> name of the weights that are such a file."""
 _NEEDED: dict[Part, tuple[str, ...]] = {
     "pose": (POSE,),
     "parsing": (HEADS,),
@@ -96,17 +92,18 @@ class LiteRT(Annotator):
         summary="MoveNet pose, BodyPix parsing and people, outlines by DeepLab and selfie segmentation; small, CPU",
         parts=frozenset(("pose", "parsing", "people", "objects")),
         packages=("ai-edge-litert",),
+        install='pip install "mildbench[litert]"',
         revision=3,
     )
 
     def __init__(self, models: str = "") -> None:
         self._folder = Path(models) if models else cache_dir() / "litert"
-        self._networks: dict[str, _Network] = {}
+        self._networks: dict[str, Network] = {}
 
     def load(self, part: Part) -> None:
         for pattern in _NEEDED[part]:
             if pattern not in self._networks:
-                self._networks[pattern] = _Network(self._find(pattern))
+                self._networks[pattern] = Network(self._find(pattern))
 
     def check(self, part: Part) -> None:
         for pattern in _NEEDED[part]:
@@ -119,8 +116,8 @@ class LiteRT(Annotator):
         found = sorted(self._folder.rglob(pattern))
         if not found:
             raise UserError(
-                f"annotator 'litert': no {pattern} under {self._folder}: put the model there, or name its "
-                "folder: litert:models=FOLDER"
+                f"annotator 'litert': no {pattern} under {self._folder}: mildbench weights fetch "
+                f"{_WEIGHTS[pattern]}, or name a folder where it is: litert:models=FOLDER"
             )
         return found[0]
 
@@ -333,51 +330,3 @@ def _overlap(one: np.ndarray, other: np.ndarray, whole: Callable[[int, int], int
     """The common area of two masks, none empty, over the smaller (`min`) or the larger (`max`) of them."""
     common = int(np.count_nonzero(one & other))
     return common / whole(int(np.count_nonzero(one)), int(np.count_nonzero(other)))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what LiteRT tells of itself on stderr (`INFO: ...`, for each model); the rest follows at the end."""
-    with tempfile.TemporaryFile() as told:
-        try:
-            with stderr_into(told):
-                yield
-        finally:
-            told.seek(0)
-            sys.stderr.writelines(
-                line.decode(errors="replace") for line in told if not line.startswith(b"INFO: ")
-            )
-
-
-class _Network:
-    """One TFLite file."""
-
-    def __init__(self, path: Path) -> None:
-        interpreter = extras.require("ai_edge_litert.interpreter", "annotator 'litert'")
-        self.path = path
-        self.sha256 = file_sha256(path)
-        try:
-            with _quietly():
-                self._runner = interpreter.Interpreter(str(path))
-                self._runner.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f"{path} is not a TFLite model that LiteRT can run ({error})") from None
-        (self._input,) = self._runner.get_input_details()
-        self._outputs = self._runner.get_output_details()
-        self._lock = threading.Lock()
-        self.size = int(self._input["shape"][1])
-
-    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Output name -> float32 array without the batch axis, for uint8[size, size, 3]."""
-        if self._input["dtype"] is not np.uint8:
-            image = image.astype(np.float32) / 255
-        with self._lock:  # metrics are scored in several threads, an interpreter serves one
-            self._runner.set_tensor(self._input["index"], image[None])
-            self._runner.invoke()
-            raw = [(output, self._runner.get_tensor(output["index"])[0]) for output in self._outputs]
-        outputs = {}
-        for output, value in raw:
-            value = value.astype(np.float32)
-            scale, zero = output["quantization"]
-            outputs[output["name"]] = (value - zero) * scale if scale else value
-        return outputs
