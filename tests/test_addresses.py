@@ -122,6 +122,7 @@ def test_an_interrupted_build_goes_on_in_the_store(
     assert tree(out) == tree(local["folder"])
 
 
+@pytest.mark.slow
 def test_the_commands_take_addresses(
     recipe: Recipe, local: dict[Format, Path], bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,7 @@ def test_what_is_lost_hides_nothing_from_listings(what: str, place: Path) -> Non
     assert len(done.stdout.splitlines()) > 1
 
 
+@pytest.mark.slow
 def test_it_names_a_package_that_methods_import_when_they_are_loaded(place: Path) -> None:
     """With torch, but without a package of the extra `diffusion`: a method is refused before any work."""
     told = "the package 'diffusers', which is not installed: pip install \"mildbench[diffusion]\""

@@ -282,6 +282,7 @@ def test_a_thumbnail_looks_like_its_picture(tmp_path: Path) -> None:
         assert np.abs(small.astype(int) - expected).mean() < 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_a_large_picture_under_little_memory_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "large.png"

@@ -125,6 +125,7 @@ def _erased(**options: object) -> np.ndarray:
     return outcome.image
 
 
+@pytest.mark.slow
 def test_every_option_reaches_the_picture() -> None:
     whole = _erased()
     for change in (

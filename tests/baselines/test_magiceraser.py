@@ -387,6 +387,7 @@ def test_the_word_and_the_tag_reach_the_picture() -> None:
     assert not np.array_equal(plain, _erased(crowd(1), prompt_tuning="false", tag="wall"))
 
 
+@pytest.mark.slow
 def test_the_tag_is_each_samples_own_unless_one_is_given() -> None:
     """Whatever else is in the batch; and where no picture was segmented, it is "background" as it ever was."""
     unknown, wall = (replace(crowd(1), background_tags=(tag,)) for tag in (None, "wall-other-merged"))

@@ -199,6 +199,7 @@ def test_the_authors_files_are_read(tmp_path: Path) -> None:
     assert outcome.error is None
 
 
+@pytest.mark.slow
 def test_other_files_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "cache"))
     with pytest.raises(UserError, match=r"smarteraser:backbone=FOLDER"):

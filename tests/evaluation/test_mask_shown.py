@@ -119,6 +119,7 @@ def test_batches_and_neighbours_change_nothing(run: Run, built: Dataset, tmp_pat
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
+@pytest.mark.slow
 def test_two_masks_are_two_runs_and_never_one_section(
     run: Run, built: Dataset, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_view_counts_the_file_that_it_is_going_to_hold() -> None:
     assert size_of(view) == noise.nbytes + len(b"jpeg") + 64 * 64
 
 
+@pytest.mark.slow
 def test_scenes_are_the_same_whatever_is_kept(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     def scenes() -> tuple[list[Plan], list[bytes]]:
         planner = Planner(PeopleCatalogue(recipe, 0))

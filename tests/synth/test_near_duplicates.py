@@ -78,6 +78,7 @@ def twins(recipe: Recipe, backgrounds: Path, tmp_path: Path) -> Recipe:
     )
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_kept_in_one_split(twins: Recipe, tmp_path: Path) -> None:
     for seed in range(5):
         pools = open_planner(twins, seed).catalogue.backgrounds

@@ -134,7 +134,14 @@ def test_labels_and_ids_of_cihp_count(tmp_path: Path) -> None:
 
 
 def test_annotations_of_ccp_count(testdata: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(testdata / "ccp", tmp_path / "ccp"))
+    root = tmp_path / "ccp"
+    (root / "photos").mkdir(parents=True)
+    (root / "annotations" / "pixel-level").mkdir(parents=True)
+    shutil.copy(testdata / "ccp" / "label_list.mat", root)
+    for photo in sorted((testdata / "ccp" / "photos").glob("*.jpg"))[:12]:
+        shutil.copy(photo, root / "photos")
+        tags = Path("annotations", "pixel-level", f"{photo.stem}.mat")
+        shutil.copy(testdata / "ccp" / tags, root / tags)
     source = open_source(f"ccp:{root}", PEOPLE)
     before, key = content(source, "people"), source.people()[0].key
     path = root / "annotations" / "pixel-level" / f"{key}.mat"

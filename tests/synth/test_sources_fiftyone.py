@@ -181,6 +181,7 @@ def test_mistakes_are_explained(dataset: Any, name: str, options: dict[str, str]
         FiftyonePeople(name, **options)
 
 
+@pytest.mark.slow
 def test_a_downloaded_zoo_data_set_is_used(fiftyone: Any, dataset: Any) -> None:
     """A zoo folder as a download leaves it: our samples in the place of quickstart's."""
     folder = Path(fiftyone.config.dataset_zoo_dir) / "quickstart"

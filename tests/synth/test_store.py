@@ -87,8 +87,8 @@ def test_nobody_draws_what_another_worker_has_drawn(tmp_path: Path, monkeypatch:
 
     def pixels() -> list[np.ndarray]:
         catalogue = PeopleCatalogue(recipe, 0, Survey(), store)
-        people = [catalogue.cutout(0, str(key)).rgba for key in range(4)]
-        return people + [catalogue.view(0, str(key), 0).image for key in range(3)]
+        people = [catalogue.cutout(0, str(key)).rgba for key in range(2)]
+        return people + [catalogue.view(0, str(key), 0).image for key in range(1)]
 
     first = pixels()
     monkeypatch.setattr(mannequin, "embedded", SimpleNamespace(person=never, place=never))

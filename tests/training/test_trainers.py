@@ -95,6 +95,7 @@ def test_lama_reads_what_its_trainer_saves(run: Run, create: Callable[[str], Tra
     assert not np.array_equal(made, method.run(samples)[0].image)
 
 
+@pytest.mark.slow
 def test_a_retrained_backbone_is_one(run: Run, create: Callable[[str], Trainer], tmp_path: Path) -> None:
     outcome = run(create("sd-inpaint"), steps=1, batch_size=1, size=64, lr=1e-3)
     method = MethodSpec.parse(f"{outcome.usage.split()[-1]},steps=2,resolution=64").create()
