@@ -76,9 +76,9 @@ def agreed(found: Found, whole: np.ndarray, animals: np.ndarray, closer: Sequenc
                 scores.append(share / 2)
     alone = whole & ~near(np.any(masks, axis=0), round(APART * side)) if masks else whole
     count, pieces, facts, _ = cv2.connectedComponentsWithStats(alone.view(np.uint8), connectivity=8)
-    for piece in range(1, count):
-        if facts[piece, cv2.CC_STAT_AREA] >= LEAST * whole.size:
-            masks.append(pieces == piece)
+    for label in range(1, count):
+        if facts[label, cv2.CC_STAT_AREA] >= LEAST * whole.size:
+            masks.append(pieces == label)
             scores.append(UNPOSED)
     best_first = np.argsort(-np.array(scores), kind="stable")
     stacked = np.array(masks, dtype=bool).reshape(-1, *whole.shape)
@@ -92,8 +92,8 @@ def _torn(mask: np.ndarray) -> list[np.ndarray]:
     largest = int(areas[1:].argmax()) + 1
     around = near(pieces == largest, round(TORN * areas[largest] ** 0.5))
     far = [
-        part
-        for piece in range(1, count)
-        if areas[piece] >= PIECE * areas[largest] and not ((part := pieces == piece) & around).any()
+        piece
+        for label in range(1, count)
+        if areas[label] >= PIECE * areas[largest] and not ((piece := pieces == label) & around).any()
     ]
     return [mask & ~np.any(far, axis=0), *far] if far else [mask]
