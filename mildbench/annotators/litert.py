@@ -34,8 +34,6 @@ from mildbench.weights import cache_dir
 
 POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*.tflite", "selfie_segmentation.tflite"
 CLASSES = "deeplabv3_mnv2_pascal*.tflite"
-_WEIGHTS = {POSE: "movenet", HEADS: "bodypix", OUTLINE: "selfie", CLASSES: "deeplab"}
-"""Pattern -> name of the weights that are such a file."""
 _NEEDED: dict[Part, tuple[str, ...]] = {
     "pose": (POSE,),
     "parsing": (HEADS,),
@@ -54,10 +52,10 @@ _POSE_SCALE = 1.0
 """MoveNet's crop over the person's box: on COCO photos a tight crop did better than one with a margin."""
 _SCALE = 1.2
 """BodyPix's crop over the person's box."""
-_CLASSES_SCALE = 1.4
-"""DeepLab's, which wants to see more of the place."""
 _WIDER = 2.0
 """The same, of a person who goes on beyond the view they were seen in."""
+_CLASSES_SCALE = 1.4
+"""DeepLab's crop over the person's box: it wants to see more of the place."""
 _LOOKS = 4
 """Crops of one person, at most."""
 _AT_EDGE = 2
@@ -80,7 +78,7 @@ _FOUND_AGAIN = 0.4
 
 
 class LiteRT(Annotator):
-    """MoveNet, BodyPix and selfie segmentation as TFLite files: small, CPU only.
+    """MoveNet, BodyPix, selfie segmentation and DeepLab as TFLite files: small, CPU only.
 
     Args:
         models: folder with the files named above, at any depth. Default: `litert` in the weights' folder
@@ -116,8 +114,8 @@ class LiteRT(Annotator):
         found = sorted(self._folder.rglob(pattern))
         if not found:
             raise UserError(
-                f"annotator 'litert': no {pattern} under {self._folder}: mildbench weights fetch "
-                f"{_WEIGHTS[pattern]}, or name a folder where it is: litert:models=FOLDER"
+                f"annotator 'litert': no {pattern} under {self._folder}: mildbench weights fetch movenet bodypix "
+                "selfie deeplab, or name a folder where it is: litert:models=FOLDER"
             )
         return found[0]
 
