@@ -100,11 +100,13 @@ def decode_labels(data: bytes, what: str) -> np.ndarray:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """A file's content; raises `UserError` for a missing one."""
+    """A file's content; raises `UserError` for one that is missing or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}") from None
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

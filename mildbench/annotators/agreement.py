@@ -6,7 +6,7 @@ network knows pixels of people better, and not whose they are. Together they say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -28,26 +28,28 @@ pigeons, and one of 290 masks of people."""
 TORN, PIECE = 0.5, 0.05
 """A piece of a mask farther from the largest piece than this share of that one's size, and not smaller than this share
 of its area, is not the same person's. On COCO photos such are somebody else (17), nobody (25), rarely the same (3)."""
-APART = 0.01
-"""Share of the longer side beyond which what is seen as a person's belongs to nobody who was found."""
 LEAST = 0.01
-"""Share of the picture from which that is a person of its own."""
+"""Share of the picture from which what only the second network sees is a person, or a large part of one."""
+APART = 0.02
+"""How far such a place may lie from somebody who was found and still be theirs, as a share of the longer side. On COCO
+photos all that were as near were: of half-found people the second network sees the rest."""
 UNPOSED = 0.5
-"""The score of such a one."""
+"""The score of a person whom only the second network sees."""
 
 
-def agreed(found: Found, whole: np.ndarray, animals: np.ndarray, closer: Sequence[np.ndarray]) -> Found:
+def agreed(found: Found, whole: np.ndarray, animals: np.ndarray, closer: Iterable[np.ndarray]) -> Found:
     """The people of one network, corrected by where another sees people's pixels.
 
-    A score becomes the mean of itself and of the share that is confirmed. Whoever is confirmed ends where the second
-    network says; who is not keeps their outline. A piece far from the rest is somebody else if it is confirmed itself,
-    and nobody if not. Large places where only the second network sees somebody are people too.
+    Whoever is confirmed ends where the second network says; who is not keeps their outline. A score becomes the mean of
+    itself and of the share that is confirmed. A piece far from the rest of a mask is somebody else if it is confirmed
+    itself, and nobody if not. Large places where only the second network sees somebody belong to the person beside
+    them, or are people too.
 
     Args:
         found: by the first.
         whole: bool[H, W], people's pixels by the second, which looked at the whole picture.
-        animals: bool[H, W], animals' pixels, likewise: whoever is mostly those is nobody.
-        closer: as `whole`, of each found person, in a crop around them.
+        animals: bool[H, W], animals' pixels, likewise: whoever is mostly those, and not confirmed, is nobody.
+        closer: bool[H, W] for each of `found`: as `whole`, in a crop around them.
 
     Returns:
         The people, none empty, best first. No pixel that was one person's becomes another's.
@@ -57,12 +59,12 @@ def agreed(found: Found, whole: np.ndarray, animals: np.ndarray, closer: Sequenc
     masks, scores = [], []
     for mask, score, close in zip(found.masks, found.scores, closer, strict=True):
         persons = whole | close
-        area = np.count_nonzero(mask)
-        if np.count_nonzero(mask & animals) >= ANIMAL * area:
+        share = _share(mask, persons)
+        if share < CONFIRMED and _share(mask, animals) >= ANIMAL:
             continue
-        share = np.count_nonzero(mask & persons) / area
         if share >= CONFIRMED:
-            kept, added = (round(min(reach * area**0.5, FARTHEST * side)) for reach in (KEPT, ADDED))
+            size = np.count_nonzero(mask) ** 0.5
+            kept, added = (round(min(reach * size, FARTHEST * side)) for reach in (KEPT, ADDED))
             more = persons & near(mask, added) & ~taken
             mask = (mask & near(persons, kept)) | more
             taken |= more
@@ -70,19 +72,30 @@ def agreed(found: Found, whole: np.ndarray, animals: np.ndarray, closer: Sequenc
         masks.append(main)
         scores.append((score + share) / 2)
         for piece in torn:
-            share = np.count_nonzero(piece & persons) / np.count_nonzero(piece)
-            if share >= CONFIRMED:
+            if (alone := _share(piece, persons)) >= CONFIRMED:
                 masks.append(piece)
-                scores.append(share / 2)
-    alone = whole & ~near(np.any(masks, axis=0), round(APART * side)) if masks else whole
-    count, pieces, facts, _ = cv2.connectedComponentsWithStats(alone.view(np.uint8), connectivity=8)
+                scores.append(alone / 2)
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(
+        (whole & ~taken).view(np.uint8), connectivity=8
+    )
     for label in range(1, count):
-        if facts[label, cv2.CC_STAT_AREA] >= LEAST * whole.size:
+        if facts[label, cv2.CC_STAT_AREA] < LEAST * whole.size:
+            continue
+        around = near(pieces == label, round(APART * side))
+        contacts = [np.count_nonzero(around & mask) for mask in masks]
+        if any(contacts):
+            masks[int(np.argmax(contacts))] |= pieces == label
+        else:
             masks.append(pieces == label)
             scores.append(UNPOSED)
     best_first = np.argsort(-np.array(scores), kind="stable")
-    stacked = np.array(masks, dtype=bool).reshape(-1, *whole.shape)
-    return Found(stacked[best_first], np.array(scores, np.float32)[best_first])
+    stacked = np.array([masks[k] for k in best_first], dtype=bool).reshape(-1, *whole.shape)
+    return Found(stacked, np.array(scores, np.float32)[best_first])
+
+
+def _share(mask: np.ndarray, other: np.ndarray) -> float:
+    """How much of a mask, not empty, lies in another."""
+    return float(np.count_nonzero(mask & other) / np.count_nonzero(mask))
 
 
 def _torn(mask: np.ndarray) -> list[np.ndarray]:
@@ -90,10 +103,10 @@ def _torn(mask: np.ndarray) -> list[np.ndarray]:
     count, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     areas = facts[:, cv2.CC_STAT_AREA]
     largest = int(areas[1:].argmax()) + 1
-    around = near(pieces == largest, round(TORN * areas[largest] ** 0.5))
+    joined = set(np.unique(pieces[near(pieces == largest, round(TORN * areas[largest] ** 0.5))]))
     far = [
-        piece
+        pieces == label
         for label in range(1, count)
-        if areas[label] >= PIECE * areas[largest] and not ((piece := pieces == label) & around).any()
+        if label not in joined and areas[label] >= PIECE * areas[largest]
     ]
     return [mask & ~np.any(far, axis=0), *far] if far else [mask]

@@ -75,11 +75,14 @@ class Census:
         """
         finder = None if people is None else _automatic() if people == "auto" else AnnotatorSpec.parse(people)
         judge = finder if finder is not None and _can_judge(finder) else None
-        if belongings and (finder is None or "objects" not in ANNOTATORS.load(finder.name).info.parts):
-            raise UserError(
-                f"--with-belongings: {finder.name if finder else 'a mask'} knows no objects: use --people "
-                "torchvision (mildbench weights fetch maskrcnn)"
-            )
+        if belongings:
+            if finder is None or "objects" not in ANNOTATORS.load(finder.name).info.parts:
+                raise UserError(
+                    f"--with-belongings: {finder.name if finder else 'a mask'} knows no objects: use --people "
+                    "torchvision or litert"
+                )
+            if pose is None and judge is None:  # only poses tell who holds or rides what
+                finder.instantiate().check("pose")
         guides = Team.create(
             pose=AnnotatorSpec.parse(pose) if pose else judge if belongings else None,
             parsing=AnnotatorSpec.parse(parsing) if parsing else None,

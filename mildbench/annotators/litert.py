@@ -3,7 +3,7 @@
 | part | model | file | licence |
 | --- | --- | --- | --- |
 | pose | MoveNet SinglePose Lightning, 192 px | `movenet_single_pose_lightning_ptq.tflite` | Apache-2.0 |
-| parsing, people | BodyPix MobileNet v1 0.75, 512 px | `bodypix*.tflite` | Apache-2.0 |
+| parsing, people | BodyPix MobileNet v1 0.75, 512 px | `bodypix*512_512*.tflite` | Apache-2.0 |
 | people's outlines | MediaPipe selfie segmentation, 256 px | `selfie_segmentation.tflite` | Apache-2.0 |
 | objects, whether it is people | DeepLab v3 MobileNet v2, 513 px | `deeplabv3_mnv2_pascal*.tflite` | Apache-2.0 |
 
@@ -32,7 +32,7 @@ from mildbench.errors import UserError
 from mildbench.geometry import Box
 from mildbench.weights import cache_dir
 
-POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*.tflite", "selfie_segmentation.tflite"
+POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*512_512*.tflite", "selfie_segmentation.tflite"
 CLASSES = "deeplabv3_mnv2_pascal*.tflite"
 _NEEDED: dict[Part, tuple[str, ...]] = {
     "pose": (POSE,),
@@ -96,6 +96,11 @@ class LiteRT(Annotator):
 
     def __init__(self, models: str = "") -> None:
         self._folder = Path(models) if models else cache_dir() / "litert"
+        self._remedy = (
+            "put it there, or leave the option models out and say"
+            if models
+            else "name a folder where it is, litert:models=FOLDER, or say"
+        )
         self._networks: dict[str, Network] = {}
 
     def load(self, part: Part) -> None:
@@ -114,8 +119,8 @@ class LiteRT(Annotator):
         found = sorted(self._folder.rglob(pattern))
         if not found:
             raise UserError(
-                f"annotator 'litert': no {pattern} under {self._folder}: mildbench weights fetch movenet bodypix "
-                "selfie deeplab, or name a folder where it is: litert:models=FOLDER"
+                f"annotator 'litert': no {pattern} under {self._folder}: {self._remedy} mildbench weights fetch "
+                "movenet bodypix selfie deeplab"
             )
         return found[0]
 
@@ -166,7 +171,7 @@ class LiteRT(Annotator):
         found = self._by_joints(image)
         whole = self._classes(image, Square.of_picture(image))
         crops = [Square.around(box_of(mask), _CLASSES_SCALE) for mask in found.masks]
-        closer = [self._classes(image, crop) == _PERSON_CLASS for crop in crops]
+        closer = (self._classes(image, crop) == _PERSON_CLASS for crop in crops)
         return agreed(found, whole == _PERSON_CLASS, np.isin(whole, _ANIMALS), closer)
 
     def _classes(self, image: np.ndarray, square: Square) -> np.ndarray:
@@ -181,12 +186,12 @@ class LiteRT(Annotator):
     def _objects(self, image: np.ndarray) -> Objects:
         classes = self._classes(image, Square.of_picture(image))
         found: list[tuple[int, str, np.ndarray]] = []
-        for index, name in enumerate(_CLASSES):
+        for index in np.unique(classes):
             if index not in (0, _PERSON_CLASS):
                 _, pieces, facts, _ = cv2.connectedComponentsWithStats((classes == index).view(np.uint8))
                 for piece, area in enumerate(facts[1:, cv2.CC_STAT_AREA], start=1):
                     if area >= _LEAST_THING * classes.size:
-                        found.append((int(area), name, pieces == piece))
+                        found.append((int(area), _CLASSES[index], pieces == piece))
         found.sort(key=lambda thing: -thing[0])
         masks = np.array([mask for _, _, mask in found], bool).reshape(-1, *classes.shape)
         return Objects(masks, tuple(name for _, name, _ in found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 import threading
@@ -14,7 +15,6 @@ import numpy as np
 from mildbench import extras
 from mildbench.descriptors import stderr_into
 from mildbench.errors import UserError
-from mildbench.files import file_sha256
 
 _DECODER = b"PosenetDecoderOp"
 """Coral's own operation, which turns the heads of PoseNet and BodyPix into poses. Only their library has it."""
@@ -29,14 +29,16 @@ class Network:
     def __init__(self, path: Path) -> None:
         interpreter = extras.require("ai_edge_litert.interpreter", "annotator 'litert'")
         self.path = path
-        self.sha256 = file_sha256(path)
         model = path.read_bytes()
+        self.sha256 = hashlib.sha256(model).hexdigest()
         try:
             with _quietly():
                 if _DECODER in model:
                     model = without_decoder(model)
                 self._runner = interpreter.Interpreter(model_content=model)
                 self._runner.allocate_tensors()
+        except (MemoryError, ImportError):
+            raise
         except Exception as error:  # damaged bytes fail anywhere in the reader of its schema
             raise UserError(f"{path} is not a TFLite model that LiteRT can run ({error})") from None
         (self._input,) = self._runner.get_input_details()

@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
 
+    from mildbench.masks import Mask
+
 
 def erase(
     photo: Annotated[list[Path], typer.Argument(help="Photos.", show_default=False)],
@@ -65,7 +67,8 @@ def erase(
     """Erase people from your own photos, at their own resolution; the result lies beside a panel that numbers them.
 
     Everybody goes, or all but --keep. Outside the masks the photo is unchanged, colour profile and EXIF are kept (but
-    for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make.
+    for thumbnails and maker's notes), and no file is overwritten that an earlier run did not make. A photo that cannot
+    be erased is told and left out.
 
     \b
     mildbench erase me.jpg --people me-mask.png --method lama:variant=tiny
@@ -76,6 +79,7 @@ def erase(
     from mildbench.erasing import Eraser, photo_method
     from mildbench.errors import UserError
     from mildbench.listing import PICTURES
+    from mildbench.masks import read_mask
     from mildbench.photofile import PhotoFile, check_outputs, kind_of, write_panel
     from mildbench.progress import tracking
 
@@ -90,6 +94,7 @@ def erase(
     if missing := [path for path in given if not path.exists()]:  # told before anything is loaded
         raise UserError(f"{'photo' if missing[0] in photo else 'mask'} not found: {missing[0]}")
     check_outputs([*results, *panels], given)
+    mask = None if mask_file is None else read_mask(mask_file)
     chosen = photo_method(method)  # a slip in its name is told before anything slow
     where = resolve_device(device)
     census = Census.create(
@@ -106,13 +111,15 @@ def erase(
         for path, result, beside in zip(photo, results, panels, strict=True):
             try:
                 file = PhotoFile.read(path)
-                known = None if mask_file is None else _masks_in(mask_file, path, file.pixels.shape)
+                known = (
+                    None if mask is None else _masks_of(mask, f"mask {mask_file}", path, file.pixels.shape)
+                )
                 erased = eraser.erase(path.stem, file.pixels, known, kept)
             except UserError as error:
                 if len(photo) == 1:
                     raise
                 failed += 1
-                typer.echo(f"mildbench: {path}: {error}", err=True)
+                typer.echo(f"mildbench: {error}", err=True)
                 continue
             finally:
                 advance(1)
@@ -127,9 +134,8 @@ def erase(
                     err=True,
                 )
     if failed:
-        raise UserError(
-            f"{failed} of {len(photo)} photos could not be erased: why is said above; the others are done"
-        )
+        rest = "; the others are done" if failed < len(photo) else ""
+        raise UserError(f"{failed} of {len(photo)} photos could not be erased: why is said above{rest}")
 
 
 def _numbers(text: str | None) -> set[int]:
@@ -141,16 +147,15 @@ def _numbers(text: str | None) -> set[int]:
     return {int(part) for part in parts}
 
 
-def _masks_in(path: Path, photo: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """bool[K, H, W]: the people that a mask file tells apart, for a photo of this shape."""
+def _masks_of(mask: Mask, name: str, photo: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """bool[K, H, W]: the people that a mask tells apart, for a photo of this shape."""
     from mildbench.errors import UserError
-    from mildbench.masks import misfit, oddity, read_mask, separate
+    from mildbench.masks import misfit, oddity, separate
 
-    mask = read_mask(path)
-    if reason := misfit(mask, f"mask {path}", shape, f"photo {photo}"):
+    if reason := misfit(mask, name, shape, f"photo {photo}"):
         raise UserError(f"{reason}: resize it, or turn both alike")
     if mask.marked.any() and (remark := oddity(mask.marked)):
         typer.echo(
-            f"mildbench: the people of {path} {remark}: is it the right mask, white where they are?", err=True
+            f"mildbench: the people of {name} {remark}: is it the right mask, white where they are?", err=True
         )
     return separate(mask.numbers)

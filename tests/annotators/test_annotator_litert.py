@@ -139,7 +139,7 @@ def test_a_batch_changes_nothing(litert: Annotator, testdata: Path) -> None:
 
 def test_missing_or_broken_models_are_named(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"no movenet.*under .*: mildbench weights fetch movenet .*, or name a folder"
+        UserError, match=r"no movenet.*under .*: put it there, or .* say mildbench weights fetch movenet"
     ):
         AnnotatorSpec.parse(f"litert:models={tmp_path}").create("pose")
     (tmp_path / "movenet_lightning.tflite").write_bytes(b"<html>")

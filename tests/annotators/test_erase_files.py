@@ -183,15 +183,19 @@ def test_a_photo_that_cannot_be_erased_keeps_no_other_from_it(
     pixels = photo(Path("a.png"))
     Path("b.png").write_bytes(b"no picture")
     photo(Path("c.png"))
+    Path("d.png").mkdir()
     mask = np.zeros(pixels.shape[:2], np.uint8)
     mask[8:32, 16:48] = 255
     Image.fromarray(mask).save("m.png")
-    names = ("a.png", "b.png", "c.png")
+    names = ("a.png", "b.png", "c.png", "d.png")
     assert invoke("erase", *names, "--people", "m.png", "--method", "telea", "--device", "cpu") == 2
     told = capsys.readouterr().err
-    assert "mildbench: b.png: " in told
-    assert "1 of 3 photos could not be erased" in told
-    assert [Path("erased", name).exists() for name in names] == [True, False, True]
+    assert "mildbench: photo b.png cannot be read" in told
+    assert "mildbench: photo d.png cannot be read: Is a directory" in told
+    assert "2 of 4 photos could not be erased: why is said above; the others are done" in told
+    assert [Path("erased", name).exists() for name in names] == [True, False, True, False]
+    assert invoke("erase", *names[1::2], "--people", "m.png", "--method", "telea", "--device", "cpu") == 2
+    assert "the others" not in capsys.readouterr().err
 
 
 def test_a_mask_that_is_not_there_is_no_annotator(

@@ -8,9 +8,9 @@ Each kind of CPU makes a digest of every person and place. With --functions it m
 `synth` returns, in the order of the calls, and the first that differs is named: what it calls has been the same until
 then, so the difference is its own. One line a kind; the exit code is 1 if any differs.
 
-What came out, with numpy 2.4 and OpenCV 4 on an x86-64 CPU with AVX2, so far: every exact operation the same with
-nothing but SSE; those, two people and one place the same emulated by QEMU as Nehalem. The other kinds have not been
-run on this code.
+What came out, with numpy 2.4 and OpenCV 4 on an x86-64 CPU with AVX2: two people, two places and every exact operation
+the same over all features switched off; two people and one place the same emulated by QEMU 7.2 as Nehalem. Haswell has
+not been run on this code.
 """
 
 from __future__ import annotations
