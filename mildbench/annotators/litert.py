@@ -33,12 +33,12 @@ from mildbench.geometry import Box
 from mildbench.weights import cache_dir
 
 POSE, HEADS, OUTLINE = "movenet*lightning*.tflite", "bodypix*512_512*.tflite", "selfie_segmentation.tflite"
-CLASSES = "deeplabv3_mnv2_pascal*.tflite"
+SEMANTIC = "deeplabv3_mnv2_pascal*.tflite"
 _NEEDED: dict[Part, tuple[str, ...]] = {
     "pose": (POSE,),
     "parsing": (HEADS,),
-    "people": (HEADS, OUTLINE, CLASSES),
-    "objects": (CLASSES,),
+    "people": (HEADS, OUTLINE, SEMANTIC),
+    "objects": (SEMANTIC,),
 }
 _CLASSES = (
     "background", "airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
@@ -54,7 +54,7 @@ _SCALE = 1.2
 """BodyPix's crop over the person's box."""
 _WIDER = 2.0
 """The same, of a person who goes on beyond the view they were seen in."""
-_CLASSES_SCALE = 1.4
+_SEMANTIC_SCALE = 1.4
 """DeepLab's crop over the person's box: it wants to see more of the place."""
 _LOOKS = 4
 """Crops of one person, at most."""
@@ -170,13 +170,13 @@ class LiteRT(Annotator):
     def _people(self, image: np.ndarray) -> Found:
         found = self._by_joints(image)
         whole = self._classes(image, Square.of_picture(image))
-        crops = [Square.around(box_of(mask), _CLASSES_SCALE) for mask in found.masks]
+        crops = [Square.around(box_of(mask), _SEMANTIC_SCALE) for mask in found.masks]
         closer = (self._classes(image, crop) == _PERSON_CLASS for crop in crops)
         return agreed(found, whole == _PERSON_CLASS, np.isin(whole, _ANIMALS), closer)
 
     def _classes(self, image: np.ndarray, square: Square) -> np.ndarray:
         """uint8[H, W]: indices into `_CLASSES`, 0 outside the square."""
-        network = self._networks[CLASSES]
+        network = self._networks[SEMANTIC]
         (classes,) = network.run(square.cut(image, network.size)).values()
         return square.put_back(classes.astype(np.uint8), *image.shape[:2])
 
