@@ -51,7 +51,8 @@ class Adversarial:
     """Mean absolute difference of the critic's features."""
     telling: Tensor
     r1: Tensor
-    """Squared norm of the critic's gradient at real pictures, per picture."""
+    """Squared norm of the critic's gradient at a real picture, the batch's first: a fair sample of all of them at a
+    fraction of the cost of a second derivative of each."""
 
 
 def adversarial(critic: PatchCritic, generated: Tensor, real: Tensor, holes: Tensor) -> Adversarial:
@@ -64,9 +65,9 @@ def adversarial(critic: PatchCritic, generated: Tensor, real: Tensor, holes: Ten
     """
     made_up = F.adaptive_max_pool2d(holes, (real.shape[2] // 16, real.shape[3] // 16))
 
-    real = real.detach().requires_grad_()
     *real_features, real_logits = critic(real)
-    (slope,) = torch.autograd.grad(real_logits.float().sum(), real, create_graph=True)
+    first = real[:1].detach().requires_grad_()
+    (slope,) = torch.autograd.grad(critic(first)[-1].float().sum(), first, create_graph=True)
     *_, fake_logits = critic(generated.detach())
     telling = (
         F.softplus(-real_logits).mean()

@@ -56,11 +56,11 @@ def create(vae: Path, quick: None) -> Callable[[str], Trainer]:
 def test_the_loss_falls_on_a_few_scenes(
     name: str, run: Run, create: Callable[[str], Trainer], tmp_path: Path
 ) -> None:
-    run(create(name), source=FakeScenes(2, 64), steps=12, batch_size=2, size=64, lr=1e-3, save_every=12)
+    run(create(name), source=FakeScenes(2, 64), steps=24, batch_size=2, size=64, lr=1e-3, save_every=24)
     rows = read_log(tmp_path / "run/log.csv")
     losses = [row[FALLS[name]] for row in rows[1:]]
     assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
-    panel = read_rgb(tmp_path / "run/panels/00000012.png")
+    panel = read_rgb(tmp_path / "run/panels/00000024.png")
     assert panel.shape[0] == 2 * (64 + 4)
     assert not np.array_equal(panel, read_rgb(tmp_path / "run/panels/00000000.png"))
 
