@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import cv2
 import numpy as np
 
+from mildbench.geometry import Box
 from mildbench.scene import People
 
 
@@ -60,12 +62,14 @@ def paste(output: np.ndarray, image: np.ndarray, mask: np.ndarray, dilation: int
     return np.where(near(mask, dilation)[..., None], output, image)
 
 
-def near(region: np.ndarray, distance: int) -> np.ndarray:
+def near(region: np.ndarray, distance: float) -> np.ndarray:
     """bool[H, W]: pixels at most `distance` (Euclidean) from `region`, the region included."""
-    if not region.any():  # OpenCV leaves the distance to nothing undefined
-        return np.zeros_like(region)
-    away = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return away <= distance
+    found = np.zeros_like(region)
+    if region.any():  # OpenCV leaves the distance to nothing undefined
+        window = Box.around(region).grown(math.ceil(distance), region.shape).place
+        away = cv2.distanceTransform((~region[window]).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        found[window] = away <= distance
+    return found
 
 
 def contents(people: People, targets: Collection[int]) -> np.ndarray:

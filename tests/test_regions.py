@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mildbench.regions import paste, regions, ring_width
+from mildbench.regions import near, paste, regions, ring_width
 
 
 def disc(height: int, width: int, x: int, y: int, radius: int) -> np.ndarray:
@@ -52,6 +52,17 @@ def test_mask_and_outside_divide_the_picture() -> None:
     assert (found["mask"] ^ found["outside"]).all()
     assert all(region.dtype == np.bool_ and region.shape == (32, 40) for region in found.values())
     assert "overlap" not in regions(mask, None)
+
+
+@pytest.mark.parametrize("distance", [0, 1, 2.5, 6, 90])
+def test_near_is_what_the_whole_picture_says(distance: float) -> None:
+    for x, y, radius in ((20, 16, 5), (0, 31, 3), (39, 0, 0), (20, 16, 60)):
+        mask = disc(32, 40, x, y, radius)
+        mask[y, x] ^= True  # a hole, or nothing at all
+        rows, columns = np.nonzero(mask)
+        there = np.indices(mask.shape)[..., None]
+        away = np.hypot(there[0] - rows, there[1] - columns).min(axis=-1, initial=np.inf)
+        np.testing.assert_array_equal(near(mask, distance), away <= distance)
 
 
 def test_bad_masks_are_refused() -> None:
