@@ -52,7 +52,7 @@ table: $(READY)  ## one page of all controls and methods by all metrics that run
 		--task erase-all --task erase-one --task deocclude $(if $(LIMIT),--limit $(LIMIT)) --out $(TABLE)
 	$(BIN)/mildbench report $(TABLE) --out table.html
 
-pages: $(READY)  ## docs/ as a site, site/index.html; its pages on metrics and commands are written anew from the code
+pages: $(READY)  ## docs/ as a site, site/index.html; its pages on metrics, commands and options are written anew from the code
 	$(BIN)/python docs/mkdocs/reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/mkdocs/mkdocs.yml
 

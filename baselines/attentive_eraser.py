@@ -117,7 +117,7 @@ class AttentiveEraser(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.checkpoints.load_backbone`; for inpainting or not. The authors' are
+            backbone: see `DiffusionMethod`; for inpainting or not. The authors' are
                 SDXL's base and SD-2.1's.
             redirect: without it nothing is redirected, and nothing guided: the plain start and sampling.
             guidance: from plain towards redirected attention; 1 is redirected attention alone.

@@ -37,8 +37,13 @@ class PatchMatch(EraseMethod):
     )
 
     def __init__(self, patch: int = 7, loops: int = 3, iterations: int = 5) -> None:
-        """`patch`: side of a patch in pixels, odd; `loops` at each coarse level (once at the finest) of `iterations`
-        searches, each with a vote."""
+        """Raises `UserError` for options out of range.
+
+        Args:
+            patch: side of a patch in pixels, odd.
+            loops: of searches and votes at each coarse level; one at the finest.
+            iterations: searches in a loop.
+        """
         if patch < 3 or patch % 2 == 0 or patch > 31:
             raise UserError(f"patchmatch: the patch is {patch}: give an odd number of pixels from 3 to 31")
         for name, value in (("loops", loops), ("iterations", iterations)):

@@ -140,7 +140,7 @@ class PowerPaint(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.checkpoints.load_backbone`: its VAE and tokenizer; UNet and text encoder
+            backbone: see `DiffusionMethod`: its VAE and tokenizer; UNet and text encoder
                 are those of `weights`. With one text encoder.
             weights: folder with the authors' files (`unet/unet.safetensors`, `text_encoder/text_encoder.safetensors`).
             prompt: what is painted; `P_ctxt`, `P_shape` and `P_obj` are the tasks' words.

@@ -37,10 +37,10 @@ class SdInpaint(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            backbone: see `DiffusionMethod`.
             prompt: what to paint, the same for every picture.
             negative_prompt: what to be guided away from.
-            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
+            steps: of the checkpoint's own scheduler; 0 for what its card says, or 30.
             guidance: scale of classifier-free guidance; without effect where both prompts are the same. Or of that
                 which the backbone was distilled with (FLUX-Fill).
             resolution: see `DiffusionMethod`.

@@ -45,9 +45,9 @@ methods = _Methods()
 def open(path: Path | str) -> Dataset:
     """Open a data set's folder, or that at an address such as `s3://bucket/folder`.
 
-    It is a sequence of the triplets of `erase-all`; `triplets(task, split)` gives those of other tasks,
-    `torch_dataset(task, split)` the same as tensors, `samples` one row a sample as a data frame, `scene(id)` a scene's
-    layers.
+    It is a sequence of the triplets of `erase-all` (of imported photos whose people are known whole, of `deocclude`);
+    `triplets(task, split)` gives those of other tasks, `torch_dataset(task, split)` the same as tensors, `samples` one
+    row a sample as a data frame, `scene(id)` a scene's layers.
 
     Raises:
         UserError: it is missing, unfinished or of another version.
@@ -166,7 +166,7 @@ def evaluate(
     annotations: str | None = None,
     replace_truth: bool = False,
     out: Path | str = "runs",
-    executor: str = "serial",
+    executor: str | None = None,
     workers: int | None = None,
     progress: bool = False,
 ) -> Evaluation:
@@ -182,7 +182,7 @@ def evaluate(
         metrics: none means as `mb.metrics` says under `unasked`.
         headline: what to rank by, NAME[.REGION[.VARIANT]]; None for what people see where it was scored, else PSNR.
         device: auto, cpu, cuda or cuda:N.
-        batch_size: pictures at a time; never changes a result.
+        batch_size: pictures at a time; on a CPU it never changes a result, on a GPU a network's last bits.
         limit: only so many samples, spread over the scenes.
         seed: of the methods' generators.
         paste_dilation: pixels by which the mask is grown for the `pasted` scores.
@@ -191,7 +191,8 @@ def evaluate(
         annotations: name of annotations that guide methods where the truth knows nothing.
         replace_truth: let them guide methods also where it does.
         out: folder of the runs.
-        executor: what runs methods and scores: `serial` is this process; it never changes a result.
+        executor: what runs methods and scores, one of `mildbench ls executors`; None for this process, or for processes
+            where `workers` is above 1. On a CPU it never changes a result.
         workers: of the executor; None for the machine's cores, or its GPUs where they are used.
         progress: show bars on stderr.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from mildbench.errors import UserError, did_you_mean
 from mildbench.registry import Registry
@@ -94,3 +96,54 @@ def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
     except (KeyError, ValueError):
         kind = type(default).__name__
         raise UserError(f"{plugin}: option {key}={value!r} is not a {kind} (default {default})") from None
+
+
+class Option(NamedTuple):
+    """What a plug-in's constructor takes, for people who look for it."""
+
+    name: str
+    default: str
+    """As one writes it; empty for an empty text and for what must be given."""
+    meaning: str
+    """Empty where the docstring does not say."""
+
+
+def options_of(plugin: type[Any]) -> list[Option]:
+    """The options of a plug-in, in order, with what its docstring says of each.
+
+    Read are the `Args:` of the constructor, or of the class, in Google's style; where one says "see `Base`", what the
+    base class says of it.
+    """
+    if plugin.__init__ is object.__init__:
+        return []
+    told = _told(plugin)
+    return [
+        Option(name, _shown(parameter.default), told.get(name, ""))
+        for name, parameter in inspect.signature(plugin).parameters.items()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+
+
+def _told(plugin: type[Any]) -> dict[str, str]:
+    """Option -> what the docstring says of it."""
+    own = plugin.__dict__.get("__init__")
+    text = inspect.cleandoc((own and own.__doc__) or plugin.__doc__ or "")
+    if only := re.match(r"`(\w+)`: (.*)", text, flags=re.DOTALL):
+        pairs = [only.groups()]
+    else:
+        block = re.split(r"\n(?=\S)", text.partition("Args:\n")[2])[0]
+        pairs = re.findall(r"^(\w+): (.*(?:\n .*)*)", textwrap.dedent(block), flags=re.MULTILINE)
+    told = {name: " ".join(words.split()) for name, words in pairs}
+    base = next((base for base in plugin.__mro__[1:-1] if "__init__" in base.__dict__), None)
+    if base is None:
+        return told
+    inherited = _told(base)
+    for name, words in told.items():
+        told[name] = words.replace(f"see `{base.__name__}`", inherited.get(name, "").rstrip("."))
+    return told if own else inherited | told
+
+
+def _shown(default: Any) -> str:
+    if default is inspect.Parameter.empty or default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)

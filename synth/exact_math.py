@@ -133,7 +133,6 @@ def exp(x: ArrayLike) -> Any:
 
 
 _LOG = tuple(2 / np.arange(1.0, 22.0, 2.0))
-_MANTISSA = (1 << 52) - 1
 
 
 def _log(x: Floats) -> Floats:

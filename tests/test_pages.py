@@ -194,7 +194,7 @@ def reference() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["metrics", "commands"])
+@pytest.mark.parametrize("name", ["metrics", "commands", "options"])
 def test_a_page_that_follows_from_the_code_is_up_to_date(name: str, reference: Any) -> None:
     page = (ROOT / f"docs/{name}.md").read_text()
     assert page == getattr(reference, name)(), "run: make pages"

@@ -85,8 +85,8 @@ class Deocclusion(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.backbone.load_backbone`.
-            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
+            backbone: see `DiffusionMethod`.
+            steps: of the checkpoint's own scheduler; 0 for what its card says, or 30.
             mask_steps: of stage 1.
             guidance: scale of classifier-free guidance in stage 2.
             resolution: see `DiffusionMethod`; also of the crops around people.

@@ -85,7 +85,7 @@ class DecoderTrainer(DiffusionTrainer):
         """See the class.
 
         Args:
-            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            backbone: see `DiffusionTrainer`.
             mask: folder of what `deocclusion-mask` has trained; the shipped one without.
         """
         super().__init__(backbone)

@@ -48,10 +48,11 @@ class DiffusionMethod(EraseMethod):
         """Raises `UserError` for an unknown dtype or a bad resolution.
 
         Args:
-            backbone: see `load_backbone`.
+            backbone: `tiny`, the shipped one; `random:ARCHITECTURE`; a name of `mildbench weights list`; a folder in
+                diffusers' format; or a hub id whose files are in Hugging Face's cache already (`hf download ID`).
             resolution: pixels of the longer side at which the picture is shown to the backbone; 0 is the one
                 it was trained at.
-            dtype: `auto` (float32 on a CPU, bfloat16 on a GPU), or a key of `DTYPES`.
+            dtype: `auto` (float32 on a CPU, bfloat16 on a GPU), `float32`, `bfloat16` or `float16`.
             weights: folder of the method's own trained parts; empty for the shipped ones of the backbone `tiny`,
                 or, on a random backbone, random ones. None: it has no parts.
         """

@@ -29,11 +29,11 @@ _CRITIC_WIDTHS = {"big": 64, "tiny": 32}
 class LamaTrainer(Trainer):
     """LaMa's network (Suvorov et al., WACV 2022), trained to erase people.
 
-    [paper] Non-saturating adversarial loss with R1, patches outside the hole counted as real; feature matching;
-    L1; a learning rate of 1e-3. [ours] The L1 loss weighs the hole too, since a scene has an exact answer there
-    (`masked_l1`); holes are people's footprints; AdamW; a critic with group normalisation that learns as fast as
-    the generator, not a tenth as fast, for a training of thousands of steps, not a million; averaged weights.
-    Left out: the perceptual loss on a segmentation network, whose weights would have to be downloaded.
+    [paper] Non-saturating adversarial loss with R1; feature matching; L1; a learning rate of 1e-3. [ours] The L1
+    loss weighs the hole too, since a scene has an exact answer there (`masked_l1`); holes are people's footprints;
+    AdamW; a critic with group normalisation that judges the hole alone and learns as fast as the generator, not a
+    tenth as fast, for a training of thousands of steps, not a million; averaged weights. Left out: the
+    perceptual loss on a segmentation network, whose weights would have to be downloaded.
     """
 
     info = TrainerInfo("lama", "LaMa's network, trained to erase people", batch_size=16, lr=1e-3)

@@ -69,7 +69,7 @@ class MagicEraser(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            backbone: see `DiffusionMethod`.
             weights: folder of `embedding.safetensors` and `eraser.safetensors`, see `PromptTuning`; those for
                 the backbone `tiny` are shipped.
             init: the method, by its name, whose fill denoising starts from. `auto` is `lama`, on a shipped
@@ -79,10 +79,10 @@ class MagicEraser(DiffusionMethod):
                 `weights` are not read.
             tag: what the background is, in words; `auto` is each sample's `background_tags`, and "background" where
                 nothing is known.
-            refocus: a key of `FORMS`, or `none`.
+            refocus: `constant`, `densediffusion` or `none`.
             window: refocused from t = 1 down to this time.
-            steps: of the checkpoint's own scheduler, the first at the time `strength`; 0 for the usual number, see
-                `DiffusionMethod`.
+            steps: of the checkpoint's own scheduler, the first at the time `strength`; 0 for what its card
+                says, or 30.
             guidance: scale of classifier-free guidance, away from the empty prompt; 0 for 7.5, or 2 on a shipped
                 backbone.
             resolution: see `DiffusionMethod`.

@@ -48,9 +48,9 @@ class MagicEraserTrainer(DiffusionTrainer):
         """Raises `UserError` for unknown masks.
 
         Args:
-            backbone: as the method's.
+            backbone: see `DiffusionTrainer`.
             tag: what every picture's background is, in words; `auto` is each one's own.
-            masks: a key of `MASKS`.
+            masks: `people`, to be erased, or `random` boxes, to be restored.
         """
         super().__init__(backbone)
         if masks not in MASKS:

@@ -72,9 +72,9 @@ class Mild(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `baselines.diffusion.backbone.load_backbone`.
+            backbone: see `DiffusionMethod`.
             weights: folder of the trained modules; those for the backbone `tiny` are shipped.
-            steps: of the checkpoint's own scheduler; 0 for the usual number, see `DiffusionMethod`.
+            steps: of the checkpoint's own scheduler; 0 for what its card says, or 30.
             hmg: parts of Human Morphology Guidance, joined by `+`, or `none`.
             sma: with Spatially-Modulated Attention.
             single_path: one pathway that inpaints the mask, without layers.

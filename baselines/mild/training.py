@@ -55,9 +55,16 @@ class MildTrainer(DiffusionTrainer):
     ) -> None:
         """Raises `UserError` for an unknown part of the guidance, and for options that exclude each other.
 
-        The options are those of the method `mild`, and two more: `start`, a folder of trained modules to go on from,
-        and `alpha_only`, which trains the alpha head alone, on the instances, and leaves all else as the start has it.
-        A step then costs far less.
+        Args:
+            backbone: see `DiffusionTrainer`.
+            hmg: this and the next four as the method `mild` takes them.
+            sma: with Spatially-Modulated Attention.
+            single_path: one pathway that inpaints the mask, without layers.
+            dual: one pathway for all who stay.
+            lora_routing: an adapter for each kind of pathway.
+            start: a folder of trained modules to go on from.
+            alpha_only: train the alpha head alone, on the instances, and leave all else as the start has it. A step
+                then costs far less.
         """
         super().__init__(backbone)
         self.parts = guidance.parts_of(self.info.name, hmg)

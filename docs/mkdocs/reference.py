@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,15 @@ from typing import Any
 
 import typer.main
 
+from mildbench.annotators import ANNOTATORS
 from mildbench.cli import commands as command_line
+from mildbench.method import METHODS
 from mildbench.metrics.base import METRICS
+from mildbench.options import options_of
+from mildbench.registry import Registry
+from mildbench.training.trainer import TRAINERS
+from synth.recipe import Recipe
+from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
 DOCS = Path(__file__).resolve().parents[1]
 WRITTEN = "<!-- Written by `make pages` from the code: change it there. -->"
@@ -59,6 +67,52 @@ def commands() -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def options() -> str:
+    """The options of every plug-in that has some, and the keys of a recipe."""
+    kinds: dict[str, tuple[Registry[Any], str]] = {
+        "Methods": (METHODS, "`--method NAME:OPTION=VALUE,...`"),
+        "Trainers": (TRAINERS, "`mildbench train NAME:OPTION=VALUE,...`"),
+        "Annotators": (ANNOTATORS, "`--pose`, `--people` and the like: `NAME:OPTION=VALUE,...`"),
+        "Metrics": (METRICS, "`--metric NAME:OPTION=VALUE,...`"),
+        "People": (PEOPLE, "`--people 'NAME:PATH?OPTION=VALUE&...'`"),
+        "Backgrounds": (BACKGROUNDS, "`--backgrounds 'NAME:PATH?OPTION=VALUE&...'`"),
+        "Segmented pictures": (SEGMENTED, "`--backgrounds` of the family `olrd`, likewise"),
+    }
+    lines = [
+        "# Options",
+        WRITTEN,
+        "Of every plug-in that has some; `mildbench ls methods lama` shows the same in the terminal. One without "
+        "a default is empty unless it is given. Commands have [a page of their own](commands.md).",
+    ]
+    for kind, (registry, how) in kinds.items():
+        lines += [f"## {kind}", how]
+        for name in registry.names():
+            if found := options_of(registry.load(name)):
+                rows = [(option.name, option.default, option.meaning) for option in found]
+                lines += [f"### {name}", _table(("option", "default", "what it is"), rows)]
+    lines += [
+        "## Keys of a recipe",
+        "`build-dataset --recipe FILE.yaml`; only `name`, `description` and `backgrounds` must be given. A range is "
+        "drawn from evenly.",
+        _table(("key", "default", "what it is"), [*_keys()]),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _keys() -> Iterator[tuple[str, str, str]]:
+    for name, field in Recipe.model_fields.items():
+        default = "" if field.is_required() else Recipe.model_construct().model_dump(mode="json")[name]
+        yield name, "" if default == "" else json.dumps(default), field.description or ""
+
+
+def _table(header: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> str:
+    body = [
+        f"| `{name}` | {f'`{default}`' if default else ''} | {_escaped(meaning)} |"
+        for name, default, meaning in rows
+    ]
+    return "\n".join([f"| {' | '.join(header)} |", "| --- | --- | --- |", *body])
+
+
 def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """The commands that do something, each with all its words."""
     groups = getattr(command, "commands", None)
@@ -99,9 +153,10 @@ def _default(param: Any) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     (DOCS / "metrics.md").write_text(metrics())
     (DOCS / "commands.md").write_text(commands())
+    (DOCS / "options.md").write_text(options())
 
 
 if __name__ == "__main__":

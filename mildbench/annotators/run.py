@@ -59,9 +59,9 @@ def annotate(
         dataset: its composites are annotated; where `job.people` is None, its instance masks say who is there.
         job: whose specs `team` was created from.
         team: loaded annotators.
-        batch_size: pictures given to an annotator at once; never changes a result.
+        batch_size: pictures given to an annotator at once; never changes a result on a CPU.
         advance: told how many samples are done.
-        executor: what runs it; never changes a result. Workers load annotators of their own.
+        executor: what runs it; never changes a result on a CPU. Workers load annotators of their own.
 
     Raises `UserError` when the folder holds annotations by other models, weights or options, and for a data set
     in which people are unknown where they are needed and `job.people` is None.

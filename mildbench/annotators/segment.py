@@ -89,9 +89,9 @@ def segment(
         spec: what `team.segments` was created from.
         team: of a loaded annotator of segments alone.
         licence: of the photos.
-        batch_size: photos given to the annotator at once; never changes a result.
+        batch_size: photos given to the annotator at once; never changes a result on a CPU.
         advance: told how many photos are done.
-        executor: what runs it; never changes a result. Workers load an annotator of their own.
+        executor: what runs it; never changes a result on a CPU. Workers load an annotator of their own.
 
     Returns:
         The `info` of the annotation file: its `failed` is why each failed photo did, by name.

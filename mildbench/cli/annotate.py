@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mildbench.cli.engines import Engine, Workers
+from mildbench.cli.engines import EngineOrSerial, Workers
 
 if TYPE_CHECKING:
     from mildbench.annotators.store import Annotations
@@ -27,7 +27,9 @@ Name = Annotated[
     str | None, typer.Option(help="Name of the annotations. [default: from the annotators' names]")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-BatchSize = Annotated[int, typer.Option(help="Pictures at a time; never changes a result.", min=1)]
+BatchSize = Annotated[
+    int, typer.Option(help="Pictures at a time; on a CPU it never changes a result.", min=1)
+]
 
 
 def annotate(
@@ -43,7 +45,7 @@ def annotate(
     device: Device = "auto",
     batch_size: BatchSize = 4,
     workers: Workers = None,
-    executor: Engine = "serial",
+    executor: EngineOrSerial = None,
 ) -> None:
     """Find poses, parsing and panoptic segments in a data set's pictures; they are stored beside its truth, which
     stays as it is.
@@ -85,7 +87,7 @@ def annotations_of(
     name: str | None,
     device: str,
     batch_size: int,
-    executor: str = "serial",
+    executor: str | None = None,
     workers: int | None = None,
 ) -> list[Annotations]:
     """The annotations of each split, made as far as they are not there. Raises `UserError`, also if all failed."""

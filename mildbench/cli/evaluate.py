@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mildbench.cli.engines import Engine, Workers
+from mildbench.cli.engines import EngineOrSerial, Workers
 from mildbench.cli.terminal import Wide, console
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def evaluate(
             "where their weights are here, beside psnr]"
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures at a time; never changes a result.")] = 4,
+    batch_size: Annotated[
+        int, typer.Option(help="Pictures at a time; on a CPU it never changes a result.")
+    ] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the methods' generators.")] = 0,
     paste_dilation: Annotated[
         int, typer.Option(help="Pixels by which the mask is grown for the 'pasted' scores.")
@@ -87,7 +89,7 @@ def evaluate(
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     workers: Workers = None,
-    executor: Engine = "serial",
+    executor: EngineOrSerial = None,
     wide: Wide = False,
 ) -> None:
     """Run methods on a data set, score them, and print the table.

@@ -27,8 +27,8 @@ def export(
 ) -> None:
     """Write a data set in a format that other tools read; pictures keep every bit, checked beforehand.
 
-    triplets: inputs, masks and instance masks of every task, for a method that runs elsewhere; its outputs are
-    read back by evaluate --predictions. webdataset: tar files, and still a mildbench data set. huggingface:
+    triplets: inputs, masks, instance masks and answers of every task, for a method that runs elsewhere; its
+    outputs are read back by evaluate --predictions. webdataset: tar files, and still a mildbench data set. huggingface:
     Parquet files and a card, for datasets.load_dataset. coco: pictures with person_keypoints and instances
     annotations.
 

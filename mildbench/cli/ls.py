@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mildbench.cli.terminal import Wide, console
 from mildbench.inventory import Rows, rows_of
+from mildbench.registry import Registry
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDE = {"metrics": ("id",), "annotators": ("packages",), "imports": ("layout held against",)}
 """Columns that are shown when asked for."""
@@ -22,17 +27,17 @@ def ls(
             show_default=False,
         ),
     ],
+    name: Annotated[str, typer.Argument(help="One of them, with its options.", show_default=False)] = "",
     wide: Wide = False,
 ) -> None:
-    """List what is installed, plug-ins included.
+    """List what is installed, plug-ins included; or what one of them is, and its options.
 
     \b
     mildbench ls methods
+    mildbench ls methods lama
     mildbench ls metrics --wide
     """
-    from rich.table import Table
-    from rich.text import Text
-
+    shown_on = console(wide=wide)
     listings = {
         "methods": _methods,
         "trainers": _trainers,
@@ -52,15 +57,60 @@ def ls(
         from mildbench.errors import UserError, did_you_mean
 
         raise UserError(f"nothing called {what!r} to list: {did_you_mean(what, listings)}")
+    if name:
+        for title, (header, *rows) in _options(what, name.rstrip(":")):
+            shown_on.print(title, markup=False, highlight=False)
+            if rows:
+                shown_on.print(_table(header, rows))
+        return
     header, *rows = listings[what]()
     left_out = () if wide else WIDE.get(what, ())
     shown = [place for place, title in enumerate(header) if title not in left_out]
-    table = Table(*(header[place] for place in shown), box=None, pad_edge=False)
-    for row in rows:  # one that cannot be loaded has fewer cells
-        table.add_row(
-            *(Text(row[place]) for place in shown if place < len(row))
-        )  # an id's brackets are no markup
-    console(wide=wide).print(table)
+    # A plug-in that cannot be loaded has fewer cells.
+    rows = [tuple(row[place] for place in shown if place < len(row)) for row in rows]
+    shown_on.print(_table(tuple(header[place] for place in shown), rows))
+
+
+def _table(header: tuple[str, ...], rows: Rows) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # an id's brackets are no markup
+    return table
+
+
+def _options(what: str, name: str) -> Iterator[tuple[str, Rows]]:
+    """Of each plug-in of this name, what it is, and a table of its options; a source of one name may be two."""
+    from mildbench.annotators import ANNOTATORS
+    from mildbench.errors import UserError, did_you_mean
+    from mildbench.method import METHODS
+    from mildbench.metrics.base import METRICS
+    from mildbench.options import options_of
+    from mildbench.training.trainer import TRAINERS
+    from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
+
+    kinds: dict[str, list[Registry[Any]]] = {
+        "methods": [METHODS],
+        "trainers": [TRAINERS],
+        "metrics": [METRICS],
+        "annotators": [ANNOTATORS],
+        "sources": [PEOPLE, BACKGROUNDS, SEGMENTED],
+    }
+    if what not in kinds:
+        raise UserError(f"{what} have no options: say mildbench ls {what}; options have {', '.join(kinds)}")
+    known = sorted({one for registry in kinds[what] for one in registry.names()})
+    if name not in known:
+        raise UserError(f"nothing called {name!r} among {what}: {did_you_mean(name, known)}")
+    for registry in kinds[what]:
+        if name in registry.names():
+            plugin = registry.load(name)
+            rows = [tuple(option) for option in options_of(plugin)]
+            yield (
+                f"{registry.kind} {name}: {_summary(plugin)[0]}",
+                [("option", "default", "what it is"), *rows],
+            )
 
 
 def _summary(plugin: type) -> tuple[str]:

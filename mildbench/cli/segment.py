@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mildbench.cli.annotate import BatchSize, Device
-from mildbench.cli.engines import Engine, Workers
+from mildbench.cli.engines import EngineOrSerial, Workers
 
 
 def segment(
@@ -29,7 +29,7 @@ def segment(
     device: Device = "auto",
     batch_size: BatchSize = 4,
     workers: Workers = None,
-    executor: Engine = "serial",
+    executor: EngineOrSerial = None,
 ) -> None:
     """Segment photos of your own, people, things and background, so that the recipe `olrd` can use them.
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE = 4
-"""Bounds memory; more is faster on a GPU. It never changes a result."""
+"""Bounds memory; more is faster on a GPU. It never changes a result on a CPU."""
 NO_CORRUPTION = Corruption()
 
 
@@ -126,7 +126,8 @@ def evaluate(
         corruption: of what the methods are shown; scores are taken against the true masks all the same.
         mask: what the methods are shown of what is to be erased, one of `mildbench.marking.MARKINGS`. What must
             change, the region `mask`, stays; the pasted variant keeps the input outside the mask that was shown.
-        executor: what runs methods and scores; it never changes a result. Each worker loads what it needs once.
+        executor: what runs methods and scores; it never changes a result on a CPU. Each worker loads what it needs
+            once.
         progress: show bars on stderr.
 
     Raises:

@@ -50,19 +50,26 @@ class Executor(ABC):
 EXECUTORS: Registry[Executor] = Registry("executor", "executors", Executor)
 
 
-def engine(name: str, workers: int | None = None, device: str = "cpu") -> Executor:
+def engine(name: str | None, workers: int | None = None, device: str = "cpu") -> Executor:
     """An engine by name.
 
     Args:
-        name: one of `EXECUTORS`.
+        name: one of `EXECUTORS`; None for `serial`, or `process` where several workers are asked for.
         workers: None for as many as this machine has cores, or GPUs where they are to use these.
         device: what workers compute on: cpu, cuda or cuda:N.
 
     Raises:
-        UserError: an unknown name, a missing package, a bad number, and several workers for one GPU by number.
+        UserError: an unknown name, a missing package, a bad number, several workers for `serial`, and for one GPU by
+            number.
     """
+    several = workers not in (None, 1)
+    name = name or ("process" if several else "serial")
     kind = EXECUTORS.load(name)
     if name == "serial":
+        if several:
+            raise UserError(
+                f"executor 'serial' has one worker, not {workers}: say --executor process, or leave it out"
+            )
         return kind(1)
     if ":" in device:
         raise UserError(

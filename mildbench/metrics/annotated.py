@@ -23,7 +23,8 @@ class AnnotatedMetric(PairMetric):
     _annotator: Annotator
 
     def __init__(self, annotator: str = "") -> None:
-        """`annotator`: `NAME` or `NAME:KEY=VALUE,...`; empty for the one that `variable` names, or `litert`."""
+        """`annotator`: `NAME` or `NAME:KEY=VALUE,...`; empty for what `MILDBENCH_POSE` (of `pose-oks`) or
+        `MILDBENCH_RESIDUE` (of `residue`) says, or `litert`."""
         self._spec = AnnotatorSpec.parse(annotator or os.environ.get(self.variable) or DEFAULT)
 
     def load(self) -> None:

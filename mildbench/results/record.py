@@ -17,7 +17,8 @@ from mildbench.records import Strict
 class Config(Strict):
     """All that decides what a prediction is; its hash names the run's folder.
 
-    Left out on purpose: device, batch size and limit, which change no prediction, and the metrics.
+    Left out on purpose: device, batch size and limit, which change no prediction on a CPU (on a GPU, last bits of a
+    network's), and the metrics.
     """
 
     revision: int

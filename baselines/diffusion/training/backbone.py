@@ -35,8 +35,8 @@ class BackboneTrainer(DiffusionTrainer):
 
         Args:
             vae: folder of a trained autoencoder in diffusers' format; UNet and text encoder begin at random.
-            start: a trained backbone to go on from, see `baselines.diffusion.backbone.load_backbone`.
-            architecture: of a random beginning, see `baselines.diffusion.architectures`.
+            start: a trained backbone to go on from, named as other trainers' `backbone`.
+            architecture: of a random beginning, `tiny` or `sd-1.5`.
             resolution: pixels at which methods show the trained backbone its pictures: that of the training scenes,
                 as a rule. 0: as the architecture or the start has it.
         """

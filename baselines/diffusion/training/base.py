@@ -25,7 +25,12 @@ class DiffusionTrainer(Trainer):
     """
 
     def __init__(self, backbone: str) -> None:
-        """`backbone`: see `baselines.diffusion.backbone.load_backbone`."""
+        """Nothing is loaded yet.
+
+        Args:
+            backbone: `tiny`, the shipped one; `random:ARCHITECTURE`; a name of `mildbench weights list`; a folder in
+                diffusers' format; or a hub id whose files are in Hugging Face's cache already (`hf download ID`).
+        """
         self.backbone_name = backbone
 
     def load(self, device: str, seed: int) -> None:

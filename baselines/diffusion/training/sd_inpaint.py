@@ -21,7 +21,7 @@ class SdInpaintTrainer(DiffusionTrainer):
     make_example = staticmethod(problems.erasing_without_words)
 
     def __init__(self, backbone: str = "tiny") -> None:
-        """`backbone`: where to start, see `baselines.diffusion.backbone.load_backbone`."""
+        """`backbone`: where to start; see `DiffusionTrainer`."""
         super().__init__(backbone)
 
     def load(self, device: str, seed: int) -> None:

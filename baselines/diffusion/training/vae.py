@@ -54,7 +54,7 @@ class VaeTrainer(Trainer):
         """Nothing is loaded yet.
 
         Args:
-            architecture: see `baselines.diffusion.architectures`.
+            architecture: `tiny` or `sd-1.5`.
             adversarial: with the critic's losses; without, L1 and KL alone, at a third of the cost.
         """
         self.architecture = architecture

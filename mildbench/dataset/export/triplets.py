@@ -1,4 +1,4 @@
-"""What an outside method needs to take part, for every task, and nothing that a hosted method does not see.
+"""What an outside method needs to take part, for every task: what a hosted method sees, and the answers apart.
 
     OUT/README.md                what is where, in words
     OUT/TASK/samples.csv         a row a sample: id, width, height, the people to erase
