@@ -88,7 +88,7 @@ class Opened:
         return image.format == "WEBP" and image.mode in ("RGB", "RGBA")
 
     def turn(self, pixels: np.ndarray) -> np.ndarray:
-        """From stored to shown."""
+        """Pixels [H, W, ...] of any dtype, from stored to shown; sides may change places."""
         turn = _TURNS.get(self.orientation)
         return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
@@ -113,7 +113,10 @@ def open_picture(data: bytes, what: str) -> Opened:
 
 
 def decode_stored(opened: Opened, flags: int) -> np.ndarray:
-    """OpenCV's pixels of a plain picture, as stored (not turned). Raises `UserError` when it is broken."""
+    """OpenCV's pixels of a plain picture, as stored (not turned): shape, order and dtype are those of `flags`.
+
+    Raises `UserError` when it is broken.
+    """
     pixels = cv2.imdecode(np.frombuffer(opened.data, dtype=np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise _unreadable(opened.what)

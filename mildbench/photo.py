@@ -49,7 +49,7 @@ class BoxedMask:
         return cls(window, np.any([cut.within(window) for cut in cuts], axis=0))
 
     def draw(self, plane: np.ndarray, window: Box | None = None) -> None:
-        """Set a bool plane, of the photo or of a `window` of it, where the mask is."""
+        """Set a plane, bool[H, W] of the photo or of a `window` of it, where the mask is."""
         left, top = (0, 0) if window is None else (window.left, window.top)
         height, width = plane.shape
         here = self.window

@@ -64,21 +64,21 @@ class Course:
         self._draws = "generator" in inspect.signature(scheduler.step).parameters
 
     def time(self, timestep: torch.Tensor) -> float:
-        """1 is noise, 0 the picture."""
+        """Of a timestep, a scalar: 1 is noise, 0 the picture."""
         return float(timestep) / self._count
 
     def begin(self, start: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
-        """The first latents: noise, or latents to start from with as much noise as the first time has."""
+        """The first latents, float[B, C, h, w]: `noise`, or latents to `start` from with as much of it as the first time has."""
         if start is None:
             return noise * self.scheduler.init_noise_sigma
         return self.noised(start, noise, self.timesteps[0])
 
     def noised(self, latents: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """Latents as they are at a time of the run."""
+        """float[B, C, h, w]: clean latents as they are at a time of the run."""
         return self.scheduler.add_noise(latents, noise, timestep.repeat(len(latents)))
 
     def scaled(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """As the network takes them."""
+        """float[B, C, h, w]: latents as the network takes them."""
         return self.scheduler.scale_model_input(latents, timestep)
 
     def step(
@@ -88,7 +88,10 @@ class Course:
         latents: torch.Tensor,
         generators: Sequence[torch.Generator],
     ) -> torch.Tensor:
-        """The latents of the next time. Schedulers that draw noise draw it from the samples' own generators."""
+        """float[B, C, h, w]: the latents of the next time, by the network's prediction for these, of the same shape.
+
+        Schedulers that draw noise draw it from the samples' own generators.
+        """
         extra = {"generator": list(generators)} if self._draws else {}
         return self.scheduler.step(prediction, timestep, latents, **extra, return_dict=False)[0]
 

@@ -18,8 +18,9 @@ from mildbench.training.examples import erasing
 from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
 
-_ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-3
-"""The authors' weights; the generator's over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`."""
+_ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-5
+"""The authors' weights over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`. Their R1 has 1e-3, by which
+a new critic learns to be flat before it learns to tell pictures apart."""
 _HOLE = {False: 6.0, True: 1.0}
 """Weight of the L1 loss in the hole, without and with a critic. Much of it asks for the mean of all that could be
 there, which is the grey ghost that a critic is to drive out."""

@@ -13,7 +13,7 @@ import typer.main
 from mildbench.annotators import ANNOTATORS
 from mildbench.cli import commands as command_line
 from mildbench.method import METHODS
-from mildbench.metrics.base import METRICS
+from mildbench.metrics.base import EFFECT, METRICS, REGIONS
 from mildbench.options import options_of
 from mildbench.registry import Registry
 from mildbench.training.trainer import TRAINERS
@@ -37,7 +37,8 @@ def metrics() -> str:
         facts = {
             "id": f"`{info.id}`",
             "better": f"{'higher' if info.higher_is_better else 'lower'}{f', in {info.unit}' if info.unit else ''}",
-            "regions": ", ".join(f"`{region}`" for region in info.regions),
+            "regions": ", ".join(f"`{region}`" for region in info.regions)
+            + (f", and `{EFFECT}` where it is known" if info.regions == REGIONS else ""),
             "where no metric is named": info.unasked,
             "weights": ", ".join(f"`{weights}`" for weights in info.weights),
             "note": info.note,

@@ -21,7 +21,7 @@ class Square:
 
     @classmethod
     def around(cls, box: np.ndarray, scale: float) -> Square:
-        """The square centred on a box (left, top, right, bottom), `scale` times its longer side."""
+        """The square centred on a box float[4] (left, top, right, bottom, in pixels), `scale` times its longer side."""
         left, top, right, bottom = (float(value) for value in box)
         side = max(round(max(right - left, bottom - top) * scale), 1)
         return cls(round((left + right - side) / 2), round((top + bottom - side) / 2), side)

@@ -119,7 +119,13 @@ def require_truth(dataset: Dataset) -> None:
 
 
 def oks(found: np.ndarray, truth: np.ndarray, area: float) -> float:
-    """Object keypoint similarity of one person, 0 .. 1: `found` [17, 2+], `truth` [17, 3] with v > 0 somewhere."""
+    """Object keypoint similarity of one person, 0 .. 1.
+
+    Args:
+        found: float[17, 2 or more], x and y in pixels.
+        truth: float[17, 3], x, y and v, which is above 0 somewhere.
+        area: of the person, in square pixels.
+    """
     known = truth[:, 2] > 0
     squared = ((found[known, :2].astype(np.float64) - truth[known, :2]) ** 2).sum(axis=1)
     return float(np.exp(-squared / (2 * area * (2 * SIGMAS[known]) ** 2)).mean())

@@ -137,7 +137,10 @@ def _plugins() -> Iterator[Finding]:
     from mildbench.executors import EXECUTORS
     from mildbench.method import METHODS
     from mildbench.metrics.base import METRICS
+    from mildbench.tasks import TASKS
+    from mildbench.training.trainer import TRAINERS
     from synth.blend import BLENDS
+    from synth.family import FAMILIES
     from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
     yield from _loaded("method", METHODS, lambda method: method.info.weights)
@@ -146,7 +149,10 @@ def _plugins() -> Iterator[Finding]:
         "people": PEOPLE,
         "backgrounds": BACKGROUNDS,
         "segmented pictures": SEGMENTED,
+        "family": FAMILIES,
         "blend": BLENDS,
+        "task": TASKS,
+        "trainer": TRAINERS,
         "executor": EXECUTORS,
     }
     for kind, registry in kinds.items():

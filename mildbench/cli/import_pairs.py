@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+Folder = Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(help="Folder of the data set. [default: data/NAME]")]
 
 
@@ -119,25 +120,33 @@ def _tell(target: Path, info: DatasetInfo, what: str) -> None:
 
 
 def _command(known: PublicSet) -> Callable[..., None]:
-    def command(
-        folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
+    def make(folder: Path, beside: Path | None, out: Path | None) -> None:
+        found = known.find(known, folder, beside)
+        _import(found, out, known.about, invert=known.inverted, skip_empty=True)
+
+    def plain(folder: Folder, out: Out = None) -> None:
+        make(folder, None, out)
+
+    def with_truth(
+        folder: Folder,
         truth: Annotated[
-            Path | None, typer.Option(help="Folder of the true answers, for a set that comes without.")
+            Path | None, typer.Option(help="Folder of the true answers: the set comes without.")
         ] = None,
+        out: Out = None,
+    ) -> None:
+        make(folder, truth, out)
+
+    def with_masks(
+        folder: Folder,
         masks: Annotated[
             Path | None, typer.Option(help="Folder of masks, for frames. [default: by difference]")
         ] = None,
         out: Out = None,
     ) -> None:
-        given = {"truth": truth, "masks": masks}
-        if superfluous := [name for name, path in given.items() if path is not None and name != known.takes]:
-            raise UserError(
-                f"{known.name} has its own: leave --{superfluous[0]} out, or use mildbench import pairs"
-            )
-        found = known.find(known, folder, given.get(known.takes or ""))
-        _import(found, out, known.about, invert=known.inverted, skip_empty=True)
+        make(folder, masks, out)
 
-    return command
+    commands: dict[str | None, Callable[..., None]] = {None: plain, "truth": with_truth, "masks": with_masks}
+    return commands[known.takes]
 
 
 def _help(known: Published) -> str:
@@ -151,7 +160,7 @@ for _known in PUBLIC.values():
 
 @app.command(COCOA.name, help=_help(COCOA))
 def cocoa(
-    folder: Annotated[Path, typer.Argument(help="Folder of the set.", show_default=False)],
+    folder: Folder,
     out: Out = None,
 ) -> None:
     from mildbench.dataset.amodal import import_amodal

@@ -120,9 +120,9 @@ def train(
         save_every,
         **({} if minutes is None else {"minutes": minutes}),
     )
-    if dataset is not None and (recipe or people or backgrounds):
+    if dataset is not None and (recipe or people or backgrounds or scene_seed):
         raise UserError(
-            "--dataset goes without --recipe, --people and --backgrounds: its scenes are made already"
+            "--dataset goes without --recipe, --people, --backgrounds and --scene-seed: its scenes are made already"
         )
     if annotations and dataset is None:
         raise UserError(f"--annotations {annotations} is of a data set: name it with --dataset")

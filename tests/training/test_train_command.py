@@ -85,6 +85,7 @@ def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
         (["lama", "--dataset", "nowhere"], "data set not found: nowhere"),
         (["lama", "--dataset", "DATA"], "no scenes with people in the split 'val'"),
         (["lama", "--dataset", "DATA", "--recipe", "train"], "--dataset goes without"),
+        (["lama", "--dataset", "DATA", "--scene-seed", "3"], "--dataset goes without"),
         (["lama", "--dataset", "DATA", "--validation-split", "train"], "not trained on"),
         (["lama", "--recipe", "tran"], "did you mean 'train'"),
         (["lama", "--size", "100"], "--size 100: give a multiple of 32"),
