@@ -68,7 +68,8 @@ class Course:
         return float(timestep) / self._count
 
     def begin(self, start: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
-        """The first latents, float[B, C, h, w]: `noise`, or latents to `start` from with as much of it as the first time has."""
+        """The first latents, float[B, C, h, w]: `noise`, or what to `start` from with as much of it as the first time
+        has."""
         if start is None:
             return noise * self.scheduler.init_noise_sigma
         return self.noised(start, noise, self.timesteps[0])
