@@ -1,7 +1,7 @@
 """Masks: what a file marks, however it was stored. The one door by which masks come in.
 
-A mask is a soft or hard plane of grey, or it numbers what it marks (a label map). Which of the two is seen from the
-file: a label's area is flat, whereas a soft mask's lower values climb to higher ones.
+A mask is a soft or hard plane of grey, or it numbers what it marks (`mildbench.labelmaps`). Which of the two is seen
+from the file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mildbench import decoding
+from mildbench import decoding, labelmaps
 from mildbench.errors import UserError
 from mildbench.images import read_file
 
@@ -20,8 +20,7 @@ _NOISE = 16
 """What is darker in a lossy file is its black."""
 _HUE_TOLERANCE = 40
 """Levels of 255 by which a colour may be off the line from black to the mask's brightest colour."""
-_FEW = 16
-"""Values beyond which a plane of light and dark with little between is a mask with noise, not a label map."""
+_INDEXES = "palette index: "
 MOST, LEAST = 0.9, 0.0001
 """Shares of the picture above and below which a mask is worth a word."""
 _AROUND = 0.95
@@ -68,7 +67,9 @@ def decode_mask(data: bytes, what: str) -> Mask:
     with decoding.within_memory(what):
         opened = decoding.open_picture(data, what)
         plane, origin = _plane(opened)
-        marked, numbers, rule = _understand(plane, opened.lossy)
+        if opened.lossy and not origin:
+            labelmaps.refuse_smeared(plane, what)
+        marked, numbers, rule = _understand(plane, opened.lossy, indexes=origin == _INDEXES)
         return Mask(marked, numbers, f"{origin}{rule}", opened.stored_size)
 
 
@@ -107,7 +108,12 @@ def _plane(opened: decoding.Opened) -> tuple[np.ndarray, str]:
             used
         ):  # a grey picture that was stored with a palette
             return colours[values, 0], ""
-        return values, "palette index: "
+        black = [index for index in used if not colours[index].any()]
+        if len(black) == 1 and black[0] > 0:  # what writes a palette by itself orders its colours in any way
+            values = np.where(values == black[0], 0, np.where(values == 0, black[0], values)).astype(
+                values.dtype
+            )
+        return values, _INDEXES
     if alpha is not None and alpha.min() < 255:
         seen = values[alpha > 0]
         if not seen.size or (seen == seen[0]).all():
@@ -139,16 +145,18 @@ def _one_colour(values: np.ndarray, opened: decoding.Opened) -> np.ndarray:
     return top
 
 
-def _understand(plane: np.ndarray, lossy: bool) -> tuple[np.ndarray, np.ndarray, str]:
+def _understand(plane: np.ndarray, lossy: bool, *, indexes: bool) -> tuple[np.ndarray, np.ndarray, str]:
     """bool[H, W] marked, uint8[H, W] numbers and the rule."""
     least, most = int(plane.min()), int(plane.max())
     if most == 0 or (lossy and most < _NOISE):
         nothing = np.zeros(plane.shape, dtype=bool)
         return nothing, nothing.astype(np.uint8), "empty"
     levels = np.unique(plane)
-    if not lossy and least == 0 and 2 < len(levels) <= 256 and _numbered(plane, levels):
-        numbers = np.searchsorted(levels, plane).astype(np.uint8)
-        return plane > 0, numbers, "a label map, every label but 0"
+    if not lossy and least == 0 and len(levels) > 2:
+        found = labelmaps.numbered(plane, indexes=indexes)
+        if found is not None:
+            numbers, rule = found
+            return numbers > 0, numbers, rule
     marked = plane > (least + most) / 2 if least < most else np.ones(plane.shape, dtype=bool)
     rule = (
         f"above half of the range 0 to {most}" if most in (255, 65535) else f"above half of {least} to {most}"
@@ -156,17 +164,3 @@ def _understand(plane: np.ndarray, lossy: bool) -> tuple[np.ndarray, np.ndarray,
     if len(levels) <= 2:
         rule = "all but the darker value"
     return marked, marked.astype(np.uint8), rule
-
-
-def _numbered(plane: np.ndarray, levels: np.ndarray) -> bool:
-    """Whether the values between 0 and the largest are labels, not the slopes of a soft mask."""
-    most = int(levels[-1])
-    # With many values the largest few may be one plateau, with noise or ringing on it.
-    many = len(levels) > _FEW
-    between = (plane > 0) & (plane < (most - most // 8 if many else most))
-    middle = (plane > most // 4) & (plane < most - most // 4)
-    if many and most >= 128 and np.count_nonzero(middle) < np.count_nonzero(plane > most // 4) / 5:
-        return False
-    reach = 2 * max(1, min(plane.shape) // 128) + 1
-    higher = cv2.dilate(plane, np.ones((reach, reach), np.uint8)) > plane
-    return bool(np.count_nonzero(higher & between) < np.count_nonzero(between) / 2)

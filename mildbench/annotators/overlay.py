@@ -7,7 +7,7 @@ background around a mask is, no truth knows: a panoptic segmentation says it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +65,10 @@ class AnnotatedDataset:
     def task_ids(self, task: str, split: str) -> list[str]:
         """As the data set has them."""
         return self._dataset.task_ids(task, split)
+
+    def check_unchanged(self, task: str, ids: Collection[str], /) -> None:
+        """As of the data set. Annotations are what they hold, and part of the fingerprint."""
+        self._dataset.check_unchanged(task, ids)
 
     def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
         """The data set's triplet with people filled in; unchanged where annotating the sample failed."""

@@ -69,6 +69,8 @@ def annotate(
     nobody_known = dataset.info.source == "pairs"
     if nobody_known and team.people is None and (team.pose or team.parsing):
         raise UserError(f"people are unknown in {dataset.root}: say who finds them: --people NAME")
+    own = [row["id"] for row in dataset.rows(["id", "split"]) if row["split"] == job.split]
+    dataset.check_unchanged(None, own)
     folder = store.folder_of(dataset.root, job.name)
     total = dataset.info.samples[job.split]
     record = _record(dataset, job, team)

@@ -25,7 +25,7 @@ def fingerprint(
     opened = Dataset.open(dataset)
     found = Fingerprint()
     with tracking("samples", sum(opened.info.samples.values()), show=True) as advance:
-        for content_sha256 in contents(opened):
+        for _, content_sha256 in contents(opened):
             found.add(content_sha256)
             advance(1)
     typer.echo(found.hexdigest())

@@ -25,7 +25,7 @@ copy in tar files have the same one, and so has a copy whose pictures were compr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,8 +115,8 @@ def stored_parts(dataset: Dataset, row: dict[str, Any]) -> dict[str, np.ndarray]
     )
 
 
-def contents(dataset: Dataset) -> Iterator[str]:
-    """The digest of each sample in order, computed from what is stored now.
+def contents(dataset: Dataset, samples: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Each sample's id and digest in order, computed from what is stored now; only of `samples` (ids) if given.
 
     Raises `UserError` when a picture or the annotations cannot be read.
     """
@@ -124,16 +124,18 @@ def contents(dataset: Dataset) -> Iterator[str]:
         split: AnnotationReader(dataset.root / annotation_file(split)) for split in dataset.info.people
     }
     for row in dataset.rows():
+        if samples is not None and row["id"] not in samples:
+            continue
         parts = stored_parts(dataset, row)
         if (annotations := readers.get(row["split"])) is None:
-            yield sample_sha256(row, parts)
+            yield row["id"], sample_sha256(row, parts)
         else:
             image, people = annotations.of(row["id"])
             if image is None:
                 raise UserError(
                     f"data set {dataset.root}: {row['id']} has no annotations: mildbench validate says more"
                 )
-            yield sample_sha256(row, parts, image, people)
-    for annotations in readers.values():
+            yield row["id"], sample_sha256(row, parts, image, people)
+    for annotations in readers.values() if samples is None else ():
         if problems := annotations.left_over():
             raise UserError(f"data set {dataset.root}: {problems[0]}: mildbench validate says more")

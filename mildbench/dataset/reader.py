@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -170,6 +170,15 @@ class Dataset:
             "mask_share": float(triplet.mask.mean()),
         }
         return marked(replace(triplet, id=triplet_id, meta=meta), mask)
+
+    def check_unchanged(self, task: str | None, ids: Collection[str]) -> None:
+        """Raise `UserError` unless what these triplets of a task are made of is what it was when it was written.
+
+        Of the samples themselves where `task` is None. Reads all of their files.
+        """
+        from mildbench.dataset.unchanged import require_unchanged
+
+        require_unchanged(self, {self.row_of(task, name)["id"] for name in ids})
 
     def triplets(self, task: str = EVERYBODY, split: str | None = None, mask: str = FOOTPRINT) -> Triplets:
         """A task's triplets, of one split or of all; raises `UserError` as `task_ids` and `triplet` do."""

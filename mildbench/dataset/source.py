@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from mildbench.marking import FOOTPRINT
@@ -28,4 +29,8 @@ class TripletSource(Protocol):
 
         Raises `UserError` for a mask (`mildbench.marking.MARKINGS`) that the data do not have.
         """
+        ...
+
+    def check_unchanged(self, task: str, ids: Collection[str], /) -> None:
+        """Raise `UserError` where what these samples are made of is not what the fingerprint stands for any more."""
         ...

@@ -30,7 +30,7 @@ OTHER_CONTENT = "pixels, labels, row or annotations are not those of its content
 def validate(dataset: Dataset) -> Iterator[list[str]]:
     """Yield the problems found in each of `steps(dataset)` steps (mostly none)."""
     yield from check_files(dataset)
-    yield _fingerprint(dataset)
+    yield check_fingerprint(dataset)
     if dataset.info.source == "pairs":
         for row in dataset.rows():
             yield _pair(dataset, row)
@@ -48,7 +48,7 @@ def check_files(dataset: Dataset) -> Iterator[list[str]]:
     else:
         yield [f"{CHECKSUMS} is not the one that dataset.json was written with"]
     for name, sha256 in listed:
-        yield _file(dataset.root, name, sha256)
+        yield check_file(dataset.root, name, sha256)
 
 
 def steps(dataset: Dataset) -> int:
@@ -67,7 +67,8 @@ def checksums(root: Path) -> Iterator[tuple[str, str]]:
             yield name, sha256
 
 
-def _file(root: Path, name: str, sha256: str) -> list[str]:
+def check_file(root: Path, name: str, sha256: str) -> list[str]:
+    """The problem of one file that `checksums.txt` lists, if there is one."""
     try:
         path = inside(root, name, CHECKSUMS)
     except UserError as error:
@@ -92,8 +93,8 @@ def _shared_sources(dataset: Dataset) -> list[str]:
     ]
 
 
-def _fingerprint(dataset: Dataset) -> list[str]:
-    """Whether the fingerprint is that of the samples' digests, which are checked with each sample."""
+def check_fingerprint(dataset: Dataset) -> list[str]:
+    """A problem, unless the fingerprint is that of the samples' digests, which are checked with each sample."""
     found = Fingerprint()
     for row in dataset.rows(["content_sha256"]):
         found.add(row["content_sha256"])

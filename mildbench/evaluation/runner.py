@@ -147,6 +147,7 @@ def evaluate(
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every if limit is None else _spread(every, task, limit)
+    dataset.check_unchanged(task, ids)
     first = dataset.triplet(task, ids[0], mask=mask)
     effects = first.effect is not None
     asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)

@@ -34,7 +34,7 @@ from mildbench.evaluation.data import as_batch
 from mildbench.evaluation.runner import evaluate
 from mildbench.executors import HERE, Executor, ProcessExecutor
 from mildbench.executors.slurm import VARIABLE, SlurmExecutor
-from mildbench.images import write_png
+from mildbench.images import encode_png, read_rgb, write_png
 from mildbench.labels import UNLABELLED
 from mildbench.method import MethodSpec
 from mildbench.results import finished
@@ -198,13 +198,18 @@ def test_a_failed_picture_is_recorded_and_the_others_go_on(dataset_folder: Path)
     assert all(found.of(other) is not None for other in others)
 
 
-def test_an_unreadable_picture_is_recorded(small_sets: dict, tmp_path: Path) -> None:
-    import shutil
-
+def test_a_data_set_that_was_changed_is_not_annotated(small_sets: dict, tmp_path: Path) -> None:
     root = Path(shutil.copytree(small_sets["folder"], tmp_path / "data"))
+    do(root)
     name = Dataset.open(root).task_ids("erase-all", "test")[0]
-    (root / Dataset.open(root).row(name)["composite"]).write_bytes(b"<html>")
-    assert "cannot be read" in do(root).failures()[name]
+    path = root / Dataset.open(root).row(name)["composite"]
+    for data, told in (
+        (encode_png(255 - read_rgb(path)), "was changed after"),
+        (b"<html>", "cannot be read"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=told):
+            do(root)
 
 
 def test_other_weights_do_not_mix_in(dataset_folder: Path) -> None:

@@ -33,7 +33,7 @@ Copy = Callable[[Path], Path]
 
 def recomputed(root: Path) -> str:
     found = Fingerprint()
-    for content_sha256 in contents(Dataset.open(root)):
+    for _, content_sha256 in contents(Dataset.open(root)):
         found.add(content_sha256)
     return found.hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -44,6 +45,9 @@ class FakeDataset:
         if task == "deocclude":
             return [f"{name}-d1" for name in self._scenes]
         return [f"{name}-p{person}" for name in self._scenes for person in (1, 2)]
+
+    def check_unchanged(self, task: str, ids: Collection[str], /) -> None:
+        """It is made up anew each time."""
 
     def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
         name = id[:4]
