@@ -196,7 +196,7 @@ def samples(opened: Opened) -> tuple[np.ndarray, np.ndarray | None]:
     if opened.plain and opened.image.mode == "L":
         return opened.turn(decode_stored(opened, cv2.IMREAD_UNCHANGED)), None
     _refuse_numbers(opened)
-    if _has_sixteen_bits(opened):
+    if has_sixteen_bits(opened):
         values = _sixteen_bit(opened)
         alpha = (values[..., 3] >> 8).astype(np.uint8) if values.ndim == 3 and values.shape[2] == 4 else None
         return opened.turn(_grey(values[..., :3] if values.ndim == 3 else values)), _turned(opened, alpha)
@@ -247,7 +247,7 @@ def _sixteen_bit(opened: Opened) -> np.ndarray:
     return cv2.cvtColor(pixels, orders[pixels.shape[2]]) if pixels.ndim == 3 else pixels
 
 
-def _has_sixteen_bits(opened: Opened) -> bool:
+def has_sixteen_bits(opened: Opened) -> bool:
     """`_sixteen_bit` gives more than 8 bits would."""
     return opened.png_depth == 16 or opened.image.mode.startswith("I;16")
 
@@ -284,7 +284,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
 def _eight_bit(opened: Opened) -> Image.Image:
     """Decoded, as stored, with at most 8 bits a channel."""
     _refuse_numbers(opened)
-    if not _has_sixteen_bits(opened):
+    if not has_sixteen_bits(opened):
         return load(opened)
     samples = _sixteen_bit(opened)
     return Image.fromarray(((samples.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))

@@ -124,6 +124,13 @@ def _store(path: Path) -> Any:
 def inside(root: Path, relative: str, what: str) -> Path:
     """`root / relative`, refusing a path that leaves `root` (`..`, absolute, or through a link)."""
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{what}: the path {relative!r} leaves the folder {root}; refused")
+    try:
+        whole = path.resolve()
+    except (ValueError, RuntimeError, OSError):  # a NUL character, a circle of links, a name that is too long
+        raise UserError(f"{what}: {relative!r} is no path of a file; refused") from None
+    if not whole.is_relative_to(root.resolve()):
+        through = (
+            " through a link: copy the file there, or link the whole folder" if path.is_symlink() else ""
+        )
+        raise UserError(f"{what}: the path {relative!r} leaves the folder {root}{through}; refused")
     return path

@@ -94,8 +94,8 @@ def _climbs(levels: np.ndarray, places: np.ndarray) -> bool:
     for one, other in ((places[1:], places[:-1]), (places[:, 1:], places[:, :-1])):
         higher = np.maximum(one, other)
         seen = (one != other) & (higher > 1)
-        borders += np.count_nonzero(seen)
-        ground += np.count_nonzero(seen & (np.minimum(one, other) == 0))
+        borders += int(np.count_nonzero(seen))
+        ground += int(np.count_nonzero(seen & (np.minimum(one, other) == 0)))
     return ground < _NESTED * borders
 
 
@@ -104,7 +104,7 @@ def _plateaus(levels: np.ndarray, areas: np.ndarray, flats: np.ndarray) -> np.nd
     labels = np.full(len(levels), -1)
     label, last = 0, 0
     for place in np.flatnonzero((flats >= _FLAT * areas) & (areas >= _SPECKS) | (levels == 0)):
-        label += levels[place] - last > _CLOSE
+        label += int(levels[place] - last > _CLOSE)
         labels[place], last = label, int(levels[place])
     return labels
 

@@ -57,6 +57,8 @@ class PhotoFile:
     """What of it is kept, as a block that begins with `Exif`; the size is that of `pixels`."""
     jpeg: dict[str, Any] | None
     """Of a JPEG file: how strongly it is compressed, as Pillow's encoder takes it."""
+    lost: tuple[str, ...]
+    """What of the photo no result has, wherever it is, in words."""
 
     @classmethod
     def read(cls, path: Path) -> PhotoFile:
@@ -73,7 +75,16 @@ class PhotoFile:
                 pixels = opened.turn(np.array(decoding.load(opened)))
             else:  # in another space than RGB: shown as a viewer does, in sRGB
                 pixels, profile = decode_rgb(data, what), None
-        return cls(path, pixels, profile, _kept_exif(image, pixels), _compression(image))
+            lost = []
+            if (
+                image.has_transparency_data
+                and (alpha := decoding.samples(opened)[1]) is not None
+                and alpha.min() < 255
+            ):
+                lost.append("its transparency: what was transparent is white")
+            if decoding.has_sixteen_bits(opened):
+                lost.append("its 16 bits a channel: 8 are left")
+        return cls(path, pixels, profile, _kept_exif(image, pixels), _compression(image), tuple(lost))
 
     @staticmethod
     def suffix(path: Path, kind: Kind) -> str:

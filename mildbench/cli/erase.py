@@ -127,6 +127,10 @@ def erase(
             write_panel(beside, erased.panel)
             count = f"{len(erased.people)} people found, {len(erased.targets)} erased"
             typer.echo(f"{result}: {count} by {eraser.method.info.name}")
+            if file.lost:
+                typer.echo(f"mildbench: {path}: lost are {', and '.join(file.lost)}", err=True)
+            if mask is not None and not erased.people:
+                typer.echo(f"mildbench: {path}: nobody is marked: the result is the photo", err=True)
             if erased.doubtful:
                 typer.echo(
                     f"mildbench: {path}: {erased.doubtful} more found were too small and unsure to be people, and "

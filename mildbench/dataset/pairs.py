@@ -32,6 +32,8 @@ _FACTOR = 4
 """A mask outside of which so many times more changes than inside is inverted ..."""
 _LEAST = 0.05
 """... if at least this share of the outside changes."""
+_HARDLY, _MOSTLY = 0.02, 0.5
+"""Shares that change inside and outside of a mask, below and above which a pair is worth a word."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +200,12 @@ class _Tally:
             self._note("effect masks add nothing to the mask", pair.name)
         if np.array_equal(planes.image, planes.truth):
             self._note("inputs are identical with their truth", pair.name)
+            return
+        inside, outside = _changes(planes.image, planes.truth, mask)
+        if inside < _HARDLY:
+            self._note("masks mark hardly anything that differs from the truth", pair.name)
+        if outside > _MOSTLY:
+            self._note("truths differ from the input over most of what is not marked", pair.name)
 
     def empty(self, error: _Empty, *, skip: bool) -> None:
         if skip:
@@ -269,11 +277,14 @@ def _turned_round(planes: Planes) -> Planes:
 
 def looks_inverted(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> bool:
     """Whether `truth` differs from `image` (uint8[H, W, 3]) outside bool[H, W] `mask`, and hardly inside it."""
-    if mask.all():
-        return False
-    changed = cv2.absdiff(image, truth).max(axis=2) > _CHANGED
-    inside, outside = float(changed[mask].mean()), float(changed[~mask].mean())
+    inside, outside = _changes(image, truth, mask)
     return outside > _LEAST and outside > _FACTOR * inside
+
+
+def _changes(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """The shares inside and outside of bool[H, W] `mask`, not empty, in which uint8[H, W, 3] pictures differ."""
+    changed = cv2.absdiff(image, truth).max(axis=2) > _CHANGED
+    return float(changed[mask].mean()), 0.0 if mask.all() else float(changed[~mask].mean())
 
 
 def _write(shard: ShardWriter, pair: Pair, planes: Planes, mask: np.ndarray, about: About) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mildbench.scene import Provenance
 from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
 from synth.sources.base import PeopleSource, read_photo
 from synth.sources.crop import cut_out, without_specks
+from synth.sources.names import on_disk
 
 LICENCE = "not stated where it was looked for: ask its authors before publishing pictures"
 BORDER = 2
@@ -95,13 +96,13 @@ class AhpPeople(PeopleSource):
         return mask
 
     def photo(self, key: str) -> Path:
-        return inside(self.root, f"JPEGImages/{key}.jpg", "AHP photo")
+        return on_disk(inside(self.root, f"JPEGImages/{key}.jpg", "AHP photo"))
 
     def files(self, key: str) -> Sequence[Path]:
         return [self.photo(key), self._mask_file(key)]
 
     def _mask_file(self, key: str) -> Path:
-        return inside(self.root, f"Annotations/{key}.png", "AHP mask")
+        return on_disk(inside(self.root, f"Annotations/{key}.png", "AHP mask"))
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         mask, path = self._mask(key), self.photo(key)

@@ -23,6 +23,7 @@ from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
 from synth.sources.base import PeopleSource, read_photo
 from synth.sources.ccp_labels import CARRIED, CLASSES, to_cihp
 from synth.sources.crop import cut_out, without_specks
+from synth.sources.names import on_disk
 
 ANNOTATIONS = "annotations/pixel-level"
 BORDER = 2
@@ -123,7 +124,7 @@ class CcpPeople(PeopleSource):
         return tuple(name for name in CARRIED if (tags == self._tags.index(name)).any())
 
     def photo(self, key: str) -> Path:
-        return inside(self.root, f"photos/{key}.jpg", "CCP photo")
+        return on_disk(inside(self.root, f"photos/{key}.jpg", "CCP photo"))
 
     def files(self, key: str) -> Sequence[Path]:
         return [self.photo(key), self._annotation_file(key), self.root / "label_list.mat"]

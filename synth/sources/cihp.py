@@ -23,6 +23,7 @@ from mildbench.scene import Provenance
 from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
 from synth.sources.base import PeopleSource, read_photo
 from synth.sources.crop import cut_out, without_specks
+from synth.sources.names import on_disk
 
 LICENCE = "CIHP's terms: non-commercial research and education"
 IMAGES, LABELS, PEOPLE_IDS = ("Images", "images"), ("Category_ids", "labels"), ("Human_ids",)
@@ -76,8 +77,10 @@ class CihpPeople(PeopleSource):
 
     def _stems(self) -> list[str]:
         if not self.ids:
-            files = (self.root / self._labels).glob("*.png")
-            stems = sorted(path.stem for path in files if not path.name.startswith("."))
+            files = (self.root / self._labels).iterdir()
+            stems = sorted(
+                path.stem for path in files if path.suffix.lower() == ".png" and not path.name.startswith(".")
+            )
         else:
             try:
                 stems = inside(self.root, self.ids, "CIHP list of ids").read_text().split()
@@ -122,7 +125,7 @@ class CihpPeople(PeopleSource):
             raise Rejected(f"{what} missing or unreadable", str(error)) from None
 
     def _plane_file(self, folder: str, stem: str, what: str) -> Path:
-        return inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}")
+        return on_disk(inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}"))
 
     def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef:
         """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a piece that is several people."""
@@ -149,7 +152,7 @@ class CihpPeople(PeopleSource):
 
     def photo(self, key: str) -> Path:
         stem = key.partition("/")[0]
-        return inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image")
+        return on_disk(inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image"))
 
     def files(self, key: str) -> Sequence[Path]:
         stem = key.partition("/")[0]

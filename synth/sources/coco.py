@@ -515,7 +515,10 @@ def _keypoints(item: Item, where: str) -> np.ndarray:
         numbers = np.empty(0)
     if numbers.shape != (51,) or not np.isfinite(numbers).all():
         raise Rejected("keypoints broken or not finite", where)
-    return numbers.reshape(17, 3)
+    points = numbers.reshape(17, 3)
+    if not np.isin(points[:, 2], (0, 1, 2)).all():
+        raise Rejected("keypoints whose visibility is not 0, 1 or 2", where)
+    return points
 
 
 def _near(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

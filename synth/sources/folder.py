@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -26,6 +26,7 @@ LICENCE = "as the owner of the folder states"
 CUT = 1.5
 """Whoever is cut by their picture's lower edge would be so many times as tall: they show about down to the thighs."""
 OTHERS = "file hidden or no picture"
+TWINS = "file whose name is another's in another Unicode form"
 
 
 def _folder(path: str) -> Path:
@@ -47,8 +48,8 @@ class _Pictures:
             raise UserError(f"source folder: {root} holds no pictures ({', '.join(sorted(PICTURES))})")
         self.files = {same_file(path.relative_to(root).as_posix()): path for path in listing.pictures}
         """By their path under the folder, with slashes and in one Unicode form, in order."""
-        self.others = listing.others
-        """Files that are hidden or no pictures."""
+        self.left_out = +Counter({OTHERS: listing.others, TWINS: len(listing.pictures) - len(self.files)})
+        """Why -> how many files."""
 
 
 class FolderPeople(PeopleSource):
@@ -87,8 +88,9 @@ class FolderPeople(PeopleSource):
 
     def people(self) -> Sequence[PersonRef]:
         self.left_out.clear()
-        if others := self._pictures.others + (self._mask_pictures.others if self._paired else 0):
-            self.left_out[OTHERS] = others
+        self.left_out.update(self._pictures.left_out)
+        if self._paired:
+            self.left_out.update(self._mask_pictures.left_out)
         found = []
         for key in self._files:
             found += self.checked(self._check, key)
@@ -128,7 +130,10 @@ class FolderPeople(PeopleSource):
             else:
                 if key not in self._masks:
                     raise Rejected("image without a mask of its name", key)
-                mask = read_mask(self._masks[key]).marked
+                found = read_mask(self._masks[key])
+                if found.numbers.max() > 1:
+                    raise Rejected("mask of several people: give each a picture and a mask", key)
+                mask = found.marked
                 if mask.shape != read_rgb(path).shape[:2]:
                     raise Rejected("mask of another size than its image", key)
         except UserError as error:
@@ -184,8 +189,7 @@ class FolderBackgrounds(BackgroundSource):
 
     def backgrounds(self) -> Sequence[BackgroundRef]:
         self.left_out.clear()
-        if others := self._pictures.others:
-            self.left_out[OTHERS] = others
+        self.left_out.update(self._pictures.left_out)
         return [BackgroundRef(key, f"{self.name}/{key}") for key in self._pictures.files]
 
     def photo(self, key: str) -> Path:

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from command_line import invoke
@@ -109,6 +110,27 @@ def test_other_colour_spaces_are_shown_in_srgb(tmp_path: Path, mode: str) -> Non
     file = PhotoFile.read(path)
     assert file.profile is None
     np.testing.assert_array_equal(file.pixels, read_rgb(path))
+
+
+def test_what_no_result_has_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = photo(tmp_path / "plain.png")
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    Image.fromarray(np.dstack((pixels, alpha))).save(tmp_path / "opaque.png")
+    alpha[:8] = 90
+    Image.fromarray(np.dstack((pixels, alpha))).save(tmp_path / "clear.png")
+    cv2.imwrite(str(tmp_path / "deep.png"), pixels.astype(np.uint16) * 257)
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[8:16, 16:32] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    told = {"plain": "", "opaque": "", "clear": "lost are its transparency", "deep": "lost are its 16 bits"}
+    for name, words in told.items():
+        given = ["erase", tmp_path / f"{name}.png", "--people", tmp_path / "mask.png", "--method", "telea"]
+        assert invoke(*given, "--out", tmp_path / "out") == 0
+        said = capsys.readouterr().err
+        assert words in said if words else not said
+    Image.fromarray(mask * 0).save(tmp_path / "mask.png")
+    assert invoke(*given, "--out", tmp_path / "empty") == 0
+    assert "nobody is marked" in capsys.readouterr().err
 
 
 def test_broken_exif_is_no_reason_to_fail(tmp_path: Path) -> None:

@@ -306,6 +306,17 @@ def test_several_masks_of_one_picture_are_several_samples_of_one_group(theirs: P
     assert [pair.group for pair in found.pairs] == [None, None, "photo 2.v2", "photo 2.v2"]
 
 
+def test_masks_and_truths_that_belong_to_others_are_remarked_on(theirs: Path, tmp_path: Path) -> None:
+    mask = np.zeros_like(read_rgb(theirs / "mask" / "photo 0.v2.png")[..., 0])
+    mask[-5:, -5:] = 255
+    write_png(theirs / "mask" / "photo 0.v2.png", mask)
+    truth = read_rgb(theirs / "truth" / "photo 1.v2.png")
+    write_png(theirs / "truth" / "photo 1.v2.png", np.where(truth > 127, 0, 255).astype(np.uint8))
+    odd = take(theirs, tmp_path / "out").report["odd"]
+    assert odd["masks mark hardly anything that differs from the truth"] == [1, "photo 0.v2"]
+    assert odd["truths differ from the input over most of what is not marked"] == [1, "photo 1.v2"]
+
+
 def test_what_is_odd_is_counted_and_said(theirs: Path, tmp_path: Path) -> None:
     write(theirs / "mask" / "photo 1.v2.png", np.full((24, 24), 255, np.uint8))
     shutil.copy(theirs / "input" / "photo 2.v2.png", theirs / "truth" / "photo 2.v2.png")
