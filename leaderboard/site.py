@@ -11,7 +11,6 @@ import mildbench
 from leaderboard.ranking import REQUIRED, Placed, boards
 from leaderboard.review import Refused, Reviewed
 from leaderboard.schema import LEVELS, Reported, Verification
-from mildbench.files import write_bytes
 from mildbench.report import html, tables
 from mildbench.report.html import Cell
 from mildbench.results import wording
@@ -48,7 +47,7 @@ def build(
         "required": REQUIRED,
         "version": mildbench.__version__,
     }
-    write_bytes(path, html.render(_TEMPLATES, "site.html.j2", values).encode())
+    html.write(path, _TEMPLATES, "site.html.j2", values)
 
 
 def _board(board: Board[Placed], number: int) -> dict[str, Any]:

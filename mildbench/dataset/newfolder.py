@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -23,7 +24,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises `UserError` when `out` exists and is not an empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists already: choose another --out, or delete it")
+        raise _taken(out)
     target = out.resolve()
     _remove_leftovers(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
@@ -32,9 +33,22 @@ def new_folder(out: Path) -> Iterator[Path]:
         _lock(handle)
         try:
             yield temporary
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                if error.errno in (
+                    errno.ENOTEMPTY,
+                    errno.EEXIST,
+                    errno.ENOTDIR,
+                ):  # another process was faster
+                    raise _taken(out) from None
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _taken(out: Path) -> UserError:
+    return UserError(f"{out} exists already: choose another --out, or delete it")
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mildbench import extras
+from mildbench.errors import UserError
+from mildbench.files import write_bytes
 
 SHARED = Path(__file__).with_name("templates")
 """What pages share: `base.html.j2`, `base.css`, `table.js`."""
+
+
+_BEGINNING = b"<!doctype html>"
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,20 @@ class TableColumn:
     """Below the title."""
     better: str
     """An arrow, or empty."""
+
+
+def write(path: Path, folder: Path, template: str, values: Mapping[str, Any]) -> None:
+    """Write a page, as `render` makes it, atomically; raises `UserError` rather than replace what is no page."""
+    check_free(path)
+    write_bytes(path, render(folder, template, values).encode())
+
+
+def check_free(path: Path) -> None:
+    """Raise `UserError` where a file lies that is no page."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_BEGINNING)).lower() != _BEGINNING:
+                raise UserError(f"{path} is there already, and no page: choose another --out")
 
 
 def render(folder: Path, template: str, values: Mapping[str, Any]) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import mildbench
 from mildbench import extras
 from mildbench.errors import UserError
-from mildbench.files import write_bytes
 from mildbench.report import cases, html, plots, tables
 from mildbench.report.html import Cell, TableColumn
 from mildbench.results import controls, wording
@@ -53,16 +52,17 @@ def write(
     extras.require("jinja2", "a report")
     if not runs:
         raise UserError("nothing to report: give a run's folder")
+    html.check_free(path)
     found = boards(runs, headline)
     budget = cases.PictureBudget(_PICTURES)
     looks = plots.styles(name for board in found for name in board.names.values())
     parts = [_part(board, number, dataset, budget, looks) for number, board in enumerate(found, 1)]
-    text = html.render(
+    html.write(
+        path,
         html.SHARED,
         "report.html.j2",
         {"sections": parts, "version": mildbench.__version__, "side": cases.SIDE},
     )
-    write_bytes(path, text.encode())
     return [part["lacking"] for part in parts if part["lacking"]]
 
 

@@ -129,6 +129,18 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
         load(str(tmp_path / "c.yaml"))
 
 
+def test_of_two_that_make_one_folder_the_second_is_told(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    slower = new_folder(out)
+    (slower.__enter__() / "slow").touch()
+    with new_folder(out) as other:
+        (other / "fast").touch()
+    with pytest.raises(UserError, match="exists already"):
+        slower.__exit__(None, None, None)
+    assert [path.name for path in out.iterdir()] == ["fast"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from mildbench.dataset.newfolder import new_folder\n"

@@ -64,6 +64,9 @@ def test_the_page_needs_nothing_but_itself(report: Path) -> None:
 
 def test_same_runs_same_bytes(report: Path, read: list[FinishedRun], tmp_path: Path) -> None:
     page.write(tmp_path / "again.html", read)
+    (tmp_path / "precious.png").write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"precious\.png is there already, and no page"):
+        page.write(tmp_path / "precious.png", read)
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
 
 
