@@ -204,7 +204,12 @@ def test_workers_of_this_machine_are_dealt_out_over_its_gpus(monkeypatch: pytest
 
 def test_an_engine_by_name_knows_how_many_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mildbench.executors.base.gpu_count", lambda: 3)
-    assert engine_named("serial", 8).workers == 1
+    assert engine_named("serial").workers == engine_named("serial", 1).workers == 1
+    with pytest.raises(UserError, match="'serial' has one worker, not 8"):
+        engine_named("serial", 8)
+    for workers, kind in ((None, SerialExecutor), (1, SerialExecutor), (3, ProcessExecutor)):
+        chosen = engine_named(None, workers)
+        assert (type(chosen), chosen.workers) == (kind, workers or 1)
     assert engine_named("process").workers == os.cpu_count()
     assert (engine_named("process", None, "cuda").workers, engine_named("process", None, "cuda").gpu) == (
         3,

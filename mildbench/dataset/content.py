@@ -26,17 +26,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mildbench.dataset.annotations import AnnotationReader
 from mildbench.dataset.parts import scene_parts, with_files
-from mildbench.dataset.reader import Dataset
 from mildbench.dataset.schema import annotation_file
 from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.identity import pixels_sha256
+
+if TYPE_CHECKING:
+    from mildbench.dataset.reader import Dataset
 
 _LEFT_OUT = {"content_sha256", "background_provenance", "plan"}
 _LEFT_OUT_OF_PERSONS = {"provenance", "asked_visible_ratio"}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from mildbench.dataset.content import contents
 from mildbench.dataset.parts import with_files
-from mildbench.dataset.reader import Dataset
 from mildbench.dataset.schema import CHECKSUMS, SAMPLES, annotation_file
 from mildbench.dataset.storage import MEMBER
 from mildbench.dataset.validate import check_file, check_fingerprint, checksums
 from mildbench.errors import UserError
 from mildbench.files import file_sha256
+
+if TYPE_CHECKING:
+    from mildbench.dataset.reader import Dataset
 
 
 def require_unchanged(dataset: Dataset, samples: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,11 +16,13 @@ import numpy as np
 from mildbench.dataset.annotations import AnnotationReader
 from mildbench.dataset.coco import person_annotations
 from mildbench.dataset.content import Fingerprint, sample_sha256, stored_parts
-from mildbench.dataset.reader import Dataset
 from mildbench.dataset.schema import CHECKSUMS, annotation_file
 from mildbench.errors import UserError
 from mildbench.files import file_sha256, inside
 from mildbench.images import decode_rgb, encode_jpeg
+
+if TYPE_CHECKING:
+    from mildbench.dataset.reader import Dataset
 
 JPEG_SLACK = 2
 """Levels by which two versions of a JPEG library may differ."""
