@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,9 @@ def require_unchanged(dataset: Dataset, samples: Collection[str]) -> None:
     Files are compared with `checksums.txt`. Where one differs, contents decide: a copy whose pictures were compressed
     anew is the same data set.
     """
-    names = {SAMPLES, *_files(dataset, samples)}
-    if file_sha256(dataset.root / CHECKSUMS) == dataset.info.checksums:
+    names = _files(dataset, samples)
+    listing = dataset.root / CHECKSUMS
+    if listing.is_file() and file_sha256(listing) == dataset.info.checksums:
         listed = [(name, sha256) for name, sha256 in checksums(dataset.root) if name in names]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves the interpreter alone
             problems = pool.map(lambda entry: check_file(dataset.root, *entry), listed)
@@ -40,14 +41,12 @@ def require_unchanged(dataset: Dataset, samples: Collection[str]) -> None:
         )
 
 
-def _files(dataset: Dataset, samples: Collection[str]) -> Iterator[str]:
-    """The files that hold these samples, by their names in `checksums.txt`."""
-    found: list[str] = []
-    for row in dataset.rows():
-        if row["id"] in samples:
-            with_files(row, lambda _, name: found.append(name.partition(MEMBER)[0]))
-    yield from found
-    yield from (annotation_file(split) for split in dataset.info.people)
+def _files(dataset: Dataset, samples: Collection[str]) -> set[str]:
+    """The files that say what these samples are, by their names in `checksums.txt`."""
+    found = {SAMPLES, *(annotation_file(split) for split in dataset.info.people)}
+    for name in sorted(samples):  # mostly the order of the table, so that each part of it is read once
+        with_files(dataset.row(name), lambda _, file: found.add(file.partition(MEMBER)[0]))
+    return found
 
 
 def _other_content(dataset: Dataset, samples: Collection[str]) -> str | None:
