@@ -22,14 +22,17 @@ class Listing:
     pictures: list[Path]
     """Sorted by name."""
     others: int
-    """Files that were left alone: hidden (`._x.jpg` too) or no pictures."""
+    """Files that were left alone: hidden (`._x.jpg` too) or no pictures; and folders that are links."""
 
 
 def list_pictures(root: Path, *, deep: bool = False) -> Listing:
-    """The pictures in a folder; with `deep`, in those below it as well. Hidden folders are not entered."""
+    """The pictures in a folder; with `deep`, in those below it as well. Hidden folders and links are not entered."""
     pictures, others = [], 0
     for path in root.rglob("*") if deep else root.iterdir():
         if path.is_dir():
+            others += (
+                deep and path.is_symlink()
+            )  # not entered: it may lead out of the folder, or round in a circle
             continue
         parts = path.relative_to(root).parts
         hidden = any(part.startswith(".") or part.lower() in _JUNK for part in parts)

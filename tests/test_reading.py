@@ -322,11 +322,12 @@ def test_folders_are_listed_without_what_systems_leave_behind(tmp_path: Path) ->
     (tmp_path / "__MACOSX" / "a.png").write_bytes(b"")
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "d.webp").write_bytes(b"")
+    (tmp_path / "linked").symlink_to(tmp_path / "below")
     flat, deep = list_pictures(tmp_path), list_pictures(tmp_path, deep=True)
     assert [path.name for path in flat.pictures] == ["a.Png", "b.JPG", "c.jpeg"]
     assert flat.others == 4
     assert [path.name for path in deep.pictures] == ["a.Png", "b.JPG", "d.webp", "c.jpeg"]
-    assert deep.others == 6
+    assert deep.others == 7
 
 
 def test_ids_keep_letters_of_any_script() -> None:

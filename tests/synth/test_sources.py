@@ -49,6 +49,7 @@ def test_coco_people_keep_pose_and_place(coco: Path) -> None:
     [
         ({"keypoints": [float("nan")] * 51}, "keypoints broken or not finite"),
         ({"keypoints": [1, 2]}, "keypoints broken or not finite"),
+        ({"keypoints": [110, 60, 0.9] * 17}, "keypoints whose visibility is not 0, 1 or 2"),
         ({"keypoints": [900, 10, 2] * 17}, "keypoint outside the image"),
         ({"segmentation": [[100, 50, 900, 50, 140, 210]]}, "polygon out of the image's bounds"),
         ({"segmentation": [[100, 50, 140]]}, "broken polygon"),
@@ -85,10 +86,13 @@ def test_coco_image_problems_reject_the_cutout(coco: Path) -> None:
         source.cutout("1")
 
 
-def test_coco_file_names_cannot_leave_the_folder(coco: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("../../secret.jpg", "leaves the folder"), (r"a\u0000b.jpg", "no path of a file")]
+)
+def test_coco_file_names_cannot_leave_the_folder(coco: Path, name: str, reason: str) -> None:
     path = coco / "annotations" / "person_keypoints_train2017.json"
-    path.write_text(path.read_text().replace("000000000001.jpg", "../../secret.jpg"))
-    with pytest.raises(UserError, match="leaves the folder"):
+    path.write_text(path.read_text().replace("000000000001.jpg", name))
+    with pytest.raises(UserError, match=reason):
         CocoPeople(str(coco)).cutout("1")
 
 
@@ -176,6 +180,24 @@ def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
     assert sorted(keys) == ["images/\u00e9.png", "images/\u5199\u771f.png", "images/\u7167\u7247.png"]
     assert len({ref.group for ref in source.people()}) == 3
     assert source.cutout(keys[0]).rgba.shape[0] >= 158
+
+
+def test_names_that_differ_in_unicode_form_alone_are_one_and_the_other_is_counted(tmp_path: Path) -> None:
+    for name in ("e\u0301.png", "\u00e9.png"):
+        Image.fromarray(np.full((200, 100, 4), 255, np.uint8)).save(tmp_path / name)
+    source = FolderBackgrounds(str(tmp_path))
+    source.backgrounds()
+    assert source.left_out == {"file whose name is another's in another Unicode form": 1}
+
+
+def test_a_mask_of_several_people_is_no_cut_out(tmp_path: Path) -> None:
+    pair(tmp_path, "a.png", "a.png", 160)
+    people = np.zeros((200, 100), np.uint8)
+    people[20:180, 10:40], people[20:180, 60:90] = 1, 2
+    Image.fromarray(people).save(tmp_path / "masks" / "a.png")
+    source = FolderPeople(str(tmp_path))
+    assert not source.people()
+    assert [*source.rejections.counts] == ["mask of several people: give each a picture and a mask"]
 
 
 def test_hidden_files_are_counted_and_left_alone(tmp_path: Path) -> None:

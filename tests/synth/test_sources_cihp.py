@@ -72,6 +72,15 @@ def test_people_apart_are_taken_with_their_parsing(cihp: Path, with_ids: bool) -
     assert str(cihp) not in str(cutout.provenance)
 
 
+def test_endings_may_be_in_any_case(cihp: Path) -> None:
+    for name in ("Images/0001.jpg", "Category_ids/0001.png", "Human_ids/0001.png"):
+        path = cihp / name
+        path.rename(path.with_suffix(path.suffix.upper()))
+    source = CihpPeople(str(cihp))
+    assert [ref.key for ref in source.people()] == ["0001/1", "0001/2"]
+    assert source.cutout("0001/2").rgba[..., 3].any()
+
+
 def test_people_who_touch_need_ids(cihp: Path) -> None:
     labels, ids = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
     draw(labels, ids, 1, 40)
