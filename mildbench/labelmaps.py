@@ -18,8 +18,9 @@ _SMALL = 100
 """Labels up to here are numbers, beside which 255 is void."""
 _FEW = 16
 """Values beyond which some may be slivers and noise."""
-_FLAT = 0.3
-"""Share of a label's pixels that have its value all around, at least."""
+_OWN = 0.3
+"""Share of a label's pixels, at least, that have its value all around, or lie in a square of 2 x 2 with it: edges and
+slivers are lines."""
 _SPECKS, _NOISY = 64, 0.05
 """Pixels from which a value of which less than this share is flat is noise, or a line."""
 _NESTED = 0.05
@@ -44,18 +45,21 @@ def numbered(plane: np.ndarray, *, indexes: bool) -> tuple[np.ndarray, str] | No
     areas = np.bincount(places.ravel())
     kernel = np.ones((3, 3), np.uint8)
     flats = np.bincount(places[cv2.dilate(plane, kernel) == cv2.erode(plane, kernel)], minlength=len(levels))
-    if len(levels) > _FEW and np.median(flats[1:] / areas[1:]) < _FLAT:
+    wide = np.bincount(places[_in_squares(plane)], minlength=len(levels))
+    sure = wide if _counts(levels) else flats
+    if not indexes and len(levels) > _FEW and np.median(wide[1:] / areas[1:]) < _OWN:
         labels = _plateaus(levels, areas, flats)
-    elif not indexes and flats[1:].sum() - flats[-1] < _FLAT * (areas[1:].sum() - areas[-1]):
+    elif not indexes and sure[1:-1].sum() < _OWN * areas[1:-1].sum():
         return None  # between black and white there are edges alone
     else:
         noise = (areas >= _SPECKS) & (flats < _NOISY * areas)
         noise[0] = False
         labels = np.where(noise, -1, np.cumsum(~noise) - 1)
     rule = "a label map, every label but 0"
-    void = (
-        levels[-1] == _VOID and levels[-2] <= _SMALL and (indexes or levels[1] == 1 or _thin(plane == _VOID))
-    )
+    void = levels[-1] == _VOID and levels[-2] <= _SMALL
+    if void and not indexes:  # or it is the white of a mask, with specks in its black
+        labelled = levels[1] == 1 and areas[1:-1].sum() > _NOISY * areas[-1]
+        void = labelled or _thin(plane == _VOID)
     if void:
         labels[-1] = -1
         rule += " and 255, which is void"
@@ -84,10 +88,15 @@ def refuse_smeared(plane: np.ndarray, what: str) -> None:
         )
 
 
+def _counts(levels: np.ndarray) -> bool:
+    """Whether the values are 0, 1, 2 and so on."""
+    return bool(levels[-1] == len(levels) - 1)
+
+
 def _climbs(levels: np.ndarray, places: np.ndarray) -> bool:
     """Whether each value lies inside the next lower one: bands, or a trimap."""
-    if len(levels) <= _FEW and np.array_equal(levels, np.arange(len(levels))):
-        return False  # they count
+    if len(levels) <= _FEW and _counts(levels):
+        return False
     if len(levels) == 3 and abs(int(levels[1]) - int(levels[2]) / 2) > levels[2] / 16:
         return False
     borders = ground = 0
@@ -103,10 +112,20 @@ def _plateaus(levels: np.ndarray, areas: np.ndarray, flats: np.ndarray) -> np.nd
     """Of each level its label: 0 for the ground's, -1 for slivers and noise. Flat levels that are close are one."""
     labels = np.full(len(levels), -1)
     label, last = 0, 0
-    for place in np.flatnonzero((flats >= _FLAT * areas) & (areas >= _SPECKS) | (levels == 0)):
+    for place in np.flatnonzero((flats >= _OWN * areas) & (areas >= _SPECKS) | (levels == 0)):
         label += int(levels[place] - last > _CLOSE)
         labels[place], last = label, int(levels[place])
     return labels
+
+
+def _in_squares(plane: np.ndarray) -> np.ndarray:
+    """bool[H, W]: pixels that lie in a square of 2 x 2 of one value."""
+    corner = plane[:-1, :-1]
+    same = (corner == plane[1:, :-1]) & (corner == plane[:-1, 1:]) & (corner == plane[1:, 1:])
+    found = np.zeros(plane.shape, dtype=bool)
+    for top, left in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        found[top : top + same.shape[0], left : left + same.shape[1]] |= same
+    return found
 
 
 def _reach(plane: np.ndarray) -> int:

@@ -58,6 +58,17 @@ def test_many_labels_are_as_many_people_whatever_their_numbers(plane: np.ndarray
     np.testing.assert_array_equal(found.numbers, CROWD)
 
 
+@pytest.mark.parametrize("most", [3, 30, 120])
+@pytest.mark.parametrize("size", [(3, 5), (2, 3), (4, 9)])
+def test_small_people_are_people(most: int, size: tuple[int, int]) -> None:
+    plane = np.zeros(SHAPE, np.uint8)
+    for k in range(most):
+        y, x = k // 12 * 11 + 1, k % 12 * 13 + 1
+        plane[y : y + size[1], x : x + size[0]] = k + 1
+    for colours in (None, [0, 0, 0, 128, 0, 0]):
+        np.testing.assert_array_equal(decode_mask(saved(plane, colours=colours), "mask x").numbers, plane)
+
+
 @pytest.mark.parametrize("labels", [TWO, CROWD, np.where(TWO > 0, 15, 0).astype(np.uint8)])
 @pytest.mark.parametrize("palette", [False, True])
 def test_void_is_its_neighbours(labels: np.ndarray, palette: bool) -> None:
@@ -99,7 +110,7 @@ def test_a_label_map_in_a_jpeg_is_refused_and_mended_where_it_became_a_png() -> 
 @pytest.mark.parametrize("bands", [3, 8, 16])
 def test_bands_that_lie_in_each_other_are_one_soft_mask(bands: int) -> None:
     soft = cv2.GaussianBlur(TWO.clip(0, 1) * 255, (31, 31), 8)
-    banded = np.uint8(np.rint(soft / 255 * (bands - 1)) / (bands - 1) * 255)
+    banded = (np.rint(soft / 255 * (bands - 1)) / (bands - 1) * 255).astype(np.uint8)
     for size in (SHAPE[::-1], (960, 720)):
         plane = cv2.resize(banded, size, interpolation=cv2.INTER_NEAREST)
         found = decode_mask(saved(plane), "mask x")
@@ -109,9 +120,13 @@ def test_bands_that_lie_in_each_other_are_one_soft_mask(bands: int) -> None:
 
 def test_noise_in_the_black_is_no_label() -> None:
     rng = np.random.default_rng(0)
-    plane = np.where(TWO > 0, 255, rng.integers(0, 2, SHAPE)).astype(np.uint8)
-    found = decode_mask(saved(plane), "mask x")
-    np.testing.assert_array_equal(found.marked, TWO > 0)
+    noisy = np.where(TWO > 0, 255, rng.integers(0, 2, SHAPE)).astype(np.uint8)
+    specked = np.where(TWO > 0, 255, 0).astype(np.uint8)
+    specked[5:8, 5:8] = 1
+    for plane in (noisy, specked):
+        found = decode_mask(saved(plane), "mask x")
+        np.testing.assert_array_equal(found.marked, TWO > 0)
+        assert found.numbers.max() == 1
 
 
 def test_black_is_nothing_wherever_it_stands_in_a_palette() -> None:
