@@ -110,6 +110,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not list(tmp_path.glob("runs/*/*/*/predictions/*"))
 
 
+@pytest.mark.slow
 def test_the_main_job_from_build_to_table(built: Path, tmp_path: Path) -> None:
     assert run("validate", str(built), cwd=tmp_path).returncode == 0
     command = ["evaluate", "--dataset", str(built), "--task", "erase-all", "--task", "erase-one"]

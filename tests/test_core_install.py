@@ -143,6 +143,7 @@ def test_it_works(command: str, place: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_was_built_there_is_the_same_data_set(place: Path) -> None:
     assert core_mildbench(place, "build-dataset", *WORKS["build-dataset"]).returncode == 0
     told = core_mildbench(place, "fingerprint", "built").stdout

@@ -118,6 +118,7 @@ def _shut_down_ray() -> None:
         ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [PROCESS, RAY, SLURM], indirect=True)
 def test_every_engine_makes_the_same_files_and_counts_every_scene_once(
     engine: Engine, recipe: Recipe, expected: dict[str, bytes], tmp_path: Path

@@ -141,6 +141,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert "Usage:" in shown
 
 
+@pytest.mark.slow
 def test_looking_at_plug_ins_loads_no_library_of_networks() -> None:
     """Methods, trainers and metrics are all imported for a listing; what builds their networks is not."""
     commands = [["ls", "methods"], ["ls", "trainers"], ["ls", "metrics"], ["doctor"]]

@@ -95,7 +95,7 @@ def commands(drawn: Path, recipe: Path, root: Path, engine: str) -> dict[str, li
             str(root / "runs"),
         ],
     }
-    how = ["--executor", engine, "--workers", "2"]
+    how = ["--executor", engine, "--workers", "1" if engine == "serial" else "2"]
     return {name: [name, *rest, *how] for name, rest in arguments.items()}
 
 

@@ -138,6 +138,7 @@ def test_another_run_of_one_name_takes_the_place_of_the_first(
     assert marked(made) == {(name, "noise"): Mark(("ghost",), None)}
 
 
+@pytest.mark.slow
 def test_new_predictions_scores_and_runs_are_taken_up(empty: Any, runs: list[Path], tmp_path: Path) -> None:
     root = Path(shutil.copytree(runs[0].parent, tmp_path / "runs"))
     copies = [root / run.name for run in runs]

@@ -17,6 +17,7 @@ leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=9)
 
 
+@pytest.mark.slow
 @given(
     before=st.dictionaries(st.text(), values),
     wanted=st.lists(values),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,6 +176,9 @@ class Painted:
 
     def task_ids(self, task: str, split: str) -> list[str]:
         return list(self.scenes)
+
+    def check_unchanged(self, task: str, ids: Collection[str], /) -> None:
+        """It is in memory."""
 
     def triplet(self, task: str, id: str, /, mask: str = FOOTPRINT) -> Triplet:
         triplet = self.scenes[id].erase([2], completing=1 if task == "deocclude" else None)

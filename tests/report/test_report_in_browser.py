@@ -16,6 +16,7 @@ def browser() -> Iterator[Any]:
         yield found
 
 
+@pytest.mark.slow
 def test_the_slider_moves_and_its_sides_can_be_chosen(browser: Any, report: Path) -> None:
     with opened(browser, report.as_uri()) as page:
         case = page.locator(".case").first

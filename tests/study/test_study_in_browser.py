@@ -170,6 +170,7 @@ def test_a_browser_without_memory_says_so(browser: Any, address: str) -> None:
             asked(page, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1280, 860), (390, 760), (800, 380), (1920, 1080)])
 def test_nothing_scrolls_while_pictures_are_judged(
     browser: Any, address: str, width: int, height: int

@@ -85,6 +85,7 @@ def built(whole: Callable[[Format], Path], tmp_path: Path, layout: Format) -> Pa
     return Path(shutil.copytree(whole(layout), tmp_path / "built"))
 
 
+@pytest.mark.slow
 @both_formats
 def test_any_number_of_workers_gives_the_same_bytes(
     recipe: Recipe, built: Path, tmp_path: Path, layout: Format

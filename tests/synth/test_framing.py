@@ -83,6 +83,7 @@ def test_a_table_draws_the_people_it_was_made_of(seed: int) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(least=st.floats(0.05, 0.9), seed=st.integers(0, 10**6))
 def test_taller_people_are_those_of_the_table_who_are(coco: Table, least: float, seed: int) -> None:
