@@ -122,6 +122,7 @@ def test_the_main_job_from_build_to_table(built: Path, tmp_path: Path) -> None:
     assert len(summaries) == 6
 
 
+@pytest.mark.slow
 def test_predictions_made_elsewhere(built: Path, tmp_path: Path) -> None:
     """A folder with some pictures missing, one of a wrong size and one that is no picture: scored, and said."""
     from mildbench.dataset import Dataset

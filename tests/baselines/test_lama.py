@@ -116,6 +116,7 @@ def test_the_batch_size_changes_nothing(tiny):
         assert np.array_equal(tiny.run(samples.sample(i))[0].image, outcome.image)
 
 
+@pytest.mark.slow
 def test_state_dicts_load_wherever_the_generator_sits(network, tmp_path):
     state = network.state_dict()
     lightning = {"state_dict": {**state, "discriminator.model0.0.weight": torch.zeros(1)}, "epoch": 1}

@@ -63,6 +63,7 @@ def save(page: Any, tmp_path: Path, study: Study) -> Answers:
     return read_answers(path, study)
 
 
+@pytest.mark.slow
 def test_by_keyboard_from_the_start_to_the_saved_file(
     browser: Any, address: str, study: Study, tmp_path: Path
 ) -> None:
@@ -158,6 +159,7 @@ def test_an_answer_can_be_changed(browser: Any, address: str, study: Study, tmp_
     assert [one.choice for one in answers.answers] == ["A", "tie"]
 
 
+@pytest.mark.slow
 def test_a_browser_without_memory_says_so(browser: Any, address: str) -> None:
     with profile(browser) as context:
         context.add_init_script(

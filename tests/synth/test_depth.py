@@ -61,6 +61,7 @@ def noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
     return np.exp(np.random.default_rng(seed).normal(0, 0.1, shape))
 
 
+@pytest.mark.slow
 def test_the_camera_of_rendered_places_comes_back(places: list[Background]) -> None:
     """As exactly as it is rounded; within a twentieth where all pixels are noisy, and each fifth shows furniture."""
     for number, place in enumerate(places):

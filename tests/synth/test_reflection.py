@@ -126,6 +126,7 @@ def test_floors_shine_and_rugs_do_not() -> None:
     assert panoptic_sheen([rug], (10, 20)) is None
 
 
+@pytest.mark.slow
 def test_the_recipe_effects_mirrors_and_shades_people_exactly() -> None:
     changes = {
         "size": 128,
