@@ -117,8 +117,7 @@ class AttentiveEraser(DiffusionMethod):
         """Raises `UserError` for options out of range.
 
         Args:
-            backbone: see `DiffusionMethod`; for inpainting or not. The authors' are
-                SDXL's base and SD-2.1's.
+            backbone: see `DiffusionMethod`; for inpainting or not. The authors' are SDXL's base and SD-2.1's.
             redirect: without it nothing is redirected, and nothing guided: the plain start and sampling.
             guidance: from plain towards redirected attention; 1 is redirected attention alone.
             suppression: what queries of the object are scaled by, 0 to 1; 1 suppresses nothing.

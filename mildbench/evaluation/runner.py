@@ -147,7 +147,6 @@ def evaluate(
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
     ids = every if limit is None else _spread(every, task, limit)
-    dataset.check_unchanged(task, ids)
     first = dataset.triplet(task, ids[0], mask=mask)
     effects = first.effect is not None
     asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)
@@ -158,6 +157,7 @@ def evaluate(
     for run in (run for run in runs if pending(run, ids)):
         for weight in run.method.info.weights:
             weights.resolve(weight)
+    dataset.check_unchanged(task, ids)  # reads all of their files, so after what is wrong with the question
     records = []
     for run in runs:
         record = run.new_record(
