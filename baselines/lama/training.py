@@ -19,9 +19,9 @@ from mildbench.training.panel import pictures, tile
 from mildbench.training.trainer import Batch, Logs, Trainer, TrainerInfo
 
 _ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-5
-"""The first two are the authors' over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`. Their R1 has 1e-3,
-by which a new critic learns to be flat before it learns to tell pictures apart (75 % of pairs after 120 steps, not
-93 %)."""
+"""The first two are the authors' over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`. Their R1 has
+1e-3, by which a new critic learns to be flat before it learns to tell pictures apart (75 % of pairs after 120 steps,
+not 93 %)."""
 _CRITIC_WIDTHS = {"big": 64, "tiny": 32}
 
 
