@@ -38,6 +38,8 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """Orientation -> from stored to shown pixels."""
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+"""Markers of JPEG."""
 _ALREADY_SRGB = 1
 """Levels by which a profile may move any colour and still be taken for sRGB."""
 
@@ -82,7 +84,7 @@ class Opened:
         if "transparency" in image.info:
             return False
         if image.format in ("JPEG", "MPO"):
-            return image.mode in ("L", "RGB") and self.data.endswith(b"\xff\xd9")
+            return image.mode in ("L", "RGB") and self.data.endswith(_END_OF_IMAGE)
         if image.format == "PNG":
             return image.mode in ("L", "RGB", "RGBA") and self.png_depth == 8 and b"IEND" in self.data[-16:]
         return image.format == "WEBP" and image.mode in ("RGB", "RGBA")
@@ -125,15 +127,24 @@ def decode_stored(opened: Opened, flags: int) -> np.ndarray:
 
 def load(opened: Opened) -> Image.Image:
     """Pillow's decoded picture, as stored. Raises `UserError` when it is cut off or broken."""
+    cut_off = f"{opened.what} is cut off: copy or download it again"
     try:
         opened.image.load()
     except MemoryError:
         raise
     except Exception as error:  # as above
         if "truncated" in str(error) or isinstance(error, EOFError):
-            raise UserError(f"{opened.what} is cut off: copy or download it again") from None
+            raise UserError(cut_off) from None
         raise _unreadable(opened.what) from None
+    if opened.image.format in ("JPEG", "MPO") and _ends_in_nothing(opened.data):
+        raise UserError(cut_off)
     return opened.image
+
+
+def _ends_in_nothing(jpeg: bytes) -> bool:
+    """Zeros stand where a scan should go on, as in a download that stopped: a decoder takes them for grey blocks."""
+    written = jpeg.rstrip(b"\0")
+    return len(jpeg) - len(written) >= 64 and written.rfind(_END_OF_IMAGE) < written.rfind(_START_OF_SCAN)
 
 
 def shown(opened: Opened) -> np.ndarray:

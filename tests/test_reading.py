@@ -236,6 +236,8 @@ def _animated(kind: str) -> bytes:
         (lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is HEIC, which cannot be read here: convert it"),
         (lambda: _cut("JPEG"), "is cut off: copy or download it again"),
         (lambda: _cut("JPEG", progressive=True), "is cut off"),
+        (lambda: _cut("JPEG", rest=b"\0"), "is cut off"),
+        (lambda: _cut("JPEG", rest=b"\0", progressive=True), "is cut off"),
         (lambda: _cut("PNG"), "is cut off"),
         (lambda: _cut("BMP"), "is cut off"),
         (lambda: _cut("WEBP"), "cannot be read"),
@@ -255,9 +257,17 @@ def test_what_cannot_be_read_is_said_in_one_line(
     assert "\n" not in str(error.value)
 
 
-def _cut(kind: str, **options: Any) -> bytes:
+def _cut(kind: str, rest: bytes = b"", **options: Any) -> bytes:
+    """A file of which the last third never came, or is all one byte, as where its place was made first."""
     data = saved(Image.fromarray(smooth(96, 128)), kind, **options)
-    return data[: len(data) * 2 // 3]
+    there = len(data) * 2 // 3
+    return data[:there] + rest * (len(data) - there)
+
+
+@pytest.mark.parametrize("behind", [bytes(4096), b"a camera's own words" + bytes(4096), b"\n"])
+def test_what_stands_behind_a_whole_jpeg_does_not_matter(behind: bytes) -> None:
+    whole = saved(Image.fromarray(smooth()), "JPEG")
+    assert np.array_equal(decode_rgb(whole + behind, "x"), np.array(Image.open(io.BytesIO(whole))))
 
 
 def test_a_phone_s_further_pictures_are_left_alone() -> None:
