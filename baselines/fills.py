@@ -51,7 +51,8 @@ class Blur(EraseMethod):
 
 
 def smooth_fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """uint8[H, W, 3] with the mask, bool[H, W], filled smoothly from around it; nothing under it is read.
+    """uint8[H, W, 3] of `image`, numbers from 0 to 255, with the mask, bool[H, W], filled smoothly from around it;
+    nothing under it is read.
 
     Raises ValueError when the mask covers everything.
     """

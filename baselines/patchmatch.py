@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from baselines.fills import pasted, refuse_without_rim
+from baselines.fills import pasted, refuse_without_rim, smooth_fill
 from mildbench import extras
 from mildbench.errors import UserError
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
@@ -24,7 +24,8 @@ class PatchMatch(EraseMethod):
     """Nearest neighbours of patches, coarse to fine, each pixel a vote of the patches that cover it.
 
     Search and vote are the library's. The pyramid is ours: it begins where whole patches still surround the hole, with
-    each patch's nearest known one in place of a random one, so that what is near is tried first.
+    each patch's nearest known one in place of a random one, so that what is near is tried first, and with a smooth fill
+    in place of black: a patch is weighed by how like it is to what lies there.
     """
 
     info = MethodInfo(
@@ -33,7 +34,7 @@ class PatchMatch(EraseMethod):
         "PatchMatch inpainting (patchmatch-cython)",
         paper="Barnes et al., PatchMatch, SIGGRAPH 2009; Wexler et al., Space-Time Completion of Video, PAMI 2007",
         licence="BSD-3-Clause",
-        revision=2,
+        revision=3,
     )
 
     def __init__(self, patch: int = 7, loops: int = 3, iterations: int = 5) -> None:
@@ -73,13 +74,13 @@ class PatchMatch(EraseMethod):
         fill = field = None
         for level in reversed(levels):
             near = nearest(level.mask, self.patch)
-            field = near.field if field is None else finer(field, near)
-            pixels = level.image
-            if fill is not None:
-                size = level.mask.shape[::-1]
-                grown = cv2.resize(fill, size, interpolation=cv2.INTER_LINEAR)
-                pixels = np.where(level.mask[..., None], grown, pixels)
-            solver = CythonSolver(pixels, level.mask, self.patch)
+            if fill is None or field is None:
+                field = near.field
+                start = smooth_fill(level.image, level.mask).astype(np.float32)
+            else:
+                field = finer(field, near)
+                start = cv2.resize(fill, level.mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            solver = CythonSolver(np.where(level.mask[..., None], start, level.image), level.mask, self.patch)
             loops = self.loops if level is not levels[0] else 1
             fill = solver(self.iterations, randomize_nnf=False, nnf=field, seed=seed, em_loops=loops)
             field = solver.nnf
@@ -131,7 +132,7 @@ class Near(NamedTuple):
 
 
 def nearest(mask: np.ndarray, patch: int) -> Near:
-    """Where no patch is whole, those around known pixels are usable: at least one pixel is known."""
+    """Where no patch is whole, those around known pixels are usable; the fill that is there votes for the rest."""
     usable = whole_patches(mask, patch)
     usable = usable if usable.any() else ~mask
     rows, columns = distance_transform_edt(~usable, return_distances=False, return_indices=True)

@@ -114,6 +114,31 @@ def test_patchmatch_fills_a_large_hole_from_beside_it() -> None:
     assert np.abs(filled - (225, 195, 145)).max() < 20
 
 
+def _rim(width: int) -> np.ndarray:
+    mask = np.ones((128, 128), bool)
+    mask[width:-width, width:-width] = False
+    return ~mask
+
+
+def _lines(every: int) -> np.ndarray:
+    mask = np.zeros((128, 128), bool)
+    mask[::every] = mask[:, ::every] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [_rim(3), _rim(6), _rim(9), _lines(5), _lines(8), np.random.default_rng(0).random((128, 128)) < 0.5],
+    ids=["rim 3", "rim 6", "rim 9", "lines 5", "lines 8", "noise"],
+)
+def test_patchmatch_fills_with_what_is_there_where_hardly_a_patch_is_whole(mask: np.ndarray) -> None:
+    image = np.random.default_rng(1).integers(150, 200, (128, 128, 3), dtype=np.uint8)
+    filled = PatchMatch().run(replace(batch(1, 128, 128), images=image[None], masks=mask[None]))[0].image[mask]
+    assert 145 < filled.min()
+    assert filled.max() < 205
+    assert abs(filled.mean() - image.mean()) < 5
+
+
 @pytest.mark.parametrize("size", [(384, 256), (350, 701), (90, 91)])
 def test_every_level_has_whole_patches_to_copy(size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
