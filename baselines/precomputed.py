@@ -8,7 +8,7 @@ import numpy as np
 
 from mildbench.errors import UserError
 from mildbench.files import fan_out
-from mildbench.images import read_rgb
+from mildbench.images import decode_on_white, read_file
 from mildbench.listing import list_pictures, sample_id, stem_of
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo
 
@@ -19,7 +19,7 @@ class Precomputed(EraseMethod):
     The name is the sample's id, or what an imported sample was called before it got one; the ending may be any of a
     picture's. Of several the one with the id itself is read, `.png` before others.
 
-    A sample whose picture is absent, unreadable or of another size fails alone, and is counted.
+    A sample whose picture is absent, unreadable, partly transparent or of another size fails alone, and is counted.
     """
 
     info = MethodInfo(
@@ -39,6 +39,10 @@ class Precomputed(EraseMethod):
         """Raises `UserError` when the folder was not given or is not there."""
         if not self.named:
             raise UserError("method 'precomputed' needs the predictions' folder: precomputed:directory=DIR")
+        if self.directory.is_file():
+            raise UserError(
+                f"predictions folder {self.directory} is a file: give a folder (of an archive, unpack it)"
+            )
         if not self.directory.is_dir():
             raise UserError(f"predictions folder not found: {self.directory}")
         self._files = _by_id(self.directory)
@@ -56,9 +60,11 @@ class Precomputed(EraseMethod):
         if others and _rank(path, name) == _rank(others[0], name):
             raise ValueError(f"{path.name} and {others[0].name} are both named like {name}: keep one")
         try:
-            image = read_rgb(path, "prediction")
+            image, transparent = decode_on_white(read_file(path, "prediction"), f"prediction {path}")
         except UserError as error:  # one broken picture is one failed sample, not the end of the run
             raise ValueError(str(error)) from None
+        if transparent:  # which colour is meant there, nobody knows
+            raise ValueError(f"the prediction for {name} is transparent in places: save it without alpha")
         if image.shape != shape:
             found, expected = (f"{width}x{height}" for height, width, _ in (image.shape, shape))
             raise ValueError(f"the prediction for {name} is {found} pixels, the sample is {expected}")

@@ -77,7 +77,8 @@ def erase(
 
     Args:
         image: uint8[H, W, 3], RGB, of any size.
-        mask: bool[H, W], or whole numbers [H, W]: a number for each person, 0 for nobody.
+        mask: bool[H, W], or whole numbers [H, W]: a number for each person, 0 for nobody. uint8 is understood as a
+            mask file is, soft edges and all.
         method: one that needs no truth; `auto` is patchmatch where it is installed, else navier-stokes.
         size: pixels of the longer side that the method is shown; larger pictures are cropped around each person.
         device: auto, cpu, cuda or cuda:N.
@@ -91,7 +92,7 @@ def erase(
     """
     from mildbench.device import resolve_device
     from mildbench.erasing import PictureArray
-    from mildbench.masks import separate
+    from mildbench.masks import numbered, separate
 
     pixels, marked = np.asarray(image), np.asarray(mask)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -102,7 +103,8 @@ def erase(
             "bool, or one number a person, of that size"
         )
     eraser = _eraser(method, resolve_device(device), size, seed)
-    return PictureArray.of(eraser.erase("picture", pixels, separate(marked)).pixels)
+    people = separate(numbered(marked) if marked.dtype == np.uint8 else marked)
+    return PictureArray.of(eraser.erase("picture", pixels, people).pixels)
 
 
 @lru_cache(maxsize=1)

@@ -60,16 +60,21 @@ def read_labels(path: Path, what: str = "mask") -> np.ndarray:
 
 def decode_rgb(data: bytes, what: str) -> np.ndarray:
     """`read_rgb` of a file's bytes; `what` names the picture in errors."""
+    return decode_on_white(data, what)[0]
+
+
+def decode_on_white(data: bytes, what: str) -> tuple[np.ndarray, bool]:
+    """`decode_rgb`, and whether anything of the picture is transparent: viewers show it on white."""
     with decoding.within_memory(what):
         pixels = decoding.shown(decoding.open_picture(data, what))
         if pixels.shape[2] == 3:
-            return pixels
+            return pixels, False
         colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
         if alpha.min() == 255:
-            return colours
+            return colours, False
         canvas = np.full_like(colours, 255)
         over(canvas, colours, alpha)
-        return canvas
+        return canvas, True
 
 
 def decode_rgba(data: bytes, what: str) -> np.ndarray:

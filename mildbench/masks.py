@@ -73,6 +73,14 @@ def decode_mask(data: bytes, what: str) -> Mask:
         return Mask(marked, numbers, f"{origin}{rule}", opened.stored_size)
 
 
+def numbered(values: np.ndarray) -> np.ndarray:
+    """uint8[H, W]: a number for each person, 0 for nobody, of a mask's values, uint8[H, W].
+
+    They are understood as those of a PNG file are: white, soft white, or labels.
+    """
+    return _understand(values, lossy=False, indexes=False)[1]
+
+
 def separate(numbers: np.ndarray) -> np.ndarray:
     """bool[K, H, W]: what a map [H, W] of whole numbers tells apart, by number; 0 and less is nothing."""
     masks = np.array([numbers == value for value in np.unique(numbers[numbers > 0])], dtype=bool)

@@ -1,7 +1,8 @@
 """Photo files in and out: colours in the photo's own space, and what a camera wrote kept, but for what must not stay.
 
 A result has the colour profile and the EXIF of its photo. Not kept: the orientation (the pixels are turned), the
-embedded thumbnail, XMP and the maker's notes, which may all hold a picture or a name of whoever was erased.
+embedded thumbnail, XMP, the maker's notes and what programs added (in TIFF files previews, layers, IPTC), which may
+all hold a picture or a name of whoever was erased.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ MADE_BY = "mildbench erase"
 Kind = Literal["png", "same"]
 KINDS: tuple[Kind, ...] = ("png", "same")
 
-_ORIENTATION, _EXIF, _GPS = 0x0112, 0x8769, 0x8825
+_EXIF, _GPS = 0x8769, 0x8825
 _WIDTH, _HEIGHT, _MAKERS_NOTE = 0xA002, 0xA003, 0x927C
-_POINTERS = frozenset((_EXIF, _GPS, 0xA005, 0x014A, _ORIENTATION, 0x02BC))
-"""Tags that are not copied as they are: offsets of other parts, the orientation, XMP."""
+_KEPT = frozenset(
+    (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298)
+)
+"""Tags of the main part that are kept: description, maker and model of the camera, resolution and its unit, software,
+date, artist, computer, rating (two), copyright."""
 _HEADER = 33
 """Bytes of a PNG file up to the end of IHDR."""
 
@@ -163,7 +167,7 @@ def _kept_exif(image: Image.Image, pixels: np.ndarray) -> bytes | None:
         found = image.getexif()
         kept = Image.Exif()
         for tag, value in found.items():
-            if tag not in _POINTERS:
+            if tag in _KEPT:
                 kept[tag] = value
         for part in (_EXIF, _GPS):
             if inner := dict(found.get_ifd(part)):

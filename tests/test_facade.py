@@ -115,6 +115,14 @@ def test_a_mask_may_number_people(opened: Dataset) -> None:
     np.testing.assert_array_equal(nobody, image)
 
 
+def test_a_soft_mask_is_one_thing_cut_where_a_file_would_be(opened: Dataset) -> None:
+    image, mask = opened[0].image, opened[0].mask.astype(np.uint8) * 255
+    soft = cv2.GaussianBlur(mask, (0, 0), 2)
+    assert len(np.unique(soft)) > 10
+    hard = mb.erase(image, soft > soft.max() / 2, method="telea")
+    np.testing.assert_array_equal(mb.erase(image, soft, method="telea"), hard)
+
+
 def test_what_is_erased_is_an_array_that_a_notebook_shows(opened: Dataset) -> None:
     erased = mb.erase(opened[0].image, opened[0].mask, method="telea")
     shown = cv2.imdecode(np.frombuffer(erased._repr_png_() or b"", np.uint8), cv2.IMREAD_COLOR)

@@ -88,6 +88,8 @@ def erase(
     # A file that is not there is named as such, not as an annotator that nobody knows.
     is_mask = Path(people).is_file() or Path(people).suffix.lower() in PICTURES
     mask_file = Path(people) if is_mask else None
+    if Path(people).is_dir() and not is_mask:
+        raise UserError(f"--people {people} is a folder: give one mask file, and its photo, at a time")
     panels = [out / f"{path.stem}.panel.png" for path in photo]
     results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]
     given = [*photo, *([mask_file] if mask_file else [])]

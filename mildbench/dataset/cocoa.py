@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -67,7 +67,7 @@ def find_photos(root: Path) -> FoundPhotos:
         raise UserError(f"{files[0]} is not COCOA's: it has no lists 'images' and 'annotations'")
     split = files[0].stem.removeprefix("COCO_amodal_")
     images = {_key(record): record for record in known if isinstance(record, dict)}
-    photos: dict[str, Callable[[], AmodalPhoto]] = {}
+    photos: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
     skipped: Counter[str] = Counter()
     for item in drawn:
         record = images.get(str(item.get("image_id"))) if isinstance(item, dict) else None
@@ -75,11 +75,12 @@ def find_photos(root: Path) -> FoundPhotos:
             skipped["annotations of no known photo"] += 1
             continue
         name = sample_id(Path(record["file_name"]).stem)
-        if name in photos:  # several annotators drew a photo: one answer is as good as the other
-            skipped["annotations of a photo that has one already"] += 1
-        else:
-            photos[name] = partial(_read, root, split, record, item)
-    return FoundPhotos(list(photos.items()), _kind(split), skipped)
+        drawings = photos.setdefault(name, (record, []))[1]
+        if drawings:
+            skipped["annotations of a photo that has another"] += 1
+        drawings.append(item)
+    found = [(name, partial(_first_usable, root, split, *known)) for name, known in photos.items()]
+    return FoundPhotos(found, _kind(split), skipped)
 
 
 def is_person(name: str) -> bool:
@@ -123,6 +124,20 @@ def _kind(split: str) -> str:
 
 def _key(record: dict[str, Any]) -> str:
     return str(record.get("id"))
+
+
+def _first_usable(
+    root: Path, split: str, record: dict[str, Any], items: Sequence[dict[str, Any]]
+) -> AmodalPhoto:
+    """Several annotators drew a photo, and one answer is as good as the other. Raises what is wrong with the first."""
+    reason = None
+    for item in items:
+        try:
+            return _read(root, split, record, item)
+        except Unusable as error:
+            reason = reason or error
+    assert reason is not None
+    raise reason
 
 
 def _read(root: Path, split: str, record: dict[str, Any], item: dict[str, Any]) -> AmodalPhoto:

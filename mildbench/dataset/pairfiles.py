@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mildbench.dataset.pairs import FoundPairs, Pair, Planes
 from mildbench.errors import UserError
-from mildbench.images import decode_rgb, read_file
+from mildbench.images import decode_on_white, read_file
 from mildbench.listing import list_pictures, sample_id, stem_of
 from mildbench.masks import Mask, decode_mask, misfit
 
@@ -48,6 +48,10 @@ class Folder:
     @cached_property
     def files(self) -> list[tuple[str, str, Path]]:
         """What each file shares with its partners, its number (empty without one), and the file, sorted."""
+        if self.path.is_file():
+            raise UserError(
+                f"{self.role} folder {self.path} is a file: give a folder (of an archive, unpack it)"
+            )
         if not self.path.is_dir():
             raise UserError(f"{self.role} folder not found: {self.path}")
         expressions = [name_pattern(pattern) for pattern in self.patterns]
@@ -191,7 +195,10 @@ def planes(files: dict[str, tuple[str, bytes]], truth_file: str) -> Planes:
 
     Raises `UserError` for files that cannot be read or do not fit each other.
     """
-    image, truth = (decode_rgb(files[role][1], f"{role} {files[role][0]}") for role in ("input", "truth"))
+    pictures = {
+        role: decode_on_white(files[role][1], f"{role} {files[role][0]}") for role in ("input", "truth")
+    }
+    image, truth = (pixels for pixels, _ in pictures.values())
     if truth.shape != image.shape:
         sizes = f"{truth.shape[1]}x{truth.shape[0]}, its input {image.shape[1]}x{image.shape[0]}"
         raise UserError(f"truth {files['truth'][0]} is {sizes}")
@@ -204,4 +211,5 @@ def planes(files: dict[str, tuple[str, bytes]], truth_file: str) -> Planes:
 
     effect = mask("effect mask") if "effect mask" in files else None
     sha256 = hashlib.sha256(files["truth"][1]).hexdigest()
-    return Planes(image, truth, mask("mask"), effect, truth_file, sha256)
+    transparent = tuple(role for role, (_, anywhere) in pictures.items() if anywhere)
+    return Planes(image, truth, mask("mask"), effect, truth_file, sha256, transparent)

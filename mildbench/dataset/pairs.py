@@ -50,6 +50,8 @@ class Planes:
     truth_file: str
     """Where the truth comes from, for the sample's provenance."""
     truth_sha256: str
+    transparent: tuple[str, ...] = ()
+    """Those of `input` and `truth` of which something is transparent, and white here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +198,8 @@ class _Tally:
             self._note("ids differ from the names", f"{pair.name!r} is {pair.id}")
         if remark := oddity(mask):
             self._note(f"masks {remark}", pair.name)
+        for role in planes.transparent:
+            self._note(f"{role}s are transparent in places, and were made white there", pair.name)
         if planes.effect is not None and not (planes.effect.marked & ~mask).any():
             self._note("effect masks add nothing to the mask", pair.name)
         if np.array_equal(planes.image, planes.truth):

@@ -136,7 +136,9 @@ class Dataset:
         asked = self._asked(task)
         if split not in self.info.samples:
             have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
-            raise UserError(f"data set {self.root} has no split {split!r}; it has {have}")
+            raise UserError(
+                f"data set {self.root} has no split {split!r}; it has {have}: name one of them (--split)"
+            )
         return self._task_ids(asked, split)
 
     def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:

@@ -143,18 +143,19 @@ def _read_instances(path: Path, split: str, label: str, stamp: int) -> Instances
     return Instances(
         content.records,
         content.licences,
-        _under_all_ids(peopled, content.records),
-        _under_all_ids(doubtful, content.records),
+        _under_all_ids(peopled, content.records, split),
+        _under_all_ids(doubtful, content.records, split),
         things,
         (*content.problems, *problems),
         doubt,
     )
 
 
-def _under_all_ids(images: set[str], records: dict[str, Item]) -> frozenset[str]:
+def _under_all_ids(images: set[str], records: dict[str, Item], split: str) -> frozenset[str]:
     """The ids of all records of these images' photos: one listed twice has its annotations under one of its ids."""
-    photos = {same_file(records[image]["file_name"]) for image in images & records.keys()}
-    return frozenset(key for key, record in records.items() if same_file(record["file_name"]) in photos)
+    files = {key: same_file(f"{split}/{record['file_name']}") for key, record in records.items()}
+    photos = {files[image] for image in images & records.keys()}
+    return frozenset(key for key, file in files.items() if file in photos)
 
 
 def check_box(box: Any, where: str) -> tuple[float, float, float, float]:

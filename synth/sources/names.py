@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ PEOPLE = frozenset(
         "cyclist", "man", "men", "woman", "women", "boy", "boys", "girl", "girls", "adult", "adults",
         "child", "children", "kid", "kids", "baby", "babies", "riders", "cyclists", "bicyclist", "motorcyclist",
         "individual", "somebody", "someone", "player", "players", "worker", "workers", "passenger", "passengers",
-        "skier", "surfer", "swimmer", "spectator", "spectators", "audience",
+        "skier", "surfer", "swimmer", "spectator", "spectators", "audience", "face", "faces", "head", "heads",
     )
 )  # fmt: skip
 """Words in the names of categories of which no background may show one, whatever else a data set calls a person."""
@@ -52,8 +53,8 @@ def called(label: str, known: Iterable[str], where: str) -> frozenset[str]:
 
 
 def same_file(name: str) -> str:
-    """A file's name in one Unicode form: macOS decomposes what other systems compose."""
-    return unicodedata.normalize("NFC", name)
+    """A file's name or path in one form: Unicode's composed one (macOS decomposes), without `./` and `../`."""
+    return posixpath.normpath(unicodedata.normalize("NFC", name))
 
 
 def on_disk(path: Path) -> Path:

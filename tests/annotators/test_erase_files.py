@@ -19,6 +19,7 @@ from mildbench.photofile import MADE_BY, PhotoFile, check_free, check_outputs, w
 
 WIDE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION, MAKE, EXIF, TAKEN, MAKERS_NOTE, WIDTH = 0x0112, 0x010F, 0x8769, 0x9003, 0x927C, 0xA002
+RATING = 0x4746
 
 
 def photo(path: Path, **options: Any) -> np.ndarray:
@@ -68,7 +69,7 @@ def with_thumbnail(thumbnail: bytes) -> bytes:
         rows = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries]
         return struct.pack("<H", len(rows)) + b"".join(rows) + struct.pack("<I", following)
 
-    first = directory([(0x0100, 64)], 8 + 18)
+    first = directory([(RATING, 4)], 8 + 18)
     second = directory([(0x0201, 8 + 18 + 30), (0x0202, len(thumbnail))], 0)
     return b"Exif\0\0II*\0" + struct.pack("<I", 8) + first + second + thumbnail
 
@@ -86,7 +87,19 @@ def test_no_thumbnail_and_no_name_of_who_was_there_stays(tmp_path: Path) -> None
         content = result.read_bytes()
         assert b"Jane Doe" not in content
         assert small.getvalue() not in content
-        assert Image.open(result).getexif()[0x0100] == 64
+        assert Image.open(result).getexif()[RATING] == 4
+
+
+def test_what_programs_put_into_a_tiff_does_not_stay(tmp_path: Path) -> None:
+    """Photoshop's resources hold a preview, its layers and IPTC more; the file's own structure is not the result's."""
+    path = tmp_path / "me.tif"
+    added = {34377: b"8BIM a preview", 37724: b"Adobe layers", 33723: b"Jane Doe", 0xC634: b"a maker's note"}
+    photo(path, tiffinfo=added | {MAKE: "Camera"}, compression="tiff_lzw")
+    file = PhotoFile.read(path)
+    for name in ("out.png", "out.jpg"):
+        file.write(tmp_path / name, file.pixels)
+        assert dict(Image.open(tmp_path / name).getexif()) == {MAKE: "Camera"}
+        assert not [value for value in added.values() if value in (tmp_path / name).read_bytes()]
 
 
 def test_a_jpeg_is_compressed_as_the_photo_was(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_a_wrong_size_and_a_broken_file_fail_alone(folder):
     assert "cannot be read" in outcomes[2].error
 
 
+def test_a_transparent_picture_fails_alone_and_an_opaque_one_counts(folder):
+    samples = batch(2)
+    for number, alpha in enumerate((254, 255)):
+        plane = np.full((*samples.images[0].shape[:2], 1), alpha, np.uint8)
+        write_png(folder / f"sample-{number}.png", np.dstack((samples.images[number], plane)))
+    failed, fine = run(folder, samples)
+    assert "the prediction for sample-0 is transparent in places: save it without alpha" in failed.error
+    assert np.array_equal(fine.image, samples.images[1])
+
+
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "..", ""])
 def test_an_id_cannot_leave_the_folder(folder, name):
     write_png(folder.parent / "secret.png", batch(1).images[0])
@@ -77,6 +87,9 @@ def test_the_folder_must_be_given_and_exist(tmp_path):
         Precomputed().load()
     with pytest.raises(UserError, match="predictions folder not found"):
         Precomputed(str(tmp_path / "nothing")).load()
+    (tmp_path / "some.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match="is a file: give a folder"):
+        Precomputed(str(tmp_path / "some.zip")).load()
 
 
 def test_options_are_read_from_the_command_line(monkeypatch, tmp_path):

@@ -214,6 +214,17 @@ def test_what_contradicts_itself_is_left_out_and_counted(
     assert f"1 left out: {left_out[0]}" in " ".join(printed.split())
 
 
+def test_of_several_drawings_of_a_photo_the_first_usable_one_counts(tmp_path: Path) -> None:
+    folder = write(tmp_path / "set", spoilt(man={"occlude_rate": 0.9}), good(), good())
+    file = folder / "annotations" / "COCO_amodal_val2014.json"
+    content = json.loads(file.read_text())
+    content["annotations"][1]["image_id"] = 0
+    file.write_text(json.dumps(content))
+    dataset, _ = imported(folder, tmp_path / "out")
+    assert dataset.info.samples == {"val": 2}
+    assert dataset.info.report["skipped"] == {"annotations of a photo that has another": 1}
+
+
 def test_photos_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
     folder = write(tmp_path / "set", *(good() for _ in range(4)))
     photos = sorted((folder / "val2014").iterdir())

@@ -168,6 +168,10 @@ def write(path: Path, data: bytes | np.ndarray) -> None:
             r"1 of 3 samples .*'photo 1.v2', has no mask in",
         ),
         (lambda r: shutil.rmtree(r / "truth"), "truth folder not found"),
+        (
+            lambda r: [shutil.rmtree(r / "truth"), (r / "truth").write_bytes(b"PK")],
+            "truth folder .* is a file: give a folder",
+        ),
         (lambda r: write(r / "truth" / "x.png", b""), r"1 of 4 samples lack .* 'x', has no input"),
         (
             lambda r: write(r / "mask" / "photo 1.v2.png", np.full((9, 9), 255)),
@@ -315,6 +319,20 @@ def test_masks_and_truths_that_belong_to_others_are_remarked_on(theirs: Path, tm
     odd = take(theirs, tmp_path / "out").report["odd"]
     assert odd["masks mark hardly anything that differs from the truth"] == [1, "photo 0.v2"]
     assert odd["truths differ from the input over most of what is not marked"] == [1, "photo 1.v2"]
+
+
+def test_what_is_transparent_is_remarked_on(theirs: Path, tmp_path: Path) -> None:
+    for role in ("input", "truth"):
+        for number, alpha in ((0, 0), (1, 255)):
+            file = theirs / role / f"photo {number}.v2.png"
+            pixels = read_rgb(file)
+            plane = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+            plane[:2] = alpha
+            write_png(file, np.dstack((pixels, plane)))
+    odd = take(theirs, tmp_path / "out").report["odd"]
+    words = "are transparent in places, and were made white there"
+    told = {what: which for what, which in odd.items() if what.endswith(words)}
+    assert told == {f"{role}s {words}": [1, "photo 0.v2"] for role in ("input", "truth")}
 
 
 def test_what_is_odd_is_counted_and_said(theirs: Path, tmp_path: Path) -> None:

@@ -113,8 +113,13 @@ def test_an_id_is_one_however_it_is_written(coco: Path) -> None:
     assert [key_of(value) for value in (None, True, [1], {}, 7.5, "")] == [None] * 6
 
 
-def test_a_photo_under_two_ids_is_peopled_under_both(coco: Path) -> None:
-    edit(coco, lambda content: content["images"].append(content["images"][0] | {"id": 9}))
+@pytest.mark.parametrize("before", ["", "./", "../train2017/"])
+def test_a_photo_under_two_ids_is_peopled_under_both(coco: Path, before: str) -> None:
+    def list_again(content: Content) -> None:
+        first = content["images"][0]
+        content["images"].append(first | {"id": 9, "file_name": before + first["file_name"]})
+
+    edit(coco, list_again)
     assert clean(coco) == ["2"]
 
 
