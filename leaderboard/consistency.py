@@ -5,7 +5,9 @@ from __future__ import annotations
 from leaderboard.findings import Findings, disagreements, same, text
 from leaderboard.store import StoredEntry, pictures_sha256
 from mildbench.errors import UserError
-from mildbench.method import MethodSpec
+from mildbench.marking import MARKINGS
+from mildbench.method import METHODS, MethodSpec
+from mildbench.options import options_of
 from mildbench.results.record import MethodRecord, titles
 from mildbench.results.scores import Scores
 from mildbench.results.summary import VARIANTS, Estimate, MetricRecord
@@ -74,6 +76,8 @@ def _names(stored: StoredEntry) -> list[str]:
     differences = disagreements("by its configuration the", found, said)
     if not given.items() <= {key: value.lower() for key, value in config.options.items()}.items():
         differences.append("options: those that were given are not those of the configuration")
+    if config.mask not in MARKINGS:
+        differences.append(f"mask: nothing is shown as {config.mask}")
     if summary.strata:
         differences.append("strata: they follow from the scores, and an entry holds none")
     return differences
@@ -118,6 +122,12 @@ def _method(stored: StoredEntry, found: Findings) -> None:
         found.notes.append(f"what it says of its method is not checked: {error}")
         return
     found.differences += disagreements("method:", registered.model_dump(), said.model_dump())
+    defaults = {option.name: option.default.lower() for option in options_of(METHODS.load(said.name))}
+    found.differences += [
+        f"options: the configuration has {name}={value}, which was not given"
+        for name, value in stored.entry.summary.config.options.items()
+        if name not in said.options and value.lower() not in (defaults.get(name), str(None).lower())
+    ]
 
 
 def _estimate_differences(found: Estimate, said: Estimate) -> list[str]:

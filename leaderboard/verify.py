@@ -21,7 +21,7 @@ from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
 from mildbench.evaluation.corruption import Corruption
 from mildbench.evaluation.data import facts
-from mildbench.evaluation.runner import evaluate
+from mildbench.evaluation.runner import evaluate, limited
 from mildbench.method import MethodSpec
 from mildbench.results.finished import FinishedRun
 from mildbench.results.scores import FIXED
@@ -59,6 +59,11 @@ class KnownSamples:
         """`facts` of the task's samples, in order; raises `UserError` for an unknown task or split."""
         return [facts(name, self.dataset.triplet(task, name)) for name in self.dataset.task_ids(task, split)]
 
+    def limited(self, task: str, split: str, limit: int | None) -> list[dict[str, Any]]:
+        """Those that `mildbench evaluate --limit` takes."""
+        taken = set(limited(self.dataset.task_ids(task, split), task, limit))
+        return [row for row in self.of(task, split) if row["id"] in taken]
+
 
 def samples(stored: StoredEntry, known: KnownSamples) -> Checked:
     """Compare what the entry's rows say of their samples with the data set; another data set is only noted."""
@@ -66,7 +71,7 @@ def samples(stored: StoredEntry, known: KnownSamples) -> Checked:
     if known.dataset.fingerprint != summary.config.dataset:
         findings.notes.append(f"its samples are not checked: {_other_data(stored, known.dataset)}")
         return Checked(findings)
-    expected = known.of(summary.task, summary.split)[: summary.limit]
+    expected = known.limited(summary.task, summary.split, summary.limit)
     found = pa.Table.from_pylist(expected, pa.schema([FIXED.field(name) for name in expected[0]]))
     findings.differences += _row_differences(found, stored.rows, found.column_names)
     if known.dataset.name != summary.dataset:

@@ -102,6 +102,10 @@ def erase(
             f"the mask is {marked.dtype}{list(marked.shape)}, the image has {list(pixels.shape[:2])} pixels: give "
             "bool, or one number a person, of that size"
         )
+    if marked.dtype.kind == "i" and marked.size and marked.min() < 0:
+        raise UserError(
+            f"the mask has the number {marked.min()}: give 0 for nobody, and 1 or more for people"
+        )
     eraser = _eraser(method, resolve_device(device), size, seed)
     people = separate(numbered(marked) if marked.dtype == np.uint8 else marked)
     return PictureArray.of(eraser.erase("picture", pixels, people).pixels)

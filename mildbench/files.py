@@ -27,6 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
             yield (temporary := Path(folder) / path.name)
             _store(path).put_file(str(temporary), path.path)  # type: ignore[attr-defined]
         return
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Unique over threads, processes and the machines that share a file system.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")

@@ -22,7 +22,7 @@ def rows_of(registry: Registry[Any], describe: Callable[[type[Any]], tuple[str, 
     for name in registry.names():
         try:
             rows.append((name, *describe(registry.load(name))))
-        except UserError as error:
+        except (UserError, AttributeError) as error:  # AttributeError: a class without its `info`
             rows.append((name, str(error)))
     return rows
 

@@ -40,6 +40,8 @@ class Spec(Generic[T]):
                 )
             if cls.nested and key == cls.nested:
                 value, rest = f"{value},{rest}".rstrip(","), ""
+            if key in options:
+                raise UserError(f"{cls.registry.kind} {text!r}: the option {key!r} is given twice: keep one")
             if item:
                 options[key] = value
         return cls(name, options)

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from mildbench import strictyaml
 from mildbench.errors import UserError, did_you_mean
 from synth.blend import BLENDS
 from synth.family import FAMILIES
@@ -39,7 +40,7 @@ def load(name_or_file: str) -> Recipe:
             f"unknown recipe {name_or_file!r}: {did_you_mean(name_or_file, names())}, or give a .yaml file"
         )
     try:
-        content = yaml.safe_load(text)
+        content = strictyaml.parse(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"recipe {name_or_file} is not valid YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
@@ -73,6 +74,10 @@ def check(content: dict[str, object], where: str) -> Recipe:
     _check_weights(recipe, where)
     _check_families(recipe, where)
     for name in recipe.splits:
+        if name == "annotations":
+            raise UserError(
+                f"recipe {where}: splits: a data set keeps {name}/ for itself: choose another name"
+            )
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise UserError(
                 f"recipe {where}: splits: {name!r} names a folder: use letters, digits and _ only"

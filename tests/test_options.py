@@ -9,7 +9,8 @@ import pytest
 from command_line import invoke
 
 from mildbench.annotators import ANNOTATORS
-from mildbench.method import METHODS
+from mildbench.errors import UserError
+from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
 from mildbench.options import Option, options_of
 from mildbench.registry import Registry
@@ -90,6 +91,11 @@ def test_every_option_is_explained(registry: Registry[Any]) -> None:
             keywords = inspect.Parameter.VAR_KEYWORD
             taken = [p.name for p in inspect.signature(plugin).parameters.values() if p.kind is not keywords]
             assert [option.name for option in found] == taken
+
+
+def test_an_option_given_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="'radius' is given twice"):
+        MethodSpec.parse("telea:radius=3,radius=5")
 
 
 def test_ls_shows_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,14 @@ from pathlib import Path
 from mildbench.ablation.result import Ablation, RowResult, markdown
 from mildbench.ablation.study import WEIGHTS, AblationPlan, AblationRow
 from mildbench.dataset.source import TripletSource
+from mildbench.device import resolve_device
+from mildbench.errors import UserError, did_you_mean
+from mildbench.evaluation import panel
 from mildbench.evaluation.runner import Evaluation, evaluate
 from mildbench.files import write_bytes
 from mildbench.method import MethodSpec
 from mildbench.records import write_model
+from mildbench.results.panel import Panel
 from mildbench.results.record import RunRecord
 from mildbench.training.loop import train
 from mildbench.training.record import TrainingRecord, read
@@ -59,7 +63,7 @@ def ablate(
         spec.create()  # not loaded: only its options are checked
     for row in study.rows.values():
         _trainer(row)
-    test.task_ids(study.task, TEST)
+    _check_columns(name, study, test, execution.device)
     for split in (TRAIN, VALIDATION):
         source.check(split)
     trained = [_trained(row, source, settings, execution, out, progress) for row in study.rows.values()]
@@ -96,6 +100,19 @@ def _result(name: str, study: AblationPlan, trained: Sequence[Path | None], made
         ],
         comparison=made.comparison,
     )
+
+
+def _check_columns(name: str, study: AblationPlan, test: TripletSource, device: str) -> None:
+    """Raises `UserError` for a column that no evaluation of the study would have."""
+    ids = test.task_ids(study.task, TEST)
+    if not ids:
+        return  # `evaluate` says so
+    first = test.triplet(study.task, ids[0])
+    asked, _ = panel.asked_for(study.metrics, resolve_device(device), truth_known=first.truth_known)
+    known = Panel.of(asked, effects=first.effect is not None).columns
+    for column in study.columns:
+        if column not in known:
+            raise UserError(f"ablation {name}: there is no column {column!r}: {did_you_mean(column, known)}")
 
 
 def _trainer(row: AblationRow) -> Trainer | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field, model_validator
 
+from mildbench import strictyaml
 from mildbench.errors import UserError, did_you_mean
 from mildbench.records import Strict, validated
 
@@ -70,7 +71,7 @@ def load(name_or_file: str, folder: Path) -> AblationPlan:
             remedy = did_you_mean(name_or_file, names(folder))
             raise UserError(f"unknown ablation {name_or_file!r}: {remedy}, or give a .yaml file")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = strictyaml.parse(path.read_text())
     except OSError as error:
         raise UserError(f"ablation {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -66,9 +66,9 @@ def erase(
 ) -> None:
     """Erase people from your own photos, at their own resolution; the result lies beside a panel that numbers them.
 
-    Everybody goes, or all but --keep. Outside the masks the photo is unchanged. Colour profile and the camera's EXIF are
-    kept; thumbnails, previews and maker's notes, which may show who was there, are not. No file is overwritten that an
-    earlier run did not make. A photo that cannot be erased is told and left out.
+    Everybody goes, or all but --keep. Outside the masks, grown by some pixels, the photo is unchanged. Colour profile
+    and the camera's EXIF are kept; thumbnails, previews and maker's notes, which may show who was there, are not. No
+    file is overwritten that an earlier run did not make. A photo that cannot be erased is told and left out.
 
     \b
     mildbench erase me.jpg --people me-mask.png --method lama:variant=tiny

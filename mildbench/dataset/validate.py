@@ -5,7 +5,7 @@ Everything is read in the order in which it was written, so the memory needed do
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,13 +96,20 @@ def _shared_sources(dataset: Dataset) -> list[str]:
 
 
 def check_fingerprint(dataset: Dataset) -> list[str]:
-    """A problem, unless the fingerprint is that of the samples' digests, which are checked with each sample."""
-    found = Fingerprint()
-    for row in dataset.rows(["content_sha256"]):
+    """Problems, unless fingerprint and counts are those of the samples, whose digests are checked with each sample."""
+    found, counts = Fingerprint(), Counter[str]()
+    for row in dataset.rows(["split", "content_sha256"]):
         found.add(row["content_sha256"])
-    if found.hexdigest() == dataset.fingerprint:
-        return []
-    return ["the fingerprint in dataset.json is not that of the samples"]
+        counts[row["split"]] += 1
+    problems = []
+    if found.hexdigest() != dataset.fingerprint:
+        problems.append("the fingerprint in dataset.json is not that of the samples")
+    for split in sorted(counts.keys() | dataset.info.samples.keys()):
+        if counts[split] != (said := dataset.info.samples.get(split, 0)):
+            problems.append(
+                f"dataset.json says {said} samples of the split {split}, there are {counts[split]}"
+            )
+    return problems
 
 
 def _pair(dataset: Dataset, row: dict[str, Any]) -> list[str]:

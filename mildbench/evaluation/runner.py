@@ -146,7 +146,7 @@ def evaluate(
     every = dataset.task_ids(task, split)
     if not every:
         raise UserError(f"data set {dataset.name}: the split {split!r} has no samples for the task {task!r}")
-    ids = every if limit is None else _spread(every, task, limit)
+    ids = limited(every, task, limit)
     first = dataset.triplet(task, ids[0], mask=mask)
     effects = first.effect is not None
     asked, _ = panels.asked_for(metrics, device, truth_known=first.truth_known)
@@ -264,8 +264,10 @@ def _predict(
     return record
 
 
-def _spread(every: Sequence[str], task: str, limit: int) -> list[str]:
-    """At most `limit` of the ids, in their order: one of each scene before a second of any."""
+def limited(every: Sequence[str], task: str, limit: int | None) -> Sequence[str]:
+    """At most `limit` of a task's ids, in their order: one of each scene before a second of any; None: all."""
+    if limit is None:
+        return every
     scene_of = task_of(task).sample_of
     seen: Counter[str] = Counter()
     turns = []

@@ -14,6 +14,7 @@ from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
 from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
+from mildbench.progress import tell
 from mildbench.records import read_model
 from mildbench.results.folder import RunFolder
 from mildbench.results.panel import Panel, panel_of
@@ -38,18 +39,26 @@ class FinishedRun:
 def find(paths: Sequence[Path]) -> list[Path]:
     """The run folders among `paths` and below them, each once, in the order of `paths`, then by name.
 
-    Raises `UserError` for a path that is not there, or holds no run.
+    Unfinished runs below a path are left out, and told. Raises `UserError` for a path that is not there, or holds no
+    finished run.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             raise UserError(f"run not found: {path}: give a run's folder, or one that holds runs")
-        here = (
-            [path] if (path / "run.json").exists() else sorted(item.parent for item in path.rglob("run.json"))
-        )
-        if not here:
+        if (path / "run.json").exists():
+            found[path.resolve()] = None
+            continue
+        below = [RunFolder(item.parent) for item in sorted(path.rglob("run.json"))]
+        if not below:
             raise UserError(f"{path} holds no run (no run.json): make one with mildbench evaluate")
-        found.update(dict.fromkeys(folder.resolve() for folder in here))
+        unfinished = [folder.path for folder in below if not folder.summary.exists()]
+        if len(unfinished) == len(below):
+            raise UserError(f"{path} holds no finished run: run the same mildbench evaluate again")
+        if unfinished:
+            more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
+            tell(f"left out, as it was stopped: run {unfinished[0]}{more}", show=True)
+        found.update(dict.fromkeys(folder.path.resolve() for folder in below if folder.summary.exists()))
     return list(found)
 
 

@@ -285,11 +285,12 @@ def _strengths(table: _Table) -> list[Strength]:
     every = wins.sum(axis=0)
     values, drawn_values = strengths(every), strengths(drawn)
     shares, drawn_shares = _shares(every), _shares(drawn)
+    scenes = ((wins + wins.swapaxes(1, 2)).sum(axis=2) > 0).sum(axis=0)  # in which each run was compared
     found = [
         Strength(
             run=name,
-            strength=_interval(values[place], drawn_values[:, place], table.scenes),
-            preferred=_interval(shares[place], drawn_shares[:, place], table.scenes),
+            strength=_interval(values[place], drawn_values[:, place], scenes[place]),
+            preferred=_interval(shares[place], drawn_shares[:, place], scenes[place]),
             answers=round(every[place].sum() + every[:, place].sum()),
         )
         for place, name in enumerate(table.runs)
@@ -342,10 +343,11 @@ def _preference(pair: AskedPair, column: str, contenders: Mapping[str, Contender
 
 def _tau(table: _Table, kinds: np.ndarray, drawn: np.ndarray) -> StudyInterval:
     sums = table.per_scene(kinds)
-    return _interval(tau(sums.sum(axis=0)), tau(drawn @ sums), table.scenes)
+    return _interval(tau(sums.sum(axis=0)), tau(drawn @ sums), int(sums.any(axis=1).sum()))
 
 
 def _interval(value: np.ndarray, drawn: np.ndarray, scenes: int) -> StudyInterval:
+    """`scenes`: those that the value is of."""
     if np.isnan(value):
         return StudyInterval(value=None, low=None, high=None)
     low, high = bootstrap.interval(drawn, scenes) or (None, None)

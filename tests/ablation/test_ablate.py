@@ -88,6 +88,11 @@ def test_rows_are_trained_compared_and_kept(
         (STUDY.replace("share: 0.5, ", ""), "two rows are the same variant"),
         ("- 1", "the file"),
         ("rows: {", "not valid YAML"),
+        (STUDY + "  all: {method: blur}\n", "'all' is given twice"),
+        (
+            STUDY.replace("ssim.mask", "ssim.musk"),
+            "no column 'ssim.musk.pasted': did you mean 'ssim.mask.pasted'",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_trained(

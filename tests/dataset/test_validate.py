@@ -17,7 +17,7 @@ from mildbench.dataset import Dataset
 from mildbench.dataset.schema import SAMPLES, annotation_file
 from mildbench.dataset.storage import Storage
 from mildbench.dataset.tarfiles import read_index, writing
-from mildbench.dataset.validate import steps, validate
+from mildbench.dataset.validate import check_fingerprint, steps, validate
 from mildbench.errors import UserError
 from mildbench.images import decode_rgb, encode_png
 
@@ -148,6 +148,17 @@ def test_a_source_in_two_splits_is_named(built: Path, copied: Copy) -> None:
         assert any(
             problem.startswith(f"{role} with sha256") and "splits test, train" in problem for problem in found
         )
+
+
+def test_samples_that_are_not_there_are_named(built: Path, copied: Copy) -> None:
+    root = copied(built)
+    description = json.loads((root / "dataset.json").read_text())
+    there = description["samples"]["test"]
+    description["samples"] |= {"test": there + 98, "val": 1}
+    (root / "dataset.json").write_text(json.dumps(description))
+    found = list(check_fingerprint(Dataset.open(root)))
+    assert f"dataset.json says {there + 98} samples of the split test, there are {there}" in found
+    assert "dataset.json says 1 samples of the split val, there are 0" in found
 
 
 def test_a_foreign_table_is_refused(datasets: dict[str, Path], copied: Copy) -> None:

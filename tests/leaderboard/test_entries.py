@@ -149,6 +149,18 @@ def test_running_again_gives_the_entry(entries: Path, data: Path, method: str) -
     assert done.verification.identical == done.verification.pictures > 0
 
 
+def test_a_part_of_the_samples_is_the_part_that_evaluate_takes(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of each scene before a second of any, so not the first ones."""
+    run = evaluated(data, tmp_path / "runs", "copy", task="erase-one", limit=3)["copy"]
+    ids = finished.read(run).rows.column("id").to_pylist()
+    assert ids != Dataset.open(data).task_ids("erase-one", "test")[:3]
+    add(run, tmp_path / "entries")
+    assert command("verify", "--entries", tmp_path / "entries", "--dataset", data) == 0
+    assert "its samples are the data set's 3" in capsys.readouterr().out
+
+
 def test_running_again_finds_a_method_that_failed_then(entries: Path, data: Path) -> None:
     differences = rerun(entry_of(entries, "noise:strength=90"), data).findings.differences
     assert any("error is None" in text for text in differences)

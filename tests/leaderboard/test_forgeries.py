@@ -117,6 +117,19 @@ def test_a_consistent_forgery_is_consistent_and_no_more(verified: Path, data: Pa
     assert bool(rerun(forged, data)) is (kind not in TOLD_ONLY)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(*CONFIG, "options", "radius", to="20"),
+        lambda content: content["summary"]["config"].update(mask="oracle"),
+    ],
+    ids=["options that nobody gave", "a mask that there is not"],
+)
+def test_a_configuration_that_no_command_makes_is_refused(verified: Path, change: Change) -> None:
+    forged = forge(entry_of(verified, "telea"), entry=change)
+    assert isinstance(review.review(forged.path), Refused)
+
+
 def test_a_record_is_of_what_was_measured_and_aggregates_are_held_against_that(verified: Path) -> None:
     stored = entry_of(verified, "noise")
     summary = stored.entry.summary

@@ -232,6 +232,13 @@ def test_what_is_no_finished_run_is_named(runs: dict[str, Path], tmp_path: Path)
     with pytest.raises(UserError, match="holds no run"):
         finished.find([tmp_path])
     copy = Path(shutil.copytree(runs["copy"], tmp_path / runs["copy"].name))
+    unfinished = Path(shutil.copytree(copy, tmp_path / "stopped" / copy.name))
+    (unfinished / "summary.json").unlink()
+    assert finished.find([tmp_path]) == [copy.resolve()], "what was stopped keeps nobody from the others"
+    with pytest.raises(UserError, match="holds no finished run"):
+        finished.find([tmp_path / "stopped"])
+    with pytest.raises(UserError, match=r"has no summary\.json: it was stopped"):
+        finished.read(finished.find([unfinished])[0])
     with pytest.raises(UserError, match="are the same run"):
         boards([finished.read(copy), finished.read(runs["copy"])])
     summary = (copy / "summary.json").read_text()

@@ -52,6 +52,23 @@ def test_ties_alone_make_all_equal(study: Study, answer: Answer, preferring: Pre
     assert all(one.tau.value is None for one in group.agreements)
 
 
+def test_an_interval_is_of_the_scenes_that_its_number_is_of(
+    study: Study, answer: Answer, preferring: Preferring
+) -> None:
+    """Two fills were compared in one scene alone, others in all of them."""
+    path = answer("ann", preferring("oracle", "telea", "noise", "copy"))
+    fills = {"telea", "noise"}
+    _, *others = [pair.id for pair in study.pairs if {pair.a.run, pair.b.run} == fills]
+    assert others
+    content = json.loads(path.read_text())
+    content["answers"] = [given for given in content["answers"] if given["pair"] not in others]
+    path.write_text(json.dumps(content))
+    found = next(one for one in only(scored(study, path)).agreements if one.column == "psnr.mask.pasted")
+    assert abs(found.fills.value or 0) == 1
+    assert found.fills.low is None
+    assert found.tau.low is not None
+
+
 def by_column(study: Study, runs: dict[str, Path], column: str, sign: int) -> Callable[[AskedPair], str]:
     """A rater who follows a score column."""
     scores = {}

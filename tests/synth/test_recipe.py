@@ -29,6 +29,7 @@ def test_shipped_recipes_pass(name: str) -> None:
         ({"families": {}}, "families: must not be empty"),
         ({"name": "a b"}, "name: must be of letters, digits"),
         ({"splits": {"test": 0}}, "splits: all weights are zero"),
+        ({"splits": {"annotations": 1}}, "splits: a data set keeps annotations/ for itself"),
         ({"crowd": {0: 1}}, "the number of people must lie in 1..32"),
         (
             {"families": {"olrd": 1}},
@@ -58,6 +59,10 @@ def test_broken_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not valid YAML: line 2, column 8: mapping values") as caught:
         load(str(file))
     assert "\n" not in str(caught.value)
+    for twice in ("name: x\nsize: 64\nsize: 128\n", 'crowd: {"2": 1, 2: 5}'):
+        file.write_text(twice)
+        with pytest.raises(UserError, match=r"is not valid YAML: line \d, column \d+: '\w+' is given twice"):
+            load(str(file))
     with pytest.raises(UserError, match="did you mean 'multi-ip'"):
         load("multi_ip")
 
