@@ -389,3 +389,8 @@ def test_a_large_run_has_no_large_folder(run: Run, tmp_path: Path, monkeypatch: 
     spec = f"precomputed:directory={large / 'predictions'}"
     (summary,) = run(spec, out=tmp_path / "again", task="erase-one", metrics=["psnr"])
     assert summary.scored == 12
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder: give a file to write"):
+        files.write_bytes(tmp_path, b"")
