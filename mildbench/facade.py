@@ -95,7 +95,7 @@ def erase(
     from mildbench.masks import numbered, separate
 
     pixels, marked = np.asarray(image), np.asarray(mask)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UserError(f"the image is {pixels.dtype}{list(pixels.shape)}: give RGB pixels, uint8[H, W, 3]")
     if marked.shape != pixels.shape[:2] or marked.dtype.kind not in "bui":
         raise UserError(
