@@ -137,7 +137,12 @@ def test_what_is_erased_is_an_array_that_a_notebook_shows(opened: Dataset) -> No
     ("image", "mask", "method", "message"),
     [
         (np.zeros((8, 8, 3)), np.zeros((8, 8), bool), "telea", r"the image is float64\[8, 8, 3\]"),
-        (np.zeros((0, 8, 3), np.uint8), np.zeros((0, 8), np.uint8), "telea", r"the image is uint8\[0, 8, 3\]"),
+        (
+            np.zeros((0, 8, 3), np.uint8),
+            np.zeros((0, 8), np.uint8),
+            "telea",
+            r"the image is uint8\[0, 8, 3\]",
+        ),
         (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 9), bool), "telea", r"the mask is bool\[8, 9\]"),
         (np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8)), "telea", r"the mask is float64"),
         (np.zeros((8, 8, 3), np.uint8), np.full((8, 8), -1), "telea", r"the mask has the number -1"),
