@@ -157,6 +157,7 @@ def test_listings_and_doctor(mildbench: Callable[..., Done]) -> None:
     assert doctor.returncode == 0, doctor.stderr
     assert "device: " in doctor.stdout
     working, missing = doctor.stdout.split("\nmissing")
+    assert "method pipeline" in " ".join(missing.split()), "as named it does nothing"
     assert "telea" in working
     assert "weights lama-big" in missing
     assert "mildbench weights fetch lama-big" in missing

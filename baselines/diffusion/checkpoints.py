@@ -92,7 +92,7 @@ def find_folder(name: str, index: str = INDEX) -> Path:
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _in_hub_cache(name)
     known = ", ".join(
-        [shipped.BACKBONE, *weights.checkpoints(), *(RANDOM + sizes for sizes in ARCHITECTURES)]
+        [shipped.BACKBONE, *weights.checkpoints(index), *(RANDOM + sizes for sizes in ARCHITECTURES)]
     )
     raise UserError(f"unknown backbone {name!r}: give one of {known}, a folder, or a repository's id")
 

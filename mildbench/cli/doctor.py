@@ -143,7 +143,7 @@ def _plugins() -> Iterator[Finding]:
     from synth.family import FAMILIES
     from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
-    yield from _loaded("method", METHODS, lambda method: method.info.weights)
+    yield from _loaded("method", METHODS, lambda method: method().info.weights)
     yield from _loaded("metric", METRICS, lambda metric: metric.info.weights)
     kinds: dict[str, Registry[Any]] = {
         "people": PEOPLE,
@@ -172,5 +172,5 @@ def _loaded(
             absent = [known[one].entry for one in needs(registry.load(name)) if known[one].state != "here"]
             words = [one.name + (f" (or take {one.instead})" if one.instead else "") for one in absent]
             yield Finding(kind, name, f"needs weights: {', '.join(words)}" if absent else "")
-        except UserError as error:
-            yield Finding(kind, name, str(error))
+        except (UserError, AttributeError, TypeError) as error:  # a plug-in's class may be anything
+            yield Finding(kind, name, str(error).removeprefix(f"{kind} {name!r} "))

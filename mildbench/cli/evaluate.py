@@ -139,7 +139,8 @@ def evaluate(
             screen.print(f"{finished.folder}", markup=False, highlight=False, soft_wrap=True)
     if lost:
         first = lost[0]
+        named = "; predictions are named <sample id>.png" if first.method.name == "precomputed" else ""
         raise UserError(
             f"nothing of {first.label} could be scored on {first.task}: {first.failures[0].reason} "
-            f"({first.failures[0].sample_id}); predictions are named <sample id>.png"
+            f"({first.failures[0].sample_id}){named}"
         )

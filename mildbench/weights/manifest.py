@@ -89,9 +89,14 @@ def entry(name: str) -> AnyEntry:
     return known[name]
 
 
-def checkpoints() -> list[str]:
-    """The names of the entries that are folders."""
-    return [name for name, entry in entries().items() if isinstance(entry, HubCheckpoint)]
+def checkpoints(holding: str = "") -> list[str]:
+    """The names of the entries that are folders; where a file is named, of those that hold it."""
+    return [
+        name
+        for name, entry in entries().items()
+        if isinstance(entry, HubCheckpoint)
+        and (not holding or holding in {file.path for file in entry.files})
+    ]
 
 
 def _read(file: str) -> dict[str, dict[str, Any]]:
