@@ -126,7 +126,9 @@ def _method(stored: StoredEntry, found: Findings) -> None:
     found.differences += [
         f"options: the configuration has {name}={value}, which was not given"
         for name, value in stored.entry.summary.config.options.items()
-        if name not in said.options and value.lower() not in (defaults.get(name), str(None).lower())
+        if name not in said.options
+        and value.lower() != defaults.get(name)
+        and (value, defaults.get(name)) != (str(None), "")  # as `options_of` shows that there is no default
     ]
 
 
