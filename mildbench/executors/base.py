@@ -7,6 +7,7 @@ restart give the same bytes. An engine only decides where the function runs.
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -40,11 +41,17 @@ class Executor(ABC):
         """Yield `work(spec)` for every spec as it completes, in any order.
 
         Specs are drawn as they are needed, so that millions of them need no memory. An exception of one shard
-        stops the run, and so does closing the iterator (Ctrl-C): what is done stays done.
+        stops the run, and so does closing the iterator (Ctrl-C): no other shard begins, what is done stays done.
 
         Raises:
             UserError: the engine cannot be reached, or lost a worker for good.
         """
+
+
+def tell_of_stopping() -> None:
+    """Said where a run is stopped whose shards in flight finish, once it is sure that no other begins."""
+    sys.stderr.write("finishing the shards in flight; Ctrl-C again stops at once\n")
+    sys.stderr.flush()
 
 
 EXECUTORS: Registry[Executor] = Registry("executor", "executors", Executor)

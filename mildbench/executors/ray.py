@@ -15,7 +15,7 @@ import cv2
 
 from mildbench import extras
 from mildbench.errors import UserError
-from mildbench.executors.base import Executor, Spec, Work
+from mildbench.executors.base import Executor, Spec, Work, tell_of_stopping
 
 STARTS = 3
 """How often Ray is started on this machine: it gives up after half a minute, which a busy machine may need."""
@@ -75,6 +75,7 @@ class RayExecutor(Executor):
                 ) from None
             finally:
                 if busy and ray.is_initialized():
+                    tell_of_stopping()
                     ray.wait(list(busy), num_returns=len(busy))
 
     @contextmanager
