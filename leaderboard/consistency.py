@@ -7,7 +7,7 @@ from leaderboard.store import StoredEntry, pictures_sha256
 from mildbench.errors import UserError
 from mildbench.marking import MARKINGS
 from mildbench.method import METHODS, MethodSpec
-from mildbench.options import options_of
+from mildbench.options import alike, options_of
 from mildbench.results.record import MethodRecord, titles
 from mildbench.results.scores import Scores
 from mildbench.results.summary import VARIANTS, Estimate, MetricRecord
@@ -72,15 +72,29 @@ def _names(stored: StoredEntry) -> list[str]:
     label, run = titles(spec, config, config.options.get("directory", "") if looks_up else None)
     found = {"task": config.task, "split": config.split, "method": config.method, "label": label, "run": run}
     said = {name: getattr(summary, name) for name in found} | {"method": summary.method.name}
-    given = {key: value.lower() for key, value in summary.method.options.items() if key != "directory"}
     differences = disagreements("by its configuration the", found, said)
-    if not given.items() <= {key: value.lower() for key, value in config.options.items()}.items():
+    # What the configuration has elsewhere, see `identity_of`.
+    elsewhere = {*config.files, *({"dtype"} if config.dtype is not None else ())}
+    elsewhere |= {"directory"} if looks_up else set()
+    given = {name: value for name, value in spec.options.items() if name not in elsewhere}
+    came_to = _later(spec) | config.options
+    if not all(name in came_to and alike(value, came_to[name]) for name, value in given.items()):
         differences.append("options: those that were given are not those of the configuration")
     if config.mask not in MARKINGS:
         differences.append(f"mask: nothing is shown as {config.mask}")
     if summary.strata:
         differences.append("strata: they follow from the scores, and an entry holds none")
     return differences
+
+
+def _later(spec: MethodSpec) -> dict[str, str]:
+    """The options that a configuration holds only once they are used, with their defaults."""
+    try:
+        later = spec.create().info.later
+    except UserError:
+        return {}
+    options = options_of(METHODS.load(spec.name))
+    return {option.name: option.default for option in options if option.name in later}
 
 
 def _metrics(stored: StoredEntry) -> list[str]:

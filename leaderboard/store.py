@@ -153,15 +153,20 @@ def make(
     return StoredEntry(path, entry, *_sound(entry, run.rows, f"run {run.folder}")), data
 
 
+def check_free(stored: StoredEntry, *, replace: bool) -> None:
+    """Raise `UserError` where an entry is there that is not to be replaced."""
+    if stored.path.exists() and not replace:
+        raise UserError(f"{stored.path} is there already: leave it, or add with --replace")
+
+
 def write(stored: StoredEntry, data: bytes, *, replace: bool = False) -> None:
     """Write an entry that `make` made.
 
     One that is there is only taken away, with its record, once the new one is in its place; `UserError` unless
     `replace`.
     """
+    check_free(stored, replace=replace)
     path = stored.path
-    if path.exists() and not replace:
-        raise UserError(f"{path} is there already: leave it, or add with --replace")
     old = [*path.parent.glob(f"{escape(path.stem)}.????????.parquet"), stored.record]
     scores = path.with_name(stored.entry.scores_file)
     write_bytes(scores, data)

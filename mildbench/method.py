@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -54,6 +54,12 @@ class MethodInfo:
     was made before it came is still the same method's."""
     untrained: str | None = None
     """What of the method has random weights, if anything: its numbers mean nothing, and tables say so."""
+
+    def __post_init__(self) -> None:
+        if self.provenance not in (known := get_args(Provenance)):
+            raise ValueError(f"the provenance {self.provenance!r} is none of {', '.join(known)}")
+        if unknown := sorted(self.capabilities - {*get_args(Capability)}):
+            raise ValueError(f"the capability {unknown[0]!r} is none of {', '.join(get_args(Capability))}")
 
 
 @dataclass(frozen=True)

@@ -72,19 +72,29 @@ def create(registry: Registry[T], name: str, options: Mapping[str, Any], *given:
     `given`: what its constructor takes first, which is no option.
     """
     target: Callable[..., T] = registry.load(name)
-    parameters = dict(list(inspect.signature(target).parameters.items())[len(given) :])
+    return target(*given, **arguments(registry, name, options, skip=len(given)))
+
+
+def arguments(
+    registry: Registry[Any], name: str, options: Mapping[str, Any], *, skip: int = 0
+) -> dict[str, Any]:
+    """Options as the constructor of a plug-in takes them: each of the type of its default.
+
+    `skip`: of its arguments, the first ones that are no options. Raises `UserError` as `create` does.
+    """
+    parameters = dict(list(inspect.signature(registry.load(name)).parameters.items())[skip:])
     open_ended = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    arguments: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in options.items():
         if open_ended and key not in parameters:
-            arguments[key] = value  # a plug-in that passes options on says itself which ones it takes
+            found[key] = value  # a plug-in that passes options on says itself which ones it takes
             continue
         if key not in parameters:
             raise UserError(
                 f"{registry.kind} {name!r} has no option {key!r}: {did_you_mean(key, parameters)}"
             )
-        arguments[key] = _convert(f"{registry.kind} {name!r}", key, value, parameters[key].default)
-    return target(*given, **arguments)
+        found[key] = _convert(f"{registry.kind} {name!r}", key, value, parameters[key].default)
+    return found
 
 
 def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
@@ -98,6 +108,18 @@ def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
     except (KeyError, ValueError):
         kind = type(default).__name__
         raise UserError(f"{plugin}: option {key}={value!r} is not a {kind} (default {default})") from None
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two texts give an option the same value, whatever its type: `3` and `3.0`, `yes` and `True`."""
+
+    def value(text: str) -> object:
+        try:
+            return float(_TRUTH.get(text.lower(), text))
+        except ValueError:
+            return text
+
+    return value(one) == value(other)
 
 
 class Option(NamedTuple):

@@ -84,6 +84,8 @@ class Registry(Generic[T]):
             raise UserError(self._broken(point, error)) from error
         if not (isinstance(target, type) and issubclass(target, self._base)):
             raise UserError(self._broken(point, f"it is no class derived from {self._base.__name__}"))
+        if lacking := getattr(target, "__abstractmethods__", None):
+            raise UserError(self._broken(point, f"it does not define {', '.join(sorted(lacking))}"))
         return cast(type[T], target)
 
     def _broken(self, point: EntryPoint, why: Exception | str) -> str:

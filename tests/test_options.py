@@ -12,7 +12,7 @@ from mildbench.annotators import ANNOTATORS
 from mildbench.errors import UserError
 from mildbench.method import METHODS, MethodSpec
 from mildbench.metrics.base import METRICS
-from mildbench.options import Option, options_of
+from mildbench.options import Option, alike, options_of
 from mildbench.registry import Registry
 from mildbench.training.trainer import TRAINERS
 from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
@@ -109,3 +109,18 @@ def test_ls_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert invoke("ls", *wrong) == 2
         assert remedy in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("3", "3.0", True),
+        ("1e-3", "0.001", True),
+        ("yes", "True", True),
+        ("3", "4", False),
+        ("tiny", "Tiny", False),
+        ("tiny", "big", False),
+    ],
+)
+def test_texts_are_alike_that_give_an_option_one_value(one: str, other: str, expected: bool) -> None:
+    assert alike(one, other) == alike(other, one) == expected

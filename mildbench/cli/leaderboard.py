@@ -55,7 +55,7 @@ def add(
         ),
     ] = None,
 ) -> None:
-    """Make entries of runs. A run that does not add up becomes none, and replaces none.
+    """Make entries of runs: of all of them, or of none where one does not add up.
 
     \b
     mildbench leaderboard add runs/*/erase-one/mild*
@@ -68,12 +68,20 @@ def add(
     paths = finished.find(run)
     if predictions_at is not None and len(paths) != 1:
         raise UserError(f"--predictions-at is of one run, and these are {len(paths)}: add them one by one")
+    made = {}
     for path in paths:
         stored, scores = store.make(
             finished.read(path), entries or store.ENTRIES, today=_today(), at=predictions_at
         )
         if differences := consistency.check(stored).differences:
             raise UserError(f"run {path} does not add up ({differences[0]}): run mildbench evaluate again")
+        store.check_free(stored, replace=replace)
+        if stored.path in made:
+            raise UserError(
+                f"run {path} and another given here make one entry, {stored.path.stem}: leave one out"
+            )
+        made[stored.path] = stored, scores
+    for stored, scores in made.values():
         store.write(stored, scores, replace=replace)
         typer.echo(stored.path)
 

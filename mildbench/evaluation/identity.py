@@ -11,6 +11,7 @@ from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.identity import content_sha256
 from mildbench.method import METHODS, EraseMethod, MethodSpec
+from mildbench.options import arguments
 
 
 class MethodIdentity(NamedTuple):
@@ -29,7 +30,8 @@ def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     parameters = inspect.signature(METHODS.load(spec.name)).parameters
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     options = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
-    options |= spec.options  # `steps=20` is the same run whether given or not
+    # `radius=3` is the same run as `radius=3.0`, and as none given where that is the default.
+    options |= arguments(METHODS, spec.name, spec.options)
     files = method.files
     if files is None:
         named = {

@@ -236,3 +236,9 @@ def test_an_option_that_came_later_counts_once_it_is_used(monkeypatch: pytest.Mo
     assert "dual" not in options
     assert of("mild:dual=false") == of("mild")
     assert of("mild:dual=true").options == options | {"dual": "true"}
+
+
+@pytest.mark.usefixtures("here")
+def test_an_option_is_its_value_however_it_is_written() -> None:
+    assert of("telea") == of("telea:radius=3") == of("telea:radius=3.00") != of("telea:radius=4")
+    assert of("mild:dual=yes") == of("mild:dual=True") != of("mild:dual=0")

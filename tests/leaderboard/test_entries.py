@@ -232,6 +232,46 @@ def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path]) 
     assert command("verify", "--entries", entries) == 0
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "precise:checkpoint={file},dtype=bf16,dual=false",
+        "precise:dtype=fp32",
+        "precise:dual=yes",
+        "telea:radius=3",
+    ],
+)
+def test_options_may_be_given_as_one_likes(method: str, data: Path, tmp_path: Path) -> None:
+    """As files, of which the contents count; at their defaults; as another text for the same value."""
+    (tmp_path / "weights").write_bytes(b"some")
+    (run,) = evaluated(data, tmp_path / "runs", method.format(file=tmp_path / "weights")).values()
+    assert command("add", run, "--entries", tmp_path / "entries") == 0
+    (entry,) = (tmp_path / "entries").glob("*.json")
+    (tmp_path / "weights").unlink()
+    assert isinstance(review.review(entry), Reviewed)
+    content = json.loads(entry.read_text())
+    content["summary"]["method"]["options"]["precision"] = "low"  # a label that says more than was run
+    content["summary"]["label"] += ",precision=low"
+    entry.write_text(json.dumps(content))
+    assert isinstance(review.review(entry), Refused)
+
+
+def test_of_several_runs_all_are_added_or_none(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries, twin = tmp_path / "entries", tmp_path / "twin"
+    shutil.copytree(runs["copy"], twin)
+    assert command("add", runs["oracle"], runs["copy"], twin, "--entries", entries) == 2
+    assert "make one entry" in capsys.readouterr().err
+    assert not list(entries.glob("*"))
+    assert command("add", runs["copy"], "--entries", entries) == 0
+    assert command("add", runs["oracle"], runs["copy"], "--entries", entries) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert len(list(entries.glob("*.json"))) == 1
+    assert command("add", runs["oracle"], runs["copy"], "--replace", "--entries", entries) == 0
+    assert len(list(entries.glob("*.json"))) == 2
+
+
 def test_a_run_that_does_not_add_up_is_no_entry(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

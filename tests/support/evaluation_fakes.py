@@ -126,6 +126,20 @@ class Noise(EraseMethod):
         return EraseResult(images)
 
 
+class Precise(Noise):
+    """Has a choice of what it computes in, and an option that came later."""
+
+    info = MethodInfo("precise", "reimplementation", "noise again", revision=1, later=frozenset({"dual"}))
+
+    def __init__(self, checkpoint: str = "", dtype: str = "auto", dual: bool = False) -> None:
+        super().__init__(checkpoint=checkpoint)
+        self.given = dtype
+
+    @property
+    def dtype(self) -> str:
+        return "fp32" if self.given == "auto" else self.given
+
+
 class Unweighted(Noise):
     """Needs weights that are not here."""
 

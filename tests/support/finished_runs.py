@@ -21,6 +21,7 @@ FAKES = {
         "copy": "baselines.controls:Copy",
         "noise": "evaluation_fakes:Noise",
         "oracle": "baselines.controls:Oracle",
+        "precise": "evaluation_fakes:Precise",
         "precomputed": "baselines.precomputed:Precomputed",
         "telea": "baselines.opencv:Telea",
     },
