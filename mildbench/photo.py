@@ -146,8 +146,8 @@ def erase_people(
         hole.draw(everything)
     if everything.all():
         raise UserError(
-            f"all of {name} would go: nothing is left to go on from: keep somebody (--keep), or turn its mask round "
-            "if that is inverted"
+            f"all of {name} would go: nothing is left to go on from: turn its mask round if that is inverted, or "
+            "erase fewer people"
         )
     canvas, remaining = photo.copy(), everything.copy()
     for number, (window, group) in enumerate(_windows(holes, size, photo.shape[:2])):

@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
-from mildbench.annotators import ANNOTATORS
 from mildbench.cli import commands as command_line
-from mildbench.method import METHODS
+from mildbench.cli.ls import with_options
 from mildbench.metrics.base import EFFECT, METRICS, REGIONS
 from mildbench.options import options_of
-from mildbench.registry import Registry
-from mildbench.training.trainer import TRAINERS
 from synth.recipe import Recipe
-from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
 DOCS = Path(__file__).resolve().parents[1]
 WRITTEN = "<!-- Written by `make pages` from the code: change it there. -->"
+
+HEADED = {
+    "method": ("Methods", "`--method NAME:OPTION=VALUE,...`"),
+    "trainer": ("Trainers", "`mildbench train NAME:OPTION=VALUE,...`"),
+    "annotator": ("Annotators", "`--pose`, `--people` and the like: `NAME:OPTION=VALUE,...`"),
+    "metric": ("Metrics", "`--metric NAME:OPTION=VALUE,...`"),
+    "people source": ("People", "`--people 'NAME:PATH?OPTION=VALUE&...'`"),
+    "background source": ("Backgrounds", "`--backgrounds 'NAME:PATH?OPTION=VALUE&...'`"),
+    "source of segmented pictures": ("Segmented pictures", "`--backgrounds` of the family `olrd`, likewise"),
+}
+"""Kind -> a title, and what its options are written behind."""
 
 
 def metrics() -> str:
@@ -70,23 +78,15 @@ def commands() -> str:
 
 def options() -> str:
     """The options of every plug-in that has some, and the keys of a recipe."""
-    kinds: dict[str, tuple[Registry[Any], str]] = {
-        "Methods": (METHODS, "`--method NAME:OPTION=VALUE,...`"),
-        "Trainers": (TRAINERS, "`mildbench train NAME:OPTION=VALUE,...`"),
-        "Annotators": (ANNOTATORS, "`--pose`, `--people` and the like: `NAME:OPTION=VALUE,...`"),
-        "Metrics": (METRICS, "`--metric NAME:OPTION=VALUE,...`"),
-        "People": (PEOPLE, "`--people 'NAME:PATH?OPTION=VALUE&...'`"),
-        "Backgrounds": (BACKGROUNDS, "`--backgrounds 'NAME:PATH?OPTION=VALUE&...'`"),
-        "Segmented pictures": (SEGMENTED, "`--backgrounds` of the family `olrd`, likewise"),
-    }
     lines = [
         "# Options",
         WRITTEN,
         "Of every plug-in that has some; `mildbench ls methods lama` shows the same in the terminal. One without "
         "a default is empty unless it is given. Commands have [a page of their own](commands.md).",
     ]
-    for kind, (registry, how) in kinds.items():
-        lines += [f"## {kind}", how]
+    for registry in chain.from_iterable(with_options().values()):
+        title, how = HEADED[registry.kind]
+        lines += [f"## {title}", how]
         for name in registry.names():
             if found := options_of(registry.load(name)):
                 rows = [(option.name, option.default, option.meaning) for option in found]

@@ -106,9 +106,7 @@ def annotations_of(
             "nothing to annotate: give --pose NAME, --parsing NAME or --segments NAME (mildbench ls annotators)"
         )
     for split in splits or []:
-        if split not in dataset.info.samples:
-            have = ", ".join(dataset.info.samples)
-            raise UserError(f"data set {dataset.root} has no split {split!r}; it has {have}")
+        dataset.check_split(split)
     specs = {
         part: None if text is None else AnnotatorSpec.parse(text)
         for part, text in (("people", people), ("pose", pose), ("parsing", parsing), ("segments", segments))

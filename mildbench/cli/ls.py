@@ -81,23 +81,29 @@ def _table(header: tuple[str, ...], rows: Rows) -> Table:
     return table
 
 
-def _options(what: str, name: str) -> Iterator[tuple[str, Rows]]:
-    """Of each plug-in of this name, what it is, and a table of its options; a source of one name may be two."""
+def with_options() -> dict[str, list[Registry[Any]]]:
+    """The registries whose plug-ins have options, by what is listed."""
     from mildbench.annotators import ANNOTATORS
-    from mildbench.errors import UserError, did_you_mean
     from mildbench.method import METHODS
     from mildbench.metrics.base import METRICS
-    from mildbench.options import options_of
     from mildbench.training.trainer import TRAINERS
     from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
 
-    kinds: dict[str, list[Registry[Any]]] = {
+    return {
         "methods": [METHODS],
         "trainers": [TRAINERS],
-        "metrics": [METRICS],
         "annotators": [ANNOTATORS],
+        "metrics": [METRICS],
         "sources": [PEOPLE, BACKGROUNDS, SEGMENTED],
     }
+
+
+def _options(what: str, name: str) -> Iterator[tuple[str, Rows]]:
+    """Of each plug-in of this name, what it is, and a table of its options; a source of one name may be two."""
+    from mildbench.errors import UserError, did_you_mean
+    from mildbench.options import options_of
+
+    kinds = with_options()
     if what not in kinds:
         raise UserError(f"{what} have no options: say mildbench ls {what}; options have {', '.join(kinds)}")
     known = sorted({one for registry in kinds[what] for one in registry.names()})

@@ -134,12 +134,16 @@ class Dataset:
     def task_ids(self, task: str, split: str) -> list[str]:
         """The ids of a task's triplets, in the data set's order. Raises `UserError` for an unknown task or split."""
         asked = self._asked(task)
+        self.check_split(split)
+        return self._task_ids(asked, split)
+
+    def check_split(self, split: str) -> None:
+        """Raise `UserError` for a split that there is not."""
         if split not in self.info.samples:
             have = ", ".join(f"{name} ({count})" for name, count in self.info.samples.items())
             raise UserError(
                 f"data set {self.root} has no split {split!r}; it has {have}: name one of them (--split)"
             )
-        return self._task_ids(asked, split)
 
     def triplet(self, task: str, triplet_id: str, mask: str = FOOTPRINT) -> Triplet:
         """One question of a task: what to erase, and the exact answer.
