@@ -5,10 +5,11 @@ from __future__ import annotations
 from leaderboard.findings import Findings, disagreements, same, text
 from leaderboard.store import StoredEntry, pictures_sha256
 from mildbench.errors import UserError
+from mildbench.evaluation.identity import option_texts
 from mildbench.marking import MARKINGS
-from mildbench.method import METHODS, MethodSpec
-from mildbench.options import alike, options_of
-from mildbench.results.record import MethodRecord, titles
+from mildbench.method import MethodSpec
+from mildbench.options import alike
+from mildbench.results.record import Config, MethodRecord, titles
 from mildbench.results.scores import Scores
 from mildbench.results.summary import VARIANTS, Estimate, MetricRecord
 
@@ -73,13 +74,7 @@ def _names(stored: StoredEntry) -> list[str]:
     found = {"task": config.task, "split": config.split, "method": config.method, "label": label, "run": run}
     said = {name: getattr(summary, name) for name in found} | {"method": summary.method.name}
     differences = disagreements("by its configuration the", found, said)
-    # What the configuration has elsewhere, see `identity_of`.
-    elsewhere = {*config.files, *({"dtype"} if config.dtype is not None else ())}
-    elsewhere |= {"directory"} if looks_up else set()
-    given = {name: value for name, value in spec.options.items() if name not in elsewhere}
-    came_to = _later(spec) | config.options
-    if not all(name in came_to and alike(value, came_to[name]) for name, value in given.items()):
-        differences.append("options: those that were given are not those of the configuration")
+    differences += _options(spec, config, looks_up=looks_up)
     if config.mask not in MARKINGS:
         differences.append(f"mask: nothing is shown as {config.mask}")
     if summary.strata:
@@ -87,14 +82,27 @@ def _names(stored: StoredEntry) -> list[str]:
     return differences
 
 
-def _later(spec: MethodSpec) -> dict[str, str]:
-    """The options that a configuration holds only once they are used, with their defaults."""
+def _options(spec: MethodSpec, config: Config, *, looks_up: bool) -> list[str]:
+    """Whether the options that were given, and no others, are in the configuration; see `identity_of`."""
+    elsewhere = {*config.files, *({"dtype"} if config.dtype is not None else ())}
+    elsewhere |= {"directory"} if looks_up else set()
     try:
         later = spec.create().info.later
-    except UserError:
-        return {}
-    options = options_of(METHODS.load(spec.name))
-    return {option.name: option.default for option in options if option.name in later}
+        came_to, defaults = option_texts(spec), option_texts(MethodSpec(spec.name))
+    except UserError:  # it is not here: `_method` says so
+        came_to = config.options | {
+            name: value
+            for name, value in spec.options.items()
+            if not alike(value, config.options.get(name, value))
+        }
+    else:
+        elsewhere |= {name for name in later if came_to[name] == defaults[name]}
+    return [
+        f"options: {name} is {config.options.get(name, 'not there')} in the configuration, and "
+        f"{came_to.get(name, 'not there')} by those that were given"
+        for name in sorted({*config.options, *spec.options} - elsewhere)
+        if name not in config.options or came_to.get(name) != config.options[name]
+    ]
 
 
 def _metrics(stored: StoredEntry) -> list[str]:
@@ -136,14 +144,6 @@ def _method(stored: StoredEntry, found: Findings) -> None:
         found.notes.append(f"what it says of its method is not checked: {error}")
         return
     found.differences += disagreements("method:", registered.model_dump(), said.model_dump())
-    defaults = {option.name: option.default.lower() for option in options_of(METHODS.load(said.name))}
-    found.differences += [
-        f"options: the configuration has {name}={value}, which was not given"
-        for name, value in stored.entry.summary.config.options.items()
-        if name not in said.options
-        and value.lower() != defaults.get(name)
-        and (value, defaults.get(name)) != (str(None), "")  # as `options_of` shows that there is no default
-    ]
 
 
 def _estimate_differences(found: Estimate, said: Estimate) -> list[str]:

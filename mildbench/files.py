@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -124,15 +125,44 @@ def _store(path: Path) -> Any:
 
 
 def inside(root: Path, relative: str, what: str) -> Path:
-    """`root / relative`, refusing a path that leaves `root` (`..`, absolute, or through a link)."""
-    path = root / relative
+    """`root / relative`, refusing a path that leaves `root` (`..`, absolute, or through a link).
+
+    Links of a snapshot in Hugging Face's cache are followed, as far as they stay in its repository.
+    """
+    path, home = below(root, relative, what), root.resolve()
+    whole = path.resolve()
+    if not (whole.is_relative_to(home) or _is_blob(whole, home)):
+        raise UserError(
+            f"{what}: the path {relative!r} leaves the folder {root} through a link: copy there what it leads to; "
+            "refused"
+        )
+    return path
+
+
+def below(root: Path, relative: str, what: str) -> Path:
+    """`root / relative`, refusing a name that leaves `root` (`..`, or absolute); links there lead where they lead.
+
+    For folders that people keep in order with links, of photos on another disk say.
+    """
     try:
-        whole = path.resolve()
+        (root / relative).resolve()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{what}: this system's locale cannot write the name {relative!r}: set a UTF-8 one, e.g. LC_ALL=C.UTF-8"
+        ) from None
     except (ValueError, RuntimeError, OSError):  # a NUL character, a circle of links, a name that is too long
         raise UserError(f"{what}: {relative!r} is no path of a file; refused") from None
-    if not whole.is_relative_to(root.resolve()):
-        through = (
-            " through a link: copy the file there, or link the whole folder" if path.is_symlink() else ""
-        )
-        raise UserError(f"{what}: the path {relative!r} leaves the folder {root}{through}; refused")
-    return path
+    named = PurePath(os.path.normpath(relative))
+    if named.is_absolute():
+        leaves = not any(named.is_relative_to(str(home)) for home in (root.absolute(), root.resolve()))
+    else:
+        leaves = named.parts[:1] == ("..",)
+    if leaves:
+        raise UserError(f"{what}: the path {relative!r} leaves the folder {root}; refused")
+    return root / relative
+
+
+def _is_blob(path: Path, root: Path) -> bool:
+    """Whether `path` is a file of the repository in Hugging Face's cache of which `root` is in a snapshot."""
+    snapshots = (parent.parent for parent in (root, *root.parents) if parent.parent.name == "snapshots")
+    return any(path.is_relative_to(folder.parent / "blobs") for folder in snapshots)

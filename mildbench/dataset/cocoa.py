@@ -24,7 +24,7 @@ from mildbench.dataset.amodal import AmodalPhoto, FoundPhotos, Unusable, Whole, 
 from mildbench.dataset.reader import PERSON
 from mildbench.dataset.rows import MOST_PEOPLE
 from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside, read_json
+from mildbench.files import below, file_sha256, read_json
 from mildbench.images import read_rgb
 from mildbench.listing import sample_id
 
@@ -51,7 +51,7 @@ def find_photos(root: Path) -> FoundPhotos:
     if not root.is_dir():
         raise UserError(f"folder not found: {root}")
     files = sorted(
-        path for below in (".", "annotations") for path in (root / below).glob("COCO_amodal_*.json")
+        path for folder in (".", "annotations") for path in (root / folder).glob("COCO_amodal_*.json")
     )
     if len(files) != 1:
         listed = ", ".join(path.name for path in files) or "none"
@@ -150,7 +150,7 @@ def _read(root: Path, split: str, record: dict[str, Any], item: dict[str, Any]) 
     if not any(is_person(str(region.get("name"))) for region in regions):
         raise Unusable("without people")
     order = front_to_back(len(regions), constraints)[::-1]
-    path = inside(root, f"{split}/{file}", "COCOA photo")
+    path = below(root, f"{split}/{file}", "COCOA photo")
     if not path.is_file():
         raise Unusable("without their photo")
     try:

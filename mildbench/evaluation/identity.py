@@ -25,22 +25,36 @@ class MethodIdentity(NamedTuple):
     files: dict[str, str]
 
 
+def option_texts(spec: MethodSpec) -> dict[str, str]:
+    """Every option of a method that is registered, given or at its default, as a configuration writes it.
+
+    `radius=3` is the same as `radius=3.0`, and as none given where that is the default. Raises `UserError` for an
+    unknown option and for a bad value.
+    """
+    options = _defaults(spec) | arguments(METHODS, spec.name, spec.options)
+    return {name: _text(value) for name, value in sorted(options.items())}
+
+
+def _defaults(spec: MethodSpec) -> dict[str, Any]:
+    parameters = inspect.signature(METHODS.load(spec.name)).parameters.values()
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
 def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     """Of a method made by `spec`, loaded or not; raises `UserError` where a file that it reads is not there."""
-    parameters = inspect.signature(METHODS.load(spec.name)).parameters
-    defaults = {name: parameter.default for name, parameter in parameters.items()}
-    options = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
-    # `radius=3` is the same run as `radius=3.0`, and as none given where that is the default.
-    options |= arguments(METHODS, spec.name, spec.options)
+    defaults, options = _defaults(spec), option_texts(spec)
     files = method.files
     if files is None:
-        named = {
-            name: str(options[name])
-            for name in options
-            if not isinstance(defaults.get(name), bool | int | float)
-        }
         files = {
-            name: path for name, text in named.items() if text and (path := Path(text).expanduser()).exists()
+            name: path
+            for name, text in options.items()
+            if not isinstance(defaults.get(name), bool | int | float)
+            and text
+            and (path := Path(text).expanduser()).exists()
         }
     if "names" in method.info.capabilities:
         # Pictures made elsewhere: `predict` looks at each of them, every time.
@@ -50,11 +64,11 @@ def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     digests = {name: _content(name, path, spec) for name, path in files.items()}
     # What a file holds says all that its name said, and so does the dtype of "auto".
     told = {*digests, "dtype"} if method.dtype is not None else {*digests}
-    told |= {name for name in method.info.later if _text(options[name]) == _text(defaults[name])}
+    told |= {name for name in method.info.later if options[name] == _text(defaults[name])}
     return MethodIdentity(
         method=spec.name,
         versions=_versions(spec.name, method),
-        options={name: _text(value) for name, value in sorted(options.items()) if name not in told},
+        options={name: text for name, text in options.items() if name not in told},
         dtype=method.dtype,
         weights={name: weights.digest(name) for name in method.info.weights},
         files=digests,

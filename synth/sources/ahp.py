@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside
+from mildbench.files import below, file_sha256
 from mildbench.geometry import Box
 from mildbench.masks import marks_around, read_mask
 from mildbench.scene import Provenance
@@ -46,7 +46,7 @@ class AhpPeople(PeopleSource):
             raise UserError(
                 f"source ahp: {self.root} has no ImageSets: give the folder with JPEGImages, Annotations, ImageSets"
             )
-        self._list = inside(self.root, f"ImageSets/{split}.txt", "AHP list")
+        self._list = below(self.root, f"ImageSets/{split}.txt", "AHP list")
         if not self._list.is_file():
             have = ", ".join(sorted(file.stem for file in lists.glob("*.txt"))) or "none"
             raise UserError(f"source ahp: {self.root} has no split {split!r}; it has {have}")
@@ -96,13 +96,13 @@ class AhpPeople(PeopleSource):
         return mask
 
     def photo(self, key: str) -> Path:
-        return on_disk(inside(self.root, f"JPEGImages/{key}.jpg", "AHP photo"))
+        return on_disk(below(self.root, f"JPEGImages/{key}.jpg", "AHP photo"))
 
     def files(self, key: str) -> Sequence[Path]:
         return [self.photo(key), self._mask_file(key)]
 
     def _mask_file(self, key: str) -> Path:
-        return on_disk(inside(self.root, f"Annotations/{key}.png", "AHP mask"))
+        return on_disk(below(self.root, f"Annotations/{key}.png", "AHP mask"))
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         mask, path = self._mask(key), self.photo(key)

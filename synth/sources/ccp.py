@@ -16,7 +16,7 @@ from scipy.io import loadmat, whosmat
 
 from mildbench.decoding import MAX_PIXELS
 from mildbench.errors import UserError, did_you_mean
-from mildbench.files import file_sha256, inside
+from mildbench.files import below, file_sha256
 from mildbench.geometry import Box
 from mildbench.scene import Provenance
 from synth.material import Cutout, LeftOut, PersonRef, Rejected, Rejections
@@ -124,13 +124,13 @@ class CcpPeople(PeopleSource):
         return tuple(name for name in CARRIED if (tags == self._tags.index(name)).any())
 
     def photo(self, key: str) -> Path:
-        return on_disk(inside(self.root, f"photos/{key}.jpg", "CCP photo"))
+        return on_disk(below(self.root, f"photos/{key}.jpg", "CCP photo"))
 
     def files(self, key: str) -> Sequence[Path]:
         return [self.photo(key), self._annotation_file(key), self.root / "label_list.mat"]
 
     def _annotation_file(self, key: str) -> Path:
-        return inside(self.root, f"{ANNOTATIONS}/{key}.mat", "CCP annotation")
+        return below(self.root, f"{ANNOTATIONS}/{key}.mat", "CCP annotation")
 
     def cutout(self, key: str, scale: float = 1.0) -> Cutout:
         tags = self._annotation(key)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside
+from mildbench.files import below, file_sha256
 from mildbench.geometry import Box
 from mildbench.images import read_labels
 from mildbench.labels import PARSING, UNLABELLED
@@ -83,7 +83,7 @@ class CihpPeople(PeopleSource):
             )
         else:
             try:
-                stems = inside(self.root, self.ids, "CIHP list of ids").read_text().split()
+                stems = below(self.root, self.ids, "CIHP list of ids").read_text().split()
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"source cihp: the list {self.ids} cannot be read ({error})") from None
         if not stems:
@@ -125,7 +125,7 @@ class CihpPeople(PeopleSource):
             raise Rejected(f"{what} missing or unreadable", str(error)) from None
 
     def _plane_file(self, folder: str, stem: str, what: str) -> Path:
-        return on_disk(inside(self.root, f"{folder}/{stem}.png", f"CIHP {what}"))
+        return on_disk(below(self.root, f"{folder}/{stem}.png", f"CIHP {what}"))
 
     def _check(self, key: str, labels: np.ndarray, owners: np.ndarray, owner: int) -> PersonRef:
         """The person; raises `LeftOut` if merely unsuitable, `Rejected` for a piece that is several people."""
@@ -152,7 +152,7 @@ class CihpPeople(PeopleSource):
 
     def photo(self, key: str) -> Path:
         stem = key.partition("/")[0]
-        return on_disk(inside(self.root, f"{self._images}/{stem}.jpg", "CIHP image"))
+        return on_disk(below(self.root, f"{self._images}/{stem}.jpg", "CIHP image"))
 
     def files(self, key: str) -> Sequence[Path]:
         stem = key.partition("/")[0]

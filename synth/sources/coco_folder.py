@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from mildbench.errors import UserError
-from mildbench.files import file_sha256, inside
+from mildbench.files import below, file_sha256
 from mildbench.geometry import Box
 from synth.material import Rejected
 from synth.sources.base import read_photo
@@ -91,7 +91,7 @@ class CocoFolder:
 
     def photo(self, record: Item) -> Path:
         """The image's file; raises `UserError` for a name that leaves the folder."""
-        return on_disk(inside(self.root / self.split, record["file_name"], "COCO file_name"))
+        return on_disk(below(self.root / self.split, record["file_name"], "COCO file_name"))
 
     def image(self, record: Item) -> tuple[np.ndarray, str]:
         """uint8[H, W, 3] and the file's sha256; raises `Rejected` when missing, broken or of another size."""

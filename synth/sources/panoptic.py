@@ -16,7 +16,7 @@ import numpy as np
 
 from mildbench.annotators.panoptic import segment_ids
 from mildbench.errors import UserError
-from mildbench.files import inside
+from mildbench.files import below
 from mildbench.images import read_rgb
 from mildbench.scene import Provenance
 from synth.material import BackgroundRef, Known, Rejected, Rejections, Segment, SegmentedImage
@@ -175,7 +175,7 @@ class PanopticImages(SegmentedSource):
 
     def _drawn(self, file_name: str) -> Path:
         folder = self._folder.annotation_file("panoptic").with_suffix("")
-        return on_disk(inside(folder, file_name, "COCO panoptic file_name"))
+        return on_disk(below(folder, file_name, "COCO panoptic file_name"))
 
 
 def _only_split(path: str) -> str:

@@ -43,7 +43,8 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     [
         ("../outside.png", "leaves the folder"),
         ("/etc/passwd", "leaves the folder"),
-        ("link.png", "leaves the folder"),
+        ("link.png", "leaves the folder .* through a link: copy there"),
+        ("behind/a.png", "leaves the folder .* through a link: copy there"),
         ("../outside.tar!a", "leaves the folder"),
         ("absent.png", "absent.png is missing"),
         (".", "is missing"),
@@ -58,10 +59,26 @@ def test_names_that_leave_the_folder_or_lead_nowhere_are_refused(
     root.mkdir()
     (tmp_path / "outside.png").write_bytes(b"secret")
     (root / "link.png").symlink_to(tmp_path / "outside.png")
+    (root / "behind").symlink_to(tmp_path)
     archive(tmp_path / "outside.tar", a=b"secret")
     archive(root / "t.tar", a=b"")
     with pytest.raises(UserError, match=message):
         Storage(root).read(name)
+
+
+def test_a_snapshot_of_the_hub_is_links_to_its_blobs(tmp_path: Path) -> None:
+    root = tmp_path / "datasets--lab--set" / "snapshots" / "abc"
+    (root / "test").mkdir(parents=True)
+    (root.parents[1] / "blobs").mkdir()
+    (root.parents[1] / "blobs" / "1f").write_bytes(b"pixels")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "test" / "a.png").symlink_to("../../../blobs/1f")
+    (root / "test" / "b.png").symlink_to(tmp_path / "secret")
+    assert Storage(root).read("test/a.png") == b"pixels"
+    with pytest.raises(UserError, match="leaves the folder"):
+        Storage(root).read("test/b.png")
+    with pytest.raises(UserError, match="leaves the folder"):
+        Storage(root).read("../../blobs/1f")
 
 
 def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, target: str = "") -> bytes:

@@ -238,6 +238,7 @@ def test_an_entry_is_not_replaced_unasked(entries: Path, runs: dict[str, Path]) 
         "precise:checkpoint={file},dtype=bf16,dual=false",
         "precise:dtype=fp32",
         "precise:dual=yes",
+        "precise:cache=scratch/",
         "telea:radius=3",
     ],
 )

@@ -131,7 +131,13 @@ class Precise(Noise):
 
     info = MethodInfo("precise", "reimplementation", "noise again", revision=1, later=frozenset({"dual"}))
 
-    def __init__(self, checkpoint: str = "", dtype: str = "auto", dual: bool = False) -> None:
+    def __init__(
+        self,
+        checkpoint: str = "",
+        dtype: str = "auto",
+        dual: bool = False,
+        cache: Path = Path("cache"),
+    ) -> None:
         super().__init__(checkpoint=checkpoint)
         self.given = dtype
 
