@@ -40,7 +40,7 @@ _LARGEST_DILATION = 200
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """The table of published settings, by name."""
-    return yaml.safe_load(PRESETS.read_text())
+    return yaml.safe_load(PRESETS.read_text(encoding="utf-8"))
 
 
 class Pipeline(EraseMethod):

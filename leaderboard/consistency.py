@@ -5,7 +5,6 @@ from __future__ import annotations
 from leaderboard.findings import Findings, disagreements, same, text
 from leaderboard.store import StoredEntry, pictures_sha256
 from mildbench.errors import UserError
-from mildbench.evaluation.identity import option_texts
 from mildbench.marking import MARKINGS
 from mildbench.method import MethodSpec
 from mildbench.options import alike
@@ -88,7 +87,7 @@ def _options(spec: MethodSpec, config: Config, *, looks_up: bool) -> list[str]:
     elsewhere |= {"directory"} if looks_up else set()
     try:
         later = spec.create().info.later
-        came_to, defaults = option_texts(spec), option_texts(MethodSpec(spec.name))
+        came_to, defaults = spec.texts, MethodSpec(spec.name).texts
     except UserError:  # it is not here: `_method` says so
         came_to = config.options | {
             name: value

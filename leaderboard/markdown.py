@@ -92,7 +92,7 @@ def update(path: Path, text: str) -> bool:
     """
     if not path.is_file():
         raise UserError(f"file not found: {path}")
-    old = path.read_text()
+    old = path.read_text(encoding="utf-8")
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

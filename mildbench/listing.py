@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,25 +24,42 @@ class Listing:
     pictures: list[Path]
     """Sorted by name."""
     others: int
-    """Files that were left alone: hidden (`._x.jpg` too) or no pictures; and folders that are links."""
+    """Files that were left alone: hidden (`._x.jpg` too) or no pictures."""
 
 
 def list_pictures(root: Path, *, deep: bool = False) -> Listing:
-    """The pictures in a folder; with `deep`, in those below it as well. Hidden folders and links are not entered."""
+    """The pictures in a folder; with `deep`, in those below it as well, but for hidden ones."""
     pictures, others = [], 0
-    for path in root.rglob("*") if deep else root.iterdir():
-        if path.is_dir():
-            others += (
-                deep and path.is_symlink()
-            )  # not entered: it may lead out of the folder, or round in a circle
-            continue
-        parts = path.relative_to(root).parts
-        hidden = any(part.startswith(".") or part.lower() in _JUNK for part in parts)
-        if hidden or path.suffix.lower() not in PICTURES or not path.is_file():  # a pipe would wait for ever
-            others += 1
-        else:
-            pictures.append(path)
+    for folder in folders(root) if deep else [root]:
+        for path in folder.iterdir():
+            if path.is_dir():
+                continue
+            parts = path.relative_to(root).parts
+            hidden = any(part.startswith(".") or part.lower() in _JUNK for part in parts)
+            if (
+                hidden or path.suffix.lower() not in PICTURES or not path.is_file()
+            ):  # a pipe would wait for ever
+                others += 1
+            else:
+                pictures.append(path)
     return Listing(sorted(pictures), others)
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """A folder and those below it, each once: behind links too, but not those that `root` itself lies in."""
+    seen: set[Path] = set()
+    real, links = [root], list[Path]()
+    while real or links:
+        folder = real.pop() if real else links.pop()
+        target = folder.resolve()
+        if target in seen or (folder != root and root.resolve().is_relative_to(target)):
+            continue
+        seen.add(target)
+        yield folder
+        with suppress(PermissionError):
+            for path in sorted(folder.iterdir(), reverse=True):
+                if path.is_dir():
+                    (links if path.is_symlink() else real).append(path)
 
 
 def stem_of(path: Path) -> str:

@@ -75,7 +75,7 @@ class LongWork:
     def claimant(self) -> str | None:
         """The identity of the work that the folder is claimed for; None where it is free."""
         claim = self._state / "identity"
-        return claim.read_text() if claim.is_file() else None
+        return claim.read_text(encoding="utf-8") if claim.is_file() else None
 
     def claim(self) -> None:
         """Say whose work this is."""

@@ -51,6 +51,22 @@ class Spec(Generic[T]):
         """As `parse` reads it."""
         return written(self.name, self.options)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every option, given or at its default, as records write it, sorted.
+
+        `radius=3` is the same as `radius=3.0`, and as none given where that is the default. Raises `UserError` for an
+        unknown plug-in or option, and for a bad value.
+        """
+        given = arguments(self.registry, self.name, self.options)
+        return {name: as_text(value) for name, value in sorted((self.defaults | given).items())}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that have a default; raises `UserError` for an unknown plug-in."""
+        parameters = inspect.signature(self.registry.load(self.name)).parameters
+        return {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+
     def instantiate(self) -> T:
         """The plug-in, nothing loaded; raises `UserError` for an unknown name or option, and for a bad value."""
         made: T = create(self.registry, self.name, self.options)
@@ -108,6 +124,11 @@ def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
     except (KeyError, ValueError):
         kind = type(default).__name__
         raise UserError(f"{plugin}: option {key}={value!r} is not a {kind} (default {default})") from None
+
+
+def as_text(value: Any) -> str:
+    """An option's value as `texts` writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def alike(one: str, other: str) -> bool:

@@ -27,10 +27,10 @@ def names() -> list[str]:
 def load(name_or_file: str) -> Recipe:
     """A shipped recipe by name, or one from a YAML file. Raises `UserError` with the first mistake found."""
     if name_or_file in names():
-        text = (_shipped() / f"{name_or_file}.yaml").read_text()
-    elif name_or_file.endswith((".yaml", ".yml")):
+        text = (_shipped() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+    elif name_or_file.lower().endswith((".yaml", ".yml")):
         try:
-            text = Path(name_or_file).read_text()
+            text = Path(name_or_file).read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"recipe {name_or_file} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:

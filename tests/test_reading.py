@@ -316,6 +316,9 @@ def test_a_large_picture_under_little_memory_is_one_line(tmp_path: Path) -> None
 
 
 def test_folders_are_listed_without_what_systems_leave_behind(tmp_path: Path) -> None:
+    tmp_path, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
+    tmp_path.mkdir()
+    elsewhere.mkdir()
     for name in (
         "b.JPG",
         "a.Png",
@@ -333,11 +336,15 @@ def test_folders_are_listed_without_what_systems_leave_behind(tmp_path: Path) ->
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "d.webp").write_bytes(b"")
     (tmp_path / "linked").symlink_to(tmp_path / "below")
+    (tmp_path / "below" / "above").symlink_to(tmp_path.parent)
+    (elsewhere / "deep").mkdir()
+    (elsewhere / "deep" / "e.tif").write_bytes(b"")
+    (tmp_path / "other disk").symlink_to(elsewhere)
     flat, deep = list_pictures(tmp_path), list_pictures(tmp_path, deep=True)
     assert [path.name for path in flat.pictures] == ["a.Png", "b.JPG", "c.jpeg"]
     assert flat.others == 4
-    assert [path.name for path in deep.pictures] == ["a.Png", "b.JPG", "d.webp", "c.jpeg"]
-    assert deep.others == 7
+    assert [path.name for path in deep.pictures] == ["a.Png", "b.JPG", "d.webp", "c.jpeg", "e.tif"]
+    assert deep.others == 6
 
 
 def test_ids_keep_letters_of_any_script() -> None:

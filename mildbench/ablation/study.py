@@ -65,13 +65,13 @@ def names(folder: Path) -> list[str]:
 def load(name_or_file: str, folder: Path) -> AblationPlan:
     """A study of the folder by its name, or one from a YAML file; raises `UserError` with the first mistake found."""
     path = Path(name_or_file)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix.lower() not in (".yaml", ".yml"):
         path = folder / f"{name_or_file}.yaml"
         if not path.is_file():
             remedy = did_you_mean(name_or_file, names(folder))
             raise UserError(f"unknown ablation {name_or_file!r}: {remedy}, or give a .yaml file")
     try:
-        content = strictyaml.parse(path.read_text())
+        content = strictyaml.parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"ablation {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -74,6 +74,7 @@ def erase(
     mildbench erase me.jpg --people me-mask.png --method lama:variant=tiny
     mildbench erase photos/*.jpg --people litert --keep 2
     """
+    from mildbench.annotators import ANNOTATORS
     from mildbench.annotators.census import Census
     from mildbench.device import resolve_device
     from mildbench.erasing import Eraser, photo_method
@@ -86,9 +87,10 @@ def erase(
     kept = _numbers(keep)
     kind = kind_of(format)
     # A file that is not there is named as such, not as an annotator that nobody knows.
-    is_mask = Path(people).is_file() or Path(people).suffix.lower() in PICTURES
+    named = people.partition(":")[0] in ("auto", *ANNOTATORS.names())  # whatever else is called so
+    is_mask = not named and (Path(people).is_file() or Path(people).suffix.lower() in PICTURES)
     mask_file = Path(people) if is_mask else None
-    if Path(people).is_dir() and not is_mask:
+    if Path(people).is_dir() and not (named or is_mask):
         raise UserError(f"--people {people} is a folder: give one mask file, and its photo, at a time")
     panels = [out / f"{path.stem}.panel.png" for path in photo]
     results = [out / f"{path.stem}{PhotoFile.suffix(path, kind)}" for path in photo]

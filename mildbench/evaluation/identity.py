@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mildbench import weights
 from mildbench.errors import UserError
 from mildbench.identity import content_sha256
 from mildbench.method import METHODS, EraseMethod, MethodSpec
-from mildbench.options import arguments
+from mildbench.options import as_text
 
 
 class MethodIdentity(NamedTuple):
@@ -25,28 +25,9 @@ class MethodIdentity(NamedTuple):
     files: dict[str, str]
 
 
-def option_texts(spec: MethodSpec) -> dict[str, str]:
-    """Every option of a method that is registered, given or at its default, as a configuration writes it.
-
-    `radius=3` is the same as `radius=3.0`, and as none given where that is the default. Raises `UserError` for an
-    unknown option and for a bad value.
-    """
-    options = _defaults(spec) | arguments(METHODS, spec.name, spec.options)
-    return {name: _text(value) for name, value in sorted(options.items())}
-
-
-def _defaults(spec: MethodSpec) -> dict[str, Any]:
-    parameters = inspect.signature(METHODS.load(spec.name)).parameters.values()
-    return {
-        parameter.name: parameter.default
-        for parameter in parameters
-        if parameter.default is not inspect.Parameter.empty
-    }
-
-
 def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     """Of a method made by `spec`, loaded or not; raises `UserError` where a file that it reads is not there."""
-    defaults, options = _defaults(spec), option_texts(spec)
+    defaults, options = spec.defaults, spec.texts
     files = method.files
     if files is None:
         files = {
@@ -64,7 +45,7 @@ def identity_of(spec: MethodSpec, method: EraseMethod) -> MethodIdentity:
     digests = {name: _content(name, path, spec) for name, path in files.items()}
     # What a file holds says all that its name said, and so does the dtype of "auto".
     told = {*digests, "dtype"} if method.dtype is not None else {*digests}
-    told |= {name for name in method.info.later if options[name] == _text(defaults[name])}
+    told |= {name for name in method.info.later if options[name] == as_text(defaults[name])}
     return MethodIdentity(
         method=spec.name,
         versions=_versions(spec.name, method),
@@ -111,10 +92,6 @@ def _versions(name: str, method: EraseMethod) -> dict[str, str]:
     for other, inner in method.runs.items():
         found |= _versions(other, inner)
     return found
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _content(name: str, path: Path, spec: MethodSpec) -> str:

@@ -48,7 +48,7 @@ def write(
         UserError: runs that are not comparable, an unknown sample, a prediction that was cleared away, a data set
             that is not there, another suffix, or matplotlib is missing.
     """
-    if path.suffix not in (".png", ".pdf", ".svg"):
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"--out {path}: a figure is .png, .pdf or .svg")
     found = boards(runs)
     if len(found) != 1:

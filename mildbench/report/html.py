@@ -52,7 +52,7 @@ def check_free(path: Path) -> None:
     """Raise `UserError` where a file lies that is no page."""
     if path.is_file():
         with path.open("rb") as file:
-            if file.read(len(_BEGINNING)).lower() != _BEGINNING:
+            if file.read(len(_BEGINNING)).lower() not in (b"", _BEGINNING):
                 raise UserError(f"{path} is there already, and no page: choose another --out")
 
 

@@ -14,6 +14,8 @@ from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
 from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
+from mildbench.files import read_json
+from mildbench.listing import folders
 from mildbench.progress import tell
 from mildbench.records import read_model
 from mildbench.results.folder import RunFolder
@@ -46,10 +48,16 @@ def find(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_dir():
             raise UserError(f"run not found: {path}: give a run's folder, or one that holds runs")
+        if _is_training(path):
+            raise UserError(f"{path} is a training, which has no scores: give runs of mildbench evaluate")
         if (path / "run.json").exists():
             found[path.resolve()] = None
             continue
-        below = [RunFolder(item.parent) for item in sorted(path.rglob("run.json"))]
+        below = [
+            RunFolder(folder)
+            for folder in sorted(folders(path))
+            if (folder / "run.json").exists() and not _is_training(folder)
+        ]
         if not below:
             raise UserError(f"{path} holds no run (no run.json): make one with mildbench evaluate")
         unfinished = [folder.path for folder in below if not folder.summary.exists()]
@@ -60,6 +68,15 @@ def find(paths: Sequence[Path]) -> list[Path]:
             tell(f"left out, as it was stopped: run {unfinished[0]}{more}", show=True)
         found.update(dict.fromkeys(folder.path.resolve() for folder in below if folder.summary.exists()))
     return list(found)
+
+
+def _is_training(folder: Path) -> bool:
+    """Whether it is a run of `mildbench train`, whose record has the same name."""
+    try:
+        record = read_json(folder / "run.json", "run description")
+    except UserError:
+        return False
+    return isinstance(record, dict) and "trainer" in record
 
 
 def read(path: Path) -> FinishedRun:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -403,7 +404,7 @@ class _Run:
         return TrainingOutcome(
             self.step,
             self.step >= self.settings.steps,
-            self.trainer.usage(self.out / "weights"),
+            self.trainer.usage(Path(quote(str(self.out / "weights")))),  # for the shell
             len(self._skipped),
             self._skipped[0] if self._skipped else "",
         )

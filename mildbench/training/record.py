@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mildbench.errors import UserError
 from mildbench.files import write_bytes
 from mildbench.records import Strict, read_model, write_model
+from mildbench.training.trainer import TrainerSpec
 
 if TYPE_CHECKING:
     from mildbench.training.scenes import SceneSource
@@ -71,8 +72,12 @@ class TrainingRecord(Strict):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same for the run to be continued."""
-        return self.model_dump(exclude={"sessions", "exported"})
+        """What must be the same for the run to be continued; an option at its default is one that was not given."""
+        try:
+            options = TrainerSpec(self.trainer, dict(self.options)).texts
+        except UserError:  # the trainer, or that option, is not here
+            options = self.options
+        return self.model_dump(exclude={"sessions", "exported"}) | {"options": options}
 
 
 def continued(out: Path, fresh: TrainingRecord) -> TrainingRecord:

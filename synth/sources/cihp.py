@@ -83,7 +83,7 @@ class CihpPeople(PeopleSource):
             )
         else:
             try:
-                stems = below(self.root, self.ids, "CIHP list of ids").read_text().split()
+                stems = below(self.root, self.ids, "CIHP list of ids").read_text(encoding="utf-8-sig").split()
             except (OSError, UnicodeDecodeError) as error:
                 raise UserError(f"source cihp: the list {self.ids} cannot be read ({error})") from None
         if not stems:

@@ -182,6 +182,10 @@ def box_of(segmentation: Any, height: int, width: int, where: str) -> tuple[floa
     return x, y, right - x, bottom - y
 
 
+_TRIANGLE = 6
+"""Numbers of the smallest polygon that has an area."""
+
+
 def check_segmentation(segmentation: Any, width: int, height: int, where: str) -> None:
     """Raises `Rejected` unless this is a polygon list or run lengths for an image of this size."""
     if isinstance(segmentation, dict):
@@ -191,13 +195,18 @@ def check_segmentation(segmentation: Any, width: int, height: int, where: str) -
         return
     if not isinstance(segmentation, list) or not segmentation:
         raise Rejected("no segmentation", where)
-    for polygon in segmentation:
+    for polygon in _areas(segmentation) or segmentation:
         points = _numbers(polygon)
-        if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
+        if points.ndim != 1 or points.size < _TRIANGLE or points.size % 2 or not np.isfinite(points).all():
             raise Rejected("broken polygon", where)
         x, y = points[0::2], points[1::2]
         if x.min() < -1 or y.min() < -1 or x.max() > width + 1 or y.max() > height + 1:
             raise Rejected("polygon out of the image's bounds", where)
+
+
+def _areas(polygons: list[Any]) -> list[Any]:
+    """Those but points and lines, which some tools leave behind; pycocotools would take four numbers for a box."""
+    return [polygon for polygon in polygons if not (isinstance(polygon, list) and len(polygon) < _TRIANGLE)]
 
 
 def _numbers(polygon: Any) -> np.ndarray:
@@ -210,7 +219,7 @@ def _numbers(polygon: Any) -> np.ndarray:
 def decode(segmentation: Any, height: int, width: int, where: str) -> np.ndarray:
     """bool[H, W] from checked COCO polygons or run lengths; raises `Rejected` for runs that fill no such mask."""
     if isinstance(segmentation, list):
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        rle = coco_mask.merge(coco_mask.frPyObjects(_areas(segmentation), height, width))
         return coco_mask.decode(rle).astype(bool)
     # Not by pycocotools: runs that end too early leave it with memory that nobody wrote.
     runs = _run_lengths(segmentation["counts"], height * width, where)

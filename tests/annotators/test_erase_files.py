@@ -233,6 +233,19 @@ def test_a_photo_that_cannot_be_erased_keeps_no_other_from_it(
     assert "the others" not in capsys.readouterr().err
 
 
+def test_a_folder_called_like_an_annotator_is_not_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(Path("me.png"))
+    for name in ("auto", "litert", "mine"):
+        Path(name).mkdir()
+        assert invoke("erase", "me.png", "--people", name, "--method", "none", "--device", "cpu") == 2
+        told = capsys.readouterr().err
+        assert ("is a folder" in told) is (name == "mine")
+        assert ("unknown method 'none'" in told) is (name != "mine")
+
+
 def test_a_mask_that_is_not_there_is_no_annotator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

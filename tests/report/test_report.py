@@ -63,6 +63,7 @@ def test_the_page_needs_nothing_but_itself(report: Path) -> None:
 
 
 def test_same_runs_same_bytes(report: Path, read: list[FinishedRun], tmp_path: Path) -> None:
+    (tmp_path / "again.html").touch()  # as `mktemp` leaves it
     page.write(tmp_path / "again.html", read)
     (tmp_path / "precious.png").write_bytes(b"\x89PNG")
     with pytest.raises(UserError, match=r"precious\.png is there already, and no page"):
@@ -224,6 +225,21 @@ def test_runs_are_found_in_folders(runs: dict[str, Path], tmp_path: Path) -> Non
     folder = runs["copy"].parent
     assert set(finished.find([folder])) == {path.resolve() for path in runs.values()}
     assert finished.find([runs["copy"], folder])[0] == runs["copy"].resolve()
+    (tmp_path / "linked").symlink_to(folder)
+    (tmp_path / "linked again").symlink_to(runs["copy"])
+    assert finished.find([tmp_path]) == finished.find([folder])
+
+
+def test_a_training_beside_runs_is_none(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(runs["copy"], tmp_path / runs["copy"].name))
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "run.json").write_text('{"trainer": "lama", "options": {}}')
+    assert finished.find([tmp_path]) == [copy.resolve()]
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match="training is a training, which has no scores"):
+        finished.find([tmp_path / "training"])
 
 
 def test_what_is_no_finished_run_is_named(runs: dict[str, Path], tmp_path: Path) -> None:

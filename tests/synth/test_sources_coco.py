@@ -175,6 +175,7 @@ def test_broken_things_are_counted_once_and_left_behind(coco: Path) -> None:
         ({"keypoints": joints(j13=(130, 135), j14=(110, 135))}, False),  # seated
         ({"segmentation": [[100, 50, 140, 50, 140, 90, 100, 90], [100, 130, 140, 130, 140, 210, 100, 210]]}, False),
         ({"segmentation": [[100, 50, 140, 50, 140, 210, 100, 210], [143, 50, 146, 50, 146, 60]]}, True),
+        ({"segmentation": [[100, 50, 140, 50, 140, 210, 100, 210], [5, 5, 90, 90], [7, 7]]}, True),  # a line, a point
     ],
 )  # fmt: skip
 def test_only_whole_people_are_suitable(coco: Path, changes: dict[str, Any], suitable: bool) -> None:

@@ -67,6 +67,7 @@ def test_ctrl_c_then_the_same_command(dataset: Path, tmp_path: Path) -> None:
     assert "Traceback" not in errors
     done = max(int(path.name) for path in checkpoints.iterdir())
 
+    command[0] = "lama:variant=tiny,adversarial=no"  # the same, with a default written out
     with train(*command, "--steps", str(done + 2), "--schedule", "constant", cwd=tmp_path) as process:
         output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
