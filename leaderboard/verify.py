@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,8 @@ from leaderboard.findings import NAMED, Findings, disagreements, same, text
 from leaderboard.review import Reviewed
 from leaderboard.schema import Level, Verification
 from leaderboard.store import StoredEntry, pictures_sha256, write_verification
+from mildbench.annotators.overlay import guided_by
+from mildbench.dataset import Dataset
 from mildbench.dataset.source import TripletSource
 from mildbench.device import describe, resolve_device
 from mildbench.errors import UserError
@@ -48,6 +50,19 @@ class Checked:
         return "consistent" if self.verification is None else self.verification.level
 
 
+@dataclass(frozen=True)
+class Here:
+    """Where things lie that an entry knows by what they hold."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """Option of the method -> the file or folder that it names."""
+    metrics: dict[str, str] = field(default_factory=dict)
+    """Metric -> it with its options, such as the folder of its annotator's models."""
+
+
+NOTHING = Here()
+
+
 class KnownSamples:
     """The samples of a data set's tasks, as rows of scores describe them; each task is read once."""
 
@@ -68,6 +83,8 @@ class KnownSamples:
 def samples(stored: StoredEntry, known: KnownSamples) -> Checked:
     """Compare what the entry's rows say of their samples with the data set; another data set is only noted."""
     summary, findings = stored.entry.summary, Findings()
+    if (guided := _guided(stored, known.dataset)) is not known.dataset:
+        known = KnownSamples(guided)
     if known.dataset.fingerprint != summary.config.dataset:
         findings.notes.append(f"its samples are not checked: {_other_data(stored, known.dataset)}")
         return Checked(findings)
@@ -83,7 +100,13 @@ def samples(stored: StoredEntry, known: KnownSamples) -> Checked:
 
 
 def predictions(
-    stored: StoredEntry, folder: Path, dataset: TripletSource, *, device: str, today: datetime.date
+    stored: StoredEntry,
+    folder: Path,
+    dataset: TripletSource,
+    *,
+    device: str,
+    today: datetime.date,
+    here: Here = NOTHING,
 ) -> Checked:
     """Score stored predictions (`<sample id>.png`, or a run's folder) again: they must be the entry's to the bit.
 
@@ -97,7 +120,7 @@ def predictions(
     spec = MethodSpec("precomputed", {"directory": str(directory)})
     findings = Findings()
     device = resolve_device(device)
-    again = _evaluate(stored, spec, Corruption(), dataset, device)
+    again = _evaluate(stored, spec, Corruption(), dataset, device, here)
     unseen = {metric.info.name for metric in (*stored.panel.layers, *stored.panel.attention)}
     findings.notes += [
         f"{name}: needs more of the method than pictures: use --rerun" for name in sorted(unseen)
@@ -109,7 +132,14 @@ def predictions(
     return _compared(findings, stored, again, "rescored", unseen, device, today)
 
 
-def rerun(stored: StoredEntry, dataset: TripletSource, *, device: str, today: datetime.date) -> Checked:
+def rerun(
+    stored: StoredEntry,
+    dataset: TripletSource,
+    *,
+    device: str,
+    today: datetime.date,
+    here: Here = NOTHING,
+) -> Checked:
     """Run the method again, as it was: it must be the same method, and give the same scores.
 
     Pictures must be the same to the bit, unless a network made them: then their scores must be.
@@ -120,10 +150,10 @@ def rerun(stored: StoredEntry, dataset: TripletSource, *, device: str, today: da
     if "names" in summary.method.capabilities:
         raise UserError("its pictures were made elsewhere: there is no method to run, use --predictions DIR")
     device = resolve_device(device)
-    spec = as_it_ran(summary, device)
+    spec = as_it_ran(summary, device, here)
     corruption = Corruption.parse(summary.config.corruption)
     findings = Findings()
-    again = _evaluate(stored, spec, corruption, dataset, device)
+    again = _evaluate(stored, spec, corruption, dataset, device, here)
     findings.differences += disagreements(
         "the method is another here:", again.summary.config.model_dump(), summary.config.model_dump()
     )
@@ -135,12 +165,15 @@ def rerun(stored: StoredEntry, dataset: TripletSource, *, device: str, today: da
     return _compared(findings, stored, again, "rerun", set(), device, today)
 
 
-def as_it_ran(summary: RunSummary, device: str) -> MethodSpec:
+def as_it_ran(summary: RunSummary, device: str, here: Here = NOTHING) -> MethodSpec:
     """The method with its options, and with the precision that it computed in where this device's usual one is another.
 
-    Raises `UserError` for a method that cannot be had here.
+    Raises `UserError` for a method that cannot be had here, and for a file that the entry does not know.
     """
-    spec = MethodSpec(summary.method.name, dict(summary.method.options))
+    if unknown := sorted(here.files.keys() - summary.config.files.keys()):
+        known = ", ".join(summary.config.files) or "none"
+        raise UserError(f"--file {unknown[0]}: the entry's method read no such file ({known}): leave it out")
+    spec = MethodSpec(summary.method.name, summary.method.options | here.files)
     dtype = summary.config.dtype
     if dtype is not None and spec.create(device).dtype != dtype:
         spec.options["dtype"] = dtype
@@ -164,10 +197,15 @@ def record(reviewed: Reviewed, verification: Verification | None) -> None:
 
 
 def _evaluate(
-    stored: StoredEntry, spec: MethodSpec, corruption: Corruption, dataset: TripletSource, device: str
+    stored: StoredEntry,
+    spec: MethodSpec,
+    corruption: Corruption,
+    dataset: TripletSource,
+    device: str,
+    here: Here,
 ) -> FinishedRun:
     """A run like the entry's; its files are gone."""
-    summary = stored.entry.summary
+    summary, dataset = stored.entry.summary, _guided(stored, dataset)
     if dataset.fingerprint != summary.config.dataset:
         raise UserError(f"{_other_data(stored, dataset)}: give its own with --dataset DIR")
     with TemporaryDirectory() as scratch:
@@ -177,7 +215,7 @@ def _evaluate(
             summary.split,
             [spec],
             out=Path(scratch),
-            metrics=[metric.name for metric in summary.metrics],
+            metrics=[here.metrics.get(metric.name, metric.name) for metric in summary.metrics],
             device=device,
             limit=summary.limit,
             seed=summary.config.seed,
@@ -250,6 +288,14 @@ def _identical(stored: StoredEntry, rows: pa.Table) -> int:
         for table in (rows, stored.rows)
     )
     return sum(theirs.get(name) == digest for name, digest in mine.items())
+
+
+def _guided(stored: StoredEntry, dataset: TripletSource) -> TripletSource:
+    """The data set with the annotations that guided the entry's method, if any of them did; else as it is."""
+    summary = stored.entry.summary
+    if dataset.fingerprint == summary.config.dataset or not isinstance(dataset, Dataset):
+        return dataset
+    return guided_by(dataset, summary.split, summary.config.dataset) or dataset
 
 
 def _other_data(stored: StoredEntry, dataset: TripletSource) -> str:

@@ -132,11 +132,13 @@ def _plane(opened: decoding.Opened) -> tuple[np.ndarray, str]:
         weight = alpha.astype(np.float32) / 255
         values = np.rint(values * (weight if values.ndim == 2 else weight[..., None])).astype(values.dtype)
     if values.ndim == 3:
-        return _one_colour(values, opened), "one colour: "
+        return _one_colour(
+            values, opened, transparent=alpha is not None and alpha.min() < 255
+        ), "one colour: "
     return values, ""
 
 
-def _one_colour(values: np.ndarray, opened: decoding.Opened) -> np.ndarray:
+def _one_colour(values: np.ndarray, opened: decoding.Opened, *, transparent: bool) -> np.ndarray:
     """[H, W]: the brightest channel, of a picture in black and one colour; raises `UserError` for another."""
     top = values.max(axis=2)
     peak = int(top.max())
@@ -146,9 +148,9 @@ def _one_colour(values: np.ndarray, opened: decoding.Opened) -> np.ndarray:
         bright = cv2.erode(bright.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     off = np.abs(values[bright].astype(np.float32) - top[bright, None] * tone)
     if (off > _HUE_TOLERANCE * peak / 255).any():
+        meant = "its alpha channel alone" if transparent else "a grey mask, or a label map with a palette"
         raise UserError(
-            f"{opened.what} is a picture in several colours, which say nothing about what they mark: give a grey "
-            "mask, or a label map with a palette"
+            f"{opened.what} is a picture in several colours, which say nothing about what they mark: give {meant}"
         )
     return top
 

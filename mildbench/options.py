@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -115,6 +116,8 @@ def arguments(
 
 def _convert(plugin: str, key: str, value: Any, default: Any) -> Any:
     """An option's text as the type of its default."""
+    if isinstance(value, str):
+        value = at_home(value)
     if isinstance(default, str) or default is None or default is inspect.Parameter.empty:
         return value
     try:
@@ -141,6 +144,11 @@ def alike(one: str, other: str) -> bool:
             return text
 
     return value(one) == value(other)
+
+
+def at_home(text: str) -> str:
+    """A path with the user's folder for a `~/` at its start, which no shell expands behind `NAME:` and `OPTION=`."""
+    return os.path.expanduser(text) if text.startswith("~/") else text  # noqa: PTH111 - a slash at its end stays
 
 
 class Option(NamedTuple):

@@ -167,6 +167,7 @@ def test_several_colours_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(UserError, match="mask x is a picture in several colours") as error:
         decode_mask(saved(pixels), "mask x")
     assert "\n" not in str(error.value)
+    assert ("alpha channel" in str(error.value)) is (pixels.shape[2] == 4)
 
 
 def test_nothing_marked_is_empty() -> None:

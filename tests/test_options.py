@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from mildbench.metrics.base import METRICS
 from mildbench.options import Option, alike, options_of
 from mildbench.registry import Registry
 from mildbench.training.trainer import TRAINERS
-from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED
+from synth.sources.base import BACKGROUNDS, PEOPLE, SEGMENTED, open_source
 
 
 class Base:
@@ -109,6 +110,16 @@ def test_ls_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert invoke("ls", *wrong) == 2
         assert remedy in capsys.readouterr().err
+
+
+def test_the_users_folder_is_found_where_no_shell_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    method = MethodSpec.parse("precomputed:directory=~/mine").create()
+    assert method.directory == tmp_path / "mine"
+    (tmp_path / "places").mkdir()
+    assert open_source("folder:~/places", BACKGROUNDS).root == tmp_path / "places"
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,16 @@ background around a mask is, no truth knows: a panoptic segmentation says it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mildbench.annotators.panoptic import background_tag
-from mildbench.annotators.store import Annotation, Annotations, folder_of
+from mildbench.annotators.store import Annotation, Annotations, annotations_of, folder_of
 from mildbench.dataset import Dataset
+from mildbench.errors import UserError
 from mildbench.files import fingerprint
 from mildbench.geometry import Box
 from mildbench.labels import UNLABELLED
@@ -88,6 +90,17 @@ def annotated(dataset: Dataset, name: str, split: str, *, replace: bool = False)
     """The data set with its annotations called `name`; raises `UserError` where the split has none."""
     found = Annotations.open(folder_of(dataset.root, name), split, dataset.fingerprint)
     return AnnotatedDataset(dataset, [found], replace=replace)
+
+
+def guided_by(dataset: Dataset, split: str, fingerprint: str) -> AnnotatedDataset | None:
+    """The data set with those of its annotations, used in that way, which give this fingerprint; None without such."""
+    for folder in annotations_of(dataset.root):
+        for replacing in (False, True):
+            with suppress(UserError):  # of another split, or broken
+                found = annotated(dataset, folder.name, split, replace=replacing)
+                if found.fingerprint == fingerprint:
+                    return found
+    return None
 
 
 def described(scene: Scene, found: Annotation) -> Scene:

@@ -219,11 +219,21 @@ class Annotations:
         return Segments(segment_ids(drawn) - 1, tuple(entry["names"]), tuple(entry["things"]))
 
 
+ANNOTATIONS = "annotations"
+"""The folder in a data set."""
+
+
 def folder_of(root: Path, name: str) -> Path:
     """Where the annotations called `name` are in a data set; raises `UserError` for a name that is no folder's."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise UserError(f"the name {name!r} cannot be a folder's: use letters, digits, '.', '_', '+' and '-'")
-    return root / "annotations" / name
+    return root / ANNOTATIONS / name
+
+
+def annotations_of(root: Path) -> list[Path]:
+    """The folders of all annotations in a data set, by name, finished or not."""
+    home = root / ANNOTATIONS
+    return sorted(path for path in home.iterdir() if path.is_dir()) if home.is_dir() else []
 
 
 def record_of(folder: Path, split: str) -> Path:

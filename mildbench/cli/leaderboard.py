@@ -144,6 +144,18 @@ def verify(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N, for --predictions and --rerun.")
     ] = "auto",
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION=PATH", help="Where a file of the method lies here, e.g. weights=mine.safetensors."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:OPTION=VALUE", help="How a metric can be had here, e.g. where its models are."
+        ),
+    ] = None,
     record: Annotated[
         bool,
         typer.Option(
@@ -161,6 +173,7 @@ def verify(
     \b
     mildbench leaderboard verify
     mildbench leaderboard verify '*-erase-one-telea-*' --rerun
+    mildbench leaderboard verify ENTRY --rerun --file weights=model.safetensors
     """
     _require_packages()
     from leaderboard import store
@@ -168,6 +181,7 @@ def verify(
     from leaderboard.schema import LEVELS
     from mildbench.dataset import Dataset
     from mildbench.errors import UserError
+    from mildbench.metrics.base import MetricSpec
     from mildbench.progress import tracking
 
     if predictions is not None and (rerun or len(entry or []) != 1):
@@ -175,16 +189,26 @@ def verify(
     again = rerun or predictions is not None
     if record and not again:
         raise UserError("--record notes what --rerun or --predictions found: give one of them")
+    if (file or metric) and not again:
+        raise UserError("--file and --metric are for --rerun and --predictions: give one of them")
+    here = verification.Here(
+        dict(_pair(text) for text in file or []), {MetricSpec.parse(text).name: text for text in metric or []}
+    )
     paths = _paths(entry or [], entries or store.ENTRIES)
     step = None
     if again or dataset is not None or DATASET.is_dir():
         data = Dataset.open(dataset or DATASET)
         if predictions is not None:
             step = partial(
-                verification.predictions, folder=predictions, dataset=data, device=device, today=_today()
+                verification.predictions,
+                folder=predictions,
+                dataset=data,
+                device=device,
+                today=_today(),
+                here=here,
             )
         elif rerun:
-            step = partial(verification.rerun, dataset=data, device=device, today=_today())
+            step = partial(verification.rerun, dataset=data, device=device, today=_today(), here=here)
         else:
             step = partial(verification.samples, known=verification.KnownSamples(data))
     else:
@@ -256,6 +280,15 @@ def _review(entries: Path | None) -> tuple[list[Reviewed], list[Refused]]:
         more = f" (and {len(item.differences) - 1} more)" if len(item.differences) > 1 else ""
         typer.echo(f"mildbench: entry {item.name} is refused: {item.differences[0]}{more}", err=True)
     return reviewed, refused
+
+
+def _pair(text: str) -> tuple[str, str]:
+    from mildbench.errors import UserError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--file {text}: write OPTION=PATH, such as weights=mine.safetensors")
+    return name, value
 
 
 def _paths(names: list[str], folder: Path) -> list[Path]:

@@ -21,10 +21,14 @@ def new_folder(out: Path) -> Iterator[Path]:
 
     Those of the same `out` that killed processes left behind are removed too; one that somebody still fills is not.
 
-    Raises `UserError` when `out` exists and is not an empty folder.
+    Raises `UserError` when `out` exists and is not an empty folder, or is a mount point.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise _taken(out)
+    if out.is_mount():  # nothing can be put in its place
+        raise UserError(
+            f"{out} is where a disk is mounted: give a new folder on it, e.g. --out {out / 'data'}"
+        )
     target = out.resolve()
     _remove_leftovers(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")

@@ -142,7 +142,7 @@ S = TypeVar("S", bound=Source)
 
 
 def open_source(text: str, registry: Registry[S]) -> S:
-    """Open a source written as `scheme:path?option=value&option=value`.
+    """Open a source written as `scheme:path?option=value&option=value`, where `~/` is the user's folder.
 
     Raises `UserError` for an unknown scheme or option, or for an option's value of the wrong type.
     """
@@ -153,7 +153,9 @@ def open_source(text: str, registry: Registry[S]) -> S:
             f"(schemes: {', '.join(registry.names())})"
         )
     path, _, query = rest.partition("?")
-    return options.create(registry, scheme, dict(parse_qsl(query, keep_blank_values=True)), path)
+    return options.create(
+        registry, scheme, dict(parse_qsl(query, keep_blank_values=True)), options.at_home(path)
+    )
 
 
 PEOPLE: Registry[PeopleSource] = Registry("people source", "people", PeopleSource)

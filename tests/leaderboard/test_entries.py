@@ -13,6 +13,7 @@ from command_line import invoke
 from finished_runs import evaluated
 from leaderboards import DAY, add, entry_of, tamper
 from PIL import Image
+from plug_ins import installed
 from small import small_dataset
 
 from leaderboard import consistency, review, store, verify
@@ -20,9 +21,13 @@ from leaderboard.review import Refused, Reviewed
 from leaderboard.schema import SCHEMA
 from leaderboard.store import StoredEntry
 from leaderboard.verify import Checked
+from mildbench.annotators import ANNOTATORS
+from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
 from mildbench.errors import UserError
+from mildbench.evaluation.runner import evaluate
 from mildbench.images import read_rgb, write_png
+from mildbench.method import MethodSpec
 from mildbench.results import finished
 
 
@@ -255,6 +260,51 @@ def test_options_may_be_given_as_one_likes(method: str, data: Path, tmp_path: Pa
     content["summary"]["label"] += ",precision=low"
     entry.write_text(json.dumps(content))
     assert isinstance(review.review(entry), Refused)
+
+
+def test_what_an_entry_knows_by_its_contents_may_lie_anywhere(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, moved, entries = tmp_path / "weights", tmp_path / "moved", tmp_path / "entries"
+    weights.write_bytes(b"some")
+    (run,) = evaluated(data, tmp_path / "runs", f"precise:checkpoint={weights}").values()
+    assert command("add", run, "--entries", entries) == 0
+    weights.rename(moved)
+    again = ("verify", "--entries", entries, "--dataset", data, "--rerun")
+    assert command(*again) == 1
+    assert command(*again, "--file", f"checkpoint={moved}") == 0
+    assert command(*again, "--file", f"backbone={moved}") == 1
+    assert "the entry's method read no such file (checkpoint)" in capsys.readouterr().err
+    moved.write_bytes(b"other")
+    assert command(*again, "--file", f"checkpoint={moved}") == 1
+
+
+def test_the_annotations_that_guided_a_method_are_found(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotated_data = Path(shutil.copytree(data, tmp_path / "data"))
+    with installed(ANNOTATORS, "fake", "fake_annotator:FakeAnnotator", tmp_path / "site", monkeypatch):
+        for name in ("other", "mine"):
+            seed = f"fake:seed={len(name)}"
+            assert invoke("annotate", annotated_data, "--pose", seed, "--split", "test", "--name", name) == 0
+    dataset = Dataset.open(annotated_data)
+    made = evaluate(
+        annotated(dataset, "mine", "test", replace=True),
+        "erase-one",
+        "test",
+        [MethodSpec.parse("telea")],
+        out=tmp_path / "runs",
+        metrics=("psnr",),
+        device="cpu",
+    )
+    assert command("add", made.runs[0].folder.path, "--entries", tmp_path / "entries") == 0
+    check = ("verify", "--entries", tmp_path / "entries", "--dataset", annotated_data)
+    assert command(*check) == 0
+    assert "its samples are the data set's" in capsys.readouterr().out
+    assert command(*check, "--rerun") == 0
+    shutil.rmtree(annotated_data / "annotations" / "mine")
+    assert command(*check, "--rerun") == 1
+    assert "it is of another data set" in capsys.readouterr().err
 
 
 def test_of_several_runs_all_are_added_or_none(
