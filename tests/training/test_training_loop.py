@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,12 @@ def test_a_finished_run_is_left_alone(run: Run, tmp_path: Path, unbroken: Path) 
     assert run(trainer).finished
     assert trainer.calls == 0
     assert {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")} == before
+
+
+def test_the_command_that_is_told_can_be_pasted(run: Run, tmp_path: Path, unbroken: Path) -> None:
+    (tmp_path / "my run").symlink_to(unbroken)
+    command = shlex.split(run(out="my run").usage)
+    assert command[-1] == f"linear:weights={tmp_path / 'my run' / 'weights'}"
 
 
 def test_what_a_run_leaves(unbroken: Path) -> None:
