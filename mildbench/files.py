@@ -124,6 +124,30 @@ def _store(path: Path) -> Any:
     return path.fs  # type: ignore[attr-defined]
 
 
+def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """A folder and those below it, each once, with what is in it but for folders.
+
+    Links are followed, but not to a folder that `root` itself lies in. What may not be read below `root` is left out.
+    """
+    home, seen = root.resolve(), set[Path]()
+    real, links = [root], list[Path]()
+    while real or links:
+        folder = real.pop() if real else links.pop()
+        target = folder.resolve()
+        if target in seen or (folder != root and home.is_relative_to(target)):
+            continue
+        seen.add(target)
+        try:
+            found = [(path, path.is_dir()) for path in folder.iterdir()]
+        except PermissionError:
+            if folder == root:
+                raise
+            continue
+        yield folder, [path for path, is_folder in found if not is_folder]
+        for path in sorted((path for path, is_folder in found if is_folder), reverse=True):
+            (links if path.is_symlink() else real).append(path)
+
+
 def inside(root: Path, relative: str, what: str) -> Path:
     """`root / relative`, refusing a path that leaves `root` (`..`, absolute, or through a link).
 

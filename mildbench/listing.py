@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+from mildbench.files import walk
 
 PICTURES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .webp .bmp .tif .tiff .gif .avif .heic .heif".split()  # noqa: SIM905
@@ -30,36 +31,16 @@ class Listing:
 def list_pictures(root: Path, *, deep: bool = False) -> Listing:
     """The pictures in a folder; with `deep`, in those below it as well, but for hidden ones."""
     pictures, others = [], 0
-    for folder in folders(root) if deep else [root]:
-        for path in folder.iterdir():
-            if path.is_dir():
-                continue
+    for _, files in islice(walk(root), None if deep else 1):
+        for path in files:
             parts = path.relative_to(root).parts
             hidden = any(part.startswith(".") or part.lower() in _JUNK for part in parts)
-            if (
-                hidden or path.suffix.lower() not in PICTURES or not path.is_file()
-            ):  # a pipe would wait for ever
+            # A pipe, which is no file, would be waited for without end.
+            if hidden or path.suffix.lower() not in PICTURES or not path.is_file():
                 others += 1
             else:
                 pictures.append(path)
     return Listing(sorted(pictures), others)
-
-
-def folders(root: Path) -> Iterator[Path]:
-    """A folder and those below it, each once: behind links too, but not those that `root` itself lies in."""
-    seen: set[Path] = set()
-    real, links = [root], list[Path]()
-    while real or links:
-        folder = real.pop() if real else links.pop()
-        target = folder.resolve()
-        if target in seen or (folder != root and root.resolve().is_relative_to(target)):
-            continue
-        seen.add(target)
-        yield folder
-        with suppress(PermissionError):
-            for path in sorted(folder.iterdir(), reverse=True):
-                if path.is_dir():
-                    (links if path.is_symlink() else real).append(path)
 
 
 def stem_of(path: Path) -> str:

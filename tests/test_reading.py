@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +345,23 @@ def test_folders_are_listed_without_what_systems_leave_behind(tmp_path: Path) ->
     assert flat.others == 4
     assert [path.name for path in deep.pictures] == ["a.Png", "b.JPG", "d.webp", "c.jpeg", "e.tif"]
     assert deep.others == 6
+
+
+def test_a_folder_that_may_not_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("open", "shut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"")
+    readable = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self.name == "shut":
+            raise PermissionError(13, "Permission denied", str(self))
+        return readable(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert list_pictures(tmp_path, deep=True).pictures == [tmp_path / "open" / "a.png"]
+    with pytest.raises(PermissionError):
+        list_pictures(tmp_path / "shut", deep=True)
 
 
 def test_ids_keep_letters_of_any_script() -> None:

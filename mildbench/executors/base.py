@@ -7,13 +7,13 @@ restart give the same bytes. An engine only decides where the function runs.
 from __future__ import annotations
 
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mildbench.device import gpu_count
 from mildbench.errors import UserError
+from mildbench.progress import tell
 from mildbench.registry import Registry
 
 Spec = dict[str, Any]
@@ -50,8 +50,7 @@ class Executor(ABC):
 
 def tell_of_stopping() -> None:
     """Said where a run is stopped whose shards in flight finish, once it is sure that no other begins."""
-    sys.stderr.write("finishing the shards in flight; Ctrl-C again stops at once\n")
-    sys.stderr.flush()
+    tell("finishing the shards in flight; Ctrl-C again stops at once", show=True)
 
 
 EXECUTORS: Registry[Executor] = Registry("executor", "executors", Executor)

@@ -14,8 +14,7 @@ from mildbench.annotators.overlay import annotated
 from mildbench.dataset import Dataset
 from mildbench.dataset.source import TripletSource
 from mildbench.errors import UserError
-from mildbench.files import read_json
-from mildbench.listing import folders
+from mildbench.files import read_json, walk
 from mildbench.progress import tell
 from mildbench.records import read_model
 from mildbench.results.folder import RunFolder
@@ -53,11 +52,8 @@ def find(paths: Sequence[Path]) -> list[Path]:
         if (path / "run.json").exists():
             found[path.resolve()] = None
             continue
-        below = [
-            RunFolder(folder)
-            for folder in sorted(folders(path))
-            if (folder / "run.json").exists() and not _is_training(folder)
-        ]
+        having = sorted(folder for folder, files in walk(path) if folder / "run.json" in files)
+        below = [RunFolder(folder) for folder in having if not _is_training(folder)]
         if not below:
             raise UserError(f"{path} holds no run (no run.json): make one with mildbench evaluate")
         unfinished = [folder.path for folder in below if not folder.summary.exists()]
