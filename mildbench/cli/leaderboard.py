@@ -191,8 +191,11 @@ def verify(
         raise UserError("--record notes what --rerun or --predictions found: give one of them")
     if (file or metric) and not again:
         raise UserError("--file and --metric are for --rerun and --predictions: give one of them")
+    metrics = {spec.name: spec for spec in map(MetricSpec.parse, metric or [])}
+    for spec in metrics.values():
+        spec.create()
     here = verification.Here(
-        dict(_pair(text) for text in file or []), {MetricSpec.parse(text).name: text for text in metric or []}
+        dict(_pair(text) for text in file or []), {name: spec.text for name, spec in metrics.items()}
     )
     paths = _paths(entry or [], entries or store.ENTRIES)
     step = None

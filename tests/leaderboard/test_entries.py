@@ -277,6 +277,8 @@ def test_what_an_entry_knows_by_its_contents_may_lie_anywhere(
     assert "the entry's method read no such file (checkpoint)" in capsys.readouterr().err
     moved.write_bytes(b"other")
     assert command(*again, "--file", f"checkpoint={moved}") == 1
+    assert command(*again, "--metric", "pnsr:colour=true") == 2
+    assert "did you mean 'psnr'" in capsys.readouterr().err
 
 
 def test_the_annotations_that_guided_a_method_are_found(
