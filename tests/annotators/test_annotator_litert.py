@@ -65,6 +65,7 @@ def test_poses_on_photos_are_far_above_chance(litert: Annotator, testdata: Path)
     assert np.mean(chance) < 0.15
 
 
+@pytest.mark.slow
 def test_people_in_photos_are_found_one_by_one(litert: Annotator, testdata: Path) -> None:
     ious = []
     for picture, _, _ in people_of(testdata, 2):
@@ -115,6 +116,7 @@ def test_who_ends_at_an_edge_that_is_not_the_pictures_goes_on_beyond_it(box: Box
     assert reaches_edge(box.filled((100, 60)), view) is beyond
 
 
+@pytest.mark.slow
 def test_parsing_on_a_photo_puts_the_parts_where_they_are(litert: Annotator, testdata: Path) -> None:
     heights: dict[str, list[float]] = {"face": [], "upper-clothes": [], "pants": []}
     for path in sorted((testdata / "ccp" / "photos").glob("*.jpg"))[:2]:
