@@ -9,6 +9,8 @@
 A piece takes at most `--minutes`. What is done is not done again; a training that ran out of its minutes is saved and
 goes on with the next call, to the same weights. If a piece fails, those that do not need it go on. `--out` holds
 `README.md` with what came of each piece, a log of each, and a folder of each training with its `weights`.
+
+LaMa is trained with a perceptual loss where DeepLab is in the weights' folder: `mildbench weights fetch deeplab`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mildbench.weights import is_here
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30
@@ -91,8 +95,9 @@ class Day:
     def _trainings(self, device: str) -> Iterator[Piece]:
         backbone, mask = self.out / "backbone/weights", self.out / "deocclusion-mask/weights"
         resolution = 64 if self.rehearse else 256
+        lama = "lama:perceptual=true" if is_here("deeplab") else "lama"
         for name, trainer, needs, options in (
-            ("lama", "lama", (), "--steps=60000 --batch-size=64 --lr=1e-3"),
+            ("lama", lama, (), "--steps=60000 --batch-size=64 --lr=1e-3"),
             ("vae", "backbone-vae", (), "--steps=20000 --batch-size=32 --lr=6e-4 --ema=0.995"),
             ("deocclusion-mask", "deocclusion-mask", (), "--steps=6000 --batch-size=128 --lr=1e-3"),
             (

@@ -27,6 +27,7 @@ from mildbench.training.ema import state_of
 from mildbench.training.loop import TrainingOutcome
 from mildbench.training.record import read_log
 from mildbench.training.trainer import TRAINERS, Trainer
+from mildbench.weights import add
 
 Run = Callable[..., TrainingOutcome]
 FALLS = {"lama": "l1", "backbone-vae": "l1", "backbone": "loss", "sd-inpaint": "loss"}
@@ -93,6 +94,21 @@ def test_lama_reads_what_its_trainer_saves(run: Run, create: Callable[[str], Tra
         torch.manual_seed(0)
         method._model = LamaNetwork(VARIANTS["tiny"]).eval()  # type: ignore[attr-defined]
     assert not np.array_equal(made, method.run(samples)[0].image)
+
+
+def test_lama_learns_from_what_a_network_sees(
+    run: Run, quick: None, testdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILDBENCH_CACHE", str(tmp_path / "cache"))
+    trainer = LamaTrainer(adversarial=False, perceptual=True)
+    with pytest.raises(UserError, match="mildbench weights fetch deeplab"):
+        trainer.load("cpu", 0)
+    add("deeplab", testdata / "weights/google_coral/deeplabv3_mnv2_pascal_quant.tflite")
+    run(trainer, steps=12, batch_size=2, size=64, lr=3e-3)
+    rows = read_log(tmp_path / "run/log.csv")[1:]
+    for column in ("content", "style"):
+        losses = [row[column] for row in rows]
+        assert np.mean(losses[-4:]) < 0.95 * np.mean(losses[:4])
 
 
 @pytest.mark.slow
