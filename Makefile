@@ -27,7 +27,7 @@ test-fast: $(READY)  ## the tests but those marked slow, for while you work
 
 gpu: $(READY)  ## compare the machine's GPU with its CPU; make test does it with a pretend one
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "make gpu: no GPU that torch can use")'
-	$(BIN)/pytest tests/device tests/benchmarks
+	$(BIN)/pytest tests/device
 
 gpu-day: $(READY)  ## check and measure on the GPU, train the shipped weights anew and compare them; call it again to go on
 	$(BIN)/python tests/device/day.py

@@ -59,6 +59,25 @@ def one_thread(device: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Within it torch, where it is in use, convolves float32 in full.
+
+    cuDNN's default rounds it to 10 bits, and a GPU would compute unlike a CPU.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
+
+
 def describe(device: str) -> dict[str, str]:
     """Versions and hardware that can move a number; torch only where something has imported it already."""
     facts = {

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mildbench.device import without_tf32
 from mildbench.errors import UserError
 from mildbench.options import Spec
 from mildbench.registry import Registry
@@ -274,12 +275,13 @@ class EraseMethod(ABC):
         except Exception as error:  # whatever a plug-in raises concerns its sample only
             if len(batch) == 1:
                 return [Outcome(batch.sample_ids[0], None, f"{type(error).__name__}: {error}")]
-            return [outcome for i in range(len(batch)) for outcome in self.run(batch.sample(i))]
+        # Out of the handler, whose traceback holds what the failed batch had allocated on a GPU.
+        return [outcome for i in range(len(batch)) for outcome in self.run(batch.sample(i))]
 
     def _erase_padded(self, batch: EraseBatch) -> list[Outcome]:
         height, width = batch.images.shape[1:3]
         padded = _pad(batch, -height % self.info.pad_multiple, -width % self.info.pad_multiple)
-        with _casts_checked(self.info.name):
+        with _casts_checked(self.info.name), without_tf32():
             result = self.erase(padded)
         self._check("images", result.images, padded.images.shape)
         layers: Sequence[dict[int, np.ndarray]] = result.layers or [{} for _ in batch.sample_ids]

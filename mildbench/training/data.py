@@ -97,7 +97,7 @@ def load(
         worker_init_fn=_start_worker,
         # Spawned, not forked: OpenCV's and torch's thread pools do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=2 if workers else None,
     )
     made = iter(loader)
     while True:

@@ -51,6 +51,11 @@ class TrainingRecord(Strict):
     exported: int | None = None
     """The step whose averaged weights are in `weights/`."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the weights are those of the last step."""
+        return self.exported == self.settings["steps"]
+
     @classmethod
     def fresh(
         cls,

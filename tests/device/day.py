@@ -6,9 +6,12 @@
     python tests/device/day.py lama compare                        these alone
     python tests/device/day.py --rehearse --out rehearsal          on a CPU, a few steps each: does it all run?
 
-A piece takes at most `--minutes`. What is done is not done again; a training that ran out of its minutes is saved and
-goes on with the next call, to the same weights. If a piece fails, those that do not need it go on. `--out` holds
-`README.md` with what came of each piece, a log of each, and a folder of each training with its `weights`.
+A piece takes at most `--minutes`, a call `--total`. What is done is not done again; a training that ran out of its
+minutes is saved and goes on with the next call, to the same weights. If a piece fails, those that do not need it go on.
+`--out` holds `README.md` with what came of each piece, a log of each, and a folder of each training with its `weights`.
+
+On a machine without a network, `make` cannot set up its environment. With what the machine has,
+`pip install --no-deps --no-build-isolation -e .` says where the methods are, and this script runs by itself.
 
 LaMa is trained with a perceptual loss where DeepLab is in the weights' folder: `mildbench weights fetch deeplab`.
 """
@@ -17,7 +20,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,11 +30,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mildbench.training import record
 from mildbench.weights import is_here
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30
-"""Seconds that a piece may go on after it was asked to end: a trainer finishes its step and saves."""
+PATIENCE = 60
+"""Seconds that a piece may go on after it should have ended: a trainer finishes its step, saves and exports."""
+START = 45
+"""Seconds that a training takes to begin and to export, which its own minutes do not count."""
+LEAST = 60
+"""Seconds below which no other piece is begun."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,8 @@ class Piece:
     """What follows `python`."""
     needs: tuple[str, ...] = ()
     """Pieces that must be done before."""
-    makes: str = ""
-    """Path in the day's folder that is there as soon as the piece is done, beside an exit status of 0."""
+    trains: str = ""
+    """Folder, in the day's, of a training: the piece is done when that is at its end."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +63,17 @@ class Day:
     people: Sequence[str] = ()
     backgrounds: Sequence[str] = ()
     minutes: float = 9.0
+    """Most that a piece takes."""
+    total: float = math.inf
+    """Most minutes that a call takes."""
     rehearse: bool = False
 
     def pieces(self) -> Iterator[Piece]:
         """All of them, each after those that it needs."""
         device = "cpu" if self.rehearse else "cuda"
         yield Piece("machine", ["-m", "mildbench", "doctor"])
-        yield Piece("check", ["-m", "pytest", "tests/device", *(["--collect-only"] if self.rehearse else [])])
+        how = ["--collect-only"] if self.rehearse else ["-n4"]
+        yield Piece("check", ["-m", "pytest", "tests/device", *how])
         yield from self._measures(device)
         yield self._data()
         yield from self._trainings(device)
@@ -120,7 +134,7 @@ class Day:
                 "--steps=3000 --lr=1e-3 --ema=0.99",
             ),
         ):
-            told = options.split()
+            told = [*options.split(), "--save-every=2000"]
             if self.rehearse:
                 told += ["--steps=2", "--save-every=2", "--batch-size=2", "--workers=0"]
             yield Piece(
@@ -134,10 +148,10 @@ class Day:
                         f"--dataset={self.out / 'data'}",
                         f"--device={device}",
                     ),
-                    *(*told, f"--size={resolution}", f"--minutes={self.minutes}", f"--out={self.out / name}"),
+                    *(*told, f"--size={resolution}", f"--out={self.out / name}"),
                 ],
                 ("data", *needs),
-                f"{name}/weights",
+                trains=name,
             )
 
     def _comparison(self, device: str) -> Iterator[Piece]:
@@ -146,36 +160,38 @@ class Day:
             name: self.out / name / "weights"
             for name in ("backbone", "lama", "mild", "magiceraser", "deocclusion")
         }
-        methods = [
-            "telea",
-            "patchmatch",
-            "lama:variant=tiny",
-            "sd-inpaint",
-            "mild",
-            "magiceraser",
-            "deocclusion",
+        methods: list[tuple[str, str, tuple[str, ...]]] = [
+            (method, method, ())
+            for method in ("telea", "patchmatch", "sd-inpaint", "mild", "magiceraser", "deocclusion")
         ]
-        methods += [f"lama:variant=tiny,weights={at['lama'] / 'model.safetensors'}"]
+        methods += [
+            ("lama", "lama:variant=tiny", ()),
+            ("new-lama", f"lama:variant=tiny,weights={at['lama'] / 'model.safetensors'}", ("lama",)),
+        ]
         for steps in (1, 4):  # one step has the highest PSNR; eyes and networks see more in several
-            methods += [f"sd-inpaint:backbone={at['backbone']},steps={steps}"]
-        for name, start in (("mild", ""), ("magiceraser", ",init=patchmatch"), ("deocclusion", "")):
-            methods += [f"{name}:backbone={at['backbone']},weights={at[name]},steps=4{start}"]
+            spec = f"sd-inpaint:backbone={at['backbone']},steps={steps}"
+            methods.append((f"new-sd-inpaint-{steps}", spec, ("backbone",)))
+        # Guidance as on the shipped backbone: more is more than one so small bears.
+        for name, options in (
+            ("mild", ""),
+            ("magiceraser", ",init=patchmatch,guidance=2"),
+            ("deocclusion", ""),
+        ):
+            spec = f"{name}:backbone={at['backbone']},weights={at[name]},steps=4{options}"
+            methods.append((f"new-{name}", spec, ("backbone", name)))
         runs = self.out / "runs"
-        yield Piece(
-            "compare",
-            [
-                *("-m", "mildbench", "evaluate", f"--dataset={self.out / 'data'}", f"--device={device}"),
-                *("--task=erase-one", "--task=erase-all", "--limit", "2" if self.rehearse else "96"),
-                *(f"--method={method}" for method in methods),
-                f"--out={runs}",
-            ],
-            ("data", *at),
-        )
-        yield Piece(
-            "report",
-            ["-m", "mildbench", "report", f"{runs}", f"--out={self.out / 'report.html'}"],
-            ("compare",),
-        )
+        for name, spec, needs in methods:
+            yield Piece(
+                f"compare-{name}",
+                [
+                    *("-m", "mildbench", "evaluate", f"--dataset={self.out / 'data'}", f"--device={device}"),
+                    *("--task=erase-one", "--task=erase-all", "--limit", "2" if self.rehearse else "96"),
+                    *(f"--method={spec}", f"--out={runs}"),
+                ],
+                ("data", *needs),
+            )
+        report = f"--out={self.out / 'report.html'}"
+        yield Piece("report", ["-m", "mildbench", "report", f"{runs}", report], ("compare-telea",))
 
 
 def done(day: Day) -> dict[str, float]:
@@ -187,16 +203,19 @@ def done(day: Day) -> dict[str, float]:
 def carry_out(day: Day, wanted: Sequence[str] = ()) -> bool:
     """Do all pieces, or those named, that are not done yet; whether all of them are now."""
     (day.out / "logs").mkdir(parents=True, exist_ok=True)
-    ready, complete = done(day), True
+    ready, complete, start = done(day), True, time.monotonic()
     for piece in day.pieces():
         if piece.name in ready or (wanted and piece.name not in wanted):
             continue
         lacking = [name for name in piece.needs if name not in ready]
+        left = 60 * day.total - (time.monotonic() - start) - PATIENCE
         if lacking:
             outcome = f"left out: {', '.join(lacking)} not done"
+        elif left < LEAST:
+            outcome = "left for the next call"
         else:
-            status, seconds = _run(piece, day)
-            there = not piece.makes or (day.out / piece.makes).exists()
+            status, seconds = _run(piece, day, min(60 * day.minutes, left))
+            there = not piece.trains or _is_complete(day.out / piece.trains)
             outcome = (
                 f"failed, exit status {status}"
                 if status
@@ -208,33 +227,46 @@ def carry_out(day: Day, wanted: Sequence[str] = ()) -> bool:
             if not status and there:
                 ready[piece.name] = round(seconds, 1)
                 (day.out / "done.json").write_text(json.dumps(ready, indent=1))
+            _write_summary(day, ready)
         complete &= piece.name in ready
-        print(f"{piece.name:18} {outcome}", flush=True)
-    _write_summary(day, ready)
+        print(f"{piece.name:24} {outcome}", flush=True)
     return complete
 
 
-def _run(piece: Piece, day: Day) -> tuple[int, float]:
-    """Exit status and seconds. A piece that takes too long is asked to end, and then ended."""
+def _is_complete(training: Path) -> bool:
+    return (training / record.RECORD).is_file() and record.read(training).complete
+
+
+def _run(piece: Piece, day: Day, most: float) -> tuple[int, float]:
+    """Exit status and seconds. A piece that takes more than `most` seconds is asked to end, and then ended."""
     start = time.monotonic()
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    timed = [f"--minutes={max(most - START, 0) / 60:.2f}"] if piece.trains else []
     with (day.out / "logs" / f"{piece.name}.txt").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, *piece.command],
+            [sys.executable, *piece.command, *timed],
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)},
         )
         try:
-            process.wait(day.minutes * 60 + PATIENCE)
+            process.wait(most + PATIENCE / 2)
         except subprocess.TimeoutExpired:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+        except BaseException:  # the day itself is to end: what is trained is saved
+            _end(process)
+            raise
     return process.returncode, time.monotonic() - start
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE / 2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _write_summary(day: Day, ready: dict[str, float]) -> None:
@@ -257,22 +289,31 @@ def main() -> None:
     parser.add_argument("--people", action="append", default=[], help="source to train on; repeatable")
     parser.add_argument("--backgrounds", action="append", default=[], help="source to train on; repeatable")
     parser.add_argument("--minutes", type=float, default=9.0, help="most that a piece takes")
+    parser.add_argument("--total", type=float, default=math.inf, help="most minutes that this call takes")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, as little as can be")
     parser.add_argument("--list", action="store_true", help="print the pieces and end")
     options = parser.parse_args()
-    day = Day(options.out.resolve(), options.people, options.backgrounds, options.minutes, options.rehearse)
+    day = Day(
+        options.out.resolve(),
+        options.people,
+        options.backgrounds,
+        options.minutes,
+        options.total,
+        options.rehearse,
+    )
     names = [piece.name for piece in day.pieces()]
     if unknown := set(options.pieces) - set(names):
         parser.error(f"no piece {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     if options.list:
         for name in names:
-            print(f"{name:18} {'done' if name in done(day) else ''}")
+            print(f"{name:24} {'done' if name in done(day) else ''}")
         return
     if not day.rehearse:
         import torch
 
         if not torch.cuda.is_available():
             parser.error("no GPU that torch can use; --rehearse tries everything on the CPU")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(not carry_out(day, options.pieces))
 
 

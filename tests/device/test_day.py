@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from day import Day, Piece, carry_out, main
+from day import ROOT, Day, Piece, carry_out, main
+from training_fakes import FakeScenes
 from typer.main import get_command
 
 from mildbench.cli import commands
+from mildbench.training.record import TrainingRecord, write
+from mildbench.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize("rehearse", [False, True])
@@ -38,7 +45,7 @@ class Small(Day):
     def pieces(self) -> Iterator[Piece]:
         count = "import sys; open(sys.argv[1], 'a').write('.')"
         yield Piece("one", ["-c", count, str(self.out / "one.txt")])
-        yield Piece("training", ["-c", count, str(self.out / "training.txt")], ("one",), "weights")
+        yield Piece("training", ["-c", count, str(self.out / "training.txt")], ("one",), "training")
         yield Piece("fails", ["-c", "raise SystemExit('no memory')"])
         yield Piece("after", ["-c", count, str(self.out / "after.txt")], ("fails",))
         yield Piece("last", ["-c", count, str(self.out / "last.txt")])
@@ -52,13 +59,49 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, capsys: pytest.CaptureFi
     assert "left out: fails not done" in printed
     assert "goes on with the next call" in printed
     assert json.loads((tmp_path / "done.json").read_text()).keys() == {"one", "last"}
-    (tmp_path / "weights").mkdir()
+    settings = TrainingSettings(steps=5, batch_size=1, size=32, lr=1.0)
+    run = TrainingRecord.fresh("fake", {}, FakeScenes(), settings).model_copy(update={"exported": 3})
+    (tmp_path / "training").mkdir()
+    write(tmp_path / "training", run)  # out of its minutes: its weights are there, and are not the last
+    assert not carry_out(day)
+    assert "goes on with the next call" in capsys.readouterr().out
+    write(tmp_path / "training", run.model_copy(update={"exported": 5}))
     assert not carry_out(day)
     assert (tmp_path / "one.txt").read_text() == "."
-    assert (tmp_path / "training.txt").read_text() == ".."
+    assert (tmp_path / "training.txt").read_text() == "..."
     assert not (tmp_path / "after.txt").exists()
     assert "no memory" in (tmp_path / "README.md").read_text()
     assert carry_out(day, ["one", "training", "last"])
+
+
+def test_no_piece_is_begun_that_has_no_time_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not carry_out(Small(tmp_path, total=1))
+    assert "left for the next call" in capsys.readouterr().out
+    assert not (tmp_path / "one.txt").exists()
+
+
+def test_a_day_that_is_ended_ends_its_piece(tmp_path: Path) -> None:
+    script = """if True:
+        import sys, pathlib, day
+        class Hanging(day.Day):
+            def pieces(self):
+                wait = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+                yield day.Piece("hangs", ["-c", wait, str(self.out / "pid")])
+        day.Day = Hanging
+        sys.argv = ["day.py", "--rehearse", "--out", sys.argv[1]]
+        day.main()
+    """
+    paths = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], env=os.environ | {"PYTHONPATH": paths}
+    )
+    while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_piece_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from fake_annotator import FakeAnnotator
 from pictures import damaged, pairs_of, synthetic
 from pretend_cuda import Gpu
 from torch import nn
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torchvision.models import alexnet, vgg
 
 from mildbench import weights
@@ -49,11 +48,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def inception(path: Path) -> None:
+    extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     with pytest.MonkeyPatch.context() as patch:
         # The class insists on a file; a state of its own shape can only come from an instance without one.
         patch.setattr(nn.Module, "load_state_dict", lambda self, state: None)
         torch.save({}, path)
-        network = FeatureExtractorInceptionV3("shape", ["2048"], feature_extractor_weights_path=str(path))
+        network = extractor.FeatureExtractorInceptionV3(
+            "shape", ["2048"], feature_extractor_weights_path=str(path)
+        )
     torch.save(network.state_dict(), path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from training_fakes import FakeScenes, LinearTrainer
 from baselines.deocclusion.mask_completion import MaskCompletion
 from baselines.diffusion.architectures import TINY, random_models
 from baselines.diffusion.parts import save_part, seeded
+from mildbench.device import without_tf32
 from mildbench.method import sample_seed
 from mildbench.training.checkpoint import read_newest
 from mildbench.training.data import Examples, collate, to_device
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 SIZE = 32
 LOSS, GRADIENT = 2e-3, 2e-2
-"""Relative differences from the CPU that a GPU's TF32 convolutions may make in a loss, and in a gradient's norm."""
+"""Relative differences from the CPU that a GPU may make in a loss, and in a gradient's norm."""
 
 
 class DrawnOnCpu(TorchFunctionMode):
@@ -85,7 +87,7 @@ def stepped(trainer: Trainer, device: str, folder: Path) -> Step:
     batch = collate([examples[place] for place in range(2)])
     batch.pop("skipped")
     batch = to_device(batch, torch.device(device))
-    with DrawnOnCpu():
+    with DrawnOnCpu(), without_tf32():
         torch.manual_seed(sample_seed(0, "step"))
         trainer.trained.train()
         loss, _ = trainer.loss(batch)
@@ -131,6 +133,18 @@ def test_a_step_is_the_cpus(
     for part, tensor in found.saved.items():
         # One step of AdamW moves by the rate, whatever the gradient's size: where that is near zero, either way.
         torch.testing.assert_close(tensor, on_cpu.saved[part], atol=4e-4, rtol=4e-3)
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize("name", TRAINERS.names())
+def test_a_step_in_half_precision_is_near(
+    name: str, options: dict[str, dict[str, str]], on_cpu: Step, tmp_path: Path
+) -> None:
+    """As a training runs on a GPU; a pretend one casts nothing."""
+    (tmp_path / "gpu").mkdir()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = stepped(TRAINERS.load(name)(**options.get(name, {})), "cuda", tmp_path / "gpu")
+    assert found.loss == pytest.approx(on_cpu.loss, rel=0.05)
 
 
 class Plain(LinearTrainer):
@@ -198,6 +212,7 @@ def test_no_step_waits_for_the_gpu(
 
 
 @pytest.mark.usefixtures("real")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the compiler of kernels needs a C compiler")
 def test_compiled_training_is_the_same(unbroken: Path, any_device: None, tmp_path: Path) -> None:
     trained(tmp_path / "run", "cuda", 6, compile=True)
     losses, wanted = (
