@@ -139,24 +139,27 @@ class Perceptual:
 def perceptual(features: SegmentationFeatures, generated: Tensor, real: Tensor, holes: Tensor) -> Perceptual:
     """Compare what the network sees of two pictures, where one of them is made up.
 
-    Each channel is divided by its standard deviation over the batch's real pictures.
+    Each channel is divided by its standard deviation over the batch's real pictures. All is in float32, in mixed
+    precision too: products of features are sums of many.
 
     Args:
         features: the network.
         generated, real: float[B, 3, H, W] in [0, 1]; equal outside the holes.
         holes: float[B, 1, H, W], 1 where `generated` is made up.
     """
-    with torch.no_grad():
-        wanted = features(real)
-    content, style = [], []
-    for made, true in zip(features(generated), wanted, strict=True):
-        spread = true.std((0, 2, 3), keepdim=True).clamp(min=0.05)
-        made, true = made / spread, true / spread
-        weight = F.adaptive_avg_pool2d(holes.float(), made.shape[2:])
-        area = weight.sum((1, 2, 3)).clamp(min=1)
-        content.append((((made - true).abs().mean(1, keepdim=True) * weight).sum((1, 2, 3)) / area).mean())
-        style.append((_products(made, weight, area) - _products(true, weight, area)).abs().mean())
-    return Perceptual(torch.stack(content).mean(), torch.stack(style).mean())
+    with torch.autocast(generated.device.type, enabled=False):
+        with torch.no_grad():
+            wanted = features(real)
+        content, style = [], []
+        for made, true in zip(features(generated), wanted, strict=True):
+            spread = true.std((0, 2, 3), keepdim=True).clamp(min=0.05)
+            made, true = made / spread, true / spread
+            weight = F.adaptive_avg_pool2d(holes.float(), made.shape[2:])
+            area = weight.sum((1, 2, 3)).clamp(min=1)
+            differs = (made - true).abs().mean(1, keepdim=True)
+            content.append(((differs * weight).sum((1, 2, 3)) / area).mean())
+            style.append((_products(made, weight, area) - _products(true, weight, area)).abs().mean())
+        return Perceptual(torch.stack(content).mean(), torch.stack(style).mean())
 
 
 def _products(features: Tensor, weight: Tensor, area: Tensor) -> Tensor:

@@ -66,10 +66,11 @@ def without_tf32() -> Iterator[None]:
     cuDNN's default rounds it to 10 bits, and a GPU would compute unlike a CPU.
     """
     torch: Any = sys.modules.get("torch")
-    if torch is None:
+    # Methods of others may run on a torch older than ours need, from before 2.9, which has no such setting.
+    convolutions = None if torch is None else getattr(torch.backends.cudnn, "conv", None)
+    if convolutions is None:
         yield
         return
-    convolutions = torch.backends.cudnn.conv
     before = convolutions.fp32_precision
     convolutions.fp32_precision = "ieee"
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 
 import numpy as np
+import pytest
 import torch
 from batches import batch
 
@@ -31,7 +32,7 @@ class OneAtATime(EraseMethod):
 
 
 class Precision(EraseMethod):
-    """Notes how float32 is convolved."""
+    """Notes how float32 is convolved, where this torch can tell."""
 
     info = MethodInfo("precision", "external", "for tests")
 
@@ -39,7 +40,8 @@ class Precision(EraseMethod):
         self.seen: set[str] = set()
 
     def erase(self, batch: EraseBatch) -> EraseResult:
-        self.seen.add(torch.backends.cudnn.conv.fp32_precision)  # type: ignore[attr-defined]  # not in the stubs
+        if convolutions := getattr(torch.backends.cudnn, "conv", None):
+            self.seen.add(convolutions.fp32_precision)
         return EraseResult(batch.images)
 
 
@@ -57,3 +59,10 @@ def test_a_method_convolves_in_full_precision_and_leaves_the_setting() -> None:
     method.run(batch(1))
     assert method.seen == {"ieee"}
     assert convolutions.fp32_precision == before != "ieee"
+
+
+def test_a_method_runs_on_a_torch_without_that_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(type(torch.backends.cudnn), "conv")
+    method = Precision()
+    assert [outcome.error for outcome in method.run(batch(1))] == [None]
+    assert not method.seen

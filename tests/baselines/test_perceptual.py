@@ -68,6 +68,16 @@ def test_nothing_differs_where_nothing_was_filled_in(network: Path) -> None:
         assert seen.style == 0
 
 
+def test_mixed_precision_changes_nothing(network: Path) -> None:
+    features = SegmentationFeatures(network, (0, 3))
+    pictures = torch.rand(2, 2, 3, 64, 64), torch.ones(2, 1, 64, 64)
+    full = perceptual(features, *pictures[0], pictures[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = perceptual(features, *pictures[0], pictures[1])
+    assert (mixed.content, mixed.style) == (full.content, full.style)
+    assert full.style > 0
+
+
 def test_only_the_generated_picture_is_led(network: Path) -> None:
     features = SegmentationFeatures(network, (0, 3))
     generated = torch.rand(2, 3, 64, 64, requires_grad=True)
