@@ -196,8 +196,8 @@ class Day:
 
 def done(day: Day) -> dict[str, float]:
     """Piece -> seconds, of what earlier calls did."""
-    record = day.out / "done.json"
-    return json.loads(record.read_text()) if record.is_file() else {}
+    path = day.out / "done.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def carry_out(day: Day, wanted: Sequence[str] = ()) -> bool:
@@ -241,7 +241,7 @@ def _run(piece: Piece, day: Day, most: float) -> tuple[int, float]:
     """Exit status and seconds. A piece that takes more than `most` seconds is asked to end, and then ended."""
     start = time.monotonic()
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    timed = [f"--minutes={max(most - START, 0) / 60:.2f}"] if piece.trains else []
+    timed = [f"--minutes={max(most - START, 1) / 60:.2f}"] if piece.trains else []
     with (day.out / "logs" / f"{piece.name}.txt").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, *piece.command, *timed],
