@@ -8,7 +8,6 @@ from itertools import count, islice
 
 import numpy as np
 
-from synth.catalogue import PeopleCatalogue
 from synth.families.people import PeopleFamily
 from synth.framing import Framing
 from synth.looks import Look, Surroundings, likeness, look_of_clothes
@@ -56,11 +55,8 @@ class Camouflage(PeopleFamily):
     hides = False
     compared = NEAREST
 
-    def __init__(self, catalogue: PeopleCatalogue, index: int, rng: np.random.Generator) -> None:
-        super().__init__(catalogue, index, rng)
-        self._begin()
-
-    def _begin(self) -> None:
+    def next_background(self) -> None:
+        super().next_background()
         self._surroundings = Surroundings(self.stage.view.image)
         self._distances: list[float] = []
 
@@ -75,7 +71,6 @@ class Camouflage(PeopleFamily):
                 if share <= NEAR or len(found) == BACKGROUNDS_TRIED:
                     break
                 self.next_background()
-                self._begin()
         except AllRejected:
             if not found:
                 raise

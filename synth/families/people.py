@@ -19,7 +19,9 @@ from synth.stage import Candidate, Place, Stage
 from synth.views import View
 
 RETRIES = 8
-"""Framings tried in vain before a scene is given up."""
+"""Framings tried in vain before a background is given up."""
+BACKGROUNDS_TRIED = 16
+"""Backgrounds on which nobody fits before a scene is given up."""
 
 
 class PeopleFamily(Family[PeopleCatalogue]):
@@ -91,19 +93,25 @@ class PeopleFamily(Family[PeopleCatalogue]):
         return None
 
     def plan(self) -> tuple[Plan, Notes]:
-        stage = self.stage
-        framings = stage.draw_framings()
-        for framing in framings:
-            self._add_somebody(framing)
-        for _ in range(RETRIES):
-            if stage.cast:
+        wanted = self._populate()
+        for _ in range(BACKGROUNDS_TRIED - 1):
+            if self.stage.cast:
                 break
-            self._add_somebody(stage.draw_framing())
+            passed = self.stage.notes
+            try:
+                self.next_background()
+            except AllRejected:
+                break
+            self.stage.notes.rejections.items |= passed.rejections.items
+            self.stage.notes.unmet += passed.unmet
+            self.stage.notes.unmet["a background passed over: none of the people tried fits in"] += 1
+            wanted = self._populate()
+        stage = self.stage
         if not stage.cast:
             raise AllRejected(
                 f"no person of split {stage.split!r} fits scene {self.index}", stage.notes.rejections
             )
-        if (missing := len(framings) - len(stage.cast)) > 0:
+        if (missing := wanted - len(stage.cast)) > 0:
             stage.notes.unmet["a person left out: nobody fits who keeps the others visible"] += missing
         plan = Plan(
             self.index,
@@ -116,6 +124,17 @@ class PeopleFamily(Family[PeopleCatalogue]):
             stage.asked,
         )
         return plan, stage.notes
+
+    def _populate(self) -> int:
+        """Put people on the background, if any fit; returns how many were to be there."""
+        framings = self.stage.draw_framings()
+        for framing in framings:
+            self._add_somebody(framing)
+        for _ in range(RETRIES):
+            if self.stage.cast:
+                break
+            self._add_somebody(self.stage.draw_framing())
+        return len(framings)
 
     def _add_somebody(self, framing: Framing) -> None:
         """Put one more person in front of those who stand already; nobody if nobody fits."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,11 +18,12 @@ from synth.fit import SizedFigure
 from synth.layout import Layout
 from synth.looks import Surroundings, look_of_clothes
 from synth.material import PersonChoice
-from synth.plan import Plan
+from synth.plan import AllRejected, Plan
 from synth.planner import Planner
 from synth.recipe import Recipe
 from synth.recipe_files import check
 from synth.render import render
+from synth.stage import Candidate, Stage
 
 
 def with_keys(recipe: Recipe, **changes: object) -> Recipe:
@@ -139,6 +142,29 @@ def test_a_person_cut_by_the_source_reaches_the_frames_lower_edge(tmp_path: Path
     for index in range(10):
         scene, _, _ = render(planner.plan(index)[0], planner.catalogue)
         assert scene.people().visible[0][-1].any()
+
+
+@pytest.mark.parametrize("family", ["occlusion", "camouflage"])
+def test_a_background_on_which_nobody_fits_ends_no_build(
+    family: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = with_keys(recipe, families={family: 1})
+    candidates = Stage.candidates
+    refused: list[dict[str, Any]] = []
+
+    def nobody(stage: Stage, *args: Any, **kwargs: Any) -> Iterator[Candidate]:
+        if not refused:
+            refused.append(stage.background)
+        return iter(()) if stage.background in refused else candidates(stage, *args, **kwargs)
+
+    monkeypatch.setattr(Stage, "candidates", nobody)
+    plan, notes = Planner(PeopleCatalogue(recipe, 0)).plan(0)
+    assert plan.people
+    assert plan.background not in refused
+    assert notes.unmet["a background passed over: none of the people tried fits in"] == 1
+    monkeypatch.setattr(Stage, "candidates", lambda stage, *args, **kwargs: iter(()))
+    with pytest.raises(AllRejected, match=r"no person of split .* none fits: lower the recipe's size"):
+        Planner(PeopleCatalogue(recipe, 0)).plan(0)
 
 
 def test_too_few_people_for_the_splits_are_told_with_how_many_would_do(recipe: Recipe) -> None:
