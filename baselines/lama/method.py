@@ -11,7 +11,8 @@ import torch
 
 from baselines import shipped
 from baselines.lama.checkpoint import is_torchscript, load_network, load_torchscript
-from baselines.lama.network import VARIANTS
+from baselines.lama.network import VARIANTS, LamaNetwork
+from baselines.seamless import seamless as make_seamless
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, Provenance
 from mildbench.weights import resolve
@@ -37,21 +38,30 @@ class Lama(EraseMethod):
         weights=("lama-big",),
         pad_multiple=8,
         capabilities=frozenset({"device"}),
+        later=frozenset({"seamless"}),
     )
 
-    def __init__(self, variant: str = "big", weights: str = "") -> None:
-        """Raises `UserError` for an unknown variant.
+    def __init__(self, variant: str = "big", weights: str = "", seamless: bool = False) -> None:
+        """Raises `UserError` for an unknown variant, and for `seamless` with the official file.
 
         Args:
             variant: `big` or `tiny`.
             weights: a state dict of `LamaNetwork` (.safetensors, .ckpt, .pth) to use instead of the official
                 file, or of the shipped one of the variant tiny. TorchScript is not taken from just anybody:
                 its programs can write files when loaded.
+            seamless: correct the colours of the fill so that it meets what surrounds the hole (seamless cloning, which
+                the authors do not). Not with the official file: it keeps to itself what it makes outside the hole.
         """
         if variant not in VARIANTS:
             raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
+        if seamless and variant == "big" and not weights:
+            raise UserError(
+                "method 'lama': the official file does not return what seamless=true compares: give the network's "
+                "weights as a state dict, weights=FILE, or variant=tiny"
+            )
         self.variant = variant
         self.weights = weights
+        self.seamless = seamless
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.
@@ -98,7 +108,11 @@ class Lama(EraseMethod):
         """uint8[H, W, 3] and bool[H, W] -> uint8[H, W, 3]."""
         pixels = torch.tensor(image, device=self.device).permute(2, 0, 1)[None].float() / 255
         hole = torch.tensor(mask, device=self.device)[None, None].float()
-        filled = self._model(pixels, hole)[0]
+        if self.seamless:
+            assert isinstance(self._model, LamaNetwork)
+            filled = make_seamless(self._model.predict(pixels, hole), pixels, hole)[0]
+        else:
+            filled = self._model(pixels, hole)[0]
         if not torch.isfinite(filled).all():
             raise ValueError("LaMa returned values that are not finite")
         # Rounded, where the authors' script truncates: that darkens the fill by half a grey level on average.
