@@ -95,7 +95,7 @@ class AttentiveEraser(DiffusionMethod):
         paper="Sun et al., Attentive Eraser: unleashing diffusion model's object removal potential via self-attention "
         "redirection guidance, AAAI 2025",
         licence="the checkpoint's",
-        revision=1,
+        revision=2,
         capabilities=frozenset({"device", "attention"}),
     )
     inpainting = False
@@ -113,6 +113,7 @@ class AttentiveEraser(DiffusionMethod):
         steps: int = 0,
         resolution: int = 0,
         dtype: str = "auto",
+        seamless: str = "auto",
     ) -> None:
         """Raises `UserError` for options out of range.
 
@@ -129,8 +130,9 @@ class AttentiveEraser(DiffusionMethod):
                 10 where the backbone's card says fewer.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
+            seamless: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype)
+        super().__init__(backbone, resolution, dtype, seamless=seamless)
         name = self.info.name
         if layers not in LAYERS:
             raise UserError(f"method {name!r} has no layers {layers!r}: {did_you_mean(layers, LAYERS)}")

@@ -20,7 +20,7 @@ class SdInpaint(DiffusionMethod):
         "Stable Diffusion inpainting, the checkpoint as it is",
         paper="Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022",
         licence="the checkpoint's",
-        revision=1,
+        revision=2,
         capabilities=frozenset({"device", "attention"}),
     )
 
@@ -33,6 +33,7 @@ class SdInpaint(DiffusionMethod):
         guidance: float = 7.5,
         resolution: int = 0,
         dtype: str = "auto",
+        seamless: str = "auto",
     ) -> None:
         """Raises `UserError` for options out of range.
 
@@ -45,8 +46,9 @@ class SdInpaint(DiffusionMethod):
                 which the backbone was distilled with (FLUX-Fill).
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
+            seamless: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype)
+        super().__init__(backbone, resolution, dtype, seamless=seamless)
         if not self.info.weights:  # a user's own checkpoint, or a retrained one, is not the authors'
             self.info = replace(self.info, provenance="port")
         self.prompt, self.negative_prompt = prompt, negative_prompt

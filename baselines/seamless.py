@@ -7,8 +7,47 @@ it is learnt; a right answer is left as it is.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from mildbench.errors import UserError, did_you_mean
+
+_CHOICES = {"auto": None, "true": True, "false": False}
+
+
+def chosen(method: str, option: str | bool, *, usual: bool) -> bool:
+    """What a method's option `seamless` comes to: `auto` is what is `usual`; raises `UserError` for another word."""
+    try:
+        found = _CHOICES[str(option).lower()]
+    except KeyError:
+        raise UserError(
+            f"method {method!r}: seamless={option}: {did_you_mean(str(option), _CHOICES)}"
+        ) from None
+    return usual if found is None else found
+
+
+def seamless_picture(
+    made: np.ndarray, shown: np.ndarray, hole: np.ndarray, device: str = "cpu"
+) -> np.ndarray:
+    """`seamless` of one picture, computed on `device`.
+
+    Args:
+        made: uint8[H, W, 3], the answer.
+        shown: uint8[H, W, 3], what is around the hole.
+        hole: bool[H, W].
+
+    Returns:
+        uint8[H, W, 3].
+    """
+    generated, image = (
+        torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(2, 0, 1)[None].float() / 255
+        for pixels in (made, shown)
+    )
+    mask = torch.from_numpy(np.ascontiguousarray(hole)).to(device)[None, None].float()
+    pixels = (seamless(generated, image, mask)[0] * 255).round().byte()
+    return pixels.permute(1, 2, 0).cpu().numpy()
 
 
 def seamless(generated: Tensor, image: Tensor, mask: Tensor) -> Tensor:

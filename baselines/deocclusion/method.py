@@ -57,7 +57,8 @@ class Deocclusion(DiffusionMethod):
     Layers are opaque or empty, without a soft edge: the input's own edges are in the pixels kept. Visible pixels
     inside the erase mask (soft edges and shadows of the erased) are painted anew. Outside the mask the output is
     the input. Where people are unknown, only the background is made. Attention is recorded in the background's
-    pathway: the others see one person each, and no other region.
+    pathway: the others see one person each, and no other region. On the shipped backbone what is made of the
+    background and of a person is corrected to meet what is around it (see `baselines.seamless`).
     """
 
     info = MethodInfo(
@@ -66,7 +67,7 @@ class Deocclusion(DiffusionMethod):
         "completes the masks, then the pictures of those who were hidden",
         paper="Noh & Chang, Stable Diffusion-based approach for human de-occlusion, ACM MM 2025, arXiv 2508.12663",
         licence="the checkpoint's",
-        revision=2,
+        revision=3,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -81,6 +82,7 @@ class Deocclusion(DiffusionMethod):
         weights: str = "",
         vqa: str = "",
         decoder_skips: bool = True,
+        seamless: str = "auto",
     ) -> None:
         """Raises `UserError` for options out of range.
 
@@ -96,8 +98,9 @@ class Deocclusion(DiffusionMethod):
             vqa: a BLIP question answering model, by its name in the weights manifest (`blip-vqa-base`) or a
                 folder; empty: people are described from the parsing.
             decoder_skips: False for the backbone's plain decoder.
+            seamless: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype, weights)
+        super().__init__(backbone, resolution, dtype, weights, seamless=seamless)
         if not 1 <= mask_steps <= 1000:
             raise UserError(f"method 'deocclusion': mask_steps={mask_steps}: give 1 to 1000")
         # The background's prompt is empty, like the one to be guided away from: guidance would do nothing.

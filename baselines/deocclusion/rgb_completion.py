@@ -81,14 +81,18 @@ def paint(
     side = method.resolution or backbone.resolution
     side += -side % backbone.multiple
     crops = [(figure, figure.window) for figure in figures]
+    shown = [window.picture(on_grey(figure.person), side) for figure, window in crops]
+    holes = [window.hole(figure.missing, side) for figure, window in crops]
     pathways = Pathways(
-        method.to_model([window.picture(on_grey(figure.person), side) for figure, window in crops]),
-        method.holes([window.hole(figure.missing, side) for figure, window in crops]),
+        method.to_model(shown),
+        method.holes(holes),
         backbone.text(prompts),
         seeds,
     )
     latents = denoise(backbone, pathways, settings, negative=backbone.text([""] * len(figures)))
     if skips is None:
-        return method.to_pictures(backbone.decode(latents))
-    seen = method.holes([window.coverage(figure.person.seen, side) for figure, window in crops])
-    return method.to_pictures(skips.decode(backbone, latents, pathways.pictures, seen))
+        made = backbone.decode(latents)
+    else:
+        seen = method.holes([window.coverage(figure.person.seen, side) for figure, window in crops])
+        made = skips.decode(backbone, latents, pathways.pictures, seen)
+    return method.made_seamless(method.to_pictures(made), shown, holes)

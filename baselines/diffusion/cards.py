@@ -1,11 +1,15 @@
 """What a checkpoint's card says of how to sample from it.
 
 A card is the `README.md` in a checkpoint's folder, with YAML between two lines `---` at its top, as on Hugging Face's
-hub. `sampling_steps: 1` there means that methods take one step of this checkpoint, unless told otherwise.
+hub. Of that, methods go by two keys, unless told otherwise:
+
+- `sampling_steps: 1`: they take one step of this checkpoint.
+- `seamless: true`: they correct the colours of what it makes (see `baselines.seamless`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -15,31 +19,57 @@ from mildbench.errors import UserError
 from mildbench.weights import checkpoints
 
 CARD = "README.md"
-KEY = "sampling_steps"
+STEPS, SEAMLESS = "sampling_steps", "seamless"
 
 
-def card_of(backbone: str) -> Path | None:
-    """The card that says how many steps a backbone is sampled with; None where there is none, or it does not say.
+@dataclass(frozen=True)
+class Card:
+    """A card that says something of sampling."""
+
+    path: Path
+    said: dict[str, int | bool]
+    """Key -> value, as it stands there."""
+
+    @property
+    def sampling_steps(self) -> int | None:
+        """None where it does not say."""
+        return self.said.get(STEPS)
+
+    @property
+    def seamless(self) -> bool:
+        """False where it does not say."""
+        return bool(self.said.get(SEAMLESS))
+
+
+def card_of(backbone: str) -> Card | None:
+    """A backbone's card; None where there is none, or it says nothing of sampling.
 
     Args:
         backbone: see `baselines.diffusion.checkpoints.load_backbone`. One that is not here has no card: loading it
             says what is missing.
+
+    Raises:
+        UserError: where what it says makes no sense.
     """
     if untrained(backbone) or backbone in checkpoints():
         return None
     try:
-        card = find_folder(backbone) / CARD
+        path = find_folder(backbone) / CARD
     except UserError:
         return None
-    return card if KEY in _front_matter(card) else None
-
-
-def sampling_steps(card: Path) -> int:
-    """The number that a card of `card_of` says; raises `UserError` for one that is no number of steps."""
-    steps = _front_matter(card)[KEY]
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"{card}: {KEY}={steps!r}: give a whole number of at least 1")
-    return steps
+    front_matter = _front_matter(path)
+    said: dict[str, int | bool] = {}
+    if STEPS in front_matter:
+        steps = front_matter[STEPS]
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise UserError(f"{path}: {STEPS}={steps!r}: give a whole number of at least 1")
+        said[STEPS] = steps
+    if SEAMLESS in front_matter:
+        seamless = front_matter[SEAMLESS]
+        if not isinstance(seamless, bool):
+            raise UserError(f"{path}: {SEAMLESS}={seamless!r}: give true or false")
+        said[SEAMLESS] = seamless
+    return Card(path, said) if said else None
 
 
 def _front_matter(card: Path) -> dict[str, object]:

@@ -14,10 +14,11 @@ from baselines import shipped
 from baselines.diffusion.attention import Modulation, Recorder
 from baselines.diffusion.backbone import Backbone
 from baselines.diffusion.canvas import Canvas
-from baselines.diffusion.cards import card_of, sampling_steps
+from baselines.diffusion.cards import card_of
 from baselines.diffusion.checkpoints import find_folder, load_backbone, untrained
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.text import TextEmbedding
+from baselines.seamless import chosen, seamless_picture
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import AttentionRecord, EraseBatch, EraseMethod, EraseResult
 from mildbench.weights import checkpoints
@@ -44,7 +45,9 @@ class DiffusionMethod(EraseMethod):
     inpainting = True
     """Whether the backbone must be for inpainting."""
 
-    def __init__(self, backbone: str, resolution: int, dtype: str, weights: str | None = None) -> None:
+    def __init__(
+        self, backbone: str, resolution: int, dtype: str, weights: str | None = None, seamless: str = "auto"
+    ) -> None:
         """Raises `UserError` for an unknown dtype or a bad resolution.
 
         Args:
@@ -55,6 +58,8 @@ class DiffusionMethod(EraseMethod):
             dtype: `auto` (float32 on a CPU, bfloat16 on a GPU), `float32`, `bfloat16` or `float16`.
             weights: folder of the method's own trained parts; empty for the shipped ones of the backbone `tiny`,
                 or, on a random backbone, random ones. None: it has no parts.
+            seamless: `true` to correct the colours of a fill so that it meets what surrounds the hole (seamless
+                cloning); `auto` as the backbone's card says, `true` for the shipped one.
         """
         if dtype not in ("auto", *DTYPES):
             raise UserError(
@@ -65,7 +70,8 @@ class DiffusionMethod(EraseMethod):
         self.backbone_name = backbone
         self.resolution = resolution
         self._card = card_of(backbone)
-        self.usual_steps = STEPS if self._card is None else sampling_steps(self._card)
+        self.usual_steps = (self._card and self._card.sampling_steps) or STEPS
+        self.seamless = chosen(self.info.name, seamless, usual=self._card is not None and self._card.seamless)
         self._dtype = dtype
         self.weights = weights
         # The instance says what it is: which weights it reads, or that they are random.
@@ -92,7 +98,7 @@ class DiffusionMethod(EraseMethod):
         elif self.backbone_name not in checkpoints() and not untrained(self.backbone_name):
             found["backbone"] = find_folder(self.backbone_name)
             if self._card is not None:
-                found["backbone card"] = self._card
+                found["backbone card"] = self._card.path
         return found | ({"weights": Path(self.weights)} if self.weights else {})
 
     def load(self) -> None:
@@ -185,10 +191,26 @@ class DiffusionMethod(EraseMethod):
             modulation=modulation,
             recorder=recorder,
         )
-        pictures = self.to_pictures(self.backbone.decode(latents))
+        pictures = canvas.back_all(self.to_pictures(self.backbone.decode(latents)))
         return EraseResult(
-            canvas.back_all(pictures), attention=self.records(recorder, canvas, list(batch.masks))
+            self.made_seamless(pictures, list(batch.images), list(batch.masks)),
+            attention=self.records(recorder, canvas, list(batch.masks)),
         )
+
+    def made_seamless(
+        self, made: np.ndarray, shown: Sequence[np.ndarray], holes: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """uint8[P, H, W, 3]: what was made, with its colours corrected in the holes where `seamless` asks for it.
+
+        Args:
+            made: uint8[P, H, W, 3], whole pictures.
+            shown: uint8[H, W, 3] of each: what is around the hole.
+            holes: bool[H, W] of each.
+        """
+        if not self.seamless:
+            return made
+        parts = zip(made, shown, holes, strict=True)
+        return np.stack([seamless_picture(*each, self.device) for each in parts])
 
     def canvas(self, batch: EraseBatch) -> Canvas:
         """The working canvas for pictures of the batch's size."""

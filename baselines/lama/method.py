@@ -12,6 +12,7 @@ import torch
 from baselines import shipped
 from baselines.lama.checkpoint import is_torchscript, load_network, load_torchscript
 from baselines.lama.network import VARIANTS, LamaNetwork
+from baselines.seamless import chosen
 from baselines.seamless import seamless as make_seamless
 from mildbench.errors import UserError, did_you_mean
 from mildbench.method import EraseBatch, EraseMethod, EraseResult, MethodInfo, Provenance
@@ -34,14 +35,13 @@ class Lama(EraseMethod):
         "fast Fourier convolutions (Big-LaMa)",
         paper="Suvorov et al., Resolution-robust large mask inpainting with Fourier convolutions, WACV 2022",
         licence="Apache-2.0",
-        revision=1,
+        revision=2,
         weights=("lama-big",),
         pad_multiple=8,
         capabilities=frozenset({"device"}),
-        later=frozenset({"seamless"}),
     )
 
-    def __init__(self, variant: str = "big", weights: str = "", seamless: bool = False) -> None:
+    def __init__(self, variant: str = "big", weights: str = "", seamless: str = "auto") -> None:
         """Raises `UserError` for an unknown variant, and for `seamless` with the official file.
 
         Args:
@@ -49,19 +49,20 @@ class Lama(EraseMethod):
             weights: a state dict of `LamaNetwork` (.safetensors, .ckpt, .pth) to use instead of the official
                 file, or of the shipped one of the variant tiny. TorchScript is not taken from just anybody:
                 its programs can write files when loaded.
-            seamless: correct the colours of the fill so that it meets what surrounds the hole (seamless cloning, which
-                the authors do not). Not with the official file: it keeps to itself what it makes outside the hole.
+            seamless: `true` to correct the colours of the fill so that it meets what surrounds the hole (seamless
+                cloning, which the authors do not). Not with the official file: it keeps to itself what it makes
+                outside the hole. `auto` is `true` for the variant tiny.
         """
         if variant not in VARIANTS:
             raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
-        if seamless and variant == "big" and not weights:
+        self.seamless = chosen(self.info.name, seamless, usual=variant == "tiny")
+        if self.seamless and variant == "big" and not weights:
             raise UserError(
                 "method 'lama': the official file does not return what seamless=true compares: give the network's "
                 "weights as a state dict, weights=FILE, or variant=tiny"
             )
         self.variant = variant
         self.weights = weights
-        self.seamless = seamless
         if weights or variant != "big":
             provenance: Provenance = "port" if variant == "big" else "reimplementation"
             # The instance says what it is: a run with other weights must not be recorded as official.

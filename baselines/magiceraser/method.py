@@ -38,7 +38,8 @@ class MagicEraser(DiffusionMethod):
     - Attention refocusing [paper]: see `baselines.magiceraser.refocusing`. Its strengths, the share of every
       token that is of a region, and that only the conditional half of classifier-free guidance is refocused
       are [ours]; so is that look-alikes are the people who stay.
-    - Steps and guidance are Stable Diffusion's usual ones [ours], but for a shipped backbone's.
+    - Steps and guidance are Stable Diffusion's usual ones [ours], but for a shipped backbone's, whose colours are
+      corrected to meet what is around the hole, too (see `baselines.seamless`).
     """
 
     info = MethodInfo(
@@ -47,7 +48,7 @@ class MagicEraser(DiffusionMethod):
         "a filled-in start, a learned prompt, attention refocused on the background",
         paper="Li et al., MagicEraser: erasing any objects via semantics-aware control, ECCV 2024",
         licence="the checkpoint's",
-        revision=2,
+        revision=3,
         capabilities=frozenset({"device", "attention"}),
     )
 
@@ -65,6 +66,7 @@ class MagicEraser(DiffusionMethod):
         guidance: float = 0.0,
         resolution: int = 0,
         dtype: str = "auto",
+        seamless: str = "auto",
     ) -> None:
         """Raises `UserError` for options out of range.
 
@@ -87,8 +89,9 @@ class MagicEraser(DiffusionMethod):
                 backbone.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
+            seamless: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype, weights if prompt_tuning else None)
+        super().__init__(backbone, resolution, dtype, weights if prompt_tuning else None, seamless=seamless)
         name = self.info.name
         if refocus not in ("none", *FORMS):
             raise UserError(

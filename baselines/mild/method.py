@@ -42,6 +42,8 @@ class Mild(DiffusionMethod):
       Regions and form (see `baselines.mild.modulation`).
     - Composition: [ours] a matte decoded from each instance's final latent; inside the mask the survivors are laid
       over the background by depth; outside it the picture is the input.
+    - Colours: [ours] on the shipped backbone what each pathway makes is corrected to meet what is around its hole (see
+      `baselines.seamless`).
     - Data: [secondary] the authors train on about 10,000 pairs. Base: SDXL inpainting [inferred]; here any backbone.
     """
 
@@ -52,7 +54,7 @@ class Mild(DiffusionMethod):
         paper="Yu et al., MILD: Multi-layer diffusion strategy for complex and precise multi-IP aware human "
         "erasing, arXiv 2508.06543, 2025",
         licence="the checkpoint's",
-        revision=3,
+        revision=4,
         capabilities=frozenset({"device", "attention", "layers"}),
     )
 
@@ -68,6 +70,7 @@ class Mild(DiffusionMethod):
         lora_routing: bool = True,
         resolution: int = 0,
         dtype: str = "auto",
+        seamless: str = "auto",
     ) -> None:
         """Raises `UserError` for options out of range.
 
@@ -82,8 +85,9 @@ class Mild(DiffusionMethod):
             lora_routing: an adapter for each kind of pathway, instead of one for all.
             resolution: see `DiffusionMethod`.
             dtype: see `DiffusionMethod`.
+            seamless: see `DiffusionMethod`.
         """
-        super().__init__(backbone, resolution, dtype, weights)
+        super().__init__(backbone, resolution, dtype, weights, seamless=seamless)
         # The prompt is empty, so there is nothing to be guided towards.
         self.settings = Settings.checked(self.info.name, steps or self.usual_steps)
         self.hmg = guidance.parts_of(self.info.name, hmg)
@@ -116,7 +120,11 @@ class Mild(DiffusionMethod):
         named = [(each.sample, each.name) for each in split]
         recorder = self.recorder(batch, canvas, named, [each.shown for each in split])
         parts = self._run_all(split, canvas, batch, recorder)
-        made = np.concatenate([pictures for pictures, _ in parts])
+        made = self.made_seamless(
+            np.concatenate([pictures for pictures, _ in parts]),
+            [each.picture for each in split],
+            [each.hole for each in split],
+        )
         mattes = [matte for _, some in parts for matte in some]
         layers = self._layers(batch, split, made, mattes)
         backgrounds = [picture for picture, each in zip(made, split, strict=True) if each.layer is None]

@@ -1,4 +1,4 @@
-"""How many steps a backbone is sampled with is its card's to say, wherever it lies and whatever it is called."""
+"""How a backbone is sampled is its card's to say, wherever it lies and whatever it is called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from baselines import shipped
-from baselines.diffusion.cards import KEY, card_of, sampling_steps
+from baselines.diffusion.cards import SEAMLESS, card_of
+from baselines.diffusion.cards import STEPS as KEY
 from baselines.diffusion.method import STEPS, DiffusionMethod
 from baselines.diffusion.training.backbone import BackboneTrainer
 from baselines.diffusion.training.sd_inpaint import SdInpaintTrainer
@@ -41,6 +42,11 @@ def test_a_copy_of_the_shipped_backbone_is_sampled_as_it_is(name: str, tmp_path:
     ours = made(name, shipped.BACKBONE)
     assert copy.settings.steps == ours.settings.steps  # type: ignore[attr-defined]
     assert ours.usual_steps == 1
+    assert copy.seamless
+    assert ours.seamless
+    assert not made(name, "random:tiny").seamless
+    assert made(name, "random:tiny", seamless="true").seamless
+    assert not made(name, copy.backbone_name, seamless="false").seamless
     assert made(name, "random:tiny").usual_steps == STEPS
     assert made(name, copy.backbone_name, steps=4).settings.steps == 4  # type: ignore[attr-defined]
 
@@ -85,4 +91,11 @@ def test_a_backbone_that_is_trained_on_is_sampled_as_before(tmp_path: Path) -> N
     assert BackboneTrainer(vae="anything").front_matter() == {}
     card = card_of(shipped.BACKBONE)
     assert card is not None
-    assert sampling_steps(card) == 1
+    assert card.said == {KEY: 1, SEAMLESS: True}
+
+
+@pytest.mark.parametrize("word", ["1", "maybe", "[]"])
+def test_a_card_that_is_seamless_in_another_way_is_one_clear_line(word: str, tmp_path: Path) -> None:
+    folder = backbone(tmp_path / "mine", f"---\n{SEAMLESS}: {word}\n---\n")
+    with pytest.raises(UserError, match=r"README\.md: seamless=.*: give true or false"):
+        made("sd-inpaint", folder)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from baselines.diffusion.backbone import Backbone
-from baselines.diffusion.cards import KEY, card_of, sampling_steps
+from baselines.diffusion.cards import card_of
 from baselines.diffusion.checkpoints import load_backbone
 from baselines.diffusion.sampler import Pathways, Settings, denoise
 from baselines.diffusion.training.noise import noise_losses
@@ -40,7 +40,7 @@ class DiffusionTrainer(Trainer):
     def sampling(self) -> dict[str, int]:
         """For the card of a backbone that is trained on: sampled as it was before."""
         card = card_of(self.backbone_name)
-        return {} if card is None else {KEY: sampling_steps(card)}
+        return {} if card is None else card.said
 
     def loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         truth, hole = to_model(batch["truth"]), to_hole(batch["mask"])
