@@ -55,7 +55,7 @@ class Lama(EraseMethod):
         """
         if variant not in VARIANTS:
             raise UserError(f"method 'lama' has no variant {variant!r}: {did_you_mean(variant, VARIANTS)}")
-        self.seamless = chosen(self.info.name, seamless, usual=variant == "tiny")
+        self.seamless = chosen(self.info.name, seamless, usual=VARIANTS[variant].seamless)
         if self.seamless and variant == "big" and not weights:
             raise UserError(
                 "method 'lama': the official file does not return what seamless=true compares: give the network's "

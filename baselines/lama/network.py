@@ -3,7 +3,7 @@
 Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022
 (arXiv 2109.07161), sections 2.1-2.2; the convolution is Chi et al., "Fast Fourier Convolution", NeurIPS 2020.
 Written anew. Modules are named and ordered as in the authors' release (github.com/advimman/lama), so that the
-names in `state_dict()` are those of the official checkpoints.
+names in `state_dict()` are those of the official checkpoints. Ours alone are `EvenDoubling` and `NoisyNorm`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Features: TypeAlias = tuple[Tensor, Tensor | None]
@@ -28,11 +29,15 @@ class LamaConfig:
     """Residual blocks at an eighth of the resolution."""
     global_share: float = 0.75
     """Share of the channels, inside the residual blocks, that see the whole picture through its spectrum."""
+    textured: bool = False
+    """Whether doublings of the resolution leave no grid, and noise enters the hole after each of them."""
+    seamless: bool = False
+    """Whether its fills are made to meet what surrounds the hole, unless told otherwise (`baselines.seamless`)."""
 
 
 VARIANTS = {
     "big": LamaConfig(width=64, blocks=18),  # Big-LaMa, as published: 51 M parameters
-    "tiny": LamaConfig(width=16, blocks=9),  # ours, small enough to ship
+    "tiny": LamaConfig(width=16, blocks=9, textured=True, seamless=True),  # ours, small enough to ship
 }
 
 _HALVINGS = 3
@@ -154,6 +159,50 @@ class _Join(nn.Module):
         return torch.cat(features, dim=1)
 
 
+class EvenDoubling(nn.ConvTranspose2d):
+    """A transposed convolution of stride 2 without a grid: even features stay even.
+
+    Its own answer to them has a period of two pixels, which a mean over [1, 2, 1] / 4 each way takes away (Karras et
+    al., CVPR 2020, appendix B, smooth so too). In a large hole of a small network nothing else would be seen.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """float[B, C, h, w] -> float[B, C', 2 h, 2 w]."""
+        x = F.pad(super().forward(x), (1, 1, 1, 1), mode="replicate")
+        return F.avg_pool2d(F.avg_pool2d(x, 2, stride=1), 2, stride=1)
+
+
+class NoisyNorm(nn.BatchNorm2d):
+    """Batch normalisation that adds noise in the hole.
+
+    Deep in a hole all features are alike, and with them all that is made of them. One map of noise for all channels
+    gives texture something to begin with, as in Karras et al., CVPR 2019, section 3.2. Each channel takes a fixed
+    amount of it (0.2 at the start, for training does not take up noise that starts at 0), and a share of the feature
+    itself: what a channel does not see is left smooth.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.strength = nn.Parameter(torch.full((channels, 1, 1), 0.2))
+        self.share = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor, hole: Tensor) -> Tensor:  # type: ignore[override]
+        """Features float[B, C, h, w] and hole float[B, 1, H, W] at the picture's resolution -> float[B, C, h, w].
+
+        In evaluation the noise is the same for every picture of a size, whatever its batch.
+        """
+        size = x.shape[-2:]
+        hole = F.adaptive_max_pool2d(hole, size)
+        if self.training:
+            noise = torch.rand_like(hole)
+        else:
+            noise = torch.rand(size, generator=torch.Generator("cpu").manual_seed(0)).to(hole)
+        # Uniform, of variance 1: unlike a normal one it is the same to the bit on every machine.
+        noise = hole * (noise - 0.5) * 12**0.5
+        x = super().forward(x)
+        return x + (self.strength + self.share * x) * noise
+
+
 class Generator(nn.Module):
     """Masked picture and mask -> the whole picture."""
 
@@ -171,14 +220,20 @@ class Generator(nn.Module):
         layers += [ResidualBlock(widths[-1], share) for _ in range(config.blocks)]
         layers.append(_Join())
         for i in reversed(range(_HALVINGS)):
-            grow = nn.ConvTranspose2d(widths[i + 1], widths[i], 3, stride=2, padding=1, output_padding=1)
-            layers += [grow, nn.BatchNorm2d(widths[i]), nn.ReLU(inplace=True)]
+            double, norm = (
+                (EvenDoubling, NoisyNorm) if config.textured else (nn.ConvTranspose2d, nn.BatchNorm2d)
+            )
+            grow = double(widths[i + 1], widths[i], 3, stride=2, padding=1, output_padding=1)
+            layers += [grow, norm(widths[i]), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, kernel_size=7), nn.Sigmoid()]
         self.model = nn.Sequential(*layers)
 
     def forward(self, masked: Tensor) -> Tensor:
         """float[B, 4, H, W] -> float[B, 3, H, W] in [0, 1]; H and W multiples of 8, at least 16."""
-        return self.model(masked)
+        x = masked
+        for layer in self.model:
+            x = layer(x, masked[:, 3:]) if isinstance(layer, NoisyNorm) else layer(x)
+        return x
 
 
 class LamaNetwork(nn.Module):

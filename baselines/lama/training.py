@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from baselines.adversarial import PatchCritic, adversarial
 from baselines.lama.checkpoint import load_network
-from baselines.lama.loss import masked_l1
+from baselines.lama.loss import coarse_l1, contrast, masked_l1
 from baselines.lama.network import VARIANTS, LamaNetwork
-from baselines.perceptual import SegmentationFeatures, perceptual
+from baselines.perceptual import SegmentationFeatures, perceptual, spectral
+from baselines.seamless import seamless
 from mildbench.errors import UserError, did_you_mean
 from mildbench.training.checkpoint import write_tensors
 from mildbench.training.examples import erasing
@@ -24,9 +25,17 @@ _ADVERSARIAL, _MATCHING, _R1 = 1.0, 10.0, 1e-5
 """The first two are the authors' over 10, since their weight of the L1 loss, 10, is 1 in `masked_l1`. Their R1 has
 1e-3, by which a new critic learns to be flat before it learns to tell pictures apart (75 % of pairs after 120 steps,
 not 93 %)."""
-_CONTENT, _STYLE = 0.1, 1.0
-_HOLE = 1.0
-"""Weight of the L1 loss in the hole beside these two: with more of it, the mean of all that could be there wins."""
+_PERCEPTUAL = {
+    "known": 1.0,
+    "hole": 0.5,
+    "coarse": 2.0,
+    "content": 0.1,
+    "style": 1.0,
+    "spectrum": 0.2,
+    "contrast": 0.4,
+}
+"""Weights where a segmentation network looks on. The L1 loss then weighs the hole less than the rest: with more of it,
+the mean of all that could be there wins."""
 _CRITIC_WIDTHS = {"big": 64, "tiny": 32}
 
 
@@ -81,10 +90,18 @@ class LamaTrainer(Trainer):
             loss = masked_l1(predicted, truth, mask)
             logs = {"l1": loss}
         else:
-            l1 = masked_l1(predicted, truth, mask, hole=_HOLE)
-            seen = perceptual(self.features, torch.lerp(image, predicted.float(), mask), truth, mask)
-            loss = l1 + _CONTENT * seen.content + _STYLE * seen.style
-            logs = {"l1": l1, "content": seen.content, "style": seen.style}
+            composed = self._composed(predicted, image, mask)
+            seen = perceptual(self.features, composed, truth, mask)
+            logs = {
+                "known": masked_l1(predicted, truth, mask, hole=0.0),
+                "hole": masked_l1(composed, truth, mask, known=0.0, hole=1.0),
+                "coarse": coarse_l1(composed, truth, mask),
+                "content": seen.content,
+                "style": seen.style,
+                "spectrum": spectral(composed, truth, mask),
+                "contrast": contrast(composed, truth, mask),
+            }
+            loss = torch.stack([weight * logs[name] for name, weight in _PERCEPTUAL.items()]).sum()
         if self.adversarial:
             parts = adversarial(self.critic, predicted, truth, mask)
             loss = (
@@ -105,8 +122,9 @@ class LamaTrainer(Trainer):
     def validate(self, batch: Batch) -> Logs:
         """The L1 loss, and the PSNR in the holes in dB."""
         image, mask, truth = _tensors(batch)
-        predicted = self.network.predict(image, mask).float().clamp(0, 1)
-        error = ((predicted - truth).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp(min=1)
+        predicted = self.network.predict(image, mask)
+        composed = self._composed(predicted, image, mask).clamp(0, 1)
+        error = ((composed - truth).square() * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3))).clamp(min=1)
         return {
             "l1": masked_l1(predicted, truth, mask),
             "hole_psnr": -10 * error.clamp(min=1e-10).log10().mean(),
@@ -115,8 +133,14 @@ class LamaTrainer(Trainer):
     def panel(self, batch: Batch) -> np.ndarray:
         """Input, mask, the network's answer, the truth."""
         image, mask, truth = _tensors(batch)
-        made = self.network(image, mask)
+        made = self._composed(self.network.predict(image, mask), image, mask)
         return tile([pictures(image), batch["mask"].cpu().numpy(), pictures(made), pictures(truth)])
+
+    def _composed(self, predicted: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        """float32[B, 3, H, W]: as the method puts the prediction together with the image."""
+        if VARIANTS[self.variant].seamless:
+            return seamless(predicted.float(), image, mask)
+        return torch.lerp(image, predicted.float(), mask)
 
     def save(self, folder: Path) -> None:
         """`model.safetensors`, in half precision, under the authors' names."""

@@ -16,9 +16,9 @@ from mildbench.weights import WeightsFile, WeightsMissing, manifest
 torch = pytest.importorskip("torch")
 
 from baselines.lama.checkpoint import load_network  # noqa: E402 - after the check that torch is installed
-from baselines.lama.loss import masked_l1  # noqa: E402
+from baselines.lama.loss import coarse_l1, contrast, masked_l1  # noqa: E402
 from baselines.lama.method import Lama  # noqa: E402
-from baselines.lama.network import VARIANTS, LamaNetwork  # noqa: E402
+from baselines.lama.network import VARIANTS, EvenDoubling, LamaNetwork, NoisyNorm  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,40 @@ def test_the_batch_size_changes_nothing(tiny):
         assert np.array_equal(tiny.run(samples.sample(i))[0].image, outcome.image)
 
 
+@torch.no_grad()
+def test_noise_enters_the_hole_alone_and_is_the_same_in_every_evaluation():
+    torch.manual_seed(0)
+    layer = NoisyNorm(3)
+    features, hole = torch.rand(2, 3, 16, 16), torch.zeros(2, 1, 64, 64)
+    hole[:, :, 20:44, 20:44] = 1
+    added = layer.train()(features, hole) - torch.nn.BatchNorm2d(3)(features)
+    filled = torch.nn.functional.max_pool2d(hole, 4).bool()  # a hole of 6 x 6 features, on a grid of 4 pixels
+    assert added[(~filled).expand_as(added)].abs().max() == 0
+    assert added[filled.expand_as(added)].std() == pytest.approx(0.2, rel=0.2)
+    assert not torch.equal(added[0], added[1])
+    layer.share.fill_(1)
+    layer.strength.fill_(0)
+    shared = layer(features, hole) - torch.nn.BatchNorm2d(3)(features)
+    assert not torch.equal(shared, added)
+    assert shared[(~filled).expand_as(shared)].abs().max() == 0
+    layer.eval()
+    assert torch.equal(layer(features, hole), layer(features, hole))
+    torch.testing.assert_close(layer(features[:1], hole[:1]), layer(features, hole)[:1])
+
+
+@torch.no_grad()
+def test_even_features_are_doubled_without_a_grid():
+    torch.manual_seed(0)
+    layer = EvenDoubling(4, 3, 3, stride=2, padding=1, output_padding=1)
+    plain = torch.nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, output_padding=1)
+    plain.load_state_dict(layer.state_dict())
+    features = torch.rand(1, 4, 1, 1).expand(1, 4, 9, 11)
+    inner = layer(features)[..., 2:-2, 2:-2]
+    torch.testing.assert_close(inner, inner[..., :1, :1].expand_as(inner))
+    assert plain(features)[..., 2:-2, 2:-2].std((2, 3)).min() > 1e-3
+    assert layer(features).shape == plain(features).shape
+
+
 @pytest.mark.slow
 def test_state_dicts_load_wherever_the_generator_sits(network, tmp_path):
     state = network.state_dict()
@@ -192,7 +226,7 @@ def test_a_run_says_whose_weights_it_used(script):
     ("content", "reason"),
     [
         pytest.param(b"<html>", "not a checkpoint of plain tensors", id="html"),
-        pytest.param({"a.weight": 1.0}, "does not fit this LaMa variant: 521 of 521", id="another model"),
+        pytest.param({"a.weight": 1.0}, "does not fit this LaMa variant: 527 of 527", id="another model"),
         pytest.param({"generator.model.1.bn_g.weight": 1.0}, "does not fit", id="unknown tensor"),
     ],
 )
@@ -249,7 +283,7 @@ def test_a_few_steps_of_training_lower_the_loss():
     mask = torch.from_numpy(samples.masks)[:, None].float()
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     losses = []
-    for _ in range(4):
+    for _ in range(8):
         loss = masked_l1(network.predict(image, mask), image, mask)
         optimiser.zero_grad()
         loss.backward()
@@ -266,3 +300,31 @@ def test_the_loss_weighs_regions():
     mask[..., :2] = 1
     assert masked_l1(predicted, target, mask, known=1, hole=3).item() == 2
     assert masked_l1(predicted, target, mask, known=0, hole=3).item() == 1.5
+
+
+def test_the_coarse_loss_sees_colour_and_no_texture():
+    generator = torch.Generator().manual_seed(0)
+    target, mask = torch.full((1, 3, 64, 64), 0.5), torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    texture = target + 0.4 * torch.empty(1, 3, 64, 64).bernoulli_(generator=generator) - 0.2
+    assert coarse_l1(target + 0.1, target, mask).item() == pytest.approx(0.1, rel=1e-5)
+    assert coarse_l1(texture, target, mask) < 0.03  # of 0.2 a pixel
+    assert coarse_l1(torch.lerp(target + 0.1, target, mask), target, mask) == 0
+    assert coarse_l1(target, target, torch.zeros_like(mask)) == 0
+
+
+def test_the_contrast_loss_asks_for_as_much_detail_as_there_is_and_not_for_the_same():
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 8:56, 8:56] = 1
+    rough, elsewhere = 0.3 * torch.rand(2, 1, 3, 64, 64, generator=generator)
+    plain = torch.full_like(rough, 0.15)
+    assert contrast(rough, rough, mask) == 0
+    assert contrast(torch.lerp(rough, elsewhere, mask), rough, mask) < 0.1
+    assert contrast(torch.lerp(rough, plain, mask), rough, mask) > 0.7
+    assert contrast(torch.lerp(plain, rough, mask), plain, mask) > 0.7
+    assert contrast(plain + 0.1, plain, mask) < 1e-3
+    assert contrast(rough, plain, torch.zeros_like(mask)) == 0
+    fill = plain.clone().requires_grad_(True)
+    contrast(torch.lerp(rough, fill, mask), rough, mask).backward()
+    assert torch.isfinite(fill.grad).all()

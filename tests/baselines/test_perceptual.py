@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.perceptual import SegmentationFeatures, perceptual
+from baselines.perceptual import SegmentationFeatures, perceptual, spectral
 from mildbench.errors import UserError
 from mildbench.images import read_rgb
 
@@ -86,6 +86,24 @@ def test_only_the_generated_picture_is_led(network: Path) -> None:
     assert generated.grad is not None
     assert (generated.grad != 0).float().mean() > 0.9
     assert not list(features.parameters())
+
+
+def test_a_grid_differs_in_its_spectrum_and_texture_elsewhere_does_not() -> None:
+    texture = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.float32) / 255
+    true = torch.from_numpy(cv2.GaussianBlur(texture, (0, 0), 0.8)).permute(2, 0, 1)[None]
+    hole = torch.zeros(1, 1, 96, 96)
+    hole[:, :, 16:80, 16:80] = 1
+    grid = true[:, :, :8, :8].repeat(1, 1, 12, 12)
+    moved = true.roll((40, 40), (2, 3))
+    assert spectral(true, true, hole) == 0
+    assert spectral(moved, true, hole) < 0.5 * spectral(grid, true, hole)
+    assert spectral(torch.lerp(true, 1 - true, 1 - hole), true, hole) == 0
+    assert spectral(true, moved, torch.zeros_like(hole)) == 0
+    generated = grid.clone().requires_grad_(True)
+    spectral(generated, true, hole).backward()
+    assert generated.grad is not None
+    assert torch.isfinite(generated.grad).all()
+    assert generated.grad[:, :, :16].abs().max() == 0
 
 
 def test_another_file_is_told(tmp_path: Path, network: Path) -> None:
