@@ -45,8 +45,10 @@ class LamaTrainer(Trainer):
     [paper] Non-saturating adversarial loss with R1; feature matching; L1; a perceptual loss on a segmentation network;
     learning rates of 1e-3 and, for the critic, a tenth. [ours] The L1 loss weighs the hole too, since a scene has an
     exact answer there (`masked_l1`); the segmentation network is a small one, and its features' products are compared
-    as well (`perceptual`); holes are people's footprints; AdamW; a critic with group normalisation, which judges the
-    hole alone; averaged weights.
+    as well (`perceptual`), and with them the power spectrum (`spectral`), the strength of detail from place to place
+    (`contrast`) and coarse colours (`coarse_l1`); the variant tiny is judged as the method returns it, its colours
+    corrected; holes are people's footprints; AdamW; a critic with group normalisation, which judges the hole alone;
+    averaged weights.
     """
 
     info = TrainerInfo("lama", "LaMa's network, trained to erase people", batch_size=16, lr=1e-3)
@@ -61,7 +63,8 @@ class LamaTrainer(Trainer):
         Args:
             variant: `tiny` or `big`.
             adversarial: with the critic's losses; without, at a third of the cost.
-            perceptual: with a perceptual and a style loss on DeepLab (`mildbench weights fetch deeplab`, 2 MB).
+            perceptual: with a perceptual and a style loss on DeepLab (`mildbench weights fetch deeplab`, 2 MB), and
+                with losses of detail.
             start: weights of the network to go on from, as `load_network` reads them; the critic begins at random.
         """
         if variant not in VARIANTS:
