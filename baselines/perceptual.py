@@ -23,6 +23,8 @@ from mildbench.errors import UserError
 
 _LEVELS = (0, 5, 12, 31)
 """Results of DeepLab that are compared, by the number of their operation: at 1/2, 1/4, 1/8, 1/16 of the resolution."""
+_SILENCE = 1e-6
+"""Power that is too little to be compared: that of a picture that differs from its mean by a thousandth."""
 
 
 class SegmentationFeatures(nn.Module):
@@ -181,10 +183,6 @@ def spectral(generated: Tensor, real: Tensor, holes: Tensor) -> Tensor:
     with torch.autocast(generated.device.type, enabled=False):
         made, true = (_power(pictures.float(), holes.float()) for pictures in (generated, real))
         return ((made - true).abs() / (made + true + _SILENCE)).mean()
-
-
-_SILENCE = 1e-6
-"""Power that is too little to be compared: that of a picture that differs from its mean by a thousandth."""
 
 
 def _power(pictures: Tensor, holes: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+_FAINT = 0.005
+"""Of detail, a standard deviation that nobody sees: about a grey level."""
+
 
 def masked_l1(
     predicted: Tensor, target: Tensor, mask: Tensor, known: float = 1.0, hole: float = 6.0
@@ -65,7 +68,3 @@ def contrast(predicted: Tensor, target: Tensor, mask: Tensor, side: int = 12) ->
         made, true = strength(predicted, reach), strength(target, reach)
         differs = differs + ((made - true).abs() / (made + true) * share).sum() / share.sum().clamp(min=1e-6)
     return differs / 2
-
-
-_FAINT = 0.005
-"""Of detail, a standard deviation that nobody sees: about a grey level."""
