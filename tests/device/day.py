@@ -168,8 +168,9 @@ class Day:
             ("lama", "lama:variant=tiny", ()),
             ("new-lama", f"lama:variant=tiny,weights={at['lama'] / 'model.safetensors'}", ("lama",)),
         ]
-        for steps in (1, 4):  # one step has the highest PSNR; eyes and networks see more in several
-            spec = f"sd-inpaint:backbone={at['backbone']},steps={steps}"
+        # One step has the highest PSNR; eyes and networks see more in several. Colours as with the shipped ones.
+        for steps in (1, 4):
+            spec = f"sd-inpaint:backbone={at['backbone']},steps={steps},seamless=true"
             methods.append((f"new-sd-inpaint-{steps}", spec, ("backbone",)))
         # Guidance as on the shipped backbone: more is more than one so small bears.
         for name, options in (
@@ -177,7 +178,7 @@ class Day:
             ("magiceraser", ",init=patchmatch,guidance=2"),
             ("deocclusion", ""),
         ):
-            spec = f"{name}:backbone={at['backbone']},weights={at[name]},steps=4{options}"
+            spec = f"{name}:backbone={at['backbone']},weights={at[name]},steps=4,seamless=true{options}"
             methods.append((f"new-{name}", spec, ("backbone", name)))
         runs = self.out / "runs"
         for name, spec, needs in methods:
