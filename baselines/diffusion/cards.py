@@ -19,7 +19,7 @@ from mildbench.errors import UserError
 from mildbench.weights import checkpoints
 
 CARD = "README.md"
-STEPS, SEAMLESS = "sampling_steps", "seamless"
+SAMPLING_STEPS, SEAMLESS = "sampling_steps", "seamless"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Card:
     @property
     def sampling_steps(self) -> int | None:
         """None where it does not say."""
-        return self.said.get(STEPS)
+        return self.said.get(SAMPLING_STEPS)
 
     @property
     def seamless(self) -> bool:
@@ -59,11 +59,11 @@ def card_of(backbone: str) -> Card | None:
         return None
     front_matter = _front_matter(path)
     said: dict[str, int | bool] = {}
-    if STEPS in front_matter:
-        steps = front_matter[STEPS]
+    if SAMPLING_STEPS in front_matter:
+        steps = front_matter[SAMPLING_STEPS]
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise UserError(f"{path}: {STEPS}={steps!r}: give a whole number of at least 1")
-        said[STEPS] = steps
+            raise UserError(f"{path}: {SAMPLING_STEPS}={steps!r}: give a whole number of at least 1")
+        said[SAMPLING_STEPS] = steps
     if SEAMLESS in front_matter:
         seamless = front_matter[SEAMLESS]
         if not isinstance(seamless, bool):

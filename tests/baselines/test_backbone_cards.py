@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from baselines import shipped
-from baselines.diffusion.cards import SEAMLESS, card_of
-from baselines.diffusion.cards import STEPS as KEY
+from baselines.diffusion.cards import SAMPLING_STEPS, SEAMLESS, card_of
 from baselines.diffusion.method import STEPS, DiffusionMethod
 from baselines.diffusion.training.backbone import BackboneTrainer
 from baselines.diffusion.training.sd_inpaint import SdInpaintTrainer
@@ -64,7 +63,7 @@ def test_a_card_that_says_nothing_leaves_the_usual_steps_and_the_identity(card: 
 
 def test_the_number_of_steps_is_part_of_what_a_method_is(tmp_path: Path) -> None:
     def identity(steps: int, words: str = "") -> object:
-        folder = backbone(tmp_path / f"{steps}{words}", f"---\n{KEY}: {steps}\n---\n{words}")
+        folder = backbone(tmp_path / f"{steps}{words}", f"---\n{SAMPLING_STEPS}: {steps}\n---\n{words}")
         spec = MethodSpec("sd-inpaint", {"backbone": str(folder)})
         method = spec.create()
         assert isinstance(method, DiffusionMethod)
@@ -79,19 +78,19 @@ def test_the_number_of_steps_is_part_of_what_a_method_is(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("steps", ["0", "-1", "many", "2.5", "true", "[]"])
 def test_a_number_of_steps_that_cannot_be_is_one_clear_line(steps: str, tmp_path: Path) -> None:
-    folder = backbone(tmp_path / "mine", f"---\n{KEY}: {steps}\n---\n")
+    folder = backbone(tmp_path / "mine", f"---\n{SAMPLING_STEPS}: {steps}\n---\n")
     with pytest.raises(UserError, match=r"README\.md: sampling_steps=.*: give a whole number of at least 1"):
         made("sd-inpaint", folder)
 
 
 def test_a_backbone_that_is_trained_on_is_sampled_as_before(tmp_path: Path) -> None:
-    folder = backbone(tmp_path / "mine", f"---\n{KEY}: 5\n---\n")
-    assert SdInpaintTrainer(str(folder)).front_matter() == {KEY: 5}
-    assert BackboneTrainer(start=str(folder)).front_matter() == {KEY: 5}
+    folder = backbone(tmp_path / "mine", f"---\n{SAMPLING_STEPS}: 5\n---\n")
+    assert SdInpaintTrainer(str(folder)).front_matter() == {SAMPLING_STEPS: 5}
+    assert BackboneTrainer(start=str(folder)).front_matter() == {SAMPLING_STEPS: 5}
     assert BackboneTrainer(vae="anything").front_matter() == {}
     card = card_of(shipped.BACKBONE)
     assert card is not None
-    assert card.said == {KEY: 1, SEAMLESS: True}
+    assert card.said == {SAMPLING_STEPS: 1, SEAMLESS: True}
 
 
 @pytest.mark.parametrize("word", ["1", "maybe", "[]"])
